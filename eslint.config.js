@@ -1,0 +1,60 @@
+import eslint from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/**
+ * The house has one direction of imports:
+ *   main → cli → app → {adapters, worker} → pipeline → domain
+ * A folder may import from itself and from the folders listed for it, and from nothing else of ours.
+ * `telemetry` stands beside the adapters: only the composition root hands it to the others.
+ */
+const mayImport = {
+  domain: [],
+  pipeline: ['domain'],
+  worker: ['pipeline', 'domain'],
+  'adapters/pubsub': ['domain'],
+  'adapters/gcs': ['domain'],
+  'adapters/triton': ['domain'],
+  telemetry: ['domain'],
+};
+
+function importDirection(folder, allowed) {
+  const up = '\\.\\./'.repeat(folder.split('/').length);
+  const others = allowed.length ? `(?!(?:${allowed.join('|')})/)` : '';
+  return {
+    files: [`src/${folder}/**/*.ts`],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: `^${up}${others}`,
+              message: `src/${folder} may import only from itself${allowed.map((name) => `, src/${name}`).join('')}.`,
+            },
+          ],
+        },
+      ],
+    },
+  };
+}
+
+export default tseslint.config(
+  { ignores: ['dist/', '.imagen/', 'coverage/'] },
+  eslint.configs.recommended,
+  tseslint.configs.strictTypeChecked,
+  tseslint.configs.stylisticTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['eslint.config.js'] } } },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/consistent-type-definitions': 'off',
+      eqeqeq: 'error',
+      'no-console': 'error',
+    },
+  },
+  { files: ['scripts/**/*.ts', 'src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
+  ...Object.entries(mayImport).map(([folder, allowed]) => importDirection(folder, allowed)),
+  { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+);
