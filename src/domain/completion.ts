@@ -1,0 +1,96 @@
+/** The completion: how a job ended, published once its record says so. Never pixels. */
+import { z } from 'zod';
+import { ERROR_CODES, STAGES } from './errors.js';
+import { SCHEMA_VERSION } from './job.js';
+
+export const STATUSES = ['succeeded', 'failed', 'expired', 'canceled'] as const;
+export const PLANS = ['tile', 'fit', 'whole'] as const;
+export type PlanName = (typeof PLANS)[number];
+
+const millis = z.number().nonnegative();
+
+const step = z.strictObject({
+  model: z.string(),
+  requestedVersion: z.string().optional(),
+  servedVersion: z.string().describe("The version that answered, in Triton's own word"),
+  plan: z.enum(PLANS),
+  requests: z.int().nonnegative(),
+  experiment: z.string().optional(),
+  arm: z.string().optional(),
+  fallbackFrom: z.string().optional(),
+});
+
+export const completionSchema = z.strictObject({
+  schemaVersion: z.literal(SCHEMA_VERSION),
+  eventId: z.string().describe('The same for every publish of the same outcome'),
+  jobId: z.string().optional().describe('Absent only when the message had none that could be read'),
+  status: z.enum(STATUSES),
+  error: z
+    .strictObject({
+      code: z.enum(ERROR_CODES),
+      stage: z.enum(STAGES),
+      retryable: z.boolean().describe('Whether the same job may succeed later without a change'),
+      message: z.string(),
+    })
+    .optional(),
+  input: z
+    .strictObject({
+      uri: z.string(),
+      generation: z.string().optional(),
+      bytes: z.int().optional(),
+      width: z.int().optional(),
+      height: z.int().optional(),
+    })
+    .optional(),
+  output: z
+    .strictObject({
+      uri: z.string(),
+      generation: z.string(),
+      contentType: z.string(),
+      bytes: z.int(),
+      width: z.int(),
+      height: z.int(),
+      crc32c: z.string(),
+    })
+    .optional(),
+  steps: z.array(step).optional(),
+  warnings: z.array(z.string()).optional(),
+  attempt: z.int().optional(),
+  timingsMs: z
+    .strictObject({
+      queued: millis.optional(),
+      fetch: millis.optional(),
+      decode: millis.optional(),
+      inference: millis.optional(),
+      encode: millis.optional(),
+      store: millis.optional(),
+      total: millis,
+    })
+    .optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  messageId: z.string().optional(),
+  worker: z.string().optional(),
+});
+
+export type Completion = z.infer<typeof completionSchema>;
+export type Status = Completion['status'];
+export type Step = z.infer<typeof step>;
+export type Timings = NonNullable<Completion['timingsMs']>;
+export type CompletionInput = NonNullable<Completion['input']>;
+export type CompletionOutput = NonNullable<Completion['output']>;
+
+/** The bytes that go on the topic. JSON of the same object is always the same text, so a replay is byte-equal. */
+export function completionBytes(completion: Completion): Buffer {
+  return Buffer.from(JSON.stringify(completion));
+}
+
+/** The message's attributes, for subscription filters. `model` is the last one that the job asked for. */
+export function completionAttributes(completion: Completion, model?: string): Record<string, string> {
+  return {
+    ...(completion.jobId === undefined ? {} : { jobId: completion.jobId }),
+    status: completion.status,
+    ...(model === undefined ? {} : { model }),
+    ...(completion.error === undefined ? {} : { errorCode: completion.error.code }),
+    schemaVersion: String(SCHEMA_VERSION),
+  };
+}

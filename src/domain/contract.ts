@@ -1,0 +1,219 @@
+/**
+ * The contract: what the worker learns from Triton about a model. It comes from the model's own config.pbtxt, so a new
+ * model needs no code here. Keys and defaults are documented in triton/README.md.
+ */
+import { z } from 'zod';
+import { PLANS, type PlanName } from './completion.js';
+
+/** What one version of a model promises. Lengths are pixels of the input unless they say otherwise. */
+export interface VersionContract {
+  readonly plans: readonly PlanName[];
+  /** Sides of the square tiles, ascending. */
+  readonly tileSizes: readonly number[];
+  /** Pixels on each side of a tile that are computed and thrown away. */
+  readonly margin: number;
+  /** Largest difference, in levels of 255, that a seam may show. */
+  readonly seamTolerance: number;
+  readonly maxWholePixels: number;
+  readonly fitSize?: { readonly width: number; readonly height: number };
+  /** Letterbox colour of `fit`, 0 to 255 for each of red, green and blue. */
+  readonly fitFill: readonly [number, number, number];
+  /** Output side ÷ input side. */
+  readonly scale: number;
+  /** JSON Schema of the `parameters` that a job may pass. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+export interface ModelContract {
+  readonly model: string;
+  /** `image` for `[H·s, W·s, 3]`, `mask` for `[H, W, 1]`. */
+  readonly output: 'image' | 'mask';
+  /** Whether the model takes the second input `origin`. */
+  readonly takesOrigin: boolean;
+  /** 0: the model does no batching. */
+  readonly maxBatchSize: number;
+  readonly instances: number;
+  /** Ready versions, by their number, newest last. */
+  readonly versions: ReadonlyMap<string, VersionContract>;
+}
+
+/** Requests in flight that keep a model busy: two full batches an instance, one computing and one waiting. */
+export function inFlightLimit(contract: Pick<ModelContract, 'maxBatchSize' | 'instances'>): number {
+  return 2 * Math.max(1, contract.maxBatchSize) * Math.max(1, contract.instances);
+}
+
+/** A contract that cannot be used; the text names model, key, expected and given. */
+export class ContractError extends Error {
+  override readonly name = 'ContractError';
+}
+
+/** The parts of Triton's model config that a contract is made of. */
+export interface ModelDescription {
+  readonly model: string;
+  readonly maxBatchSize: number;
+  readonly instances: number;
+  readonly inputs: readonly TensorDescription[];
+  readonly outputs: readonly TensorDescription[];
+  /** `parameters` of config.pbtxt: each value a string. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly readyVersions: readonly string[];
+}
+
+export interface TensorDescription {
+  readonly name: string;
+  /** Triton's name without the prefix: `UINT8`, `FP32`, … */
+  readonly datatype: string;
+  /** Without the batch dimension; −1 is any. */
+  readonly dims: readonly number[];
+  readonly optional: boolean;
+}
+
+const json = <T extends z.ZodType>(schema: T) =>
+  z
+    .string()
+    .transform((text, ctx): unknown => {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        ctx.addIssue({ code: 'custom', message: 'expected JSON' });
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+const int = (minimum: number) =>
+  z
+    .string()
+    .regex(/^[0-9]+$/, 'expected a whole number')
+    .transform(Number)
+    .refine((value) => value >= minimum, `expected at least ${minimum}`);
+
+/** One entry a key: how it is read and what holds when it is absent. */
+const KEYS = {
+  plans: json(z.array(z.enum(PLANS)).min(1)),
+  tile_sizes: json(z.array(z.int().min(8).max(8192))).default([]),
+  margin: int(0).default(0),
+  seam_tolerance: int(0).default(1),
+  max_whole_pixels: int(1).default(1_048_576),
+  fit_size: z
+    .string()
+    .regex(/^[1-9][0-9]*x[1-9][0-9]*$/, 'expected <width>x<height>')
+    .optional(),
+  fit_fill: z
+    .string()
+    .regex(/^#[0-9a-fA-F]{6}$/, 'expected "#rrggbb"')
+    .default('#000000'),
+  scale: int(1).default(1),
+  parameters: json(z.record(z.string(), z.unknown())).default({}),
+};
+const KEY_NAMES = Object.keys(KEYS) as (keyof typeof KEYS)[];
+
+/**
+ * Reads a model's contract. `imagen.<key>` holds for all versions, `imagen.v<version>.<key>` for one.
+ * @throws ContractError naming model, key, expected and given
+ */
+export function readContract(description: ModelDescription): ModelContract {
+  const { model } = description;
+  const image = requireTensor(model, description.inputs, 'image', 'UINT8', 'input');
+  requireDims(model, 'input image', image, [undefined, undefined, 3]);
+  const origin = description.inputs.find((tensor) => tensor.name === 'origin');
+  if (origin) requireDims(model, 'input origin', requireTensor(model, [origin], 'origin', 'INT32', 'input'), [4]);
+  const stranger = description.inputs.find(({ name, optional }) => name !== 'image' && name !== 'origin' && !optional);
+  if (stranger) throw complaint(model, `input ${stranger.name}`, 'only image and origin as required inputs', 'it');
+
+  const isMask = description.outputs.some((tensor) => tensor.name === 'mask');
+  const output = requireTensor(model, description.outputs, isMask ? 'mask' : 'image', 'UINT8', 'output');
+  requireDims(model, `output ${output.name}`, output, [undefined, undefined, isMask ? 1 : 3]);
+  if (description.readyVersions.length === 0) throw complaint(model, 'versions', 'at least one ready version', 'none');
+
+  checkKeys(description);
+  const versions = [...description.readyVersions].sort((a, b) => Number(a) - Number(b));
+  return {
+    model,
+    output: isMask ? 'mask' : 'image',
+    takesOrigin: origin !== undefined,
+    maxBatchSize: description.maxBatchSize,
+    instances: description.instances,
+    versions: new Map(versions.map((version) => [version, readVersion(description, version)])),
+  };
+}
+
+function readVersion(description: ModelDescription, version: string): VersionContract {
+  const { model, parameters } = description;
+  const read = <K extends keyof typeof KEYS>(key: K): z.output<(typeof KEYS)[K]> => {
+    const own = `imagen.v${version}.${key}`;
+    const name = own in parameters ? own : `imagen.${key}`;
+    const result = KEYS[key].safeParse(parameters[name]);
+    if (result.success) return result.data as z.output<(typeof KEYS)[K]>;
+    const expected = result.error.issues.map((issue) => issue.message).join(', ');
+    const given = parameters[name];
+    throw complaint(model, name, expected, given === undefined ? 'nothing' : JSON.stringify(given));
+  };
+  const [width, height] = (read('fit_size') ?? '').split('x').map(Number);
+  const fill = Buffer.from(read('fit_fill').slice(1), 'hex');
+  const contract: VersionContract = {
+    plans: read('plans'),
+    tileSizes: [...read('tile_sizes')].sort((a, b) => a - b),
+    margin: read('margin'),
+    seamTolerance: read('seam_tolerance'),
+    maxWholePixels: read('max_whole_pixels'),
+    ...(width && height ? { fitSize: { width, height } } : {}),
+    fitFill: [fill[0] ?? 0, fill[1] ?? 0, fill[2] ?? 0],
+    scale: read('scale'),
+    parameters: read('parameters'),
+  };
+  if (contract.plans.includes('tile')) {
+    const smallest = contract.tileSizes[0];
+    if (smallest === undefined) throw complaint(model, 'imagen.tile_sizes', 'at least one size for plan tile', '[]');
+    if (smallest <= 2 * contract.margin) {
+      throw complaint(
+        model,
+        'imagen.tile_sizes',
+        `sizes above twice the margin of ${contract.margin}`,
+        String(smallest),
+      );
+    }
+  }
+  if (contract.plans.includes('fit') && !contract.fitSize) {
+    throw complaint(model, 'imagen.fit_size', '<width>x<height> for plan fit', 'nothing');
+  }
+  return contract;
+}
+
+function checkKeys({ model, parameters }: ModelDescription): void {
+  for (const name of Object.keys(parameters)) {
+    const match = /^imagen\.(?:v[1-9][0-9]*\.)?(.+)$/.exec(name);
+    if (match && !KEY_NAMES.some((key) => key === match[1])) {
+      throw complaint(model, name, `one of ${KEY_NAMES.map((key) => `imagen.${key}`).join(', ')}`, 'an unknown key');
+    }
+  }
+}
+
+function requireTensor(
+  model: string,
+  tensors: readonly TensorDescription[],
+  name: string,
+  datatype: string,
+  side: 'input' | 'output',
+): TensorDescription {
+  const tensor = tensors.find((candidate) => candidate.name === name);
+  if (!tensor) {
+    throw complaint(model, `${side} ${name}`, `a ${datatype} tensor`, tensors.map((t) => t.name).join(', ') || 'none');
+  }
+  if (tensor.datatype !== datatype) throw complaint(model, `${side} ${name}`, datatype, tensor.datatype);
+  return tensor;
+}
+
+/** `undefined` permits any side; a declared −1 permits anything. */
+function requireDims(model: string, key: string, tensor: TensorDescription, dims: readonly (number | undefined)[]) {
+  const fits =
+    tensor.dims.length === dims.length &&
+    dims.every((side, index) => side === undefined || tensor.dims[index] === side || tensor.dims[index] === -1);
+  if (!fits) {
+    const expected = dims.map((side) => side ?? 'any').join(', ');
+    throw complaint(model, key, `dims [${expected}]`, `[${tensor.dims.join(', ')}]`);
+  }
+}
+
+function complaint(model: string, key: string, expected: string, given: string): ContractError {
+  return new ContractError(`model ${model}: ${key}: expected ${expected}, given ${given}`);
+}

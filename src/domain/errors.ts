@@ -1,0 +1,99 @@
+/**
+ * Every way in which a job can end badly, as a closed set.
+ *
+ * A code says where it happens (`stage`) and what the worker does about it (`verdict`). Adding a code is one line in
+ * this table; the README's error table and the settle table are checked against it by tests.
+ */
+
+/** The rooms that a job walks through, in order. */
+export const STAGES = [
+  'parse',
+  'recall',
+  'route',
+  'fetch',
+  'decode',
+  'plan',
+  'infer',
+  'encode',
+  'store',
+  'record',
+] as const;
+export type Stage = (typeof STAGES)[number];
+
+/**
+ * - `fail`: the job is wrong and will be wrong again: failed completion, ack.
+ * - `reject`: as `fail`, and a copy of the message with the reason goes to the dead-letter topic.
+ * - `expire`: the job came too late: expired completion, ack.
+ * - `retry`: something outside the job is down: nack, and the subscription's retry policy brings it back.
+ * - `retry-then-fail`: worth another try in place; when those are used up, as `fail`.
+ */
+export type Verdict = 'fail' | 'reject' | 'expire' | 'retry' | 'retry-then-fail';
+
+interface ErrorRow {
+  readonly stage: Stage;
+  readonly verdict: Verdict;
+}
+
+export const ERRORS = {
+  INVALID_MESSAGE: { stage: 'parse', verdict: 'reject' },
+  UNSUPPORTED_SCHEMA: { stage: 'parse', verdict: 'reject' },
+  INVALID_PARAMETERS: { stage: 'parse', verdict: 'fail' },
+  JOB_ID_REUSED: { stage: 'recall', verdict: 'fail' },
+  UNKNOWN_MODEL: { stage: 'route', verdict: 'fail' },
+  UNKNOWN_VERSION: { stage: 'route', verdict: 'fail' },
+  INPUT_NOT_FOUND: { stage: 'fetch', verdict: 'fail' },
+  INPUT_FORBIDDEN: { stage: 'fetch', verdict: 'fail' },
+  INPUT_TOO_LARGE: { stage: 'fetch', verdict: 'fail' },
+  INPUT_EMPTY: { stage: 'fetch', verdict: 'fail' },
+  UNSUPPORTED_FORMAT: { stage: 'decode', verdict: 'fail' },
+  INPUT_CORRUPT: { stage: 'decode', verdict: 'fail' },
+  INPUT_TOO_MANY_PIXELS: { stage: 'decode', verdict: 'fail' },
+  OUTPUT_TOO_LARGE: { stage: 'plan', verdict: 'fail' },
+  DEADLINE_EXCEEDED: { stage: 'recall', verdict: 'expire' },
+  EXECUTION_TIMEOUT: { stage: 'infer', verdict: 'fail' },
+  STORAGE_UNAVAILABLE: { stage: 'fetch', verdict: 'retry' },
+  MODEL_UNAVAILABLE: { stage: 'infer', verdict: 'retry' },
+  MODEL_OVERLOADED: { stage: 'infer', verdict: 'retry' },
+  INFERENCE_FAILED: { stage: 'infer', verdict: 'retry-then-fail' },
+  MODEL_REJECTED_INPUT: { stage: 'infer', verdict: 'fail' },
+  MODEL_OUTPUT_INVALID: { stage: 'infer', verdict: 'fail' },
+  OUTPUT_FORBIDDEN: { stage: 'store', verdict: 'fail' },
+  OUTPUT_EXISTS: { stage: 'store', verdict: 'fail' },
+  RETRIES_EXHAUSTED: { stage: 'recall', verdict: 'reject' },
+  WORKER_LOST: { stage: 'recall', verdict: 'reject' },
+  INTERNAL: { stage: 'infer', verdict: 'retry-then-fail' },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
+
+/** The one error class of the house. Callers branch on `code`, never on the text; the cause is kept for the log. */
+export class JobError extends Error {
+  override readonly name = 'JobError';
+  readonly code: ErrorCode;
+  /** Where it happened; the code's usual stage unless the caller knows better. */
+  readonly stage: Stage;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; stage?: Stage } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.stage = options.stage ?? ERRORS[code].stage;
+  }
+
+  get verdict(): Verdict {
+    return ERRORS[this.code].verdict;
+  }
+
+  /** Whether the same job, published again later under a new id, may succeed without a change. */
+  get retryable(): boolean {
+    const verdict = this.verdict;
+    return verdict === 'retry' || verdict === 'retry-then-fail' || this.code === 'RETRIES_EXHAUSTED';
+  }
+
+  /** The converter for whatever is thrown inside a stage: ours passes unchanged, anything else becomes INTERNAL. */
+  static from(thrown: unknown, stage: Stage): JobError {
+    if (thrown instanceof JobError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new JobError('INTERNAL', message, { cause: thrown, stage });
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * The job message: what a publisher may say, and the one function that reads it.
+ *
+ *   job        one message: an input object, one or more operations, an output place
+ *   operation  what the caller asks for, served by the Triton model of the same name
+ *
+ * The schema is the single source: the type, the parser and the published JSON Schema come from it.
+ */
+import { z } from 'zod';
+import { JobError } from './errors.js';
+import { parseObjectUri, parsePrefix } from './uri.js';
+
+export const SCHEMA_VERSION = 1;
+export const MAX_MESSAGE_BYTES = 65_536;
+export const MAX_METADATA_BYTES = 4_096;
+export const OUTPUT_FORMATS = ['png', 'jpeg', 'webp', 'avif'] as const;
+export const PRIORITIES = ['interactive', 'batch'] as const;
+
+/** `~` is reserved for redrives: `<jobId>~r1`, published with `redriveOf: <jobId>`. */
+const JOB_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
+const REDRIVE_ID = /^([A-Za-z0-9][A-Za-z0-9._:-]{0,127})~r[1-9][0-9]{0,3}$/;
+
+/** A zod check out of a function that answers with a sentence when it is not content. */
+function checked(check: (value: string) => unknown) {
+  return z.string().superRefine((value, ctx) => {
+    const complaint = check(value);
+    if (typeof complaint === 'string') ctx.addIssue({ code: 'custom', message: complaint });
+  });
+}
+
+const modelName = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'expected a model name: letters, digits, "_", "." or "-"');
+const parameterValue = z.union([z.string().max(1024), z.number(), z.boolean()]);
+
+const operationObject = z.strictObject({
+  model: modelName,
+  version: z
+    .string()
+    .regex(/^[1-9][0-9]{0,9}$/, 'expected a version number as a string, such as "2"')
+    .optional(),
+  parameters: z.record(z.string().min(1).max(64), parameterValue).optional(),
+});
+
+const output = z
+  .strictObject({
+    uri: checked(parseObjectUri).optional().describe('Exact address of the result'),
+    prefix: checked(parsePrefix).optional().describe('The result becomes <prefix>/<jobId>/result.<ext>'),
+    format: z.enum(OUTPUT_FORMATS).optional(),
+    quality: z.int().min(1).max(100).optional(),
+    background: z
+      .string()
+      .regex(/^#[0-9a-fA-F]{6}$/, 'expected a colour "#rrggbb"')
+      .optional(),
+    maskOnly: z.boolean().optional(),
+    maxWidth: z.int().min(1).max(65_535).optional(),
+    maxHeight: z.int().min(1).max(65_535).optional(),
+    keepMetadata: z.boolean().optional(),
+  })
+  .refine((value) => value.uri === undefined || value.prefix === undefined, {
+    message: 'expected either uri or prefix, given both',
+  });
+
+export const jobSchema = z
+  .strictObject({
+    schemaVersion: z.literal(SCHEMA_VERSION).optional(),
+    jobId: z
+      .string()
+      .refine((value) => JOB_ID.test(value) || REDRIVE_ID.test(value), {
+        message: 'expected 1 to 128 characters: a letter or digit, then letters, digits, ".", "_", ":" or "-"',
+      })
+      .describe('The idempotency key'),
+    redriveOf: z.string().regex(JOB_ID).optional(),
+    operations: z
+      .array(z.union([modelName, operationObject]))
+      .min(1)
+      .max(8),
+    input: z.strictObject({
+      uri: checked(parseObjectUri),
+      generation: z
+        .string()
+        .regex(/^[0-9]{1,20}$/, 'expected a generation as a string of digits')
+        .optional(),
+    }),
+    output: output.optional(),
+    deadline: z.iso.datetime({ offset: true }).optional(),
+    timeoutSeconds: z.number().positive().max(3600).optional(),
+    priority: z.enum(PRIORITIES).optional(),
+    experimentKey: z.string().min(1).max(256).optional(),
+    metadata: z
+      .record(z.string(), z.unknown())
+      .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA_BYTES, {
+        message: `expected at most ${MAX_METADATA_BYTES} bytes of JSON`,
+      })
+      .optional()
+      .describe('Opaque, echoed in the completion'),
+  })
+  .superRefine((job, ctx) => {
+    const redrive = REDRIVE_ID.exec(job.jobId);
+    if (redrive?.[1] !== job.redriveOf) {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['redriveOf'],
+        message: 'expected redriveOf with a jobId of the form <redriveOf>~r<n>, and only then',
+      });
+    }
+  });
+
+/** What a publisher writes. */
+export type JobMessage = z.input<typeof jobSchema>;
+
+export type ParameterValue = z.output<typeof parameterValue>;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+export type Priority = (typeof PRIORITIES)[number];
+export type Operation = z.output<typeof operationObject>;
+export type OutputRequest = z.output<typeof output>;
+
+/** The job in normal form: operations are objects, the priority is filled in, nothing else is added. */
+export type Job = Omit<z.output<typeof jobSchema>, 'operations' | 'priority' | 'output' | 'schemaVersion'> & {
+  readonly operations: readonly Operation[];
+  readonly output: OutputRequest;
+  readonly priority: Priority;
+};
+
+/**
+ * Reads a Pub/Sub message's data.
+ * @throws JobError `INVALID_MESSAGE` (the message names every wrong field) or `UNSUPPORTED_SCHEMA`
+ */
+export function parseJob(data: Buffer): Job {
+  if (data.length > MAX_MESSAGE_BYTES) {
+    throw invalid(`expected at most ${MAX_MESSAGE_BYTES} bytes, given ${data.length}`);
+  }
+  const value = parseJson(data);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid('expected a JSON object');
+  }
+  if ('eventId' in value && 'status' in value) throw invalid('this is a completion, not a job');
+  if ('schemaVersion' in value && value.schemaVersion !== SCHEMA_VERSION) {
+    throw new JobError(
+      'UNSUPPORTED_SCHEMA',
+      `schemaVersion: expected ${SCHEMA_VERSION}, given ${JSON.stringify(value.schemaVersion)}`,
+    );
+  }
+  const parsed = jobSchema.safeParse(value);
+  if (!parsed.success) throw invalid(describeIssues(parsed.error.issues).join('; '));
+  return normalise(parsed.data);
+}
+
+/** The `jobId` of a message that could not be read, where it has a usable one: so that its completion can be matched. */
+export function salvageJobId(data: Buffer): string | undefined {
+  if (data.length > MAX_MESSAGE_BYTES) return undefined;
+  try {
+    const value: unknown = JSON.parse(data.toString('utf8'));
+    const jobId = (value as { jobId?: unknown } | null)?.jobId;
+    return typeof jobId === 'string' && (JOB_ID.test(jobId) || REDRIVE_ID.test(jobId)) ? jobId : undefined;
+  } catch {
+    return undefined; // not JSON: the caller is already reporting exactly that
+  }
+}
+
+function normalise(message: z.output<typeof jobSchema>): Job {
+  const { operations, priority, output: place, ...rest } = message;
+  delete rest.schemaVersion;
+  return {
+    ...rest,
+    operations: operations.map((operation) => (typeof operation === 'string' ? { model: operation } : operation)),
+    output: place ?? {},
+    priority: priority ?? 'batch',
+  };
+}
+
+function parseJson(data: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data)) as unknown;
+  } catch (cause) {
+    throw new JobError('INVALID_MESSAGE', 'expected a JSON object in UTF-8', { cause });
+  }
+}
+
+function invalid(message: string): JobError {
+  return new JobError('INVALID_MESSAGE', message);
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** One sentence for each issue, led by the path of the field: `output.quality: expected …`. */
+function describeIssues(issues: readonly Issue[], base: readonly PropertyKey[] = []): string[] {
+  return issues.flatMap((issue) => {
+    const path = [...base, ...issue.path];
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => `${[...path, key].join('.')}: unknown field`);
+    }
+    if (issue.code === 'invalid_union') {
+      // The branch that got furthest explains best: an object with a typo should not be told to be a string.
+      const furthest = issue.errors.find((branch) =>
+        branch.every((inner) => inner.code !== 'invalid_type' || inner.path.length > 0),
+      );
+      if (furthest) return describeIssues(furthest, path);
+    }
+    return [path.length === 0 ? issue.message : `${path.join('.')}: ${issue.message}`];
+  });
+}

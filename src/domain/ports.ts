@@ -1,0 +1,123 @@
+/**
+ * The four things that cross the network. Adapters implement these; everything else is written against them.
+ * Every call takes a signal and settles soon after it fires. Every call may run beside any other.
+ */
+import type { ModelContract } from './contract.js';
+import type { ParameterValue, Priority } from './job.js';
+import type { Tensor } from './tensor.js';
+import type { ObjectRef } from './uri.js';
+
+// ── Cloud Storage ─────────────────────────────────────────────────────────────
+
+export interface ObjectInfo {
+  readonly generation: string;
+  readonly bytes: number;
+  readonly contentType: string;
+  /** Base64 of the big-endian CRC32C, as Cloud Storage writes it. */
+  readonly crc32c: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** A missing object is an answer, not an exception. */
+export type ReadResult =
+  | { readonly kind: 'found'; readonly bytes: Buffer; readonly generation: string }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'too-large'; readonly bytes: number };
+
+export interface ObjectStore {
+  /**
+   * Reads a whole object, of the given generation or the current one; stops as soon as it is known to exceed
+   * `maxBytes`. Retries within itself.
+   * @throws JobError `STORAGE_UNAVAILABLE` when storage cannot be reached or refuses us
+   */
+  read(
+    ref: ObjectRef & { readonly generation?: string },
+    options: { readonly maxBytes: number; readonly signal: AbortSignal },
+  ): Promise<ReadResult>;
+  /** @returns undefined when there is no such object. @throws JobError `STORAGE_UNAVAILABLE` */
+  stat(ref: ObjectRef, signal: AbortSignal): Promise<ObjectInfo | undefined>;
+  /**
+   * Creates an object, in one request, only if none is there: of many callers at once exactly one is told `created`.
+   * After a lost answer the retry may say `exists` although the object is the caller's own: read back and compare.
+   * @throws JobError `STORAGE_UNAVAILABLE`
+   */
+  create(
+    ref: ObjectRef,
+    bytes: Buffer,
+    options: {
+      readonly contentType: string;
+      readonly metadata?: Readonly<Record<string, string>>;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<{ readonly kind: 'created'; readonly info: ObjectInfo } | { readonly kind: 'exists' }>;
+}
+
+// ── Triton ────────────────────────────────────────────────────────────────────
+
+export interface InferenceRequest {
+  readonly model: string;
+  readonly version: string;
+  readonly inputs: readonly Tensor[];
+  /** Name of the one output that is wanted: `image` or `mask`. */
+  readonly output: string;
+  readonly priority: Priority;
+  readonly parameters: Readonly<Record<string, ParameterValue>>;
+}
+
+export interface InferenceResult {
+  /** The version that answered, in the server's own word. */
+  readonly version: string;
+  readonly output: Tensor;
+}
+
+export interface ModelServer {
+  /** Contracts of all models that are ready, by name, as last read; kept fresh by the adapter. */
+  contracts(): ReadonlyMap<string, ModelContract>;
+  /** Reads the contracts again now: before a job is told that its model does not exist. */
+  refresh(signal: AbortSignal): Promise<void>;
+  /**
+   * Models that the server knows but that cannot serve now (loading, reloading, failed, or with a contract that cannot
+   * be used), with the reason.
+   */
+  unready(): ReadonlyMap<string, string>;
+  /**
+   * One inference, one element of a batch. Makes a single attempt: the caller owns the retry.
+   * @throws JobError `MODEL_UNAVAILABLE`, `MODEL_OVERLOADED`, `INFERENCE_FAILED`, `MODEL_REJECTED_INPUT`,
+   * `MODEL_OUTPUT_INVALID`
+   */
+  infer(request: InferenceRequest, signal: AbortSignal): Promise<InferenceResult>;
+}
+
+// ── Pub/Sub ───────────────────────────────────────────────────────────────────
+
+export interface Delivery {
+  readonly messageId: string;
+  readonly data: Buffer;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** 1 for the first; 0 when the subscription has no dead-letter policy and so does not count. */
+  readonly attempt: number;
+  readonly publishedAt: Date;
+}
+
+/** The handler's answer; nobody else acks. */
+export type Settlement = 'ack' | 'nack';
+
+export interface JobSource {
+  /**
+   * Begins to pull. `handle` is called for every delivery, many at once; its lease is extended until the promise
+   * settles. A handler that throws nacks.
+   */
+  start(handle: (delivery: Delivery, signal: AbortSignal) => Promise<Settlement>): void;
+  /**
+   * Stops intake at once, gives back what no handler has begun, waits for the rest with their leases extended, and
+   * settles within `capMs` whatever happens; handlers still running then are aborted and their messages nacked.
+   */
+  stop(capMs: number): Promise<void>;
+  /** Settles when the source can no longer deliver, with the reason; the process should end. */
+  readonly closed: Promise<Error>;
+}
+
+export interface Publisher {
+  /** Resolves when the service has accepted the message. Rejects within the publisher's own time limit. */
+  publish(data: Buffer, attributes: Readonly<Record<string, string>>): Promise<void>;
+}

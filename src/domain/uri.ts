@@ -1,0 +1,72 @@
+/** `gs://bucket/name` addresses, and the prefixes that permit them. */
+
+export interface ObjectRef {
+  readonly bucket: string;
+  readonly name: string;
+}
+
+const BUCKET = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/;
+// Cloud Storage forbids CR and LF; the other control characters only serve to confuse whoever reads a log.
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/**
+ * Parses an object's address.
+ * @returns the parts, or a sentence that says what is wrong with it (`expected …`).
+ */
+export function parseObjectUri(uri: string): ObjectRef | string {
+  const match = /^gs:\/\/([^/]+)\/(.+)$/s.exec(uri);
+  if (!match) return 'expected gs://<bucket>/<object>';
+  const [, bucket = '', name = ''] = match;
+  if (!BUCKET.test(bucket)) return 'expected a valid bucket name after gs://';
+  if (CONTROL.test(name)) return 'expected an object name without control characters';
+  if (Buffer.byteLength(name) > 1024) return 'expected an object name of at most 1024 bytes';
+  if (name.split('/').some((part) => part === '.' || part === '..')) {
+    return 'expected an object name without "." or ".." segments';
+  }
+  return { bucket, name };
+}
+
+/** As {@link parseObjectUri} for an address that was checked before; throws on a programming error. */
+export function objectRef(uri: string): ObjectRef {
+  const ref = parseObjectUri(uri);
+  if (typeof ref === 'string') throw new TypeError(`${uri}: ${ref}`);
+  return ref;
+}
+
+export function objectUri(ref: ObjectRef): string {
+  return `gs://${ref.bucket}/${ref.name}`;
+}
+
+/** A prefix is a bucket, or a bucket and folders: `gs://bucket`, `gs://bucket/`, `gs://bucket/a/b`, `gs://bucket/a/b/`. */
+export function parsePrefix(prefix: string): { bucket: string; folder: string } | string {
+  const match = /^gs:\/\/([^/]+)(?:\/(.*))?$/s.exec(prefix);
+  if (!match) return 'expected gs://<bucket>/<prefix>';
+  const [, bucket = '', folder = ''] = match;
+  if (!BUCKET.test(bucket)) return 'expected a valid bucket name after gs://';
+  const trimmed = folder.replace(/\/+$/, '');
+  if (trimmed !== '') {
+    const ref = parseObjectUri(`gs://${bucket}/${trimmed}`);
+    if (typeof ref === 'string') return ref;
+  }
+  return { bucket, folder: trimmed };
+}
+
+/** The object `name` under `prefix`; the prefix was checked before. */
+export function under(prefix: string, name: string): ObjectRef {
+  const parsed = parsePrefix(prefix);
+  if (typeof parsed === 'string') throw new TypeError(`${prefix}: ${parsed}`);
+  return { bucket: parsed.bucket, name: parsed.folder === '' ? name : `${parsed.folder}/${name}` };
+}
+
+/**
+ * Whether one of the prefixes permits the object. A prefix matches at a slash: `gs://in/8841` permits
+ * `gs://in/8841/a.jpg` but neither `gs://in/88412.jpg` nor `gs://in/8841` itself. No prefix permits nothing.
+ */
+export function isPermitted(ref: ObjectRef, prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => {
+    const parsed = parsePrefix(prefix);
+    if (typeof parsed === 'string') return false;
+    return parsed.bucket === ref.bucket && (parsed.folder === '' || ref.name.startsWith(`${parsed.folder}/`));
+  });
+}
