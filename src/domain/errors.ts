@@ -67,6 +67,14 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
+/**
+ * Not an end but a pause: the worker gives the message back unfinished (it is draining, or has lost the lease), and a
+ * redelivery takes the job up again.
+ */
+export class GivenBack extends Error {
+  override readonly name = 'GivenBack';
+}
+
 /** The one error class of the house. Callers branch on `code`, never on the text; the cause is kept for the log. */
 export class JobError extends Error {
   override readonly name = 'JobError';

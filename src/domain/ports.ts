@@ -24,6 +24,10 @@ export type ReadResult =
   | { readonly kind: 'missing' }
   | { readonly kind: 'too-large'; readonly bytes: number };
 
+export type CreateResult =
+  | { readonly kind: 'created'; readonly info: ObjectInfo }
+  | { readonly kind: 'exists'; readonly info: ObjectInfo; readonly sameBytes: boolean };
+
 export interface ObjectStore {
   /**
    * Reads a whole object, of the given generation or the current one; stops as soon as it is known to exceed
@@ -38,7 +42,7 @@ export interface ObjectStore {
   stat(ref: ObjectRef, signal: AbortSignal): Promise<ObjectInfo | undefined>;
   /**
    * Creates an object, in one request, only if none is there: of many callers at once exactly one is told `created`.
-   * After a lost answer the retry may say `exists` although the object is the caller's own: read back and compare.
+   * After a lost answer the retry may say `exists` although the object is the caller's own: compare what it tells.
    * @throws JobError `STORAGE_UNAVAILABLE`
    */
   create(
@@ -49,7 +53,7 @@ export interface ObjectStore {
       readonly metadata?: Readonly<Record<string, string>>;
       readonly signal: AbortSignal;
     },
-  ): Promise<{ readonly kind: 'created'; readonly info: ObjectInfo } | { readonly kind: 'exists' }>;
+  ): Promise<CreateResult>;
 }
 
 // ── Triton ────────────────────────────────────────────────────────────────────

@@ -1,0 +1,42 @@
+import { JobError } from '../domain/errors.js';
+import type { ObjectStore } from '../domain/ports.js';
+import { isPermitted, objectRef } from '../domain/uri.js';
+
+export interface FetchOptions {
+  readonly allowedInputs: readonly string[];
+  readonly maxBytes: number;
+}
+
+export interface Fetched {
+  readonly bytes: Buffer;
+  readonly generation: string;
+}
+
+/**
+ * Reads the input object, of the pinned generation or the current one.
+ * @throws JobError `INPUT_FORBIDDEN`, `INPUT_NOT_FOUND`, `INPUT_TOO_LARGE`, `INPUT_EMPTY`, `STORAGE_UNAVAILABLE`
+ */
+export async function fetchInput(
+  input: { readonly uri: string; readonly generation?: string | undefined },
+  store: ObjectStore,
+  options: FetchOptions,
+  signal: AbortSignal,
+): Promise<Fetched> {
+  const ref = objectRef(input.uri);
+  if (!isPermitted(ref, options.allowedInputs)) {
+    throw new JobError('INPUT_FORBIDDEN', `${input.uri} is under none of the permitted prefixes`);
+  }
+  const pinned = input.generation === undefined ? ref : { ...ref, generation: input.generation };
+  const found = await store.read(pinned, { maxBytes: options.maxBytes, signal });
+  switch (found.kind) {
+    case 'missing': {
+      const which = input.generation === undefined ? '' : ` of generation ${input.generation}`;
+      throw new JobError('INPUT_NOT_FOUND', `no object ${input.uri}${which}`);
+    }
+    case 'too-large':
+      throw new JobError('INPUT_TOO_LARGE', `expected at most ${options.maxBytes} bytes, given ${found.bytes}`);
+    case 'found':
+      if (found.bytes.length === 0) throw new JobError('INPUT_EMPTY', `${input.uri} has no bytes`);
+      return { bytes: found.bytes, generation: found.generation };
+  }
+}

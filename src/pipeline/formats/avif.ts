@@ -1,0 +1,9 @@
+import type { Format } from './index.js';
+
+export const avif: Format = {
+  contentType: 'image/avif',
+  extension: 'avif',
+  alpha: true,
+  maxSide: 16_384,
+  encode: (picture, quality = 60) => picture.avif({ quality }),
+};

@@ -1,0 +1,10 @@
+import type { Format } from './index.js';
+
+export const png: Format = {
+  contentType: 'image/png',
+  extension: 'png',
+  alpha: true,
+  maxSide: 65_535,
+  // `quality` would ask sharp for a palette; PNG stays lossless here.
+  encode: (picture) => picture.png(),
+};

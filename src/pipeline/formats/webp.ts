@@ -1,0 +1,9 @@
+import type { Format } from './index.js';
+
+export const webp: Format = {
+  contentType: 'image/webp',
+  extension: 'webp',
+  alpha: true,
+  maxSide: 16_383,
+  encode: (picture, quality = 85) => picture.webp({ quality }),
+};

@@ -1,0 +1,48 @@
+import { GivenBack, JobError, type Stage } from '../domain/errors.js';
+import type { CompletionInput, CompletionOutput, Step, Timings } from '../domain/completion.js';
+
+/**
+ * What is known of a job while it walks through the rooms: its completion tells all of it, however far the job came.
+ * One job writes to it, from one stage at a time.
+ */
+export class Journey {
+  input: CompletionInput | undefined;
+  output: CompletionOutput | undefined;
+  readonly steps: Step[] = [];
+  readonly warnings: string[] = [];
+  readonly #timings: Partial<Timings> = {};
+  readonly #startedAt: number;
+
+  constructor(
+    readonly signal: AbortSignal,
+    readonly queuedMs: number,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.#startedAt = now();
+  }
+
+  /**
+   * Runs one stage: refuses to begin when the job's time is over, adds the time taken under `timing`, and turns
+   * whatever is thrown into the job's own reason to end (a passed deadline, a drain) or into a JobError.
+   */
+  async stage<T>(stage: Stage, timing: keyof Timings | undefined, work: () => Promise<T> | T): Promise<T> {
+    const startedAt = this.now();
+    try {
+      this.signal.throwIfAborted();
+      return await work();
+    } catch (thrown) {
+      const reason: unknown = this.signal.aborted ? this.signal.reason : thrown;
+      throw reason instanceof GivenBack ? reason : JobError.from(reason, stage);
+    } finally {
+      if (timing) this.#timings[timing] = round((this.#timings[timing] ?? 0) + this.now() - startedAt);
+    }
+  }
+
+  timings(): Timings {
+    return { queued: round(this.queuedMs), ...this.#timings, total: round(this.now() - this.#startedAt) };
+  }
+}
+
+function round(ms: number): number {
+  return Math.max(0, Math.round(ms));
+}

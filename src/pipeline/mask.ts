@@ -1,0 +1,137 @@
+import sharp from 'sharp';
+import type { Raster, Size } from '../domain/raster.js';
+import { boxMean, guidedCoefficients, type Plane } from './guided-filter.js';
+
+/** Long side at which the edge model is computed; it is applied at full resolution. */
+const WORKING_SIDE = 512;
+const RADIUS = 8;
+const EPSILON = 1e-3;
+/** Below and above these the refined mask counts as empty and full; between them it rises smoothly. */
+const EMPTY = 0.1;
+const FULL = 0.9;
+/** Pixels this opaque show the subject's own colour. */
+const SURE = 0.95;
+/** How far the subject's colour is carried outwards, in working pixels: three box means of it are nearly a Gaussian. */
+const COLOUR_RADIUS = 3;
+
+/** Coefficients a working pixel: four of the edge model, three of the subject's colour, one of its weight. */
+const FIELDS = 8;
+/** Rows at full resolution between two pauses for the event loop. */
+const ROWS_A_TURN = 64;
+
+/**
+ * Cuts the subject out: a mask that was computed on a small picture is refined along the large picture's own edges and
+ * becomes its alpha, and the half-transparent pixels along the edge take the subject's colour, so that the old
+ * background does not shine through as a halo. An alpha that the picture had before is multiplied in.
+ * @param mask `height × width` bytes, 255 is subject
+ */
+export async function applyMask(raster: Raster, mask: Buffer): Promise<Raster> {
+  const small = workingSize(raster);
+  const coefficients = await workingCoefficients(raster, mask, small);
+  return await paint(raster, coefficients, small);
+}
+
+function workingSize({ width, height }: Size): Size {
+  const ratio = Math.min(1, WORKING_SIDE / Math.max(width, height));
+  return { width: Math.max(1, Math.round(width * ratio)), height: Math.max(1, Math.round(height * ratio)) };
+}
+
+/** @returns `FIELDS` floats for each working pixel, side by side, since they are always read together */
+async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): Promise<Float32Array> {
+  const { width, height } = small;
+  const shrink = { fit: 'fill' } as const;
+  const [rgb, target] = await Promise.all([
+    sharp(raster.rgb, { raw: { width: raster.width, height: raster.height, channels: 3 } })
+      .resize(width, height, shrink)
+      .raw()
+      .toBuffer(),
+    sharp(mask, { raw: { width: raster.width, height: raster.height, channels: 1 } })
+      .resize(width, height, shrink)
+      .toColourspace('b-w')
+      .raw()
+      .toBuffer(),
+  ]);
+  const pixels = width * height;
+  const plane = (channel: number) => Float32Array.from({ length: pixels }, (_, i) => (rgb[i * 3 + channel] ?? 0) / 255);
+  const guide = [plane(0), plane(1), plane(2)] as const;
+  const goal = Float32Array.from(target, (value) => value / 255);
+  const edge = await guidedCoefficients([...guide], goal, width, height, RADIUS, EPSILON);
+
+  const sure = goal.map((value) => (value > SURE ? 1 : 0));
+  const colour = guide.map((channel) => blur(multiply(channel, sure), small));
+  const fields = [...edge, ...colour, blur(sure, small)];
+  const together = new Float32Array(pixels * FIELDS);
+  fields.forEach((field, f) => {
+    for (let i = 0; i < pixels; i++) together[i * FIELDS + f] = field[i] ?? 0;
+  });
+  return together;
+}
+
+function multiply(a: Plane, b: Plane): Plane {
+  return a.map((value, i) => value * (b[i] ?? 0));
+}
+
+function blur(plane: Plane, { width, height }: Size): Plane {
+  let result = plane;
+  for (let pass = 0; pass < 3; pass++) result = boxMean(result, width, height, COLOUR_RADIUS);
+  return result;
+}
+
+/** Applies the coefficients, interpolated bilinearly, to every pixel of the full picture. */
+async function paint(raster: Raster, coefficients: Float32Array, small: Size): Promise<Raster> {
+  const { width, height } = raster;
+  const rgb = Buffer.allocUnsafe(width * height * 3);
+  const alpha = Buffer.allocUnsafe(width * height);
+  const row = new Float32Array(small.width * FIELDS);
+  const columns = sampler(width, small.width);
+  const rows = sampler(height, small.height);
+  const c = new Float32Array(FIELDS);
+
+  for (let y = 0; y < height; y++) {
+    if (y % ROWS_A_TURN === ROWS_A_TURN - 1) await new Promise((resume) => setImmediate(resume));
+    const [top, bottom, down] = rows(y);
+    for (let i = 0; i < row.length; i++) {
+      const above = coefficients[top * row.length + i] ?? 0;
+      row[i] = above + ((coefficients[bottom * row.length + i] ?? 0) - above) * down;
+    }
+    for (let x = 0; x < width; x++) {
+      const [left, right, across] = columns(x);
+      for (let f = 0; f < FIELDS; f++) {
+        const before = row[left * FIELDS + f] ?? 0;
+        c[f] = before + ((row[right * FIELDS + f] ?? 0) - before) * across;
+      }
+      paintPixel(raster, rgb, alpha, y * width + x, c);
+    }
+  }
+  return { width, height, rgb, alpha };
+}
+
+function paintPixel(raster: Raster, rgb: Buffer, alpha: Buffer, i: number, c: Float32Array): void {
+  const [a0 = 0, a1 = 0, a2 = 0, offset = 0, fr = 0, fg = 0, fb = 0, weight = 0] = c;
+  const r = raster.rgb[i * 3] ?? 0;
+  const g = raster.rgb[i * 3 + 1] ?? 0;
+  const b = raster.rgb[i * 3 + 2] ?? 0;
+  const opacity = smoothstep(EMPTY, FULL, (a0 * r + a1 * g + a2 * b) / 255 + offset);
+  // Where no sure pixel of the subject is near, its colour is unknown and the picture's own stays.
+  const carried = weight > 1e-3 ? 1 - opacity : 0;
+  const share = (255 * carried) / (weight || 1);
+  rgb[i * 3] = r * (1 - carried) + fr * share + 0.5;
+  rgb[i * 3 + 1] = g * (1 - carried) + fg * share + 0.5;
+  rgb[i * 3 + 2] = b * (1 - carried) + fb * share + 0.5;
+  alpha[i] = opacity * (raster.alpha?.[i] ?? 255) + 0.5;
+}
+
+function smoothstep(from: number, to: number, value: number): number {
+  const t = Math.min(1, Math.max(0, (value - from) / (to - from)));
+  return t * t * (3 - 2 * t);
+}
+
+/** For each position on the large axis, the two neighbours on the small one and how far it lies between them. */
+function sampler(large: number, small: number): (i: number) => readonly [number, number, number] {
+  const table = Array.from({ length: large }, (_, i) => {
+    const at = Math.min(small - 1, Math.max(0, ((i + 0.5) * small) / large - 0.5));
+    const first = Math.floor(at);
+    return [first, Math.min(small - 1, first + 1), at - first] as const;
+  });
+  return (i) => table[i] ?? [0, 0, 0];
+}

@@ -1,0 +1,121 @@
+import type { VersionContract } from '../domain/contract.js';
+import { JobError } from '../domain/errors.js';
+import type { Job, OutputFormat } from '../domain/job.js';
+import type { Raster, Size } from '../domain/raster.js';
+import { isPermitted, type ObjectRef, objectRef, objectUri, under } from '../domain/uri.js';
+import { type Format, FORMATS } from './formats/index.js';
+import { PLAN_TABLE, type Shape } from './plans/index.js';
+import type { Routed } from './route.js';
+
+export interface PlanOptions {
+  readonly outputPrefix: string;
+  readonly allowedOutputs: readonly string[];
+  /** Largest intermediate or final picture. */
+  readonly maxPixels: number;
+}
+
+/** Everything about a job that can be known before the first inference. */
+export interface JobPlan {
+  readonly steps: readonly PlannedStep[];
+  readonly target: ObjectRef;
+  readonly format: Format;
+  /** Of the file that is written. */
+  readonly size: Size;
+}
+
+export interface PlannedStep {
+  readonly routed: Routed;
+  readonly shape: Shape;
+}
+
+/**
+ * Predicts every size and decides shapes, format and place.
+ * @throws JobError `OUTPUT_TOO_LARGE`, `OUTPUT_FORBIDDEN`, `INVALID_PARAMETERS`
+ */
+export function planJob(
+  job: Job,
+  picture: { readonly raster: Raster; readonly format: OutputFormat },
+  routed: readonly Routed[],
+  options: PlanOptions,
+): JobPlan {
+  let size: Size = picture.raster;
+  let alpha = picture.raster.alpha !== undefined;
+  const steps = routed.map((step): PlannedStep => {
+    const shape = chooseShape(step.model.model, step.contract, size);
+    size = { width: size.width * step.contract.scale, height: size.height * step.contract.scale };
+    if (size.width * size.height > options.maxPixels) {
+      const given = `${size.width}x${size.height} after ${step.operation.model}`;
+      throw new JobError('OUTPUT_TOO_LARGE', `expected at most ${options.maxPixels} pixels, given ${given}`);
+    }
+    alpha ||= step.model.output === 'mask';
+    return { routed: step, shape };
+  });
+
+  if (job.output.maskOnly) {
+    if (routed.at(-1)?.model.output !== 'mask') throw invalid('maskOnly: the last operation gives no mask');
+    alpha = false;
+  }
+  const name = job.output.format ?? (alpha && !FORMATS[picture.format].alpha ? 'png' : picture.format);
+  const format = FORMATS[name];
+  if (alpha && !format.alpha && job.output.background === undefined) {
+    throw invalid(`background: expected "#rrggbb", because the result has alpha and ${name} has none`);
+  }
+  const final = shrink(size, job.output);
+  if (Math.max(final.width, final.height) > format.maxSide) {
+    const given = `${final.width}x${final.height}`;
+    throw new JobError('OUTPUT_TOO_LARGE', `${name}: expected at most ${format.maxSide} pixels a side, given ${given}`);
+  }
+  return { steps, target: chooseTarget(job, format, options), format, size: final };
+}
+
+/** Where the result goes, refused before anything is computed. @throws JobError `OUTPUT_FORBIDDEN` */
+function chooseTarget(job: Job, format: Format, options: PlanOptions): ObjectRef {
+  const { uri, prefix } = job.output;
+  const target =
+    uri === undefined
+      ? under(prefix ?? options.outputPrefix, `${job.jobId}/result.${format.extension}`)
+      : objectRef(uri);
+  if (!isPermitted(target, options.allowedOutputs)) {
+    throw new JobError('OUTPUT_FORBIDDEN', `${objectUri(target)} is under none of the permitted prefixes`);
+  }
+  return target;
+}
+
+/** Time of one execution on `n` images of `p` pixels: fixed + n·p·perPixel, in any unit. */
+export interface Cost {
+  readonly fixed: number;
+  readonly perPixel: number;
+}
+
+/**
+ * Before anything has been measured: launching costs as much as computing a picture of 256 × 256, which holds within a
+ * factor of a few for convolutional networks on a T4-class device.
+ */
+export const DEFAULT_COST: Cost = { fixed: 65_536, perPixel: 1 };
+
+/** The permitted shape of least predicted time. @throws JobError `OUTPUT_TOO_LARGE` when none can hold the image */
+function chooseShape(model: string, contract: VersionContract, size: Size, cost: Cost = DEFAULT_COST): Shape {
+  const shapes = contract.plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, size));
+  const [best] = shapes.map((shape) => ({ shape, time: predictedTime(shape, cost) })).sort((a, b) => a.time - b.time);
+  if (!best) {
+    const given = `${size.width}x${size.height}`;
+    throw new JobError(
+      'OUTPUT_TOO_LARGE',
+      `model ${model} takes at most ${contract.maxWholePixels} pixels, given ${given}`,
+    );
+  }
+  return best.shape;
+}
+
+function predictedTime(shape: Shape, cost: Cost): number {
+  return shape.requests * (cost.fixed + cost.perPixel * shape.width * shape.height);
+}
+
+function shrink(size: Size, { maxWidth = Infinity, maxHeight = Infinity }: Job['output']): Size {
+  const ratio = Math.min(1, maxWidth / size.width, maxHeight / size.height);
+  return { width: Math.max(1, Math.round(size.width * ratio)), height: Math.max(1, Math.round(size.height * ratio)) };
+}
+
+function invalid(message: string): JobError {
+  return new JobError('INVALID_PARAMETERS', `output.${message}`, { stage: 'plan' });
+}

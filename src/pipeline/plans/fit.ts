@@ -1,0 +1,56 @@
+import sharp from 'sharp';
+import type { Size } from '../../domain/raster.js';
+import type { Plan } from './index.js';
+
+/** Where the image lies inside the letterbox. */
+export interface Letterbox extends Size {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The largest centred place of the image's shape inside `frame`; at least one pixel a side. */
+export function letterbox(image: Size, frame: Size): Letterbox {
+  const ratio = Math.min(frame.width / image.width, frame.height / image.height);
+  const width = Math.min(frame.width, Math.max(1, Math.round(image.width * ratio)));
+  const height = Math.min(frame.height, Math.max(1, Math.round(image.height * ratio)));
+  return { x: Math.floor((frame.width - width) / 2), y: Math.floor((frame.height - height) / 2), width, height };
+}
+
+/** One letterboxed view of the whole image: every picture has the same shape, and batches always form. */
+export const fit: Plan = {
+  shapes: ({ fitSize }) => (fitSize ? [{ plan: 'fit', ...fitSize, requests: 1 }] : []),
+
+  async execute(raster, shape, { scale, fitFill: [r, g, b] }, channels, send) {
+    const box = letterbox(raster, shape);
+    const out = { width: raster.width * scale, height: raster.height * scale };
+    let answered: Buffer | undefined;
+    await send(
+      async () => ({
+        x: 0,
+        y: 0,
+        width: shape.width,
+        height: shape.height,
+        rgb: await sharp(raster.rgb, { raw: { width: raster.width, height: raster.height, channels: 3 } })
+          .resize(box.width, box.height, { fit: 'fill' })
+          .extend({
+            left: box.x,
+            top: box.y,
+            right: shape.width - box.x - box.width,
+            bottom: shape.height - box.y - box.height,
+            background: { r, g, b },
+          })
+          .raw()
+          .toBuffer(),
+      }),
+      (answer) => (answered = answer.data),
+    );
+    if (!answered) throw new TypeError('send settled without an answer');
+    const raw = { width: shape.width * scale, height: shape.height * scale, channels };
+    const view = sharp(answered, { raw })
+      .extract({ left: box.x * scale, top: box.y * scale, width: box.width * scale, height: box.height * scale })
+      .resize(out.width, out.height, { fit: 'fill', kernel: channels === 1 ? 'linear' : 'lanczos3' });
+    // A one-channel picture would come back as three.
+    const data = await (channels === 1 ? view.toColourspace('b-w') : view).raw().toBuffer();
+    return { ...out, channels, data };
+  },
+};

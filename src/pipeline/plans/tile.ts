@@ -1,0 +1,90 @@
+import type { Raster, Size } from '../../domain/raster.js';
+import type { Plan, View } from './index.js';
+
+/** One axis of one tile: where it starts, and which part of it is kept (all in pixels of the image). */
+export interface Span {
+  readonly start: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Lays tiles of side `tile` along an axis of `length` pixels. The first and the last are flush with the borders, so the
+ * network sees there the same border that it would see on the whole image; the others are spread evenly between, and
+ * neighbours meet in the middle of their overlap, at least `margin` away from both their edges.
+ * An axis shorter than a tile gets one span; the missing pixels are made up by repeating the last one.
+ */
+export function layOut(length: number, tile: number, margin: number): Span[] {
+  if (length <= tile) return [{ start: 0, from: 0, to: length }];
+  // n tiles keep n·(tile − 2·margin) pixels, and the two at the ends a margin more each.
+  const count = Math.ceil((length - 2 * margin) / (tile - 2 * margin));
+  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * (length - tile)) / (count - 1)));
+  const joint = (i: number) => Math.floor(((starts[i - 1] ?? 0) + tile + (starts[i] ?? 0)) / 2);
+  return starts.map((start, i) => ({
+    start,
+    from: i === 0 ? 0 : joint(i),
+    to: i === count - 1 ? length : joint(i + 1),
+  }));
+}
+
+/** Copies a window of `tile` × `tile` pixels out of the image, repeating its last row and column beyond its end. */
+export function cutTile(image: Raster, x: number, y: number, tile: number): View {
+  const rgb = Buffer.allocUnsafe(tile * tile * 3);
+  const inside = Math.min(tile, image.width - x);
+  const lastRow = image.height - 1;
+  for (let row = 0; row < tile; row++) {
+    const source = (Math.min(y + row, lastRow) * image.width + x) * 3;
+    const target = row * tile * 3;
+    image.rgb.copy(rgb, target, source, source + inside * 3);
+    for (let column = inside; column < tile; column++) {
+      rgb.copy(rgb, target + column * 3, target + (inside - 1) * 3, target + inside * 3);
+    }
+  }
+  return { x, y, width: tile, height: tile, rgb };
+}
+
+/** Fixed square windows whose cores are stitched: the same few shapes for every image of every job. */
+export const tile: Plan = {
+  shapes: (contract, { width, height }) =>
+    contract.tileSizes.map((side) => ({
+      plan: 'tile',
+      width: side,
+      height: side,
+      requests: layOut(width, side, contract.margin).length * layOut(height, side, contract.margin).length,
+    })),
+
+  async execute(raster, shape, { margin, scale }, channels, send) {
+    const side = shape.width;
+    const out = { width: raster.width * scale, height: raster.height * scale };
+    const data = Buffer.allocUnsafe(out.width * out.height * channels);
+    const columns = layOut(raster.width, side, margin);
+    const jobs = layOut(raster.height, side, margin).flatMap((down) =>
+      columns.map((across) =>
+        send(
+          () => cutTile(raster, across.start, down.start, side),
+          (answer) => paste(answer.data, side, across, down, scale, channels, data, out),
+        ),
+      ),
+    );
+    await Promise.all(jobs);
+    return { ...out, channels, data };
+  },
+};
+
+/** Copies a tile's core to its place in the result, row by row. */
+function paste(
+  tilePixels: Buffer,
+  side: number,
+  across: Span,
+  down: Span,
+  scale: number,
+  channels: number,
+  target: Buffer,
+  size: Size,
+): void {
+  const bytes = (across.to - across.from) * scale * channels;
+  for (let y = down.from * scale; y < down.to * scale; y++) {
+    const source = ((y - down.start * scale) * side + across.from - across.start) * scale * channels;
+    tilePixels.copy(target, (y * size.width + across.from * scale) * channels, source, source + bytes);
+  }
+}

@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobError } from '../domain/errors.js';
+
+export interface RetryLimits {
+  /** How long to wait for something that is down before the message is given back, in milliseconds. */
+  readonly unavailableMs: number;
+  /** How many attempts in place for something that failed without saying why. */
+  readonly failedAttempts: number;
+}
+
+const FIRST_DELAY_MS = 100;
+const MAX_DELAY_MS = 5_000;
+
+/** Exponential backoff with full jitter, so that workers that failed together do not come back together. */
+export function backoffMs(failures: number, random: () => number = Math.random): number {
+  return random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures, 16));
+}
+
+/**
+ * Runs `work` again as its error's verdict permits: `retry` until `unavailableMs` have passed, `retry-then-fail` for
+ * `failedAttempts` attempts, anything else not at all. The last error is thrown.
+ */
+export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits, signal: AbortSignal): Promise<T> {
+  const giveUpAt = performance.now() + limits.unavailableMs;
+  for (let failures = 1; ; failures++) {
+    try {
+      return await work();
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (!(thrown instanceof JobError)) throw thrown;
+      const delay = backoffMs(failures);
+      const again =
+        (thrown.verdict === 'retry' && performance.now() + delay < giveUpAt) ||
+        (thrown.verdict === 'retry-then-fail' && failures < limits.failedAttempts);
+      if (!again) throw thrown;
+      await sleep(delay, undefined, { signal });
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import type { CompletionOutput, Step } from '../domain/completion.js';
+import { JobError } from '../domain/errors.js';
+import type { ObjectInfo, ObjectStore } from '../domain/ports.js';
+import type { Size } from '../domain/raster.js';
+import { type ObjectRef, objectUri } from '../domain/uri.js';
+import type { Encoded } from './encode.js';
+
+export interface Stored {
+  readonly output: CompletionOutput;
+  /** How the stored object was made: ours, or those of the earlier attempt whose object was found. */
+  readonly steps: readonly Step[];
+}
+
+/**
+ * Writes the result, create-only. An object that is there already is ours if an attempt at the same job wrote it (a
+ * worker died between this and the record) or if it has the same bytes; it is then reported as it stands.
+ * @throws JobError `OUTPUT_EXISTS`, `STORAGE_UNAVAILABLE`
+ */
+export async function storeResult(
+  target: ObjectRef,
+  encoded: Encoded,
+  job: { readonly jobId: string; readonly fingerprint: string },
+  contentType: string,
+  steps: readonly Step[],
+  store: ObjectStore,
+  signal: AbortSignal,
+): Promise<Stored> {
+  const answer = await store.create(target, encoded.bytes, {
+    contentType,
+    metadata: describeResult(job, encoded, steps),
+    signal,
+  });
+  if (answer.kind === 'created') return { output: describe(target, answer.info, encoded), steps };
+  const { info, sameBytes } = answer;
+  const sameJob = info.metadata[KEY.jobId] === job.jobId && info.metadata[KEY.fingerprint] === job.fingerprint;
+  if (sameJob) return adopt(target, info, encoded, steps);
+  if (sameBytes) return { output: describe(target, info, encoded), steps };
+  throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds something else`);
+}
+
+const KEY = {
+  jobId: 'imagen-job-id',
+  fingerprint: 'imagen-fingerprint',
+  width: 'imagen-width',
+  height: 'imagen-height',
+  steps: 'imagen-steps',
+} as const;
+
+function describeResult(job: { jobId: string; fingerprint: string }, size: Size, steps: readonly Step[]) {
+  return {
+    [KEY.jobId]: job.jobId,
+    [KEY.fingerprint]: job.fingerprint,
+    [KEY.width]: String(size.width),
+    [KEY.height]: String(size.height),
+    [KEY.steps]: JSON.stringify(steps),
+  };
+}
+
+function adopt(target: ObjectRef, info: ObjectInfo, ours: Size, steps: readonly Step[]): Stored {
+  const width = Number(info.metadata[KEY.width] ?? ours.width);
+  const height = Number(info.metadata[KEY.height] ?? ours.height);
+  const madeBy = info.metadata[KEY.steps];
+  return {
+    output: describe(target, info, { width, height }),
+    steps: madeBy === undefined ? steps : (JSON.parse(madeBy) as Step[]),
+  };
+}
+
+function describe(target: ObjectRef, info: ObjectInfo, size: Size): CompletionOutput {
+  return {
+    uri: objectUri(target),
+    generation: info.generation,
+    contentType: info.contentType,
+    bytes: info.bytes,
+    width: size.width,
+    height: size.height,
+    crc32c: info.crc32c,
+  };
+}
