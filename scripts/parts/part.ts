@@ -1,0 +1,57 @@
+import type { PortName, Ports } from '../stack/ports.js';
+
+export type PartId = 'pubsub' | 'gcs' | 'triton' | 'prometheus';
+
+/**
+ * One local part. `install` may be called any number of times and by one process at a time (the supervisor holds the
+ * cache's lock); `start` only describes the process: the supervisor starts, watches and ends it.
+ */
+export interface Part {
+  readonly id: PartId;
+  readonly title: string;
+  readonly ports: readonly PortName[];
+  readonly readyTimeoutMs: number;
+
+  /** What this part needs and only root can install. All parts are asked before anything is installed or started. */
+  prerequisites(): Promise<Missing[]>;
+
+  /** Why the stack may go on without this part; undefined where it is to be started. */
+  skip?(): string | undefined;
+
+  install(context: Context): Promise<void>;
+  start(context: Context): Promise<ProcessSpec>;
+
+  /** Removes what the part's processes may have left outside the instance's folder. Called when none of them lives. */
+  clean?(dir: string): Promise<void>;
+}
+
+export interface Missing {
+  /** One line: what is needed, and what is there instead. */
+  readonly what: string;
+  /** One line: what to install. */
+  readonly install: string;
+}
+
+export interface ProcessSpec {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Asked repeatedly from the start on; a rejection counts as "not yet". */
+  ready(): Promise<boolean>;
+}
+
+export interface Context {
+  /** The instance's own folder. */
+  readonly dir: string;
+  /** Shared by all instances; written to by `install` only. */
+  readonly cache: string;
+  readonly ports: Ports;
+  /** The models to serve; undefined for all. */
+  readonly models: readonly string[] | undefined;
+  /** More folders of models, served beside ours. */
+  readonly modelRepositories: readonly string[];
+  /** Names what is being done now, in a few words. */
+  step(text: string): void;
+  /** Runs a program to its end, its output going to the part's log; rejects with the log's tail when it fails. */
+  run(command: string, args: readonly string[]): Promise<void>;
+}

@@ -1,0 +1,65 @@
+import { createServer } from 'node:net';
+
+/** Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health and metrics. */
+const known = {
+  pubsub: { port: 8085, variable: 'IMAGEN_STACK_PUBSUB_PORT' },
+  gcs: { port: 4443, variable: 'IMAGEN_STACK_GCS_PORT' },
+  tritonHttp: { port: 8000, variable: 'IMAGEN_STACK_TRITON_HTTP_PORT' },
+  tritonGrpc: { port: 8001, variable: 'IMAGEN_STACK_TRITON_GRPC_PORT' },
+  tritonMetrics: { port: 8002, variable: 'IMAGEN_STACK_TRITON_METRICS_PORT' },
+  prometheus: { port: 9090, variable: 'IMAGEN_STACK_PROMETHEUS_PORT' },
+  worker: { port: 8080, variable: 'PORT' },
+} as const;
+
+export type PortName = keyof typeof known;
+export type Ports = Readonly<Record<PortName, number>>;
+
+export const portNames = Object.keys(known) as PortName[];
+export const portVariable = (name: PortName): string => known[name].variable;
+
+export function defaultPorts(env: NodeJS.ProcessEnv = process.env): Ports {
+  return mapPorts((name) => {
+    const { port, variable } = known[name];
+    const text = env[variable];
+    if (text === undefined || text === '') return port;
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < 1 || value > 65_535) {
+      throw new Error(`${variable} must be a port number from 1 to 65535, not '${text}'`);
+    }
+    return value;
+  });
+}
+
+/**
+ * Ports below the range from which Linux takes the local end of outgoing connections (32768 and up), so that no
+ * client of anybody's can sit on one between this look and the part's own bind.
+ */
+export async function freePorts(): Promise<Ports> {
+  const taken = new Set<number>();
+  const pick = async (): Promise<number> => {
+    for (;;) {
+      const port = 20_000 + Math.floor(Math.random() * 12_000);
+      if (taken.has(port)) continue;
+      taken.add(port);
+      if (await isFree(port)) return port;
+    }
+  };
+  const picked = await Promise.all(portNames.map(pick));
+  return mapPorts((_, index) => picked[index] ?? 0);
+}
+
+/** Binding every address is refused where anybody listens on any one of them. */
+export function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
+    server.listen({ port, host: '0.0.0.0', exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+function mapPorts(value: (name: PortName, index: number) => number): Ports {
+  return Object.fromEntries(portNames.map((name, index) => [name, value(name, index)])) as Record<PortName, number>;
+}

@@ -1,0 +1,145 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A pid alone may be somebody else's tomorrow; with the time it started (clock ticks since boot) it names one process. */
+export interface ProcessId {
+  readonly pid: number;
+  readonly startTime: number;
+}
+
+/** Every process of an instance, and every child of one, carries these in its environment: the folder and the `up` that started it. */
+export const markerOfFolder = 'IMAGEN_STACK_DIR';
+export const markerOfRun = 'IMAGEN_STACK_RUN';
+
+export interface Marker {
+  readonly dir: string;
+  readonly run?: string | undefined;
+}
+
+export function markerEnv(dir: string, run: string): Record<string, string> {
+  return { [markerOfFolder]: dir, [markerOfRun]: run };
+}
+
+export interface LiveProcess extends ProcessId {
+  readonly parent: number;
+  readonly command: string;
+}
+
+export type MarkedProcess = LiveProcess & Marker;
+
+export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+/** Undefined for what does not exist, and for a zombie: it is dead, only nobody has asked how. */
+export function inspect(pid: number): LiveProcess | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
+  const command = read(`/proc/${pid}/cmdline`)?.split('\0').join(' ').trim() ?? '';
+  return { pid, parent: Number(fields[1]), startTime: Number(fields[19]), command };
+}
+
+export function isAlive(id: ProcessId): boolean {
+  return inspect(id.pid)?.startTime === id.startTime;
+}
+
+/** What of an instance is alive now: by the marker in its environment, whoever its parent is by now. Never ourselves or our ancestors. */
+export function findMarked(matches: (marker: Marker) => boolean): MarkedProcess[] {
+  const lineage = ancestors();
+  return pids().flatMap((pid) => {
+    if (lineage.has(pid)) return [];
+    const marker = markerOf(pid);
+    const found = marker && matches(marker) ? inspect(pid) : undefined;
+    return marker && found ? [{ ...found, ...marker }] : [];
+  });
+}
+
+/**
+ * Ends what `find` finds, until it finds nothing: SIGTERM once to each process whose parent is not among them (a server
+ * ends its own children, and better than we could), SIGKILL to all that is left after the grace period.
+ */
+export async function stopAll(find: () => LiveProcess[], graceMs = 10_000): Promise<LiveProcess[]> {
+  const asked = new Map<number, LiveProcess>();
+  const killAt = Date.now() + graceMs;
+  for (;;) {
+    const left = find();
+    if (left.length === 0) return [...asked.values()];
+    if (Date.now() >= killAt + 10_000) {
+      throw new Error(`still alive after SIGKILL: ${left.map(({ pid, command }) => `${pid} (${command})`).join(', ')}`);
+    }
+    const among = new Set(left.map(({ pid }) => pid));
+    for (const process of left) {
+      if (Date.now() >= killAt) {
+        signal(process, 'SIGKILL');
+      } else if (!among.has(process.parent) && asked.get(process.pid)?.startTime !== process.startTime) {
+        asked.set(process.pid, process);
+        signal(process, 'SIGTERM');
+      }
+    }
+    await sleep(50);
+  }
+}
+
+/** Who listens on a TCP port, as far as we may see: for messages only. */
+export function listenerOn(port: number): LiveProcess | undefined {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const sockets = ['/proc/net/tcp', '/proc/net/tcp6']
+    .flatMap((file) => (read(file) ?? '').split('\n').map((line) => line.trim().split(/\s+/)))
+    .filter((fields) => fields[1]?.endsWith(`:${hex}`) && fields[3] === '0A')
+    .map((fields) => `socket:[${fields[9] ?? ''}]`);
+  return pids()
+    .filter((pid) => openFiles(pid).some((file) => sockets.includes(file)))
+    .map(inspect)
+    .find((process) => process !== undefined);
+}
+
+function signal(target: ProcessId, name: NodeJS.Signals): void {
+  if (!isAlive(target)) return;
+  try {
+    process.kill(target.pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function markerOf(pid: number): Marker | undefined {
+  const environ = read(`/proc/${pid}/environ`);
+  if (!environ?.includes(`${markerOfFolder}=`)) return undefined;
+  const variables = environ.split('\0');
+  const value = (name: string) => variables.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
+  const dir = value(markerOfFolder);
+  return dir === undefined ? undefined : { dir, run: value(markerOfRun) };
+}
+
+function ancestors(): Set<number> {
+  const lineage = new Set<number>();
+  for (let pid: number | undefined = process.pid; pid !== undefined && pid > 0 && !lineage.has(pid);) {
+    lineage.add(pid);
+    pid = inspect(pid)?.parent;
+  }
+  return lineage;
+}
+
+function pids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function openFiles(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return [];
+  }
+}
+
+/** Files under /proc come and go with their process, and some are not ours to read: both read as absent. */
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return undefined;
+  }
+}
