@@ -1,0 +1,83 @@
+/** Between our tensors and Triton's messages. Pure, and without a copy of any tensor. */
+import { JobError } from '../../domain/errors.js';
+import type { ParameterValue, Priority } from '../../domain/job.js';
+import type { InferenceRequest, InferenceResult } from '../../domain/ports.js';
+import { createTensor, type Datatype } from '../../domain/tensor.js';
+import type { InferParameter, ModelInferRequest, ModelInferResponse } from './wire.js';
+
+/** Triton's priority levels: 1 is served first. A model without levels ignores them. */
+const PRIORITY_LEVEL: Readonly<Record<Priority, number>> = { interactive: 1, batch: 2 };
+
+/** Request parameters that Triton takes for itself; it turns others with its prefix away. */
+const RESERVED = /^(?:priority|timeout|headers|binary_data_output|sequence_(?:id|start|end)|triton_.*)$/;
+
+const DATATYPES: Readonly<Record<Datatype, true>> = { UINT8: true, INT32: true, FP32: true };
+
+/**
+ * @param batched whether the model has a batch dimension (its `max_batch_size` is above 0); requests then carry one
+ * element: shape `[1, …]`
+ * @throws JobError `MODEL_REJECTED_INPUT` for a parameter whose name Triton reserves
+ */
+export function encodeRequest(request: InferenceRequest, batched: boolean): ModelInferRequest {
+  const parameters: Record<string, InferParameter> = {};
+  for (const [name, value] of Object.entries(request.parameters)) {
+    if (RESERVED.test(name)) {
+      throw new JobError('MODEL_REJECTED_INPUT', `model ${request.model}: Triton reserves the parameter ${name}`);
+    }
+    parameters[name] = encodeParameter(value);
+  }
+  parameters.priority = { int64Param: PRIORITY_LEVEL[request.priority] };
+  return {
+    modelName: request.model,
+    modelVersion: request.version,
+    parameters,
+    inputs: request.inputs.map(({ name, datatype, shape }) => ({
+      name,
+      datatype,
+      shape: batched ? [1, ...shape] : shape,
+    })),
+    outputs: [{ name: request.output }],
+    rawInputContents: request.inputs.map(({ data }) => data),
+  };
+}
+
+/** JSON does not tell 1 from 1.0, so a whole number travels as an integer: models convert what they need. */
+function encodeParameter(value: ParameterValue): InferParameter {
+  if (typeof value === 'boolean') return { boolParam: value };
+  if (typeof value === 'string') return { stringParam: value };
+  return Number.isSafeInteger(value) ? { int64Param: value } : { doubleParam: value };
+}
+
+/**
+ * @returns the wanted output as a view of the answer's bytes, without the batch dimension
+ * @throws JobError `MODEL_OUTPUT_INVALID` when it is missing, of a type that we do not know, or its bytes do not fit its
+ * shape
+ */
+export function decodeResponse(
+  response: ModelInferResponse,
+  { model, output }: Pick<InferenceRequest, 'model' | 'output'>,
+  batched: boolean,
+): InferenceResult {
+  const fail = (given: string, cause?: unknown) =>
+    new JobError('MODEL_OUTPUT_INVALID', `model ${model}: output ${output}: ${given}`, { cause });
+
+  const index = response.outputs.findIndex(({ name }) => name === output);
+  const described = response.outputs[index];
+  const data = response.rawOutputContents[index];
+  if (!described || !data) {
+    throw fail(`expected raw bytes, given ${response.outputs.map(({ name }) => name).join(', ') || 'nothing'}`);
+  }
+  const { datatype, shape } = described;
+  if (!isDatatype(datatype)) throw fail(`expected ${Object.keys(DATATYPES).join(' or ')}, given ${datatype}`);
+  if (batched && shape[0] !== 1) throw fail(`expected one element of a batch, given [${shape.join(', ')}]`);
+  try {
+    const tensor = createTensor(output, datatype, batched ? shape.slice(1) : shape, data);
+    return { version: response.modelVersion, output: tensor };
+  } catch (error) {
+    throw fail((error as Error).message, error);
+  }
+}
+
+function isDatatype(name: string): name is Datatype {
+  return Object.hasOwn(DATATYPES, name);
+}

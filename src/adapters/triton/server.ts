@@ -1,0 +1,193 @@
+/** Triton as the domain's ModelServer: contracts that keep themselves fresh, and inference. */
+import { status } from '@grpc/grpc-js';
+import type { ModelContract } from '../../domain/contract.js';
+import { JobError } from '../../domain/errors.js';
+import type { InferenceRequest, InferenceResult, ModelServer } from '../../domain/ports.js';
+import { Channel } from './channel.js';
+import { decodeResponse, encodeRequest } from './codec.js';
+import { readCatalogue, type Catalogue } from './contracts.js';
+import { isCallFailure, toJobError } from './errors.js';
+import { readStatistics, type VersionStatistics } from './statistics.js';
+import type { InferTransport } from './transport.js';
+import { unaryTransport } from './unary.js';
+
+export type TransportName = 'auto' | 'unary' | 'stream' | 'shm';
+
+export interface TritonOptions {
+  /** gRPC address: `host:port`, or with a scheme (`dns:///triton-headless:8001`). */
+  readonly url: string;
+  readonly transport?: TransportName;
+  /** Sent with every call: the keys of protocols that the server restricts. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Limit for one inference, queue included, in milliseconds. */
+  readonly inferTimeoutMs?: number;
+  /** How often the contracts are read again, in milliseconds. */
+  readonly pollMs?: number;
+  /** Told when reading the contracts fails; the last ones stay in use. */
+  readonly onPollError?: (error: unknown) => void;
+}
+
+const INFER_TIMEOUT_MS = 120_000;
+const POLL_MS = 5_000;
+/** Limit for calls that only ask, and shortest pause between two reads that a failed inference asks for. */
+const CONTROL_TIMEOUT_MS = 5_000;
+const HURRY_MS = 500;
+
+/**
+ * Connects and begins to read the contracts; await `refresh` for the first of them.
+ *
+ * Several replicas behind one DNS name: unary inferences are spread over all of them. The catalogue is that of whichever
+ * replica answered last, so the replicas are expected to serve the same repository; while a change rolls over them, a
+ * request may meet one that does not have its version yet, which is MODEL_UNAVAILABLE and retried. New addresses are
+ * found when a connection ends: give Triton a maximum connection age.
+ */
+export function connectTriton(options: TritonOptions): Triton {
+  return new Triton(options);
+}
+
+export class Triton implements ModelServer {
+  readonly #channel: Channel;
+  readonly #transport: InferTransport;
+  readonly #options: TritonOptions;
+  readonly #closing = new AbortController();
+  #catalogue: Catalogue = { contracts: new Map(), unready: new Map() };
+  #reading: Promise<void> | undefined;
+  #readNext: Promise<void> | undefined;
+  #lastRead = 0;
+  readonly #poll: NodeJS.Timeout;
+
+  constructor(options: TritonOptions) {
+    this.#options = options;
+    this.#channel = new Channel(options.url, options.headers);
+    this.#transport = openTransport(options.transport ?? 'auto', this.#channel);
+    this.#poll = setInterval(() => this.#readInBackground(), options.pollMs ?? POLL_MS);
+    this.#poll.unref();
+    this.#readInBackground();
+  }
+
+  contracts(): ReadonlyMap<string, ModelContract> {
+    return this.#catalogue.contracts;
+  }
+
+  unready(): ReadonlyMap<string, string> {
+    return this.#catalogue.unready;
+  }
+
+  /** @throws JobError `MODEL_UNAVAILABLE` when the server does not answer; the last contracts stay in use */
+  async refresh(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    let onAbort: (() => void) | undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(signal.reason as Error);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    try {
+      await Promise.race([this.#read(), aborted]);
+    } catch (error) {
+      throw toJobError(error, 'reading the models', signal);
+    } finally {
+      if (onAbort) signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async infer(request: InferenceRequest, signal: AbortSignal): Promise<InferenceResult> {
+    signal.throwIfAborted();
+    const { model, version } = request;
+    const contract = this.#catalogue.contracts.get(model);
+    if (!contract) {
+      this.#hurry();
+      const reason = this.#catalogue.unready.get(model) ?? 'the server does not have it';
+      throw new JobError('MODEL_UNAVAILABLE', `model ${model}: ${reason}`);
+    }
+    const batched = contract.maxBatchSize > 0;
+    try {
+      const deadlineMs = this.#options.inferTimeoutMs ?? INFER_TIMEOUT_MS;
+      const response = await this.#transport.infer(encodeRequest(request, batched), { signal, deadlineMs });
+      return decodeResponse(response, request, batched);
+    } catch (error) {
+      const meaning = toJobError(error, `model ${model}, version ${version}`, signal);
+      if (meaning instanceof JobError && meaning.code === 'MODEL_UNAVAILABLE') this.#hurry();
+      throw meaning;
+    }
+  }
+
+  /** Whether the server says that it can take inferences; false when it does not answer. */
+  async ready(signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#channel.call('ServerReady', {}, { signal, deadlineMs: CONTROL_TIMEOUT_MS })).ready;
+    } catch (error) {
+      if (signal.aborted || !isCallFailure(error)) throw error;
+      return false;
+    }
+  }
+
+  /**
+   * What the server has counted for a model since it was loaded, by version; with several replicas, on one of them.
+   * @throws JobError `MODEL_UNAVAILABLE`
+   */
+  async statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]> {
+    try {
+      return await readStatistics(this.#channel, model, { signal, deadlineMs: CONTROL_TIMEOUT_MS });
+    } catch (error) {
+      throw toJobError(error, `statistics of model ${model}`, signal);
+    }
+  }
+
+  /** Ends what is under way as unavailable, and the polling. */
+  async close(): Promise<void> {
+    clearInterval(this.#poll);
+    this.#closing.abort(new JobError('MODEL_UNAVAILABLE', 'the connection to Triton was closed'));
+    await this.#transport.close();
+    this.#channel.close();
+  }
+
+  /** A read that begins now or later: whoever asks during one waits for the next, which all who ask share. */
+  #read(): Promise<void> {
+    if (this.#reading) {
+      this.#readNext ??= this.#reading
+        .catch(() => undefined) // told to those who asked for it
+        .then(() => {
+          this.#readNext = undefined;
+          return this.#read();
+        });
+      return this.#readNext;
+    }
+    this.#lastRead = Date.now();
+    this.#reading = readCatalogue(this.#channel, { signal: this.#closing.signal, deadlineMs: CONTROL_TIMEOUT_MS })
+      .then((catalogue) => {
+        this.#catalogue = catalogue;
+      })
+      .catch((error: unknown) => {
+        // No answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new one helps the
+        // second and does not harm the first.
+        if (isCallFailure(error) && error.code === status.DEADLINE_EXCEEDED) this.#channel.reconnect();
+        throw error;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    return this.#reading;
+  }
+
+  #readInBackground(): void {
+    if (this.#reading) return;
+    this.#read().catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) this.#options.onPollError?.(toJobError(error, 'reading the models'));
+    });
+  }
+
+  /** Something has changed on the server: do not wait for the next poll. */
+  #hurry(): void {
+    if (Date.now() - this.#lastRead > HURRY_MS) this.#readInBackground();
+  }
+}
+
+function openTransport(name: TransportName, channel: Channel): InferTransport {
+  switch (name) {
+    case 'auto':
+    case 'unary':
+      return unaryTransport(channel);
+    default:
+      throw new Error(`transport ${name} is not there yet`);
+  }
+}

@@ -1,0 +1,123 @@
+/** The messages of proto/*.proto as proto-loader gives and takes them (see LOADER_OPTIONS in channel.ts). */
+
+/** Exactly one of them is set. */
+export type InferParameter =
+  | { readonly boolParam: boolean }
+  | { readonly int64Param: number }
+  | { readonly doubleParam: number }
+  | { readonly stringParam: string };
+export type InferParameters = Readonly<Record<string, InferParameter>>;
+
+export interface InferTensor {
+  readonly name: string;
+  /** `UINT8`, `INT32`, … */
+  readonly datatype: string;
+  /** With the batch dimension, where the model batches. */
+  readonly shape: readonly number[];
+  readonly parameters?: InferParameters;
+}
+
+export interface ModelInferRequest {
+  readonly modelName: string;
+  readonly modelVersion: string;
+  /** Only the stream needs one: it comes back with the answer. */
+  readonly id?: string;
+  readonly parameters: InferParameters;
+  readonly inputs: readonly InferTensor[];
+  readonly outputs: readonly { readonly name: string; readonly parameters?: InferParameters }[];
+  /** One entry an input, in the order of `inputs`. */
+  readonly rawInputContents: readonly Buffer[];
+}
+
+export interface ModelInferResponse {
+  readonly modelName: string;
+  readonly modelVersion: string;
+  readonly id: string;
+  readonly outputs: readonly InferTensor[];
+  /** One entry an output, in the order of `outputs`. */
+  readonly rawOutputContents: readonly Buffer[];
+}
+
+export interface ModelStreamInferResponse {
+  /** Not empty: the request failed, and of `inferResponse` only the id holds. */
+  readonly errorMessage: string;
+  readonly inferResponse: ModelInferResponse | null;
+}
+
+export interface ModelIndex {
+  readonly name: string;
+  /** Empty for a model that was never loaded. */
+  readonly version: string;
+  /** `READY`, `LOADING`, `UNLOADING`, `UNAVAILABLE`, `UNKNOWN`, or empty for a model that was never loaded. */
+  readonly state: string;
+  readonly reason: string;
+}
+
+export interface ModelTensorConfig {
+  readonly name: string;
+  /** With the prefix: `TYPE_UINT8`. */
+  readonly dataType: string;
+  /** Without the batch dimension. */
+  readonly dims: readonly number[];
+  /** Of inputs only. */
+  readonly optional?: boolean;
+}
+
+export interface ModelConfig {
+  readonly name: string;
+  readonly backend: string;
+  readonly maxBatchSize: number;
+  readonly input: readonly ModelTensorConfig[];
+  readonly output: readonly ModelTensorConfig[];
+  readonly instanceGroup: readonly { readonly count: number; readonly gpus: readonly number[] }[];
+  readonly parameters: Readonly<Record<string, { readonly stringValue: string }>>;
+  readonly modelTransactionPolicy: { readonly decoupled: boolean } | null;
+}
+
+/** `ns` is the sum over `count`. */
+export interface StatisticDuration {
+  readonly count: number;
+  readonly ns: number;
+}
+
+export interface ModelStatistics {
+  readonly name: string;
+  readonly version: string;
+  readonly inferenceCount: number;
+  readonly executionCount: number;
+  readonly inferenceStats: { readonly queue: StatisticDuration | null } | null;
+  readonly batchStats: readonly {
+    readonly batchSize: number;
+    readonly computeInput: StatisticDuration | null;
+    readonly computeInfer: StatisticDuration | null;
+    readonly computeOutput: StatisticDuration | null;
+  }[];
+}
+
+type Nothing = Readonly<Record<string, never>>;
+interface ModelVersion {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** The unary methods: what each takes and gives. */
+export interface Methods {
+  ServerLive: { request: Nothing; response: { readonly live: boolean } };
+  ServerReady: { request: Nothing; response: { readonly ready: boolean } };
+  ServerMetadata: {
+    request: Nothing;
+    response: { readonly name: string; readonly version: string; readonly extensions: readonly string[] };
+  };
+  ModelReady: { request: ModelVersion; response: { readonly ready: boolean } };
+  ModelConfig: { request: ModelVersion; response: { readonly config: ModelConfig | null } };
+  ModelStatistics: { request: ModelVersion; response: { readonly modelStats: readonly ModelStatistics[] } };
+  ModelInfer: { request: ModelInferRequest; response: ModelInferResponse };
+  RepositoryIndex: { request: { readonly ready: boolean }; response: { readonly models: readonly ModelIndex[] } };
+  RepositoryModelLoad: { request: { readonly modelName: string }; response: Nothing };
+  RepositoryModelUnload: { request: { readonly modelName: string }; response: Nothing };
+  SystemSharedMemoryRegister: {
+    request: { readonly name: string; readonly key: string; readonly offset: number; readonly byteSize: number };
+    response: Nothing;
+  };
+  SystemSharedMemoryUnregister: { request: { readonly name: string }; response: Nothing };
+}
