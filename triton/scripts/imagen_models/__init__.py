@@ -1,0 +1,1 @@
+"""Builds, checks and installs the ONNX networks that imagen serves with Triton."""
