@@ -28,10 +28,11 @@ export type CreateResult =
   | { readonly kind: 'created'; readonly info: ObjectInfo }
   | { readonly kind: 'exists'; readonly info: ObjectInfo; readonly sameBytes: boolean };
 
+/** Each call makes a single attempt within the adapter's own time limit; whoever calls decides about another. */
 export interface ObjectStore {
   /**
    * Reads a whole object, of the given generation or the current one; stops as soon as it is known to exceed
-   * `maxBytes`. Retries within itself.
+   * `maxBytes`.
    * @throws JobError `STORAGE_UNAVAILABLE` when storage cannot be reached or refuses us
    */
   read(

@@ -1,6 +1,6 @@
 import sharp, { type Sharp } from 'sharp';
 import type { OutputRequest } from '../domain/job.js';
-import type { Size } from '../domain/pixels.js';
+import type { Size } from '../domain/raster.js';
 import type { Format } from './formats/index.js';
 
 /** What is to be written: a picture, or a mask as a picture of one channel. */

@@ -32,7 +32,12 @@ export class Journey {
       return await work();
     } catch (thrown) {
       const reason: unknown = this.signal.aborted ? this.signal.reason : thrown;
-      throw reason instanceof GivenBack ? reason : JobError.from(reason, stage);
+      if (reason instanceof GivenBack) throw reason;
+      // A passed deadline is found out wherever the job happens to be.
+      if (reason instanceof JobError && reason === this.signal.reason) {
+        throw new JobError(reason.code, reason.message, { stage });
+      }
+      throw JobError.from(reason, stage);
     } finally {
       if (timing) this.#timings[timing] = round((this.#timings[timing] ?? 0) + this.now() - startedAt);
     }

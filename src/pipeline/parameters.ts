@@ -16,7 +16,7 @@ export function checkParameters(
   schema: Readonly<Record<string, unknown>>,
   parameters: Readonly<Record<string, ParameterValue>>,
 ): void {
-  const declared = Object.keys((schema.properties ?? {}) as object);
+  const declared = Object.keys(schema.properties ?? {});
   const complaints = Object.keys(parameters)
     .filter((name) => !declared.includes(name))
     .map((name) => `${name}: unknown, expected ${declared.length ? `one of ${declared.join(', ')}` : 'none'}`);

@@ -2,14 +2,11 @@ import type { VersionContract } from '../domain/contract.js';
 import { JobError } from '../domain/errors.js';
 import type { Job, OutputFormat } from '../domain/job.js';
 import type { Raster, Size } from '../domain/raster.js';
-import { isPermitted, type ObjectRef, objectRef, objectUri, under } from '../domain/uri.js';
 import { type Format, FORMATS } from './formats/index.js';
 import { PLAN_TABLE, type Shape } from './plans/index.js';
 import type { Routed } from './route.js';
 
 export interface PlanOptions {
-  readonly outputPrefix: string;
-  readonly allowedOutputs: readonly string[];
   /** Largest intermediate or final picture. */
   readonly maxPixels: number;
 }
@@ -17,7 +14,6 @@ export interface PlanOptions {
 /** Everything about a job that can be known before the first inference. */
 export interface JobPlan {
   readonly steps: readonly PlannedStep[];
-  readonly target: ObjectRef;
   readonly format: Format;
   /** Of the file that is written. */
   readonly size: Size;
@@ -29,8 +25,8 @@ export interface PlannedStep {
 }
 
 /**
- * Predicts every size and decides shapes, format and place.
- * @throws JobError `OUTPUT_TOO_LARGE`, `OUTPUT_FORBIDDEN`, `INVALID_PARAMETERS`
+ * Predicts every size and decides shapes and format.
+ * @throws JobError `OUTPUT_TOO_LARGE`, `INVALID_PARAMETERS`
  */
 export function planJob(
   job: Job,
@@ -65,20 +61,7 @@ export function planJob(
     const given = `${final.width}x${final.height}`;
     throw new JobError('OUTPUT_TOO_LARGE', `${name}: expected at most ${format.maxSide} pixels a side, given ${given}`);
   }
-  return { steps, target: chooseTarget(job, format, options), format, size: final };
-}
-
-/** Where the result goes, refused before anything is computed. @throws JobError `OUTPUT_FORBIDDEN` */
-function chooseTarget(job: Job, format: Format, options: PlanOptions): ObjectRef {
-  const { uri, prefix } = job.output;
-  const target =
-    uri === undefined
-      ? under(prefix ?? options.outputPrefix, `${job.jobId}/result.${format.extension}`)
-      : objectRef(uri);
-  if (!isPermitted(target, options.allowedOutputs)) {
-    throw new JobError('OUTPUT_FORBIDDEN', `${objectUri(target)} is under none of the permitted prefixes`);
-  }
-  return target;
+  return { steps, format, size: final };
 }
 
 /** Time of one execution on `n` images of `p` pixels: fixed + n·p·perPixel, in any unit. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JobError } from '../domain/errors.js';
+import type { ObjectStore } from '../domain/ports.js';
 
 export interface RetryLimits {
   /** How long to wait for something that is down before the message is given back, in milliseconds. */
@@ -36,4 +37,13 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
       await sleep(delay, undefined, { signal });
     }
   }
+}
+
+/** A store whose every call is tried again while storage is unavailable, for at most `limits.unavailableMs`. */
+export function retryingStore(store: ObjectStore, limits: RetryLimits): ObjectStore {
+  return {
+    read: (ref, options) => withRetries(() => store.read(ref, options), limits, options.signal),
+    stat: (ref, signal) => withRetries(() => store.stat(ref, signal), limits, signal),
+    create: (ref, bytes, options) => withRetries(() => store.create(ref, bytes, options), limits, options.signal),
+  };
 }

@@ -1,6 +1,6 @@
 /**
- * The way of a job through the house, as a list that can be read aloud:
- * route, fetch, decode, plan, transform for each operation, encode, store.
+ * The way of a job through the house, as a list that can be read aloud: route, fetch, render, store; and render is
+ * decode, plan, transform for each operation, encode.
  * What comes before (parse, recall) and after (record, publish, ack) belongs to every message, whatever becomes of the
  * job, and stands in worker/handle.ts.
  */
@@ -8,21 +8,29 @@ import type { Job } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
 import { decode } from './decode.js';
-import { encode, type Pixels } from './encode.js';
+import { encode, type Encoded, type Pixels } from './encode.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
+import type { Format } from './formats/index.js';
 import type { Journey } from './journey.js';
-import { planJob, type PlanOptions } from './plan.js';
+import { planJob } from './plan.js';
 import type { RetryLimits } from './retry.js';
-import { route, type RouteOptions } from './route.js';
+import { route, type Routed, type RouteOptions } from './route.js';
 import { storeResult } from './store.js';
+import { chooseTarget, type TargetOptions } from './target.js';
 import { type Lane, transform } from './transform.js';
 
-export interface PipelineOptions {
-  readonly fetch: FetchOptions;
-  readonly decode: { readonly maxPixels: number };
-  readonly plan: PlanOptions;
-  readonly route: () => RouteOptions;
+export interface RenderOptions {
+  readonly maxInputPixels: number;
+  /** Of any intermediate picture and of the result. */
+  readonly maxOutputPixels: number;
   readonly retry: RetryLimits;
+}
+
+export interface PipelineOptions extends RenderOptions {
+  readonly fetch: FetchOptions;
+  readonly target: TargetOptions;
+  /** Asked anew for each job, since routes are edited while the worker runs. */
+  readonly route: () => RouteOptions;
 }
 
 export interface PipelineParts {
@@ -45,16 +53,48 @@ export async function runJob(
   const { signal } = journey;
 
   const routed = await journey.stage('route', undefined, () => route(job.operations, models, options.route(), signal));
+  const target = await journey.stage('store', undefined, () => chooseTarget(job, options.target));
 
   const fetched = await journey.stage('fetch', 'fetch', () => fetchInput(job.input, store, options.fetch, signal));
   journey.input = { uri: job.input.uri, generation: fetched.generation, bytes: fetched.bytes.length };
 
-  const picture = await journey.stage('decode', 'decode', () => decode(fetched.bytes, options.decode));
+  const { encoded, format } = await render(job, fetched.bytes, routed, journey, lane, models, options);
+
+  const stored = await journey.stage('store', 'store', () =>
+    storeResult(
+      target(format),
+      encoded,
+      { jobId: job.jobId, fingerprint },
+      format.contentType,
+      journey.steps,
+      store,
+      signal,
+    ),
+  );
+  journey.output = stored.output;
+  journey.steps.splice(0, journey.steps.length, ...stored.steps);
+}
+
+/** The bytes of a picture in, the bytes of the finished one out; needs no storage. */
+export async function render(
+  job: Job,
+  bytes: Buffer,
+  routed: readonly Routed[],
+  journey: Journey,
+  lane: Lane,
+  models: ModelServer,
+  options: RenderOptions,
+): Promise<{ readonly encoded: Encoded; readonly format: Format }> {
+  const { signal } = journey;
+
+  const picture = await journey.stage('decode', 'decode', () => decode(bytes, { maxPixels: options.maxInputPixels }));
   let { raster } = picture;
-  journey.input = { ...journey.input, width: raster.width, height: raster.height };
+  if (journey.input) journey.input = { ...journey.input, width: raster.width, height: raster.height };
   journey.warnings.push(...picture.warnings);
 
-  const plan = await journey.stage('plan', undefined, () => planJob(job, picture, routed, options.plan));
+  const plan = await journey.stage('plan', undefined, () =>
+    planJob(job, picture, routed, { maxPixels: options.maxOutputPixels }),
+  );
 
   for (const planned of plan.steps) {
     const done = await journey.stage('infer', 'inference', () =>
@@ -69,23 +109,10 @@ export async function runJob(
       ...job.output,
       format: plan.format,
       size: plan.size,
-      ...(job.output.keepMetadata ? { metadataFrom: fetched.bytes } : {}),
+      ...(job.output.keepMetadata ? { metadataFrom: bytes } : {}),
     }),
   );
-
-  const stored = await journey.stage('store', 'store', () =>
-    storeResult(
-      plan.target,
-      encoded,
-      { jobId: job.jobId, fingerprint },
-      plan.format.contentType,
-      journey.steps,
-      store,
-      signal,
-    ),
-  );
-  journey.output = stored.output;
-  journey.steps.splice(0, journey.steps.length, ...stored.steps);
+  return { encoded, format: plan.format };
 }
 
 /** The refined mask of the last operation is the picture's alpha. */

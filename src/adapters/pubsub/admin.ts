@@ -1,0 +1,68 @@
+/** Creates topics and subscriptions, or brings existing subscriptions to the wanted policies. */
+import type { PubSub } from '@google-cloud/pubsub';
+
+export type Ensured = 'created' | 'updated' | 'unchanged';
+
+export interface JobsSubscription {
+  readonly topic: string;
+  readonly deadLetterTopic: string;
+  /** The service's own limit: a last resort behind the worker's smaller budget. */
+  readonly maxDeliveryAttempts: number;
+  /** Pub/Sub filter on attributes; only ever set at creation, since the service does not let it change. */
+  readonly filter?: string | undefined;
+}
+
+/** Short, so that the jobs of a killed worker come back soon; workers extend it as long as they live. */
+const ACK_DEADLINE_SECONDS = 10;
+const RETRY_POLICY = { minimumBackoff: { seconds: 5 }, maximumBackoff: { seconds: 600 } };
+const NEVER_EXPIRES = { expirationPolicy: { ttl: null } };
+
+/** gRPC's code for something that is there already. */
+const ALREADY_EXISTS = 6;
+
+export async function ensureTopic(pubsub: PubSub, name: string): Promise<Ensured> {
+  return (await createUnlessThere(() => pubsub.createTopic(name))) ? 'created' : 'unchanged';
+}
+
+/** A subscription that keeps everything until somebody acks it: for dead letters, or for a reader of completions. */
+export async function ensurePlainSubscription(pubsub: PubSub, topic: string, name: string): Promise<Ensured> {
+  const created = await createUnlessThere(() => pubsub.topic(topic).createSubscription(name, NEVER_EXPIRES));
+  return created ? 'created' : 'unchanged';
+}
+
+/** A subscription for workers: with a retry policy and a dead-letter policy, without which attempts are not counted. */
+export async function ensureJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<Ensured> {
+  const policies = {
+    ackDeadlineSeconds: ACK_DEADLINE_SECONDS,
+    retryPolicy: RETRY_POLICY,
+    deadLetterPolicy: {
+      deadLetterTopic: pubsub.topic(want.deadLetterTopic).name,
+      maxDeliveryAttempts: want.maxDeliveryAttempts,
+    },
+  };
+  const creation = { ...policies, ...NEVER_EXPIRES, ...(want.filter === undefined ? {} : { filter: want.filter }) };
+  if (await createUnlessThere(() => pubsub.topic(want.topic).createSubscription(name, creation))) return 'created';
+
+  const subscription = pubsub.subscription(name);
+  const [found] = await subscription.getMetadata();
+  const attempts = found.deadLetterPolicy?.maxDeliveryAttempts;
+  const backoff = Number(found.retryPolicy?.minimumBackoff?.seconds ?? 0);
+  const same =
+    found.ackDeadlineSeconds === policies.ackDeadlineSeconds &&
+    found.deadLetterPolicy?.deadLetterTopic === policies.deadLetterPolicy.deadLetterTopic &&
+    attempts === want.maxDeliveryAttempts &&
+    backoff === RETRY_POLICY.minimumBackoff.seconds;
+  if (same) return 'unchanged';
+  await subscription.setMetadata(policies);
+  return 'updated';
+}
+
+async function createUnlessThere(create: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await create();
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === ALREADY_EXISTS) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,90 @@
+import { Duration, type Message, type PubSub, SubscriptionCloseBehaviors } from '@google-cloud/pubsub';
+import { GivenBack } from '../../domain/errors.js';
+import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
+
+export interface SourceOptions {
+  /** How many messages to ask the server for at a time; no cap (the caller has its own), but what keeps it near one. */
+  readonly maxMessages: number;
+  /** How long a job may take at the most before its lease is no longer extended, in seconds. */
+  readonly maxExtensionSeconds: number;
+  /** Where a handler's unexpected error goes. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** What is kept of the cap for giving back the messages of handlers that were still running, in milliseconds. */
+const LAST_NACKS_MS = 1_000;
+
+/**
+ * One subscription as a JobSource. It extends the lease of every message until its handler has answered. The client
+ * dispatches more messages than `maxMessages` when the server sends more; the handler must queue them itself.
+ */
+export function createJobSource(pubsub: PubSub, subscriptionName: string, options: SourceOptions): JobSource {
+  const subscription = pubsub.subscription(subscriptionName, {
+    // Each stream would ask for the full maxMessages again.
+    streamingOptions: { maxStreams: 1 },
+    flowControl: { maxMessages: options.maxMessages, maxBytes: 1024 ** 3, allowExcessMessages: true },
+    // Left alone, the client raises its deadline to ten minutes, and that is how long the jobs of a killed worker wait.
+    maxAckDeadline: Duration.from({ seconds: 60 }),
+    maxExtensionTime: Duration.from({ seconds: options.maxExtensionSeconds }),
+  });
+  const running = new Set<Promise<void>>();
+  const cap = new AbortController();
+  let stopping: Promise<void> | undefined;
+
+  let reportClosed: (reason: Error) => void = () => undefined;
+  const closed = new Promise<Error>((resolve) => (reportClosed = resolve));
+
+  async function deliver(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
+    let settlement: Settlement = 'nack';
+    try {
+      settlement = await handle(toDelivery(message), cap.signal);
+    } catch (error) {
+      options.onError(error);
+    }
+    if (settlement === 'ack') message.ack();
+    else message.nack();
+  }
+
+  async function stop(capMs: number): Promise<void> {
+    // Closing ends the stream at once; in this mode the client goes on extending leases until its inventory is empty.
+    subscription.setOptions({
+      closeOptions: {
+        behavior: SubscriptionCloseBehaviors.WaitForProcessing,
+        timeout: Duration.from({ milliseconds: Math.max(capMs, LAST_NACKS_MS) }),
+      },
+    });
+    const closing = subscription.close().catch(options.onError);
+    const timers = [
+      setTimeout(() => cap.abort(new GivenBack('the worker is stopping')), Math.max(0, capMs - LAST_NACKS_MS)),
+    ];
+    const hardCap = new Promise((resolve) => timers.push(setTimeout(resolve, capMs)));
+    // The client's close has been seen to hang, so it is given the time left and no more.
+    await Promise.race([Promise.all([...running, closing]), hardCap]);
+    timers.forEach(clearTimeout);
+  }
+
+  return {
+    closed,
+    start(handle) {
+      subscription.on('error', (error) => reportClosed(error));
+      subscription.on('close', () => {
+        if (!stopping) reportClosed(new Error(`subscription ${subscriptionName} closed`));
+      });
+      subscription.on('message', (message: Message) => {
+        const work = deliver(message, handle).finally(() => running.delete(work));
+        running.add(work);
+      });
+    },
+    stop: (capMs) => (stopping ??= stop(capMs)),
+  };
+}
+
+function toDelivery(message: Message): Delivery {
+  return {
+    messageId: message.id,
+    data: message.data,
+    attributes: message.attributes,
+    attempt: message.deliveryAttempt,
+    publishedAt: message.publishTime,
+  };
+}

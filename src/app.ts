@@ -1,0 +1,210 @@
+/** The composition root of the worker: the only place that builds its parts and knows how they hang together. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createStorageClient } from './adapters/gcs/client.js';
+import { createObjectStore } from './adapters/gcs/store.js';
+import { createPubSubClient } from './adapters/pubsub/client.js';
+import { createPublisher } from './adapters/pubsub/publisher.js';
+import { createJobSource } from './adapters/pubsub/source.js';
+import { connectTriton } from './adapters/triton/server.js';
+import type { WeightedSubscription, WorkerConfig } from './config.js';
+import { inFlightLimit } from './domain/contract.js';
+import { JobError } from './domain/errors.js';
+import type { RetryLimits } from './pipeline/retry.js';
+import { retryingStore } from './pipeline/retry.js';
+import { openRoutes } from './routes.js';
+import { startStatusServer, type StatusServer } from './telemetry/http.js';
+import type { Logger } from './telemetry/logger.js';
+import { createMetrics } from './telemetry/metrics.js';
+import { createFairShare } from './worker/fair-share.js';
+import { createHandler, type Observer } from './worker/handle.js';
+import { createIntake } from './worker/intake.js';
+
+export interface App {
+  /** Settles when jobs are being pulled; Triton is waited for as long as it takes. */
+  start(): Promise<void>;
+  /**
+   * Takes no more jobs, finishes those in work, gives the rest back, closes everything. Settles within
+   * `IMAGEN_DRAIN_SECONDS`. May be called at any time, and more than once.
+   */
+  stop(): Promise<void>;
+  /** Settles with the reason when the worker can no longer do its work and its process should end. */
+  readonly failed: Promise<Error>;
+  /** Of health and metrics, once started. */
+  readonly port: number | undefined;
+}
+
+/** A job may hold its message for this long at the most, in seconds; then the lease is let go and another worker tries. */
+const MAX_LEASE_SECONDS = 3_600;
+const TRITON_POLL_MS = 500;
+/** Kept of the drain for closing connections, in milliseconds. */
+const CLOSING_MS = 500;
+
+export function createApp(config: WorkerConfig, log: Logger): App {
+  const pubsub = createPubSubClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
+  const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
+  const models = connectTriton({
+    url: config.tritonUrl,
+    transport: config.tritonTransport,
+    inferTimeoutMs: config.inferenceTimeoutSeconds * 1000,
+    onPollError: (error) => log.warn({ error }, 'cannot read the models from Triton'),
+  });
+  const routes = openRoutes(config.routesFile, (error) =>
+    log.error({ error }, 'the routes file is broken; the last good one stays'),
+  );
+
+  const retry: RetryLimits = {
+    unavailableMs: config.modelWaitSeconds * 1000,
+    failedAttempts: config.inferenceAttempts,
+  };
+  const store = retryingStore(createObjectStore(storage), {
+    ...retry,
+    unavailableMs: config.storageWaitSeconds * 1000,
+  });
+  const intake = createIntake(config.maxJobs);
+  const share = createFairShare((model) => {
+    const contract = models.contracts().get(model);
+    return contract ? inFlightLimit(contract) : 1;
+  });
+  const metrics = createMetrics({
+    jobsActive: () => intake.active,
+    jobsWaiting: () => intake.waiting,
+    requestsInFlight: () => share.inFlight(),
+    knownModel: (name) => models.contracts().has(name),
+  });
+
+  const handle = createHandler(
+    {
+      store,
+      models,
+      intake,
+      share,
+      completions: createPublisher(pubsub, config.completionsTopic),
+      deadLetters: createPublisher(pubsub, config.deadLetterTopic),
+      observer: createObserver(log, metrics),
+    },
+    {
+      statePrefix: config.statePrefix,
+      maxAttempts: config.maxAttempts,
+      worker: config.workerName,
+      pipeline: {
+        maxInputPixels: config.maxInputPixels,
+        maxOutputPixels: config.maxOutputPixels,
+        retry,
+        fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
+        target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
+        route: () => ({ routes: routes.current(), waitMs: retry.unavailableMs }),
+      },
+    },
+  );
+  const sources = config.jobsSubscriptions.map((subscription) =>
+    createJobSource(pubsub, subscription.name, {
+      maxMessages: fairPart(subscription, config.jobsSubscriptions, config.maxJobs),
+      maxExtensionSeconds: MAX_LEASE_SECONDS,
+      onError: (error) => log.error({ error, subscription: subscription.name }, 'unexpected error at the subscription'),
+    }),
+  );
+
+  const stopping = new AbortController();
+  let status: StatusServer | undefined;
+  let pulling = false;
+  let failure: Error | undefined;
+  const failed = Promise.race(sources.map((source) => source.closed)).then((error) => (failure = error));
+
+  async function start(): Promise<void> {
+    status = await startStatusServer(
+      config.port,
+      {
+        sick: () => failure?.message,
+        unready: () => {
+          if (stopping.signal.aborted) return 'stopping';
+          if (!pulling) return 'waiting for Triton';
+          return models.contracts().size === 0 ? 'no model is ready' : undefined;
+        },
+      },
+      metrics,
+    );
+    await waitForModels();
+    if (stopping.signal.aborted) return;
+    for (const source of sources) source.start(handle);
+    pulling = true;
+    log.info(
+      { port: status.port, models: [...models.contracts().keys()], subscriptions: config.jobsSubscriptions },
+      'pulling jobs',
+    );
+  }
+
+  /** Jobs are not pulled before there is a model: waiting costs nothing, and a delivery attempt does. */
+  async function waitForModels(): Promise<void> {
+    for (;;) {
+      try {
+        await models.refresh(stopping.signal);
+        for (const [model, reason] of models.unready()) log.warn({ model, reason }, 'a model cannot be used');
+        if (models.contracts().size > 0) return;
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        log.warn({ error }, 'waiting for Triton');
+      }
+      await sleep(TRITON_POLL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+    }
+  }
+
+  let stopped: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    log.info({ active: intake.active, waiting: intake.waiting }, 'stopping');
+    stopping.abort(new Error('the worker is stopping'));
+    intake.close();
+    if (pulling) await Promise.all(sources.map((source) => source.stop(config.drainSeconds * 1000 - CLOSING_MS)));
+    routes.close();
+    const closed = Promise.all([models.close(), pubsub.close(), status?.close()]);
+    await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);
+    log.info('stopped');
+  }
+
+  return {
+    start,
+    stop: () => (stopped ??= stop()),
+    failed,
+    get port() {
+      return status?.port;
+    },
+  };
+}
+
+/** A subscription's part of the places, by its weight; at least one. */
+function fairPart(one: WeightedSubscription, all: readonly WeightedSubscription[], places: number): number {
+  const total = all.reduce((sum, { weight }) => sum + weight, 0);
+  return Math.max(1, Math.round((places * one.weight) / total));
+}
+
+/** One log line and one count for every message's end. */
+function createObserver(log: Logger, metrics: ReturnType<typeof createMetrics>): Observer {
+  return {
+    ended(completion, about) {
+      const { jobId, eventId, status, error, steps, attempt, timingsMs, messageId } = completion;
+      const level = error === undefined ? 'info' : 'warn';
+      const { replay } = about;
+      log[level](
+        {
+          jobId,
+          eventId,
+          messageId,
+          status,
+          code: error?.code,
+          reason: error?.message,
+          steps,
+          attempt,
+          timingsMs,
+          replay,
+        },
+        'job ended',
+      );
+      metrics.jobEnded(completion, about);
+    },
+    givenBack(delivery, error) {
+      const code = error instanceof JobError ? error.code : error.name;
+      log.warn({ messageId: delivery.messageId, attempt: delivery.attempt, code, error }, 'message given back');
+      metrics.jobGivenBack(code);
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { Command } from 'commander';
+import { createStorageClient } from '../adapters/gcs/client.js';
+import { createObjectStore } from '../adapters/gcs/store.js';
+import { readConfig } from '../config.js';
+import { eventIdOfJob } from '../domain/fingerprint.js';
+import { SCHEMA_VERSION } from '../domain/job.js';
+import { decide } from '../pipeline/record.js';
+import type { Invocation } from './usage.js';
+
+const LIMIT_MS = 30_000;
+
+export function cancelCommand(invocation: Invocation): Command {
+  return new Command('cancel')
+    .description('end a job as canceled, wherever it is; the worker that meets it publishes the completion')
+    .argument('<jobId>')
+    .action(async (jobId: string) => {
+      const config = readConfig(invocation.env, ['projectId', 'storageEmulator', 'statePrefix']);
+      const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
+      // No fingerprint: whatever comes under this id is canceled, also a message that no worker has seen yet.
+      const record = {
+        fingerprint: null,
+        completion: {
+          schemaVersion: SCHEMA_VERSION as typeof SCHEMA_VERSION,
+          eventId: eventIdOfJob(jobId, 'canceled'),
+          jobId,
+          status: 'canceled' as const,
+        },
+      };
+      const signal = AbortSignal.timeout(LIMIT_MS);
+      const decided = await decide(createObjectStore(storage), config.statePrefix, jobId, record, signal);
+      if (decided.record.completion.status === 'canceled') {
+        console.log(`${jobId}: canceled`);
+      } else {
+        console.error(`${jobId}: has ended already: ${decided.record.completion.status}`);
+        invocation.exitCode = 1;
+      }
+    });
+}

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { ConfigError } from '../config.js';
+import { JobError } from '../domain/errors.js';
+import { cancelCommand } from './cancel.js';
+import { modelsCommand } from './models.js';
+import { processCommand } from './process.js';
+import { setupCommand } from './setup.js';
+import { submitCommand } from './submit.js';
+import { type Invocation, UsageError } from './usage.js';
+import { workerCommand } from './worker.js';
+
+const COMMANDS = [workerCommand, setupCommand, submitCommand, processCommand, modelsCommand, cancelCommand];
+
+/**
+ * Runs the command line.
+ * @returns the exit code: 0 done, 1 failed, 2 wrongly called or configured
+ */
+export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const invocation: Invocation = { env, exitCode: 0 };
+  const program = new Command('imagen')
+    .description('Turns a Pub/Sub queue of image jobs into finished images with NVIDIA Triton')
+    .version(packageVersion())
+    .exitOverride();
+  for (const command of COMMANDS) program.addCommand(command(invocation).exitOverride());
+  try {
+    await program.parseAsync(argv);
+    return invocation.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // it has spoken already
+    if (error instanceof ConfigError || error instanceof UsageError) {
+      console.error(`imagen: ${error.message}`);
+      return 2;
+    }
+    if (error instanceof JobError) console.error(`imagen: ${error.code}: ${error.message}`);
+    else console.error(error);
+    return 1;
+  }
+}
+
+function packageVersion(): string {
+  const url = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(url, 'utf8')) as { version: string }).version;
+}

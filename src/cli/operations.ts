@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import { Option } from 'commander';
+import { JobError } from '../domain/errors.js';
+import { type Job, type JobMessage, OUTPUT_FORMATS, parseJob } from '../domain/job.js';
+import { UsageError } from './usage.js';
+
+/** Options that `submit` and `process` share: what is to be done, and how the result is to be written. */
+export interface RenderFlags {
+  readonly operation: string[];
+  readonly format?: string;
+  readonly quality?: string;
+  readonly background?: string;
+  readonly maskOnly?: boolean;
+  readonly maxWidth?: string;
+  readonly maxHeight?: string;
+  readonly keepMetadata?: boolean;
+}
+
+export const RENDER_OPTIONS = [
+  new Option('-p, --operation <names>', 'operations in order: NAME or NAME@VERSION, separated by commas')
+    .makeOptionMandatory()
+    .argParser((value: string, before: string[] | undefined) => [...(before ?? []), ...value.split(',')]),
+  new Option('--format <format>', 'format of the result').choices(OUTPUT_FORMATS),
+  new Option('--quality <1-100>', 'quality of JPEG, WebP and AVIF'),
+  new Option('--background <#rrggbb>', 'colour behind transparency, for JPEG'),
+  new Option('--mask-only', 'the mask itself instead of the cut-out'),
+  new Option('--max-width <pixels>', 'shrink the result to this width'),
+  new Option('--max-height <pixels>', 'shrink the result to this height'),
+  new Option('--keep-metadata', "keep the input's EXIF, XMP and IPTC"),
+];
+
+export function operationsOf({ operation }: RenderFlags): JobMessage['operations'] {
+  return operation.map((name) => {
+    const [model = '', version] = name.trim().split('@');
+    return version === undefined ? model : { model, version };
+  });
+}
+
+export function outputOf(flags: RenderFlags): NonNullable<JobMessage['output']> {
+  const number = (value: string | undefined) => (value === undefined ? undefined : Number(value));
+  const all = {
+    format: flags.format as (typeof OUTPUT_FORMATS)[number] | undefined,
+    quality: number(flags.quality),
+    background: flags.background,
+    maskOnly: flags.maskOnly,
+    maxWidth: number(flags.maxWidth),
+    maxHeight: number(flags.maxHeight),
+    keepMetadata: flags.keepMetadata,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/** Checks a message as the worker will, before anything is uploaded. @throws UsageError */
+export function checkedJob(message: JobMessage): Job {
+  try {
+    return parseJob(Buffer.from(JSON.stringify(message)));
+  } catch (error) {
+    if (error instanceof JobError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** @throws UsageError */
+export function readLocalFile(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

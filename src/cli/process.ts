@@ -1,0 +1,70 @@
+import { writeFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { connectTriton } from '../adapters/triton/server.js';
+import { readConfig } from '../config.js';
+import { inFlightLimit } from '../domain/contract.js';
+import { Journey } from '../pipeline/journey.js';
+import { route } from '../pipeline/route.js';
+import { render } from '../pipeline/run.js';
+import { openRoutes } from '../routes.js';
+import { createFairShare } from '../worker/fair-share.js';
+import type { Invocation } from './usage.js';
+import { checkedJob, operationsOf, outputOf, readLocalFile, RENDER_OPTIONS, type RenderFlags } from './operations.js';
+
+export function processCommand(invocation: Invocation): Command {
+  const command = new Command('process')
+    .description('one local image straight through Triton, without Pub/Sub and Cloud Storage')
+    .argument('<file>')
+    .requiredOption('-o, --output <file>', 'where the result goes');
+  for (const option of RENDER_OPTIONS) command.addOption(option);
+  return command.action((file: string, flags: RenderFlags & { output: string }) =>
+    processFile(file, flags, invocation.env),
+  );
+}
+
+async function processFile(file: string, flags: RenderFlags & { output: string }, env: NodeJS.ProcessEnv) {
+  const config = readConfig(env, [
+    'tritonUrl',
+    'tritonTransport',
+    'routesFile',
+    'maxInputPixels',
+    'maxOutputPixels',
+    'modelWaitSeconds',
+    'inferenceAttempts',
+  ]);
+  const job = checkedJob({
+    jobId: 'local',
+    operations: operationsOf(flags),
+    input: { uri: 'gs://local/file' },
+    output: outputOf(flags),
+    priority: 'interactive',
+  });
+  const bytes = readLocalFile(file);
+  const models = connectTriton({ url: config.tritonUrl, transport: config.tritonTransport });
+  const routes = openRoutes(config.routesFile, (error) => console.error(error.message));
+  try {
+    const waitMs = config.modelWaitSeconds * 1000;
+    const share = createFairShare((model) => {
+      const contract = models.contracts().get(model);
+      return contract ? inFlightLimit(contract) : 1;
+    });
+    const journey = new Journey(new AbortController().signal, 0);
+    const routed = await journey.stage('route', undefined, () =>
+      route(job.operations, models, { routes: routes.current(), waitMs }, journey.signal),
+    );
+    const { encoded } = await render(job, bytes, routed, journey, share.lane(job), models, {
+      maxInputPixels: config.maxInputPixels,
+      maxOutputPixels: config.maxOutputPixels,
+      retry: { unavailableMs: waitMs, failedAttempts: config.inferenceAttempts },
+    });
+    writeFileSync(flags.output, encoded.bytes);
+    for (const warning of journey.warnings) console.error(`warning: ${warning}`);
+    const steps = journey.steps.map((step) => `${step.model}@${step.servedVersion} (${step.plan}, ${step.requests})`);
+    console.error(
+      `${flags.output}: ${encoded.width}x${encoded.height}, ${steps.join(', ')}, ${journey.timings().total} ms`,
+    );
+  } finally {
+    routes.close();
+    await models.close();
+  }
+}

@@ -1,0 +1,45 @@
+import { Command } from 'commander';
+import { createApp } from '../app.js';
+import { readConfig, unknownVariables, WORKER_SETTINGS } from '../config.js';
+import { createLogger } from '../telemetry/logger.js';
+import type { Invocation } from './usage.js';
+
+export function workerCommand(invocation: Invocation): Command {
+  return new Command('worker').description('pull jobs and work on them until SIGTERM').action(async () => {
+    invocation.exitCode = await work(invocation.env);
+  });
+}
+
+async function work(env: NodeJS.ProcessEnv): Promise<number> {
+  const config = readConfig(env, WORKER_SETTINGS);
+  const log = createLogger(config.logLevel, { worker: config.workerName });
+  const strangers = unknownVariables(env);
+  if (strangers.length > 0) log.warn({ variables: strangers }, 'variables that look like settings but are none');
+
+  const app = createApp(config, log);
+  const signalled = new Promise<'signalled'>((resolve) => {
+    const onSignal = (signal: NodeJS.Signals) => {
+      log.info({ signal }, 'signal received; a second one ends the process at once');
+      for (const name of ['SIGTERM', 'SIGINT'] as const) {
+        process.off(name, onSignal);
+        process.once(name, () => process.exit(1));
+      }
+      resolve('signalled');
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+  // A fault in a stray callback must not leave a worker that looks alive and does nothing.
+  const stray = new Promise<Error>((resolve) => {
+    process.on('unhandledRejection', (error) => resolve(error instanceof Error ? error : new Error(String(error))));
+    process.on('uncaughtException', resolve);
+  });
+
+  const started = app.start().then(
+    () => new Promise<never>(() => undefined), // started: from now on only the others can end it
+    (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+  );
+  const ending = await Promise.race([signalled, app.failed, stray, started]);
+  if (ending !== 'signalled') log.fatal({ error: ending }, 'the worker cannot go on');
+  await app.stop();
+  return ending === 'signalled' ? 0 : 1;
+}

@@ -1,0 +1,27 @@
+import { JobError } from '../domain/errors.js';
+import type { Job } from '../domain/job.js';
+import { isPermitted, type ObjectRef, objectRef, objectUri, under } from '../domain/uri.js';
+import type { Format } from './formats/index.js';
+
+export interface TargetOptions {
+  /** Used by jobs that say neither `output.uri` nor `output.prefix`. */
+  readonly outputPrefix: string;
+  readonly allowedOutputs: readonly string[];
+}
+
+/**
+ * Where the result goes, refused before anything is read or computed.
+ * @returns the object for a given format, which is known only once the picture has been decoded
+ * @throws JobError `OUTPUT_FORBIDDEN`
+ */
+export function chooseTarget({ jobId, output }: Job, options: TargetOptions): (format: Format) => ObjectRef {
+  const { uri, prefix = options.outputPrefix } = output;
+  const target = (extension: string) =>
+    uri === undefined ? under(prefix, `${jobId}/result.${extension}`) : objectRef(uri);
+  // A prefix ends at a slash, so the extension cannot change the answer.
+  const probe = target('any');
+  if (!isPermitted(probe, options.allowedOutputs)) {
+    throw new JobError('OUTPUT_FORBIDDEN', `${objectUri(probe)} is under none of the permitted prefixes`);
+  }
+  return ({ extension }) => target(extension);
+}

@@ -1,0 +1,38 @@
+import { readFileSync, watchFile, unwatchFile } from 'node:fs';
+import { NO_ROUTES, parseRoutes, type Routes } from './domain/routes.js';
+
+export interface RoutesFile {
+  /** As last read successfully. */
+  current(): Routes;
+  close(): void;
+}
+
+const WATCH_MS = 2_000;
+
+/**
+ * Reads the routes file, and again whenever it changes: polled, because a mounted ConfigMap is replaced by a symbolic
+ * link that no watcher notices. A broken edit is reported and the last good routes stay.
+ * @throws Error when the first read fails
+ */
+export function openRoutes(path: string | undefined, report: (error: Error) => void): RoutesFile {
+  if (path === undefined) return { current: () => NO_ROUTES, close: () => undefined };
+  const read = () => {
+    try {
+      return parseRoutes(readFileSync(path, 'utf8'));
+    } catch (cause) {
+      throw new Error(`IMAGEN_ROUTES_FILE ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        cause,
+      });
+    }
+  };
+  let routes = read();
+  const onChange = () => {
+    try {
+      routes = read();
+    } catch (error) {
+      report(error as Error);
+    }
+  };
+  watchFile(path, { interval: WATCH_MS, persistent: false }, onChange);
+  return { current: () => routes, close: () => unwatchFile(path, onChange) };
+}

@@ -1,0 +1,102 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Completion } from '../domain/completion.js';
+
+/** Labels are bounded: model names come from jobs, so only those that Triton serves are told apart. */
+export interface Gauges {
+  readonly jobsActive: () => number;
+  readonly jobsWaiting: () => number;
+  readonly requestsInFlight: () => ReadonlyMap<string, number>;
+  readonly knownModel: (name: string) => boolean;
+}
+
+export interface Metrics {
+  /** Prometheus' text format. */
+  render(): Promise<{ readonly contentType: string; readonly body: string }>;
+  jobEnded(completion: Completion, about: { readonly model: string | undefined; readonly replay: boolean }): void;
+  jobGivenBack(code: string): void;
+}
+
+const STAGE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
+export function createMetrics(gauges: Gauges): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const jobs = new Counter({
+    name: 'imagen_jobs_total',
+    help: 'Jobs that ended, by the model of their last operation, status and error code',
+    labelNames: ['model', 'status', 'code'],
+    registers,
+  });
+  const replays = new Counter({
+    name: 'imagen_replays_total',
+    help: 'Deliveries of jobs that had ended before, answered from their record',
+    registers,
+  });
+  const givenBack = new Counter({
+    name: 'imagen_given_back_total',
+    help: 'Deliveries that were nacked to be tried again, by the reason',
+    labelNames: ['code'],
+    registers,
+  });
+  const stages = new Histogram({
+    name: 'imagen_stage_duration_seconds',
+    help: 'Time that jobs spent in each stage; queued is the time between publish and pull',
+    labelNames: ['stage'],
+    buckets: STAGE_BUCKETS,
+    registers,
+  });
+  const requests = new Counter({
+    name: 'imagen_inference_requests_total',
+    help: 'Requests that finished jobs sent to Triton, by model, version and plan',
+    labelNames: ['model', 'version', 'plan'],
+    registers,
+  });
+  new Gauge({
+    name: 'imagen_jobs_active',
+    help: 'Jobs in work',
+    registers,
+    collect() {
+      this.set(gauges.jobsActive());
+    },
+  });
+  new Gauge({
+    name: 'imagen_jobs_waiting',
+    help: 'Jobs pulled that wait for a place',
+    registers,
+    collect() {
+      this.set(gauges.jobsWaiting());
+    },
+  });
+  new Gauge({
+    name: 'imagen_inference_in_flight',
+    help: 'Requests in flight to Triton, by model',
+    labelNames: ['model'],
+    registers,
+    collect() {
+      for (const [model, count] of gauges.requestsInFlight()) this.set({ model }, count);
+    },
+  });
+
+  return {
+    async render() {
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+    jobEnded(completion, { model, replay }) {
+      if (replay) {
+        replays.inc();
+        return;
+      }
+      const known = model !== undefined && gauges.knownModel(model) ? model : 'unknown';
+      jobs.inc({ model: known, status: completion.status, code: completion.error?.code ?? '' });
+      for (const [stage, ms = 0] of Object.entries(completion.timingsMs ?? {})) stages.observe({ stage }, ms / 1000);
+      for (const step of completion.steps ?? []) {
+        requests.inc({ model: step.model, version: step.servedVersion, plan: step.plan }, step.requests);
+      }
+    },
+    jobGivenBack(code) {
+      givenBack.inc({ code });
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/** Builds completions: the one place that knows what each kind of end tells. */
+import type { Completion, Status } from '../domain/completion.js';
+import type { JobError } from '../domain/errors.js';
+import { eventIdOfJob, eventIdOfMessage } from '../domain/fingerprint.js';
+import { type Job, SCHEMA_VERSION } from '../domain/job.js';
+import type { Delivery } from '../domain/ports.js';
+import type { Journey } from '../pipeline/journey.js';
+
+/** How a job ended that was worked on, or at least begun. */
+export function completionOf(
+  job: Job,
+  fingerprint: string,
+  delivery: Delivery,
+  journey: Journey,
+  end: { readonly status: Status; readonly error?: JobError },
+  worker: string,
+): Completion {
+  return {
+    ...headOf(job, fingerprint, end),
+    input: journey.input ?? inputOf(job),
+    ...(end.status === 'succeeded' && journey.output ? { output: journey.output } : {}),
+    ...(journey.steps.length > 0 ? { steps: [...journey.steps] } : {}),
+    warnings: [...journey.warnings],
+    attempt: Math.max(1, delivery.attempt),
+    timingsMs: journey.timings(),
+    ...tailOf(job, delivery),
+    worker,
+  };
+}
+
+/**
+ * A job id that stands for another job already. There is no record to make this one final, so it holds only what every
+ * delivery of the message would say again.
+ */
+export function completionOfReusedId(job: Job, fingerprint: string, delivery: Delivery, error: JobError): Completion {
+  return { ...headOf(job, fingerprint, { status: 'failed', error }), input: inputOf(job), ...tailOf(job, delivery) };
+}
+
+/** A message that cannot be read: its Pub/Sub id is its identity, and again only what every delivery would say. */
+export function completionOfUnreadable(delivery: Delivery, jobId: string | undefined, error: JobError): Completion {
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    eventId: eventIdOfMessage(delivery.messageId),
+    ...(jobId === undefined ? {} : { jobId }),
+    status: 'failed',
+    error: describeError(error),
+    messageId: delivery.messageId,
+  };
+}
+
+function headOf(job: Job, fingerprint: string, end: { readonly status: Status; readonly error?: JobError }) {
+  return {
+    schemaVersion: SCHEMA_VERSION as typeof SCHEMA_VERSION,
+    eventId: eventIdOfJob(job.jobId, fingerprint),
+    jobId: job.jobId,
+    status: end.status,
+    ...(end.error === undefined ? {} : { error: describeError(end.error) }),
+  };
+}
+
+function tailOf(job: Job, delivery: Delivery) {
+  return { ...(job.metadata === undefined ? {} : { metadata: job.metadata }), messageId: delivery.messageId };
+}
+
+function inputOf({ input }: Job) {
+  return { uri: input.uri, ...(input.generation === undefined ? {} : { generation: input.generation }) };
+}
+
+const MAX_ERROR_LENGTH = 1_000;
+
+function describeError(error: JobError) {
+  const { code, stage, retryable } = error;
+  return { code, stage, retryable, message: error.message.slice(0, MAX_ERROR_LENGTH) };
+}
