@@ -63,6 +63,11 @@ export class Channel {
     this.#client = this.#open();
   }
 
+  /** Whether the server's address is this host's own. */
+  get isLocal(): boolean {
+    return /^unix|^(?:dns:\/\/\/|ipv4:|ipv6:)(?:localhost|127\.[\d.]+|\[::1\])(?::|$)/.test(this.#target);
+  }
+
   /**
    * One unary call.
    * @throws the signal's reason when it fires, else grpc-js's ServiceError (`code`, `details`)

@@ -1,8 +1,9 @@
 /** Between our tensors and Triton's messages. Pure, and without a copy of any tensor. */
+import type { VersionContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { ParameterValue, Priority } from '../../domain/job.js';
 import type { InferenceRequest, InferenceResult } from '../../domain/ports.js';
-import { createTensor, type Datatype } from '../../domain/tensor.js';
+import { createTensor } from '../../domain/tensor.js';
 import type { InferParameter, ModelInferRequest, ModelInferResponse } from './wire.js';
 
 /** Triton's priority levels: 1 is served first. A model without levels ignores them. */
@@ -10,8 +11,6 @@ const PRIORITY_LEVEL: Readonly<Record<Priority, number>> = { interactive: 1, bat
 
 /** Request parameters that Triton takes for itself; it turns others with its prefix away. */
 const RESERVED = /^(?:priority|timeout|headers|binary_data_output|sequence_(?:id|start|end)|triton_.*)$/;
-
-const DATATYPES: Readonly<Record<Datatype, true>> = { UINT8: true, INT32: true, FP32: true };
 
 /**
  * @param batched whether the model has a batch dimension (its `max_batch_size` is above 0); requests then carry one
@@ -48,14 +47,24 @@ function encodeParameter(value: ParameterValue): InferParameter {
   return Number.isSafeInteger(value) ? { int64Param: value } : { doubleParam: value };
 }
 
+/** The shape, and so (it is UINT8) the length of the output that the contract promises for this request. */
+export function promisedShape(
+  { inputs, output }: InferenceRequest,
+  { scale }: Pick<VersionContract, 'scale'>,
+): readonly number[] {
+  const [height = 0, width = 0] = inputs.find(({ name }) => name === 'image')?.shape ?? [];
+  return output === 'mask' ? [height, width, 1] : [height * scale, width * scale, 3];
+}
+
 /**
- * @returns the wanted output as a view of the answer's bytes, without the batch dimension
- * @throws JobError `MODEL_OUTPUT_INVALID` when it is missing, of a type that we do not know, or its bytes do not fit its
- * shape
+ * @param promised the output's shape, without the batch dimension
+ * @returns the output, its data a view of the answer's bytes
+ * @throws JobError `MODEL_OUTPUT_INVALID` when it is missing, or its type, shape or length is not what was promised
  */
 export function decodeResponse(
   response: ModelInferResponse,
   { model, output }: Pick<InferenceRequest, 'model' | 'output'>,
+  promised: readonly number[],
   batched: boolean,
 ): InferenceResult {
   const fail = (given: string, cause?: unknown) =>
@@ -67,17 +76,13 @@ export function decodeResponse(
   if (!described || !data) {
     throw fail(`expected raw bytes, given ${response.outputs.map(({ name }) => name).join(', ') || 'nothing'}`);
   }
-  const { datatype, shape } = described;
-  if (!isDatatype(datatype)) throw fail(`expected ${Object.keys(DATATYPES).join(' or ')}, given ${datatype}`);
-  if (batched && shape[0] !== 1) throw fail(`expected one element of a batch, given [${shape.join(', ')}]`);
+  if (described.datatype !== 'UINT8') throw fail(`expected UINT8, given ${described.datatype}`);
+  const shape = (batched ? [1, ...promised] : promised).join(', ');
+  const given = described.shape.join(', ');
+  if (given !== shape) throw fail(`expected [${shape}], given [${given}]`);
   try {
-    const tensor = createTensor(output, datatype, batched ? shape.slice(1) : shape, data);
-    return { version: response.modelVersion, output: tensor };
+    return { version: response.modelVersion, output: createTensor(output, 'UINT8', promised, data) };
   } catch (error) {
     throw fail((error as Error).message, error);
   }
-}
-
-function isDatatype(name: string): name is Datatype {
-  return Object.hasOwn(DATATYPES, name);
 }

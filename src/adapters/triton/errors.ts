@@ -40,6 +40,8 @@ const BY_TEXT: readonly Rule[] = [
     text: /RST_STREAM|ECONNRESET|ECONNREFUSED|GOAWAY|socket hang up/,
     means: 'MODEL_UNAVAILABLE',
   },
+  // Shared memory was set aside for the output that the contract promises.
+  { codes: [status.INTERNAL], text: /^shared memory size specified/, means: 'MODEL_OUTPUT_INVALID' },
   // Without a code the text is all there is. A model's own error comes first: it may quote any of the others.
   { codes: [undefined], text: /Failed to process the request|^(?:\w+: )?Stub process/, means: 'INFERENCE_FAILED' },
   {
@@ -49,7 +51,7 @@ const BY_TEXT: readonly Rule[] = [
   },
   {
     codes: [undefined],
-    text: /unexpected (?:shape|datatype|inference|total byte size|number of)|expected \d+ inputs|batch-size must be|data-type of input|byte size/i,
+    text: /unexpected shape|unexpected inference|expected number of inputs|' data-type is '|byte size|batch-size/,
     means: 'MODEL_REJECTED_INPUT',
   },
 ];

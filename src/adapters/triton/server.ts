@@ -4,11 +4,13 @@ import type { ModelContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { InferenceRequest, InferenceResult, ModelServer } from '../../domain/ports.js';
 import { Channel } from './channel.js';
-import { decodeResponse, encodeRequest } from './codec.js';
+import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
 import { isCallFailure, toJobError } from './errors.js';
 import { readStatistics, type VersionStatistics } from './statistics.js';
 import type { InferTransport } from './transport.js';
+import { autoTransport, sharedMemoryTransport } from './shm.js';
+import { streamTransport } from './stream.js';
 import { unaryTransport } from './unary.js';
 
 export type TransportName = 'auto' | 'unary' | 'stream' | 'shm';
@@ -94,16 +96,22 @@ export class Triton implements ModelServer {
     signal.throwIfAborted();
     const { model, version } = request;
     const contract = this.#catalogue.contracts.get(model);
-    if (!contract) {
+    const versionContract = contract?.versions.get(version);
+    if (!contract || !versionContract) {
       this.#hurry();
-      const reason = this.#catalogue.unready.get(model) ?? 'the server does not have it';
-      throw new JobError('MODEL_UNAVAILABLE', `model ${model}: ${reason}`);
+      const { unready } = this.#catalogue;
+      const reason = unready.get(`${model}/${version}`) ?? unready.get(model) ?? 'the server does not have it';
+      throw new JobError('MODEL_UNAVAILABLE', `model ${model}, version ${version}: ${reason}`);
     }
     const batched = contract.maxBatchSize > 0;
+    const promised = promisedShape(request, versionContract);
     try {
-      const deadlineMs = this.#options.inferTimeoutMs ?? INFER_TIMEOUT_MS;
-      const response = await this.#transport.infer(encodeRequest(request, batched), { signal, deadlineMs });
-      return decodeResponse(response, request, batched);
+      const response = await this.#transport.infer(encodeRequest(request, batched), {
+        signal,
+        deadlineMs: this.#options.inferTimeoutMs ?? INFER_TIMEOUT_MS,
+        outputBytes: promised.reduce((product, side) => product * side, 1),
+      });
+      return decodeResponse(response, request, promised, batched);
     } catch (error) {
       const meaning = toJobError(error, `model ${model}, version ${version}`, signal);
       if (meaning instanceof JobError && meaning.code === 'MODEL_UNAVAILABLE') this.#hurry();
@@ -183,11 +191,15 @@ export class Triton implements ModelServer {
 }
 
 function openTransport(name: TransportName, channel: Channel): InferTransport {
+  const unary = unaryTransport(channel);
   switch (name) {
-    case 'auto':
     case 'unary':
-      return unaryTransport(channel);
-    default:
-      throw new Error(`transport ${name} is not there yet`);
+      return unary;
+    case 'stream':
+      return streamTransport(channel);
+    case 'shm':
+      return sharedMemoryTransport(channel, unary);
+    case 'auto':
+      return channel.isLocal ? autoTransport(channel, unary) : unary;
   }
 }

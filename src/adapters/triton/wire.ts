@@ -115,6 +115,10 @@ export interface Methods {
   RepositoryIndex: { request: { readonly ready: boolean }; response: { readonly models: readonly ModelIndex[] } };
   RepositoryModelLoad: { request: { readonly modelName: string }; response: Nothing };
   RepositoryModelUnload: { request: { readonly modelName: string }; response: Nothing };
+  SystemSharedMemoryStatus: {
+    request: { readonly name: string };
+    response: { readonly regions: Readonly<Record<string, unknown>> };
+  };
   SystemSharedMemoryRegister: {
     request: { readonly name: string; readonly key: string; readonly offset: number; readonly byteSize: number };
     response: Nothing;

@@ -1,0 +1,114 @@
+/**
+ * Tensors in memory that is shared with the server; only their description travels. For a server on the same host that
+ * sees the same /dev/shm (in a pod: a volume of kind Memory that both containers mount there), and that knows whether a
+ * region is in use (Triton 2.51 does; an older one may end when a region in use is taken back).
+ */
+import { JobError } from '../../domain/errors.js';
+import type { Channel } from './channel.js';
+import { isCallFailure, toJobError } from './errors.js';
+import {
+  aligned,
+  readRegion,
+  reclaimRegions,
+  RegionPool,
+  sharesMemory,
+  writeRegion,
+  type Region,
+} from './regions.js';
+import type { InferOptions, InferTransport } from './transport.js';
+import type { InferParameters, ModelInferRequest, ModelInferResponse } from './wire.js';
+
+/** @param unary takes the requests for which there is no memory left */
+export function sharedMemoryTransport(channel: Channel, unary: InferTransport): InferTransport {
+  const pool = new RegionPool(channel);
+  let reclaimed = false;
+  return {
+    async infer(request, options) {
+      if (!reclaimed) {
+        reclaimed = true;
+        // Beside the first request: nothing depends on it but the memory of workers that have died.
+        reclaimRegions(channel).catch(() => (reclaimed = false));
+      }
+      const inputBytes = request.rawInputContents.reduce((sum, { length }) => sum + aligned(length), 0);
+      const region = await pool.take(inputBytes + options.outputBytes);
+      if (!region) return unary.infer(request, options);
+      try {
+        const described = intoRegion(request, region, inputBytes, options.outputBytes);
+        const response = await channel.call('ModelInfer', described, options);
+        const answer = outOfRegion(response, region, inputBytes, options.outputBytes);
+        pool.give(region);
+        return answer;
+      } catch (error) {
+        if (serverIsDone(error, options)) pool.give(region);
+        else pool.retire(region);
+        if (!isUnknownRegion(error)) throw error;
+        pool.forget();
+        return unary.infer(request, options);
+      }
+    },
+    close: () => pool.close(),
+  };
+}
+
+/** Shared memory where a trial shows that it works, else unary; decided when the server first answers. */
+export function autoTransport(channel: Channel, unary: InferTransport): InferTransport {
+  const shared = sharedMemoryTransport(channel, unary);
+  let trial: Promise<InferTransport> | undefined;
+  return {
+    async infer(request, options) {
+      trial ??= sharesMemory(channel).then((works) => (works ? shared : unary));
+      const transport = await trial.catch(() => {
+        trial = undefined;
+        return unary;
+      });
+      return transport.infer(request, options);
+    },
+    close: () => shared.close(),
+  };
+}
+
+/** Writes the inputs into the region; the output will follow them. */
+function intoRegion(
+  request: ModelInferRequest,
+  region: Region,
+  inputBytes: number,
+  outputBytes: number,
+): ModelInferRequest {
+  const offsets = writeRegion(region, request.rawInputContents);
+  const inputs = request.inputs.map((input, index) => {
+    const length = request.rawInputContents[index]?.length ?? 0;
+    return { ...input, parameters: place(region, offsets[index] ?? 0, length) };
+  });
+  const outputs = request.outputs.map((output) => ({ ...output, parameters: place(region, inputBytes, outputBytes) }));
+  return { ...request, inputs, outputs, rawInputContents: [] };
+}
+
+function place(region: Region, offset: number, length: number): InferParameters {
+  return {
+    shared_memory_region: { stringParam: region.name },
+    shared_memory_offset: { int64Param: offset },
+    shared_memory_byte_size: { int64Param: length },
+  };
+}
+
+/** The answer as if it had come with its bytes, which are ours from here on. A shorter output is found by the codec. */
+function outOfRegion(
+  response: ModelInferResponse,
+  region: Region,
+  offset: number,
+  outputBytes: number,
+): ModelInferResponse {
+  return { ...response, rawOutputContents: response.outputs.map(() => readRegion(region, offset, outputBytes)) };
+}
+
+/** Whether the error is an answer to this very request, so that the server has finished with the region. */
+function serverIsDone(error: unknown, { signal }: InferOptions): boolean {
+  const meaning = toJobError(error, 'inference', signal);
+  if (!(meaning instanceof JobError)) return false;
+  return ['MODEL_OVERLOADED', 'MODEL_REJECTED_INPUT', 'INFERENCE_FAILED'].includes(meaning.code);
+}
+
+/** The server has been started anew since the region was registered. */
+function isUnknownRegion(error: unknown): boolean {
+  return isCallFailure(error) && /unable to find shared memory region/i.test(error.details);
+}
