@@ -11,9 +11,10 @@ export interface StorageConnection {
  * switches them off for good (file.save in storage 7.22); pipeline/retry.ts does it instead.
  */
 export function createStorageClient({ projectId, emulator }: StorageConnection): Storage {
-  return new Storage({
-    projectId,
-    ...(emulator === undefined ? {} : { apiEndpoint: emulator }),
-    retryOptions: { autoRetry: false },
-  });
+  const retryOptions = { autoRetry: false };
+  if (emulator === undefined) return new Storage({ projectId, retryOptions });
+  const storage = new Storage({ projectId, retryOptions, apiEndpoint: emulator });
+  // When STORAGE_EMULATOR_HOST is in the environment too, the client takes it for the whole base address.
+  storage.baseUrl = `${emulator}/storage/v1`;
+  return storage;
 }

@@ -8,5 +8,12 @@ export interface PubSubConnection {
 
 /** One client for the process; whoever creates it closes it. */
 export function createPubSubClient({ projectId, emulator }: PubSubConnection): PubSub {
-  return new PubSub({ projectId, ...(emulator === undefined ? {} : { apiEndpoint: emulator, emulatorMode: true }) });
+  if (emulator === undefined) return new PubSub({ projectId });
+  return new PubSub({
+    projectId,
+    apiEndpoint: emulator,
+    emulatorMode: true,
+    // Without it the client asks the metadata server of a cloud that is not there which cloud it is in.
+    clientOptions: { universeDomain: 'googleapis.com' },
+  });
 }
