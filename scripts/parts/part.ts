@@ -25,6 +25,13 @@ export interface Part {
   clean?(dir: string): Promise<void>;
 }
 
+/** A folder of models, served beside ours as it stands. */
+export interface ModelRepository {
+  readonly folder: string;
+  /** Models in it that are not loaded at the start; they can be loaded later. */
+  readonly leaveOut?: readonly string[];
+}
+
 export interface Missing {
   /** One line: what is needed, and what is there instead. */
   readonly what: string;
@@ -48,8 +55,7 @@ export interface Context {
   readonly ports: Ports;
   /** The models to serve; undefined for all. */
   readonly models: readonly string[] | undefined;
-  /** More folders of models, served beside ours. */
-  readonly modelRepositories: readonly string[];
+  readonly modelRepositories: readonly ModelRepository[];
   /** Names what is being done now, in a few words. */
   step(text: string): void;
   /** Runs a program to its end, its output going to the part's log; rejects with the log's tail when it fails. */

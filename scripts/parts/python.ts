@@ -6,7 +6,7 @@ import { outputOf } from './output.js';
 import type { Context, Missing } from './part.js';
 
 /** The wheels of triton/requirements.txt exist for these. */
-const versions = ['3.10', '3.11', '3.12'];
+const versions = ['3.9', '3.10', '3.11', '3.12'];
 
 export interface Python {
   readonly command: string;

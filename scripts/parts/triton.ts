@@ -1,12 +1,129 @@
-import type { Part } from './part.js';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { linkTree } from '../stack/files.js';
+import { root } from '../stack/paths.js';
+import type { Context, ModelRepository, Part } from './part.js';
+import { answers } from './probe.js';
+import { installVenv, missingPython, requirePython, type Python } from './python.js';
 
+/** Brings tritonserver 2.51 with its Python backend. Its own dependencies serve a Python API that we do not use. */
+const wheel = 'nvidia-pytriton==0.7.0';
+const requirements = join(root, 'triton/requirements.txt');
+
+/** NVIDIA Triton on the CPU, out of a virtual environment, serving its own copy of the models. */
 export const triton: Part = {
   id: 'triton',
-  title: 'Triton',
+  title: 'NVIDIA Triton',
   ports: ['tritonHttp', 'tritonGrpc', 'tritonMetrics'],
   readyTimeoutMs: 300_000,
-  prerequisites: () => Promise.resolve([]),
-  skip: () => 'not there yet',
-  install: () => Promise.resolve(),
-  start: () => Promise.reject(new Error('not there yet')),
+
+  prerequisites: missingPython,
+
+  async install(context) {
+    await installVenv(context, venv(context), {
+      key: `${wheel}\n${readFileSync(requirements, 'utf8')}`,
+      essential: (python) => Object.values(files(python)),
+      pip: [
+        ['--requirement', requirements],
+        ['--no-deps', wheel],
+      ],
+    });
+    await makeModels(context);
+  },
+
+  async start(context) {
+    const { dir, ports } = context;
+    const python = await requirePython();
+    const site = files(python);
+    const repositories = [{ folder: models(dir) }, ...context.modelRepositories];
+    const backends = await makeBackends(context, site);
+    return {
+      command: join(venv(context), site.server),
+      args: [
+        ...repositories.map(({ folder }) => `--model-repository=${folder}`),
+        ...(await namesToLoad(repositories)).map((name) => `--load-model=${name}`),
+        `--backend-directory=${backends}`,
+        `--backend-config=python,shm-region-prefix-name=${sharedMemoryPrefix(dir)}`,
+        ...['--model-control-mode=explicit', '--disable-auto-complete-config'],
+        ...['--strict-readiness=true', '--exit-on-error=true', '--exit-timeout-secs=5'],
+        ...['--http-address=127.0.0.1', `--http-port=${ports.tritonHttp}`],
+        ...['--grpc-address=127.0.0.1', `--grpc-port=${ports.tritonGrpc}`],
+        ...['--metrics-address=127.0.0.1', `--metrics-port=${ports.tritonMetrics}`],
+      ],
+      env: {
+        // The server's own libraries, then the libpython that the backend's stub links to.
+        LD_LIBRARY_PATH: `${join(venv(context), site.libraries)}:${python.libraryFolder}`,
+        // The stub finds its packages through the `python3` on the PATH.
+        PATH: `${join(venv(context), 'bin')}:${process.env.PATH ?? ''}`,
+        VIRTUAL_ENV: venv(context),
+        PYTHONDONTWRITEBYTECODE: '1',
+      },
+      ready: () => answers(`http://127.0.0.1:${ports.tritonHttp}/v2/health/ready`),
+    };
+  },
+
+  /** Triton removes its shared memory when it ends in peace; this is for when it was killed. */
+  async clean(dir) {
+    const left = (await readdir('/dev/shm')).filter((name) => name.startsWith(sharedMemoryPrefix(dir)));
+    await Promise.all(left.map((name) => rm(join('/dev/shm', name), { force: true })));
+  },
 };
+
+const venv = ({ cache }: Context): string => join(cache, 'triton');
+const models = (dir: string): string => join(dir, 'triton/models');
+
+function files({ version }: Python) {
+  const site = `lib/python${version}/site-packages`;
+  const server = `${site}/pytriton/tritonserver`;
+  return {
+    server: `${server}/bin/tritonserver`,
+    backend: `${server}/backends/python/libtriton_python.so`,
+    utilities: `${server}/backends/python/triton_python_backend_utils.py`,
+    stub: `${server}/python_backend_stubs/${version}/triton_python_backend_stub`,
+    libraries: `${site}/nvidia_pytriton.libs`,
+  };
+}
+
+/** Tells this instance's regions under /dev/shm from those of any other Triton. */
+function sharedMemoryPrefix(dir: string): string {
+  return `imagen_${createHash('sha256').update(dir).digest('hex').slice(0, 12)}_`;
+}
+
+/** Exports what is not exported yet into the cache, then gives the instance a repository of its own to change at will. */
+async function makeModels(context: Context): Promise<void> {
+  const exported = join(context.cache, 'model_repository');
+  context.step('exporting the models');
+  await context.run(join(venv(context), 'bin/python'), [
+    join(root, 'triton/scripts/export_models.py'),
+    ...['--cache', context.cache, '--output', exported],
+    ...(context.models ? ['--models', context.models.join(',')] : []),
+  ]);
+  await rm(models(context.dir), { recursive: true, force: true });
+  for (const entry of await readdir(exported, { withFileTypes: true })) {
+    const wanted = context.models?.includes(entry.name) ?? true;
+    if (entry.isDirectory() && wanted)
+      await linkTree(join(exported, entry.name), join(models(context.dir), entry.name));
+  }
+}
+
+/** Named one by one, and not `*`, which takes no exceptions: a model that cannot be loaded ends the server at its start. */
+async function namesToLoad(repositories: readonly ModelRepository[]): Promise<string[]> {
+  const names = repositories.map(async ({ folder, leaveOut = [] }) => {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory() && !leaveOut.includes(entry.name)).map(({ name }) => name);
+  });
+  return (await Promise.all(names)).flat();
+}
+
+/** The wheel keeps one stub for each version of Python; the backend looks for the one beside itself. */
+async function makeBackends(context: Context, site: ReturnType<typeof files>): Promise<string> {
+  const backends = join(context.dir, 'triton/backends');
+  const folder = join(backends, 'python');
+  await mkdir(folder, { recursive: true });
+  for (const file of [site.backend, site.utilities, site.stub]) {
+    await copyFile(join(venv(context), file), join(folder, file.slice(file.lastIndexOf('/') + 1)));
+  }
+  return backends;
+}

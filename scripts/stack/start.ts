@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Context, Part } from '../parts/part.js';
+import type { Context, ModelRepository, Part } from '../parts/part.js';
 import type { Progress } from '../progress.js';
 import { withLock } from './lock.js';
 import { cacheDir } from './paths.js';
@@ -16,7 +16,7 @@ export interface Start {
   readonly marker: Readonly<Record<string, string>>;
   readonly before: State | undefined;
   readonly models: readonly string[] | undefined;
-  readonly modelRepositories: readonly string[];
+  readonly modelRepositories: readonly ModelRepository[];
   readonly progress: Progress;
   readonly signal: AbortSignal | undefined;
 }

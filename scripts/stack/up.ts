@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { parts as allParts } from '../parts/index.js';
-import type { PartId } from '../parts/part.js';
+import type { ModelRepository, PartId } from '../parts/part.js';
 import { noProgress, type Progress } from '../progress.js';
 import { demandFreePorts, demandPrerequisites } from './checks.js';
 import { downStack, sweep } from './down.js';
@@ -23,8 +23,7 @@ export interface UpOptions {
   readonly parts?: readonly PartId[];
   /** The models for Triton to serve; all by default. */
   readonly models?: readonly string[];
-  /** More folders of models, served beside ours. */
-  readonly modelRepositories?: readonly string[];
+  readonly modelRepositories?: readonly ModelRepository[];
   /** The stack outlives this process, and only `downStack` ends it. By default it dies with this process, however that dies. */
   readonly outlive?: boolean;
   readonly progress?: Progress;
