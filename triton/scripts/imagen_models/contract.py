@@ -115,7 +115,10 @@ def defaults(session: onnxruntime.InferenceSession, contract: Contract, count: i
 def check_network(path: Path, contract: Contract) -> None:
     """Raises ContractError unless the network at `path` can be served under `contract`. Runs it once."""
     # Before the session: initializers with a default are inputs too, and only the file tells their types.
-    graph = onnx.load(str(path), load_external_data=False).graph
+    try:
+        graph = onnx.load(str(path), load_external_data=False).graph
+    except Exception as error:  # protobuf's own kind of exception depends on its implementation
+        raise ContractError("%s is not an ONNX file: %s" % (path.name, error)) from error
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
         raise ContractError("the weights must be inside the .onnx file, not in files beside it")
     inputs = {value.name: value for value in graph.input}
