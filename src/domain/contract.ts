@@ -144,7 +144,7 @@ function readVersion(description: ModelDescription, version: string): VersionCon
     const name = own in parameters ? own : `imagen.${key}`;
     const result = KEYS[key].safeParse(parameters[name]);
     if (result.success) return result.data as z.output<(typeof KEYS)[K]>;
-    const expected = result.error.issues.map((issue) => issue.message).join(', ');
+    const expected = result.error.issues.map((issue) => issue.message.replace(/^expected /, '')).join(', ');
     const given = parameters[name];
     throw complaint(model, name, expected, given === undefined ? 'nothing' : JSON.stringify(given));
   };

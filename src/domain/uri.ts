@@ -5,7 +5,8 @@ export interface ObjectRef {
   readonly name: string;
 }
 
-const BUCKET = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/;
+// Cloud Storage itself says how short a name may be; emulators and old buckets differ.
+const BUCKET = /^[a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?$/;
 // Cloud Storage forbids CR and LF; the other control characters only serve to confuse whoever reads a log.
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f]/;

@@ -1,0 +1,331 @@
+import { readFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
+import { inferenceCount } from '../support/triton-http.js';
+
+const photo = (name: string) => readFileSync(new URL(`../fixtures/photos/${name}.jpg`, import.meta.url));
+const OPERATIONS = [
+  ['style_aged', 1],
+  ['style_comic', 1],
+  ['enhance', 1],
+  ['background_remove', 1],
+  ['upscale', 4],
+] as const;
+
+describe('the worker', () => {
+  let scene: Scene;
+  let worker: WorkerProcess;
+  let small: Buffer;
+
+  beforeAll(async () => {
+    scene = await createScene();
+    worker = await scene.startWorker();
+    small = await sharp(photo('chelsea')).resize(160, 106).jpeg().toBuffer();
+  });
+  beforeEach(() => showOnFailure(worker));
+  afterAll(() => scene.close());
+
+  /** Reads a result back and looks at it as a stranger would. */
+  async function result(uri: string) {
+    const [bytes] = await scene.results.file(new URL(uri).pathname.slice(1)).download();
+    return { bytes, metadata: await sharp(bytes).metadata(), stats: await sharp(bytes).stats() };
+  }
+
+  it.each(OPERATIONS)('does %s', async (operation, scale) => {
+    const jobId = `op-${operation}`;
+    const uri = await scene.upload(`${jobId}.jpg`, small);
+    const asked = operation === 'upscale' ? { model: operation, version: '1' } : operation;
+    await scene.publish({ jobId, operations: [asked], input: { uri }, metadata: { cart: 'abc' } });
+    const [{ completion, attributes } = expect.fail()] = await scene.completions(1, jobId);
+    expect(completion).toMatchObject({
+      status: 'succeeded',
+      jobId,
+      attempt: 1,
+      metadata: { cart: 'abc' },
+      input: { uri, bytes: small.length, width: 160, height: 106 },
+      steps: [{ model: operation, servedVersion: '1' }],
+    });
+    expect(attributes).toEqual({ jobId, status: 'succeeded', model: operation, schemaVersion: '1' });
+    const { output = expect.fail() } = completion;
+    const { bytes, metadata, stats } = await result(output.uri);
+    expect(metadata).toMatchObject({ width: 160 * scale, height: 106 * scale });
+    expect(output).toMatchObject({ width: 160 * scale, height: 106 * scale, bytes: bytes.length });
+    // A background that was removed is transparent somewhere and opaque elsewhere, and PNG since JPEG has no alpha.
+    expect(metadata.format).toBe(operation === 'background_remove' ? 'png' : 'jpeg');
+    expect(stats.channels[0]?.stdev).toBeGreaterThan(10);
+    if (operation === 'background_remove') expect(stats.channels[3]).toMatchObject({ min: 0, max: 255 });
+  });
+
+  it('runs several operations of one job one after another', async () => {
+    const uri = await scene.upload('chain.jpg', small);
+    await scene.publish({
+      jobId: 'chain',
+      operations: ['background_remove', { model: 'upscale', version: '1' }],
+      input: { uri },
+      output: { format: 'webp', quality: 90 },
+    });
+    const [{ completion } = expect.fail()] = await scene.completions(1, 'chain');
+    expect(completion.steps?.map(({ model }) => model)).toEqual(['background_remove', 'upscale']);
+    const { metadata } = await result(completion.output?.uri ?? '');
+    expect(metadata).toMatchObject({ format: 'webp', width: 640, height: 424, hasAlpha: true });
+  });
+
+  it('gives the mask alone, and shrinks what it is asked to shrink', async () => {
+    const uri = await scene.upload('mask.jpg', small);
+    const output = { maskOnly: true, maxWidth: 80, format: 'png' };
+    await scene.publish({ jobId: 'mask', operations: ['background_remove'], input: { uri }, output });
+    const [{ completion } = expect.fail()] = await scene.completions(1, 'mask');
+    expect((await result(completion.output?.uri ?? '')).metadata).toMatchObject({ width: 80, height: 53, channels: 1 });
+  });
+
+  it('keeps the record of how a job ended, equal to what it published', async () => {
+    const [{ completion } = expect.fail()] = await scene.completions(1, 'op-style_aged');
+    const [bytes] = await scene.state.file('records/op-style_aged.json').download();
+    const record = JSON.parse(bytes.toString()) as { fingerprint: string; completion: unknown };
+    expect(record.completion).toEqual(completion);
+    expect(record.fingerprint).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  describe('given bad input', () => {
+    const job = (name: string, more: object = {}) => ({
+      jobId: name,
+      operations: ['style_aged'],
+      input: { uri: `gs://uploads-${scene.id}/${name}` },
+      ...more,
+    });
+    const truncated = () => small.subarray(0, Math.floor(small.length * 0.6));
+
+    it.each<[string, string, () => Promise<unknown>]>([
+      ['bad-unknown-field', 'INVALID_MESSAGE', () => scene.publish({ ...job('bad-unknown-field'), colour: 'red' })],
+      ['bad-schema', 'UNSUPPORTED_SCHEMA', () => scene.publish({ ...job('bad-schema'), schemaVersion: 9 })],
+      ['bad-operation', 'UNKNOWN_MODEL', () => scene.publish(job('bad-operation', { operations: ['paint_it_black'] }))],
+      [
+        'bad-version',
+        'UNKNOWN_VERSION',
+        () => scene.publish(job('bad-version', { operations: [{ model: 'upscale', version: '99' }] })),
+      ],
+      [
+        'bad-parameter',
+        'INVALID_PARAMETERS',
+        () =>
+          scene.publish(
+            job('bad-parameter', { operations: [{ model: 'upscale', version: '1', parameters: { nonsense: 1 } }] }),
+          ),
+      ],
+      ['bad-missing', 'INPUT_NOT_FOUND', () => scene.publish(job('bad-missing'))],
+      [
+        'bad-forbidden',
+        'INPUT_FORBIDDEN',
+        () => scene.publish(job('bad-forbidden', { input: { uri: `gs://state-${scene.id}/records/chain.json` } })),
+      ],
+      [
+        'bad-output',
+        'OUTPUT_FORBIDDEN',
+        () => scene.publish(job('bad-output', { output: { uri: `gs://uploads-${scene.id}/x.png` } })),
+      ],
+      [
+        'bad-expired',
+        'DEADLINE_EXCEEDED',
+        () => scene.publish(job('bad-expired', { deadline: '2020-01-01T00:00:00Z' })),
+      ],
+      [
+        'bad-jpeg-alpha',
+        'INVALID_PARAMETERS',
+        async () => {
+          await scene.upload('bad-jpeg-alpha', small);
+          await scene.publish(job('bad-jpeg-alpha', { operations: ['background_remove'], output: { format: 'jpeg' } }));
+        },
+      ],
+      [
+        'bad-empty',
+        'INPUT_EMPTY',
+        async () => {
+          await scene.upload('bad-empty', Buffer.alloc(0));
+          await scene.publish(job('bad-empty'));
+        },
+      ],
+      [
+        'bad-text',
+        'UNSUPPORTED_FORMAT',
+        async () => {
+          await scene.upload('bad-text', Buffer.from('I am a picture, honestly.'));
+          await scene.publish(job('bad-text'));
+        },
+      ],
+      [
+        'bad-svg',
+        'UNSUPPORTED_FORMAT',
+        async () => {
+          await scene.upload('bad-svg', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'));
+          await scene.publish(job('bad-svg'));
+        },
+      ],
+      [
+        'bad-truncated',
+        'INPUT_CORRUPT',
+        async () => {
+          await scene.upload('bad-truncated', truncated());
+          await scene.publish(job('bad-truncated'));
+        },
+      ],
+      [
+        'bad-too-large',
+        'OUTPUT_TOO_LARGE',
+        async () => {
+          const wide = await sharp({ create: { width: 5000, height: 4, channels: 3, background: '#888' } })
+            .png()
+            .toBuffer();
+          await scene.upload('bad-too-large', wide);
+          const operations = [{ model: 'upscale', version: '1' }];
+          await scene.publish(job('bad-too-large', { operations, output: { format: 'webp' } }));
+        },
+      ],
+      [
+        'bad-taken',
+        'OUTPUT_EXISTS',
+        async () => {
+          const [{ completion } = expect.fail()] = await scene.completions(1, 'op-style_aged');
+          await scene.upload('bad-taken', small);
+          await scene.publish(
+            job('bad-taken', { operations: ['style_comic'], output: { uri: completion.output?.uri } }),
+          );
+        },
+      ],
+    ])('%s ends as %s', async (jobId, code, publish) => {
+      await publish();
+      const [{ completion, attributes } = expect.fail()] = await scene.completions(1, jobId);
+      expect(completion).toMatchObject({
+        status: code === 'DEADLINE_EXCEEDED' ? 'expired' : 'failed',
+        error: { code, retryable: false },
+      });
+      expect(completion.error?.message.length).toBeGreaterThan(5);
+      expect(attributes.errorCode).toBe(code);
+    });
+
+    it('tells of a message without a readable id, and keeps it as a dead letter with the reason', async () => {
+      const messageId = await scene.publishRaw('this is not JSON');
+      await until(() => scene.published.some(({ completion }) => completion.messageId === messageId), 20_000);
+      const found = scene.published.find(({ completion }) => completion.messageId === messageId);
+      expect(found?.completion).toMatchObject({ status: 'failed', error: { code: 'INVALID_MESSAGE' } });
+      expect(found?.completion.jobId).toBeUndefined();
+
+      const letters: { data: string; errorCode: string | undefined }[] = [];
+      const review = scene.pubsub.subscription(scene.env.IMAGEN_DEAD_LETTER_SUBSCRIPTION);
+      review.on('message', (message) => {
+        letters.push({ data: message.data.toString(), errorCode: message.attributes.errorCode });
+        message.ack();
+      });
+      await until(
+        () => letters.length >= 3,
+        20_000,
+        () => JSON.stringify(letters),
+      );
+      await review.close();
+      expect(letters).toContainEqual({ data: 'this is not JSON', errorCode: 'INVALID_MESSAGE' });
+      // The other two that could not be read; a job that is merely wrong is no dead letter.
+      expect(letters.map(({ errorCode }) => errorCode).sort()).toEqual([
+        'INVALID_MESSAGE',
+        'INVALID_MESSAGE',
+        'UNSUPPORTED_SCHEMA',
+      ]);
+    });
+
+    it('is alive afterwards and serves the next job', async () => {
+      const uri = await scene.upload('after.jpg', small);
+      await scene.publish({ jobId: 'after', operations: ['style_aged'], input: { uri } });
+      expect((await scene.completions(1, 'after'))[0]?.completion.status).toBe('succeeded');
+      expect((await fetch(`http://127.0.0.1:${worker.port}/livez`)).status).toBe(200);
+      expect((await fetch(`http://127.0.0.1:${worker.port}/readyz`)).status).toBe(200);
+      expect(await worker.metric('imagen_jobs_total', { status: 'succeeded' })).toBeGreaterThan(5);
+      expect(await worker.metric('imagen_jobs_total', { code: 'INPUT_CORRUPT' })).toBe(1);
+    });
+  });
+
+  describe('given a job twice', () => {
+    const message = async (jobId: string) => ({
+      jobId,
+      operations: ['style_comic'],
+      input: { uri: await scene.upload(`${jobId}.jpg`, small) },
+      output: { format: 'png' },
+    });
+
+    async function generations(jobId: string): Promise<unknown[]> {
+      const [files] = await scene.results.getFiles({ prefix: `${jobId}/`, versions: true });
+      return files.map(({ metadata }) => metadata.generation);
+    }
+
+    it('answers the second from the record: one inference, one result, one and the same body', async () => {
+      const job = await message('again');
+      const before = await inferenceCount('style_comic');
+      await scene.publish(job);
+      await scene.completions(1, 'again');
+      await scene.publish(job);
+      const [first, second] = await scene.completions(2, 'again');
+      expect(second?.body).toBe(first?.body);
+      expect(second?.attributes).toEqual(first?.attributes);
+      expect(await generations('again')).toHaveLength(1);
+      expect((await inferenceCount('style_comic')) - before).toBe(first?.completion.steps?.[0]?.requests);
+    });
+
+    it('does so also when both come at once', async () => {
+      const job = await message('twins');
+      const before = await inferenceCount('style_comic');
+      await Promise.all([scene.publish(job), scene.publish(job), scene.publish(job)]);
+      const bodies = (await scene.completions(3, 'twins')).map(({ body }) => body);
+      expect(new Set(bodies).size).toBe(1);
+      expect(await generations('twins')).toHaveLength(1);
+      expect((await inferenceCount('style_comic')) - before).toBe(1);
+    });
+
+    it('keeps the first outcome although the input has changed since', async () => {
+      const job = await message('changed');
+      await scene.publish(job);
+      const [first] = await scene.completions(1, 'changed');
+      await scene.upload('changed.jpg', photo('rocket'));
+      await scene.publish(job);
+      const [, second] = await scene.completions(2, 'changed');
+      expect(second?.body).toBe(first?.body);
+      await scene.uploads.file('changed.jpg').delete();
+      await scene.publish(job);
+      const [, , third] = await scene.completions(3, 'changed');
+      expect(third?.body).toBe(first?.body);
+    });
+
+    it('refuses the same id for another job, and leaves the first alone', async () => {
+      const job = await message('reused');
+      await scene.publish(job);
+      const [first] = await scene.completions(1, 'reused');
+      await scene.publish({ ...job, operations: ['style_aged'] });
+      const [, second] = await scene.completions(2, 'reused');
+      expect(second?.completion).toMatchObject({ status: 'failed', error: { code: 'JOB_ID_REUSED' } });
+      expect(second?.completion.eventId).not.toBe(first?.completion.eventId);
+      expect(await generations('reused')).toHaveLength(1);
+      await scene.publish(job);
+      const [, , third] = await scene.completions(3, 'reused');
+      expect(third?.body).toBe(first?.body);
+    });
+
+    it('ends a job that was canceled before it came', async () => {
+      const job = await message('unwanted');
+      expect(await scene.imagen('cancel', 'unwanted')).toMatchObject({ code: 0, stdout: 'unwanted: canceled\n' });
+      await scene.publish(job);
+      expect((await scene.completions(1, 'unwanted'))[0]?.completion.status).toBe('canceled');
+      expect(await generations('unwanted')).toHaveLength(0);
+      expect((await scene.imagen('cancel', 'again')).code).toBe(1);
+    });
+  });
+
+  it('takes up a result that an earlier attempt stored before it died', async () => {
+    const uri = await scene.upload('crashed.jpg', small);
+    const job = { jobId: 'crashed', operations: ['style_aged'], input: { uri }, output: { format: 'png' } };
+    await scene.publish(job);
+    const [first] = await scene.completions(1, 'crashed');
+    // As if the worker had died between the result and the record.
+    await scene.state.file('records/crashed.json').delete();
+    await scene.publish(job);
+    const [, second] = await scene.completions(2, 'crashed');
+    expect(second?.completion.status).toBe('succeeded');
+    expect(second?.completion.output).toEqual(first?.completion.output);
+  });
+});

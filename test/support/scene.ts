@@ -1,0 +1,184 @@
+/**
+ * A place of its own for a test: topics, subscriptions and buckets with unique names on the shared real parts, made by
+ * `imagen setup`, with an outside publisher and subscriber, and workers started as processes.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type Message, PubSub } from '@google-cloud/pubsub';
+import { Storage } from '@google-cloud/storage';
+import { expect, inject, onTestFailed } from 'vitest';
+import { type Completion, completionSchema } from '../../src/domain/completion.js';
+
+export interface Published {
+  readonly body: string;
+  readonly completion: Completion;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface WorkerProcess {
+  readonly port: number;
+  /** Everything that it has logged. */
+  readonly log: () => string;
+  /** One metric's value summed over its labels, or over those that match. */
+  readonly metric: (name: string, labels?: Readonly<Record<string, string>>) => Promise<number>;
+  readonly signal: (signal: NodeJS.Signals) => void;
+  readonly exit: Promise<number | null>;
+}
+
+export type Scene = Awaited<ReturnType<typeof createScene>>;
+type Json = Record<string, unknown>;
+
+const CLI = new URL('../../dist/main.js', import.meta.url).pathname;
+
+export async function createScene(more: Readonly<Record<string, string>> = {}) {
+  const { env: stackEnv, marker } = inject('stack');
+  const id = randomBytes(4).toString('hex');
+  const env = {
+    ...process.env,
+    ...stackEnv,
+    ...marker,
+    IMAGEN_JOBS_TOPIC: `jobs-${id}`,
+    IMAGEN_JOBS_SUBSCRIPTIONS: `jobs-worker-${id}`,
+    IMAGEN_COMPLETIONS_TOPIC: `completions-${id}`,
+    IMAGEN_DEAD_LETTER_TOPIC: `dead-letters-${id}`,
+    IMAGEN_DEAD_LETTER_SUBSCRIPTION: `dead-letters-review-${id}`,
+    IMAGEN_OUTPUT_PREFIX: `gs://results-${id}/`,
+    IMAGEN_STATE_PREFIX: `gs://state-${id}/records`,
+    IMAGEN_UPLOAD_PREFIX: `gs://uploads-${id}/incoming`,
+    IMAGEN_ALLOWED_INPUTS: `gs://uploads-${id}`,
+    IMAGEN_ALLOWED_OUTPUTS: `gs://results-${id}`,
+    PORT: '0',
+    ...more,
+  };
+  const closers: (() => unknown)[] = [];
+
+  /** Runs a command of ours to its end. */
+  async function imagen(...args: string[]) {
+    const child = spawn(process.execPath, [CLI, ...args], { env });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, stdout, stderr };
+  }
+
+  const made = await imagen('setup', '--completions-subscription', `reader-${id}`);
+  expect(made, made.stderr).toMatchObject({ code: 0 });
+
+  const pubsub = new PubSub({
+    projectId: env.GOOGLE_CLOUD_PROJECT,
+    apiEndpoint: env.PUBSUB_EMULATOR_HOST,
+    emulatorMode: true,
+    clientOptions: { universeDomain: 'googleapis.com' },
+  });
+  const storage = new Storage({ projectId: env.GOOGLE_CLOUD_PROJECT, apiEndpoint: env.STORAGE_EMULATOR_HOST });
+  storage.baseUrl = `${env.STORAGE_EMULATOR_HOST}/storage/v1`;
+  const uploads = storage.bucket(`uploads-${id}`);
+  const results = storage.bucket(`results-${id}`);
+  const state = storage.bucket(`state-${id}`);
+
+  const published: Published[] = [];
+  const reader = pubsub.subscription(`reader-${id}`);
+  reader.on('message', (message: Message) => {
+    const body = message.data.toString('utf8');
+    published.push({ body, completion: completionSchema.parse(JSON.parse(body)), attributes: message.attributes });
+    message.ack();
+  });
+  closers.push(() => pubsub.close());
+
+  /** Waits until `count` completions of a job (or of any) have been published. */
+  async function completions(count: number, jobId?: string, timeoutMs = 30_000): Promise<Published[]> {
+    const of = () => published.filter(({ completion }) => jobId === undefined || completion.jobId === jobId);
+    await until(
+      () => of().length >= count,
+      timeoutMs,
+      () => `${of().length} of ${count} completions of ${jobId ?? 'all'}`,
+    );
+    return of();
+  }
+
+  const topic = pubsub.topic(env.IMAGEN_JOBS_TOPIC);
+  const publishRaw = (data: Buffer | string) => topic.publishMessage({ data: Buffer.from(data) });
+  const publish = (job: Json) => publishRaw(JSON.stringify(job));
+
+  /** Stores an input and returns its address. */
+  async function upload(name: string, bytes: Buffer): Promise<string> {
+    await uploads.file(name).save(bytes, { resumable: false });
+    return `gs://uploads-${id}/${name}`;
+  }
+
+  async function startWorker(extra: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
+    const child = spawn(process.execPath, [CLI, 'worker'], { env: { ...env, ...extra } });
+    let log = '';
+    child.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    const exit = once(child, 'exit').then(([code]) => code as number | null);
+    closers.push(async () => {
+      child.kill('SIGKILL');
+      await exit;
+    });
+    await until(
+      () => log.includes('"pulling jobs"') || child.exitCode !== null,
+      30_000,
+      () => log,
+    );
+    const port = Number(/"port":(\d+)/.exec(log)?.[1]);
+    expect(port, log).toBeGreaterThan(0);
+    return {
+      port,
+      log: () => log,
+      signal: (signal) => child.kill(signal),
+      exit,
+      async metric(name, labels = {}) {
+        const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+        const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+        const matching = lines.filter((line) => Object.entries(labels).every(([k, v]) => line.includes(`${k}="${v}"`)));
+        return matching.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+      },
+    };
+  }
+
+  /** Everything that one has opened ends, workers included. */
+  async function close(): Promise<void> {
+    for (const closer of closers.reverse()) await closer();
+  }
+
+  return {
+    id,
+    env,
+    imagen,
+    pubsub,
+    uploads,
+    results,
+    state,
+    published,
+    completions,
+    publish,
+    publishRaw,
+    upload,
+    startWorker,
+    close,
+  };
+}
+
+/** Shows a worker's log when the running test fails. */
+export function showOnFailure(worker: WorkerProcess): void {
+  onTestFailed(() => {
+    process.stderr.write(worker.log());
+  });
+}
+
+/** Polls until the condition holds. @throws Error that says what was seen last */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+  seen: () => string = () => 'never held',
+): Promise<void> {
+  const giveUpAt = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > giveUpAt) throw new Error(`after ${timeoutMs} ms: ${seen()}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

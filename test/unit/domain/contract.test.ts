@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { inFlightLimit, type ModelDescription, readContract } from '../../../src/domain/contract.js';
+
+const tensor = (name: string, datatype: string, dims: number[], optional = false) => ({
+  name,
+  datatype,
+  dims,
+  optional,
+});
+const description = (
+  more: Partial<ModelDescription> = {},
+  parameters: Record<string, string> = {},
+): ModelDescription => ({
+  model: 'm',
+  maxBatchSize: 8,
+  instances: 1,
+  inputs: [tensor('image', 'UINT8', [-1, -1, 3])],
+  outputs: [tensor('image', 'UINT8', [-1, -1, 3])],
+  parameters: {
+    'imagen.plans': '["tile","whole"]',
+    'imagen.tile_sizes': '[256,128]',
+    'imagen.margin': '18',
+    ...parameters,
+  },
+  readyVersions: ['2', '10', '1'],
+  ...more,
+});
+
+describe('readContract', () => {
+  it('reads keys and fills in defaults', () => {
+    const contract = readContract(description());
+    expect([...contract.versions.keys()]).toEqual(['1', '2', '10']);
+    expect(contract.versions.get('1')).toEqual({
+      plans: ['tile', 'whole'],
+      tileSizes: [128, 256],
+      margin: 18,
+      seamTolerance: 1,
+      maxWholePixels: 1_048_576,
+      fitFill: [0, 0, 0],
+      scale: 1,
+      parameters: {},
+    });
+    expect(inFlightLimit(contract)).toBe(16);
+  });
+
+  it('lets one version differ', () => {
+    const { versions } = readContract(description({}, { 'imagen.v2.margin': '32' }));
+    expect(versions.get('1')?.margin).toBe(18);
+    expect(versions.get('2')?.margin).toBe(32);
+  });
+
+  it.each<[string, ModelDescription, RegExp]>([
+    ['no plans', description({ parameters: {} }), /model m: imagen\.plans: expected .*given nothing/],
+    [
+      'plans that are no JSON',
+      description({}, { 'imagen.plans': 'tile' }),
+      /imagen\.plans: expected JSON, given "tile"/,
+    ],
+    ['an unknown plan', description({}, { 'imagen.plans': '["crop"]' }), /imagen\.plans: .*given/],
+    [
+      'a negative margin',
+      description({}, { 'imagen.margin': '-1' }),
+      /imagen\.margin: expected a whole number, given "-1"/,
+    ],
+    [
+      'tiles that are all margin',
+      description({}, { 'imagen.margin': '64' }),
+      /imagen\.tile_sizes: expected sizes above/,
+    ],
+    [
+      'a misspelt key',
+      description({}, { 'imagen.margn': '3' }),
+      /imagen\.margn: expected one of .*given an unknown key/,
+    ],
+    ['fit without a size', description({}, { 'imagen.plans': '["fit"]' }), /imagen\.fit_size: expected/],
+    [
+      'float pixels',
+      description({ inputs: [tensor('image', 'FP32', [-1, -1, 3])] }),
+      /input image: expected UINT8, given FP32/,
+    ],
+    [
+      'planar pixels',
+      description({ inputs: [tensor('image', 'UINT8', [3, -1, -1, 1])] }),
+      /input image: expected dims/,
+    ],
+    ['no output', description({ outputs: [] }), /output image: expected a UINT8 tensor, given none/],
+    [
+      'a second required input',
+      description({ inputs: [tensor('image', 'UINT8', [-1, -1, 3]), tensor('prompt', 'BYTES', [1])] }),
+      /input prompt/,
+    ],
+    ['no ready version', description({ readyVersions: [] }), /versions: expected at least one ready version/],
+  ])('refuses %s, naming model, key, expected and given', (_name, bad, message) => {
+    expect(() => readContract(bad)).toThrow(message);
+  });
+});

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { JobError } from '../../../src/domain/errors.js';
+import { parseJob, salvageJobId } from '../../../src/domain/job.js';
+
+const minimal = { jobId: 'order-1.front', operations: ['upscale'], input: { uri: 'gs://in/a.jpg' } };
+const bytes = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+
+function refusal(value: unknown): JobError {
+  try {
+    parseJob(bytes(value));
+  } catch (error) {
+    if (error instanceof JobError) return error;
+    throw error;
+  }
+  throw new Error('was accepted');
+}
+
+describe('parseJob', () => {
+  it('brings a minimal message into normal form', () => {
+    expect(parseJob(bytes(minimal))).toEqual({
+      ...minimal,
+      operations: [{ model: 'upscale' }],
+      output: {},
+      priority: 'batch',
+    });
+  });
+
+  it('accepts every documented field', () => {
+    const full = {
+      schemaVersion: 1,
+      ...minimal,
+      operations: ['background_remove', { model: 'upscale', version: '2', parameters: { strength: 0.8 } }],
+      input: { uri: 'gs://in/8841/front.jpg', generation: '1763856000000000' },
+      output: { prefix: 'gs://out/8841/', format: 'webp', quality: 90, maxWidth: 100, keepMetadata: true },
+      deadline: '2026-12-01T12:00:00Z',
+      timeoutSeconds: 60,
+      priority: 'interactive',
+      experimentKey: 'customer-17',
+      metadata: { cart: 'abc' },
+    };
+    expect(parseJob(bytes(full)).priority).toBe('interactive');
+  });
+
+  it.each([
+    ['not JSON', '{"jobId": ', /JSON/],
+    ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]).toString('latin1'), /JSON/],
+    ['an array', [], /JSON object/],
+    ['an unknown field', { ...minimal, colour: 'red' }, /^colour: unknown field$/],
+    ['an unknown nested field', { ...minimal, output: { dpi: 300 } }, /^output\.dpi: unknown field$/],
+    [
+      'a typo inside an operation',
+      { ...minimal, operations: [{ model: 'upscale', verison: '2' }] },
+      /operations\.0\.verison: unknown field/,
+    ],
+    ['no jobId', { operations: ['upscale'], input: minimal.input }, /^jobId: /],
+    ['a reserved jobId', { ...minimal, jobId: 'a~r1' }, /redriveOf/],
+    ['a jobId with a slash', { ...minimal, jobId: 'a/b' }, /^jobId: /],
+    ['no operation', { ...minimal, operations: [] }, /^operations: /],
+    ['nine operations', { ...minimal, operations: Array(9).fill('upscale') }, /^operations: /],
+    ['a number as version', { ...minimal, operations: [{ model: 'upscale', version: 2 }] }, /operations\.0\.version/],
+    ['a web address', { ...minimal, input: { uri: 'https://in/a.jpg' } }, /^input\.uri: expected gs:/],
+    ['a path with dots', { ...minimal, input: { uri: 'gs://in/a/../b.jpg' } }, /^input\.uri: /],
+    ['uri and prefix', { ...minimal, output: { uri: 'gs://out/a', prefix: 'gs://out/b' } }, /either uri or prefix/],
+    ['null instead of absent', { ...minimal, output: null }, /^output: /],
+    ['too much metadata', { ...minimal, metadata: { a: 'x'.repeat(5000) } }, /^metadata: .*4096/],
+    ['a completion', { eventId: 'x', status: 'succeeded', schemaVersion: 1 }, /completion, not a job/],
+    ['a huge message', { ...minimal, experimentKey: 'x'.repeat(70_000) }, /65536 bytes/],
+  ])('refuses %s and says why', (_name, value, message) => {
+    const error = refusal(value);
+    expect(error.code).toBe('INVALID_MESSAGE');
+    expect(error.message).toMatch(message);
+  });
+
+  it('names every wrong field at once', () => {
+    const { message } = refusal({ ...minimal, jobId: 7, operations: 'upscale', dpi: 1 });
+    expect(message).toMatch(/jobId/);
+    expect(message).toMatch(/operations/);
+    expect(message).toMatch(/dpi/);
+  });
+
+  it('tells another schema version apart from a broken message', () => {
+    expect(refusal({ ...minimal, schemaVersion: 2 }).code).toBe('UNSUPPORTED_SCHEMA');
+  });
+
+  it('accepts a redrive that names its job', () => {
+    expect(parseJob(bytes({ ...minimal, jobId: 'a~r1', redriveOf: 'a' })).redriveOf).toBe('a');
+    expect(refusal({ ...minimal, jobId: 'a~r1', redriveOf: 'b' }).message).toMatch(/redriveOf/);
+  });
+});
+
+describe('salvageJobId', () => {
+  it('finds a usable id in a message that is otherwise wrong', () => {
+    expect(salvageJobId(bytes({ jobId: 'a', nonsense: true }))).toBe('a');
+    expect(salvageJobId(bytes({ jobId: '../a' }))).toBeUndefined();
+    expect(salvageJobId(bytes('nonsense'))).toBeUndefined();
+    expect(salvageJobId(bytes('null'))).toBeUndefined();
+  });
+});

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import type { Raster } from '../../../src/domain/raster.js';
+import type { VersionContract } from '../../../src/domain/contract.js';
+import { cutTile, layOut, tile } from '../../../src/pipeline/plans/tile.js';
+import type { Send } from '../../../src/pipeline/plans/index.js';
+import { createTensor } from '../../../src/domain/tensor.js';
+
+function noise(width: number, height: number): Raster {
+  let state = 42;
+  const rgb = Buffer.alloc(width * height * 3);
+  for (let i = 0; i < rgb.length; i++) {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    rgb[i] = state >> 16;
+  }
+  return { width, height, rgb };
+}
+
+describe('layOut', () => {
+  const cases = [1, 7, 63, 64, 65, 100, 127, 128, 129, 1000].flatMap((length) =>
+    [0, 1, 18, 31].map((margin) => [length, margin] as const),
+  );
+
+  it.each(cases)('covers %i pixels once, with a margin of %i', (length, margin) => {
+    const side = 64;
+    const spans = layOut(length, side, margin);
+    expect(spans[0]?.from).toBe(0);
+    expect(spans.at(-1)?.to).toBe(length);
+    spans.forEach((span, i) => {
+      expect(span.to).toBeGreaterThan(span.from);
+      const next = spans[i + 1];
+      if (next) {
+        expect(next.from).toBe(span.to);
+        expect(span.start + side - span.to).toBeGreaterThanOrEqual(margin);
+        expect(next.from - next.start).toBeGreaterThanOrEqual(margin);
+      }
+      if (length > side) expect(span.start + side).toBeLessThanOrEqual(length);
+    });
+    expect(spans.at(-1)?.start).toBe(Math.max(0, length - side));
+  });
+});
+
+describe('cutTile', () => {
+  it('repeats the last row and column beyond the end', () => {
+    const image = noise(3, 2);
+    const { rgb } = cutTile(image, 0, 0, 4);
+    const at = (x: number, y: number) => [...rgb.subarray((y * 4 + x) * 3, (y * 4 + x) * 3 + 3)];
+    const want = (x: number, y: number) => [...image.rgb.subarray((y * 3 + x) * 3, (y * 3 + x) * 3 + 3)];
+    for (let y = 0; y < 4; y++)
+      for (let x = 0; x < 4; x++) expect(at(x, y)).toEqual(want(Math.min(x, 2), Math.min(y, 1)));
+  });
+});
+
+describe('tile', () => {
+  const contract = (scale: number): VersionContract => ({
+    plans: ['tile'],
+    tileSizes: [32],
+    margin: 5,
+    seamTolerance: 0,
+    maxWholePixels: 1,
+    fitFill: [0, 0, 0],
+    scale,
+    parameters: {},
+  });
+
+  /** A model that enlarges by repetition and, to prove that margins are thrown away, spoils everything in them. */
+  const enlarge =
+    (scale: number, spoil: number, size: { width: number; height: number }): Send =>
+    async (cut, paste) => {
+      const view = await cut();
+      const side = view.width * scale;
+      const data = Buffer.alloc(side * side * 3);
+      for (let y = 0; y < side; y++) {
+        for (let x = 0; x < side; x++) {
+          const [ix, iy] = [Math.floor(x / scale), Math.floor(y / scale)];
+          const nearCut =
+            (ix < spoil && view.x > 0) ||
+            (iy < spoil && view.y > 0) ||
+            (ix >= view.width - spoil && view.x + view.width < size.width) ||
+            (iy >= view.height - spoil && view.y + view.height < size.height);
+          for (let c = 0; c < 3; c++) {
+            data[(y * side + x) * 3 + c] = nearCut ? 0 : (view.rgb[(iy * view.width + ix) * 3 + c] ?? 0);
+          }
+        }
+      }
+      paste(createTensor('image', 'UINT8', [side, side, 3], data));
+    };
+
+  it.each([
+    [32, 32, 1],
+    [33, 32, 1],
+    [100, 77, 1],
+    [100, 77, 2],
+    [5, 90, 1],
+    [1, 1, 4],
+  ])('puts a %i x %i picture together at scale %i so that no margin shows', async (width, height, scale) => {
+    const image = noise(width, height);
+    const [shape] = tile.shapes(contract(scale), image);
+    if (!shape) throw new Error('no shape');
+    let sent = 0;
+    const send = enlarge(scale, 5, image);
+    const result = await tile.execute(image, shape, contract(scale), 3, (cut, paste) => {
+      sent++;
+      return send(cut, paste);
+    });
+    expect(sent).toBe(shape.requests);
+    expect([result.width, result.height]).toEqual([width * scale, height * scale]);
+    for (let y = 0; y < result.height; y++) {
+      for (let x = 0; x < result.width; x++) {
+        const source = (Math.floor(y / scale) * width + Math.floor(x / scale)) * 3;
+        expect(result.data[(y * result.width + x) * 3]).toBe(image.rgb[source]);
+      }
+    }
+  });
+});

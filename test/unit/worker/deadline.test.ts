@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import type { JobError } from '../../../src/domain/errors.js';
+import { parseJob } from '../../../src/domain/job.js';
+import { timeLimit } from '../../../src/worker/deadline.js';
+
+const job = (more: object) =>
+  parseJob(Buffer.from(JSON.stringify({ jobId: 'a', operations: ['x'], input: { uri: 'gs://in/a' }, ...more })));
+const outer = new AbortController().signal;
+
+describe('timeLimit', () => {
+  it('has fired already when the deadline is past', () => {
+    const { signal } = timeLimit(job({ deadline: '2020-01-01T00:00:00Z' }), outer);
+    expect((signal.reason as JobError).code).toBe('DEADLINE_EXCEEDED');
+  });
+
+  it('fires after the time that an attempt may take', async () => {
+    const { signal } = timeLimit(job({ timeoutSeconds: 0.02 }), outer);
+    expect(signal.aborted).toBe(false);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    expect((signal.reason as JobError).code).toBe('EXECUTION_TIMEOUT');
+  });
+
+  it('does not fire for a deadline beyond the reach of a timer', async () => {
+    const { signal, clear } = timeLimit(job({ deadline: '2200-01-01T00:00:00Z' }), outer);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(signal.aborted).toBe(false);
+    clear();
+  });
+});
