@@ -19,7 +19,7 @@ export const gcs: Part = {
     await installVenv(context, venv(context), {
       key: wheel,
       essential: (python) => [binary(python)],
-      pip: [['--no-deps', wheel]],
+      pip: { [wheel]: ['--no-deps', wheel] },
     });
   },
 

@@ -58,7 +58,7 @@ export async function installVenv(
     key,
     essential,
     pip,
-  }: { key: string; essential: (python: Python) => string[]; pip: readonly (readonly string[])[] },
+  }: { key: string; essential: (python: Python) => string[]; pip: Readonly<Record<string, readonly string[]>> },
 ): Promise<void> {
   const python = await requirePython();
   await installOnce({
@@ -69,8 +69,8 @@ export async function installVenv(
       context.step('making a Python environment');
       await mkdir(venv, { recursive: true });
       await context.run(python.command, ['-m', 'venv', venv]);
-      for (const args of pip) {
-        context.step(`installing ${args.at(-1) ?? ''}`);
+      for (const [what, args] of Object.entries(pip)) {
+        context.step(`installing ${what}`);
         await context.run(join(venv, 'bin/python'), ['-m', 'pip', 'install', '--progress-bar=off', ...args]);
       }
     },

@@ -25,10 +25,10 @@ export const triton: Part = {
     await installVenv(context, venv(context), {
       key: `${wheel}\n${readFileSync(requirements, 'utf8')}`,
       essential: (python) => Object.values(files(python)),
-      pip: [
-        ['--requirement', requirements],
-        ['--no-deps', wheel],
-      ],
+      pip: {
+        "what the models' code needs": ['--requirement', requirements],
+        [wheel]: ['--no-deps', wheel],
+      },
     });
     await makeModels(context);
   },

@@ -128,17 +128,17 @@ function pids(): number[] {
 }
 
 function openFiles(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
-  } catch {
-    return [];
-  }
+  const folder = `/proc/${pid}/fd`;
+  const names = attempt(() => readdirSync(folder)) ?? [];
+  return names.flatMap((name) => attempt(() => readlinkSync(`${folder}/${name}`)) ?? []);
 }
 
-/** Files under /proc come and go with their process, and some are not ours to read: both read as absent. */
-function read(file: string): string | undefined {
+const read = (file: string): string | undefined => attempt(() => readFileSync(file, 'latin1'));
+
+/** What is under /proc comes and goes with its process, and some of it is not ours to read: both count as absent. */
+function attempt<T>(look: () => T): T | undefined {
   try {
-    return readFileSync(file, 'latin1');
+    return look();
   } catch {
     return undefined;
   }
