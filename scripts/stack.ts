@@ -1,24 +1,28 @@
 /**
  * The local parts alone:
  *
- *   npm run stack -- up [part…]     install and start them; they keep running
- *   npm run stack -- down [--all]   stop them; with --all, those of every test and demo of this checkout as well
- *   npm run stack -- env            the variables that a worker needs: eval "$(npm run -s stack -- env)"
+ *   npm run stack -- up [part…] [--test-models]
+ *       installs and starts them; they keep running. With --test-models, Triton serves those of the tests as well
+ *   npm run stack -- down [--all]
+ *       stops them; with --all, those of every test and demo of this checkout as well
+ *   npm run stack -- env
+ *       prints the variables that a worker needs: eval "$(npm run -s stack -- env)"
  */
+import { parseArgs } from 'node:util';
 import { parts } from './parts/index.js';
 import { createProgress } from './progress.js';
 import { downStack } from './stack/down.js';
 import { exportLines, stackEnv } from './stack/env.js';
 import { leftovers } from './stack/leftovers.js';
-import { defaultStackDir } from './stack/paths.js';
+import { defaultStackDir, testModels } from './stack/paths.js';
 import { defaultPorts } from './stack/ports.js';
 import { readState } from './stack/state.js';
 import { upStack } from './stack/up.js';
 
 const ids = parts.map(({ id }) => id);
-const usage = `usage: npm run stack -- up [${ids.join('|')}…] | down [--all] | env`;
+const usage = `usage: npm run stack -- up [${ids.join('|')}…] [--test-models] | down [--all] | env`;
 
-async function up(names: string[]): Promise<void> {
+async function up(names: string[], withTestModels: boolean): Promise<void> {
   const chosen = ids.filter((id) => names.includes(id));
   if (chosen.length < names.length) throw new Error(usage);
   const giveUp = new AbortController();
@@ -32,8 +36,10 @@ async function up(names: string[]): Promise<void> {
     });
   }
   try {
-    const all = chosen.length === 0;
-    await upStack({ outlive: true, progress, signal: giveUp.signal, ...(all ? {} : { parts: chosen }) });
+    await upStack({
+      ...{ outlive: true, progress, signal: giveUp.signal, parts: chosen.length > 0 ? chosen : ids },
+      modelRepositories: withTestModels ? [testModels] : [],
+    });
   } finally {
     progress.close();
   }
@@ -54,11 +60,15 @@ function env(): void {
   process.stdout.write(exportLines(stackEnv(state?.ports ?? defaultPorts())));
 }
 
-const [command, ...args] = process.argv.slice(2);
 try {
-  if (command === 'up') await up(args);
-  else if (command === 'down' && args.every((arg) => arg === '--all')) await down(args.length > 0);
-  else if (command === 'env' && args.length === 0) env();
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { all: { type: 'boolean', default: false }, 'test-models': { type: 'boolean', default: false } },
+  });
+  const [command, ...names] = positionals;
+  if (command === 'up' && !values.all) await up(names, values['test-models']);
+  else if (command === 'down' && names.length === 0) await down(values.all);
+  else if (command === 'env' && names.length === 0) env();
   else throw new Error(usage);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

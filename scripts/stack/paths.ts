@@ -14,6 +14,9 @@ export const cacheDir = join(localDir, 'cache');
 /** The instance that `npm run stack` speaks of. */
 export const defaultStackDir = join(localDir, 'stack');
 
+/** Models that make single behaviours easy to test; one of them is there to fail when it is loaded. */
+export const testModels = { folder: join(root, 'test/fixtures/models'), leaveOut: ['broken'] };
+
 /** A program's file, searched for as a shell would. */
 export function which(program: string): string | undefined {
   const folders = (process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin').split(':').filter(Boolean);

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { installOnce } from '../../scripts/stack/cache.js';
 import { downStack } from '../../scripts/stack/down.js';
 import { leftovers } from '../../scripts/stack/leftovers.js';
-import { localDir, root } from '../../scripts/stack/paths.js';
+import { localDir, root, testModels } from '../../scripts/stack/paths.js';
 import { freePorts } from '../../scripts/stack/ports.js';
 import { inspect } from '../../scripts/stack/processes.js';
 import { readState } from '../../scripts/stack/state.js';
@@ -101,7 +101,7 @@ describe('up', () => {
   });
 
   it('shows why a part failed, and stops the others', async () => {
-    const folder = join(root, 'test/fixtures/models');
+    const { folder } = testModels;
     const leaveOut = (await readdir(folder)).filter((name) => name !== 'broken');
     const before = await sharedMemory();
     await expect(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { createProgress } from '../../scripts/progress.js';
 import type { StackEnv } from '../../scripts/stack/env.js';
-import { defaultStackDir, localDir, root } from '../../scripts/stack/paths.js';
+import { defaultStackDir, localDir, testModels } from '../../scripts/stack/paths.js';
 import type { Ports } from '../../scripts/stack/ports.js';
 import { readState } from '../../scripts/stack/state.js';
 import { upStack, type Stack } from '../../scripts/stack/up.js';
@@ -29,7 +29,7 @@ const keptLogs = join(localDir, 'test-logs');
 
 /**
  * One stack for a whole run, on free ports in a folder of its own; it dies with the run, however that ends.
- * IMAGEN_TEST_STACK=reuse takes the stack of `npm run stack -- up` where that is up, and leaves it up.
+ * IMAGEN_TEST_STACK=reuse takes the stack of `npm run stack -- up --test-models` where that is up, and leaves it up.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const reuse = process.env.IMAGEN_TEST_STACK === 'reuse' && readState(defaultStackDir) !== undefined;
@@ -39,12 +39,14 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   try {
     stack = await upStack({
       ...{ dir, progress, ports: reuse ? 'default' : 'free', outlive: reuse },
-      modelRepositories: [{ folder: join(root, 'test/fixtures/models'), leaveOut: ['broken'] }],
+      modelRepositories: [testModels],
     });
   } finally {
     progress.close();
   }
   const { ports, env, marker } = stack;
+  const echo = await fetch(`http://127.0.0.1:${ports.tritonHttp}/v2/models/echo/ready`);
+  if (!echo.ok) process.stderr.write('Triton lacks the test models: npm run stack -- down, then up --test-models\n');
   project.provide('stack', { dir, ports, env, marker });
   return async () => {
     if (reuse) return;
