@@ -1,0 +1,121 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import { describe, expect, it } from 'vitest';
+import { cacheDir } from '../../scripts/stack/paths.js';
+
+/** A descriptor in protobuf's own JSON form; both sides speak it. */
+interface Message {
+  readonly name: string;
+  readonly field?: readonly Field[];
+  readonly nestedType?: readonly Message[];
+  readonly enumType?: readonly Enum[];
+}
+interface Field {
+  readonly name: string;
+  readonly number: number;
+  readonly label: string;
+  readonly type: string;
+  readonly typeName?: string;
+}
+interface Enum {
+  readonly name: string;
+  readonly value?: readonly { readonly name: string; readonly number?: number }[];
+}
+interface Method {
+  readonly name: string;
+  readonly inputType: string;
+  readonly outputType: string;
+  readonly clientStreaming?: boolean;
+  readonly serverStreaming?: boolean;
+}
+interface File {
+  readonly messageType?: readonly Message[];
+  readonly enumType?: readonly Enum[];
+  readonly service?: readonly { readonly name: string; readonly method: readonly Method[] }[];
+}
+
+const PRINT_DESCRIPTORS = `
+import json
+from google.protobuf import descriptor_pb2, json_format
+from tritonclient.grpc import model_config_pb2, service_pb2
+files = []
+for module in (service_pb2, model_config_pb2):
+    proto = descriptor_pb2.FileDescriptorProto()
+    module.DESCRIPTOR.CopyToProto(proto)
+    files.append(json_format.MessageToDict(proto))
+print(json.dumps(files))`;
+
+const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
+
+/** One line for everything that counts on the wire: `ModelIndex.version = 2 TYPE_STRING LABEL_OPTIONAL`. */
+function linesOfMessage(message: Message, prefix = ''): string[] {
+  const path = `${prefix}${message.name}`;
+  return [
+    ...(message.field ?? []).map(({ name, number, type, label, typeName }) =>
+      [`${path}.${name} = ${number}`, type, label, ...(typeName ? [lastPart(typeName)] : [])].join(' '),
+    ),
+    ...(message.nestedType ?? []).flatMap((nested) => linesOfMessage(nested, `${path}.`)),
+    ...(message.enumType ?? []).flatMap((nested) => linesOfEnum(nested, `${path}.`)),
+  ];
+}
+
+function linesOfEnum({ name, value = [] }: Enum, prefix = ''): string[] {
+  return value.map((entry) => `${prefix}${name}.${entry.name} = ${entry.number ?? 0}`);
+}
+
+const lineOfMethod = (name: string, input: string, output: string, clientStreams = false, serverStreams = false) =>
+  `rpc ${name}(${clientStreams ? 'stream ' : ''}${input}) returns (${serverStreams ? 'stream ' : ''}${output})`;
+
+function ourLines(): string[] {
+  const proto = loadSync('inference.proto', {
+    includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
+    keepCase: true,
+  });
+  const isTopLevel = (name: string) => name.split('.').length === 2;
+  return Object.entries(proto).flatMap(([name, definition]: [string, PackageDefinition[string]]) => {
+    if (!('format' in definition)) {
+      return Object.entries(definition).map(([method, { requestType, responseType, requestStream, responseStream }]) =>
+        lineOfMethod(method, nameOf(requestType), nameOf(responseType), requestStream, responseStream),
+      );
+    }
+    if (!isTopLevel(name)) return [];
+    return definition.format.includes('Enum')
+      ? linesOfEnum(definition.type as Enum)
+      : linesOfMessage(definition.type as Message);
+  });
+}
+
+const nameOf = (definition: { readonly type: object }): string => (definition.type as Message).name;
+
+function theirLines(): string[] {
+  const output = execFileSync(join(cacheDir, 'triton/bin/python'), ['-c', PRINT_DESCRIPTORS], { encoding: 'utf8' });
+  return (JSON.parse(output) as File[]).flatMap(({ messageType = [], enumType = [], service = [] }) => [
+    ...messageType.flatMap((message) => linesOfMessage(message)),
+    ...enumType.flatMap((entry) => linesOfEnum(entry)),
+    ...service.flatMap(({ method }) =>
+      method.map(({ name, inputType, outputType, clientStreaming, serverStreaming }) =>
+        lineOfMethod(name, lastPart(inputType), lastPart(outputType), clientStreaming, serverStreaming),
+      ),
+    ),
+  ]);
+}
+
+describe('proto/', () => {
+  it("says nothing that NVIDIA's own client does not say", () => {
+    const ours = ourLines();
+    expect(ours.length).toBeGreaterThan(150);
+    expect(ours).toContain('ModelInferRequest.raw_input_contents = 7 TYPE_BYTES LABEL_REPEATED');
+    const theirs = new Set(theirLines());
+    expect(ours.filter((line) => !theirs.has(line))).toEqual([]);
+  });
+
+  it('defines every method that imagen uses', () => {
+    const methods = ourLines().filter((line) => line.startsWith('rpc '));
+    expect(methods).toHaveLength(15);
+    expect(methods).toContain(
+      'rpc ModelStreamInfer(stream ModelInferRequest) returns (stream ModelStreamInferResponse)',
+    );
+  });
+});
