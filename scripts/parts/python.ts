@@ -52,7 +52,7 @@ export async function missingPython(): Promise<Missing[]> {
 
 /** A virtual environment in the cache, built again when the Python or what is to be in it has changed. */
 export async function installVenv(
-  context: Context,
+  context: Pick<Context, 'step' | 'run'>,
   venv: string,
   {
     key,

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { root } from './paths.js';
 import type { Ports } from './ports.js';
 
 /** Everything a worker needs to know to work with the local parts. */
@@ -17,6 +19,7 @@ export function stackEnv(ports: Ports) {
     IMAGEN_UPLOAD_PREFIX: 'gs://imagen-uploads/incoming/',
     IMAGEN_ALLOWED_INPUTS: 'gs://imagen-uploads/',
     IMAGEN_ALLOWED_OUTPUTS: 'gs://imagen-results/',
+    IMAGEN_ROUTES_FILE: join(root, 'scripts/stack/routes.json'),
     IMAGEN_MAX_ATTEMPTS: '5',
     IMAGEN_DRAIN_SECONDS: '25',
     PORT: String(ports.worker),

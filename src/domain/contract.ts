@@ -16,6 +16,8 @@ export interface VersionContract {
   readonly seamTolerance: number;
   readonly maxWholePixels: number;
   readonly fitSize?: { readonly width: number; readonly height: number };
+  /** `letterbox` keeps the picture's shape and fills the rest; `stretch` fills the frame with the picture. */
+  readonly fitMode: 'letterbox' | 'stretch';
   /** Letterbox colour of `fit`, 0 to 255 for each of red, green and blue. */
   readonly fitFill: readonly [number, number, number];
   /** Output side ÷ input side. */
@@ -98,6 +100,7 @@ const KEYS = {
     .string()
     .regex(/^[1-9][0-9]*x[1-9][0-9]*$/, 'expected <width>x<height>')
     .optional(),
+  fit_mode: z.enum(['letterbox', 'stretch']).default('letterbox'),
   fit_fill: z
     .string()
     .regex(/^#[0-9a-fA-F]{6}$/, 'expected "#rrggbb"')
@@ -157,6 +160,7 @@ function readVersion(description: ModelDescription, version: string): VersionCon
     seamTolerance: read('seam_tolerance'),
     maxWholePixels: read('max_whole_pixels'),
     ...(width && height ? { fitSize: { width, height } } : {}),
+    fitMode: read('fit_mode'),
     fitFill: [fill[0] ?? 0, fill[1] ?? 0, fill[2] ?? 0],
     scale: read('scale'),
     parameters: read('parameters'),

@@ -16,12 +16,12 @@ export function letterbox(image: Size, frame: Size): Letterbox {
   return { x: Math.floor((frame.width - width) / 2), y: Math.floor((frame.height - height) / 2), width, height };
 }
 
-/** One letterboxed view of the whole image: every picture has the same shape, and batches always form. */
+/** One view of the whole image, in a frame of fixed size: every request has the same shape, and batches always form. */
 export const fit: Plan = {
   shapes: ({ fitSize }) => (fitSize ? [{ plan: 'fit', ...fitSize, requests: 1 }] : []),
 
-  async execute(raster, shape, { scale, fitFill: [r, g, b] }, channels, send) {
-    const box = letterbox(raster, shape);
+  async execute(raster, shape, { scale, fitMode, fitFill: [r, g, b] }, channels, send) {
+    const box = fitMode === 'stretch' ? { x: 0, y: 0, ...frameOf(shape) } : letterbox(raster, shape);
     const out = { width: raster.width * scale, height: raster.height * scale };
     let answered: Buffer | undefined;
     await send(
@@ -54,3 +54,7 @@ export const fit: Plan = {
     return { ...out, channels, data };
   },
 };
+
+function frameOf({ width, height }: Size): Size {
+  return { width, height };
+}

@@ -36,6 +36,7 @@ describe('readContract', () => {
       margin: 18,
       seamTolerance: 1,
       maxWholePixels: 1_048_576,
+      fitMode: 'letterbox',
       fitFill: [0, 0, 0],
       scale: 1,
       parameters: {},

@@ -57,6 +57,7 @@ describe('tile', () => {
     margin: 5,
     seamTolerance: 0,
     maxWholePixels: 1,
+    fitMode: 'letterbox',
     fitFill: [0, 0, 0],
     scale,
     parameters: {},

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { pythonWith, runProgram, tritonPython } from '../support/python.js';
+import { createScene, type Scene, showOnFailure } from '../support/scene.js';
+
+const path = (name: string) => new URL(name, import.meta.url).pathname;
+const INSTALL_MS = 180_000;
+
+describe('from Python', () => {
+  let scene: Scene;
+  beforeAll(async () => {
+    scene = await createScene();
+  });
+  afterAll(() => scene.close());
+
+  it(
+    "runs jobs with Google's client and nothing but the message tables",
+    async () => {
+      const python = await pythonWith('python-client', path('python/requirements.txt'));
+      showOnFailure(await scene.startWorker());
+      const picture = await sharp(readFileSync(path('../fixtures/photos/coffee.jpg')))
+        .resize(200)
+        .jpeg()
+        .toBuffer();
+      const uri = await scene.upload('coffee.jpg', picture);
+      await scene.pubsub.topic(scene.env.IMAGEN_COMPLETIONS_TOPIC).createSubscription(`python-${scene.id}`);
+
+      const args = [path('python/stranger.py'), scene.env.IMAGEN_JOBS_TOPIC, `python-${scene.id}`, uri];
+      const { code, stdout, stderr } = await runProgram(python, args, scene.env);
+      expect(code, stderr).toBe(0);
+      const answers = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { completion: { jobId: string }; attributes: object });
+      const of = (jobId: string) => answers.find(({ completion }) => completion.jobId === jobId);
+      expect(of('python-1')).toMatchObject({
+        completion: {
+          status: 'succeeded',
+          output: { contentType: 'image/webp', width: 100, height: 67 },
+          steps: [{ model: 'style_aged' }, { model: 'style_comic', requestedVersion: '1', servedVersion: '1' }],
+          metadata: { cart: 'abc', count: 3, nested: { ä: [1.5, null, true] } },
+        },
+        attributes: { jobId: 'python-1', status: 'succeeded', model: 'style_comic', schemaVersion: '1' },
+      });
+      expect(of('python-2')).toMatchObject({
+        completion: { status: 'failed', error: { code: 'UNKNOWN_MODEL', stage: 'route', retryable: false } },
+        attributes: { errorCode: 'UNKNOWN_MODEL' },
+      });
+    },
+    INSTALL_MS,
+  );
+
+  it(
+    "finds every model and version well with Triton's own test client",
+    async () => {
+      const args = [
+        path('../../triton/scripts/test_client.py'),
+        '--models',
+        'upscale,enhance,background_remove,style_comic,style_aged',
+      ];
+      const { code, stdout, stderr } = await runProgram(tritonPython, args, scene.env);
+      expect(code, stdout + stderr).toBe(0);
+      for (const model of ['upscale', 'enhance', 'background_remove', 'style_comic', 'style_aged'])
+        expect(stdout).toContain(model);
+    },
+    INSTALL_MS,
+  );
+
+  it('has a test client that fails when there is nobody to ask', async () => {
+    const args = [path('../../triton/scripts/test_client.py'), '--url', '127.0.0.1:9'];
+    expect((await runProgram(tritonPython, args, scene.env)).code).not.toBe(0);
+  });
+
+  it(
+    'passes the unit tests of what builds the models',
+    async () => {
+      const args = ['-m', 'unittest', 'discover', '-s', path('../../triton/tests')];
+      const { code, stderr } = await runProgram(tritonPython, args, scene.env);
+      expect(code, stderr).toBe(0);
+    },
+    INSTALL_MS,
+  );
+});
+
+describe("Triton's HTTP endpoint", () => {
+  const { ports } = inject('stack');
+
+  it('answers as triton/README.md says', async () => {
+    const base = `http://127.0.0.1:${ports.tritonHttp}/v2`;
+    expect((await fetch(`${base}/health/ready`)).status).toBe(200);
+    expect(await (await fetch(`${base}/models/upscale`)).json()).toMatchObject({
+      name: 'upscale',
+      versions: ['1', '2'],
+      inputs: [{ name: 'image', datatype: 'UINT8', shape: [-1, -1, -1, 3] }],
+    });
+  });
+});

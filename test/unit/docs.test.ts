@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { SETTINGS } from '../../src/config.js';
+import { completionSchema } from '../../src/domain/completion.js';
+import { ERROR_CODES } from '../../src/domain/errors.js';
+import { jobSchema } from '../../src/domain/job.js';
+
+const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
+const readme = read('README.md');
+
+describe('the documents keep up with the code', () => {
+  it.each(Object.values(SETTINGS).map(({ name, about, fallback }) => ({ name, about, fallback })))(
+    'docs/configuration.md tells of $name',
+    ({ name, about, fallback }) => {
+      const shown = fallback === undefined ? 'required' : fallback === null || fallback === '' ? 'unset' : null;
+      const row = read('docs/configuration.md')
+        .split('\n')
+        .find((line) => line.startsWith(`| \`${name}\` |`));
+      expect(row).toContain(about.replaceAll('|', '\\|'));
+      if (shown) expect(row).toContain(shown);
+    },
+  );
+
+  it.each(ERROR_CODES)('the README tells of %s', (code) => expect(readme).toContain(`\`${code}\``));
+
+  it('shows a job and a completion that the schemas accept', () => {
+    const [job, completion] = [...readme.matchAll(/```json\n([\s\S]*?)```/g)].map(
+      ([, text = '']) => JSON.parse(text) as unknown,
+    );
+    expect(jobSchema.safeParse(job).error).toBeUndefined();
+    expect(completionSchema.safeParse(completion).error).toBeUndefined();
+  });
+
+  it('tells of every field of a job', () => {
+    for (const field of Object.keys(jobSchema.shape)) expect(readme).toMatch(new RegExp(`\`${field}[\`.]`));
+  });
+});
