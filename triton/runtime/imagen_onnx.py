@@ -95,7 +95,7 @@ class OnnxImageModel:
                 work = Work(place, self.read(request))
                 groups.setdefault(work.image.shape[1:], []).append(work)
             except BadRequest as error:
-                responses[place] = failure(str(error))
+                responses[place] = failure(str(error), pb_utils.TritonError.INVALID_ARG)
         for group in groups.values():
             for run in self.split(group):
                 self.serve(run, responses)
@@ -158,7 +158,7 @@ class OnnxImageModel:
                 for work in run:
                     self.serve([work], responses)
             else:
-                responses[run[0].place] = failure("inference failed: %s" % error)
+                responses[run[0].place] = failure("inference failed: %s" % error, pb_utils.TritonError.INTERNAL)
             return
         start = 0
         for work in run:
@@ -168,8 +168,8 @@ class OnnxImageModel:
             start = end
 
 
-def failure(message: str) -> Any:
-    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message))
+def failure(message: str, code: Any) -> Any:
+    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))
 
 
 def open_session(path: str, args: Dict[str, str], threads: int) -> onnxruntime.InferenceSession:

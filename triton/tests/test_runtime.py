@@ -30,6 +30,15 @@ class Response:
         self.output, self.error = (output_tensors or [None])[0], error
 
 
+class TritonError(str):
+    INVALID_ARG, INTERNAL = "invalid argument", "internal"
+
+    def __new__(cls, message, code):
+        error = super().__new__(cls, message)
+        error.code = code
+        return error
+
+
 class Request:
     def __init__(self, parameters=None, **inputs):
         self.inputs, self.given = inputs, json.dumps(parameters) if parameters else ""
@@ -40,7 +49,7 @@ class Request:
 
 def backend():
     module = types.ModuleType("triton_python_backend_utils")
-    module.Tensor, module.InferenceResponse, module.TritonError = Tensor, Response, str
+    module.Tensor, module.InferenceResponse, module.TritonError = Tensor, Response, TritonError
     module.Logger = mock.Mock()
     module.get_input_tensor_by_name = lambda request, name: (
         Tensor(name, request.inputs[name]) if name in request.inputs else None
@@ -121,6 +130,7 @@ class Served(unittest.TestCase):
             ]
         )
         self.assertEqual([answer.error is None for answer in answers], [True, False, False, False, False, True])
+        self.assertEqual({answer.error.code for answer in answers[1:5]}, {TritonError.INVALID_ARG})
         self.assertIn("0 to 2", answers[1].error)
         self.assertIn("must be a number", answers[2].error)
         self.assertIn("[N, H, W, 3]", answers[3].error)
