@@ -1,7 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import {
+  loadSync,
+  type EnumTypeDefinition,
+  type MessageTypeDefinition,
+  type ServiceDefinition,
+} from '@grpc/proto-loader';
 import { describe, expect, it } from 'vitest';
 import { cacheDir } from '../../scripts/stack/paths.js';
 
@@ -11,6 +16,7 @@ interface Message {
   readonly field?: readonly Field[];
   readonly nestedType?: readonly Message[];
   readonly enumType?: readonly Enum[];
+  readonly options?: { readonly mapEntry?: boolean } | null;
 }
 interface Field {
   readonly name: string;
@@ -36,6 +42,8 @@ interface File {
   readonly service?: readonly { readonly name: string; readonly method: readonly Method[] }[];
 }
 
+const SERVICE = 'inference.GRPCInferenceService';
+
 const PRINT_DESCRIPTORS = `
 import json
 from google.protobuf import descriptor_pb2, json_format
@@ -49,15 +57,21 @@ print(json.dumps(files))`;
 
 const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
-/** One line for everything that counts on the wire: `ModelIndex.version = 2 TYPE_STRING LABEL_OPTIONAL`. */
+/** One line for everything that counts on the wire: `ModelIndex.version = 2 LABEL_OPTIONAL TYPE_STRING`. */
 function linesOfMessage(message: Message, prefix = ''): string[] {
   const path = `${prefix}${message.name}`;
+  const { field = [], nestedType = [], enumType = [] } = message;
+  // A map is a repeated message of a key and a value, and what that message is called is the compiler's own affair.
+  const maps = nestedType.filter(({ options }) => options?.mapEntry);
+  const typeOf = ({ type, typeName }: Field): string => {
+    if (!typeName) return type;
+    const entry = maps.find(({ name }) => name === lastPart(typeName));
+    return entry ? `map<${(entry.field ?? []).map(typeOf).join(', ')}>` : `${type} ${lastPart(typeName)}`;
+  };
   return [
-    ...(message.field ?? []).map(({ name, number, type, label, typeName }) =>
-      [`${path}.${name} = ${number}`, type, label, ...(typeName ? [lastPart(typeName)] : [])].join(' '),
-    ),
-    ...(message.nestedType ?? []).flatMap((nested) => linesOfMessage(nested, `${path}.`)),
-    ...(message.enumType ?? []).flatMap((nested) => linesOfEnum(nested, `${path}.`)),
+    ...field.map((own) => `${path}.${own.name} = ${own.number} ${own.label} ${typeOf(own)}`),
+    ...nestedType.filter((nested) => !maps.includes(nested)).flatMap((nested) => linesOfMessage(nested, `${path}.`)),
+    ...enumType.flatMap((nested) => linesOfEnum(nested, `${path}.`)),
   ];
 }
 
@@ -73,18 +87,20 @@ function ourLines(): string[] {
     includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
     keepCase: true,
   });
+  const { [SERVICE]: service, ...types } = proto;
   const isTopLevel = (name: string) => name.split('.').length === 2;
-  return Object.entries(proto).flatMap(([name, definition]: [string, PackageDefinition[string]]) => {
-    if (!('format' in definition)) {
-      return Object.entries(definition).map(([method, { requestType, responseType, requestStream, responseStream }]) =>
-        lineOfMethod(method, nameOf(requestType), nameOf(responseType), requestStream, responseStream),
-      );
-    }
-    if (!isTopLevel(name)) return [];
-    return definition.format.includes('Enum')
-      ? linesOfEnum(definition.type as Enum)
-      : linesOfMessage(definition.type as Message);
-  });
+  return [
+    ...Object.entries(types)
+      .filter(([name]) => isTopLevel(name))
+      .flatMap(([, definition]) => {
+        const { format, type } = definition as MessageTypeDefinition<object, object> | EnumTypeDefinition;
+        return format.includes('Enum') ? linesOfEnum(type as Enum) : linesOfMessage(type as Message);
+      }),
+    ...Object.entries(service as ServiceDefinition).map(
+      ([name, { requestType, responseType, requestStream, responseStream }]) =>
+        lineOfMethod(name, nameOf(requestType), nameOf(responseType), requestStream, responseStream),
+    ),
+  ];
 }
 
 const nameOf = (definition: { readonly type: object }): string => (definition.type as Message).name;
@@ -106,7 +122,7 @@ describe('proto/', () => {
   it("says nothing that NVIDIA's own client does not say", () => {
     const ours = ourLines();
     expect(ours.length).toBeGreaterThan(150);
-    expect(ours).toContain('ModelInferRequest.raw_input_contents = 7 TYPE_BYTES LABEL_REPEATED');
+    expect(ours).toContain('ModelInferRequest.raw_input_contents = 7 LABEL_REPEATED TYPE_BYTES');
     const theirs = new Set(theirLines());
     expect(ours.filter((line) => !theirs.has(line))).toEqual([]);
   });
