@@ -87,7 +87,7 @@ function files({ version }: Python) {
 }
 
 /** Tells this instance's regions under /dev/shm from those of any other Triton. */
-function sharedMemoryPrefix(dir: string): string {
+export function sharedMemoryPrefix(dir: string): string {
   return `imagen_${createHash('sha256').update(dir).digest('hex').slice(0, 12)}_`;
 }
 
