@@ -2,7 +2,7 @@
  * Every setting of the worker and the CLI, in one table: its variable, what it means, its default, how it is read.
  * docs/configuration.md is checked against this table by a test.
  */
-import { cpus, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { isPermitted, parsePrefix, under } from './domain/uri.js';
 
 /** A reader answers with a value, or with a sentence that begins with "expected". */
@@ -192,12 +192,6 @@ export const SETTINGS = {
     wholeNumber(1, 20),
     'Attempts in place at an inference that fails',
     '3',
-  ),
-  decodeThreads: setting(
-    'UV_THREADPOOL_SIZE',
-    wholeNumber(1, 1024),
-    'Pictures decoded and encoded at once; the default is the number of processors',
-    String(cpus().length),
   ),
   port: setting('PORT', wholeNumber(0, 65_535), 'HTTP port of health and metrics', '8080'),
   logLevel: setting(

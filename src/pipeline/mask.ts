@@ -57,7 +57,12 @@ async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): P
   const goal = Float32Array.from(target, (value) => value / 255);
   const edge = await guidedCoefficients([...guide], goal, width, height, RADIUS, EPSILON);
 
-  const sure = goal.map((value) => (value > SURE ? 1 : 0));
+  const [a0, a1, a2, offset] = edge;
+  const [r, g, b] = guide;
+  const refined = offset.map(
+    (constant, i) => constant + (a0[i] ?? 0) * (r[i] ?? 0) + (a1[i] ?? 0) * (g[i] ?? 0) + (a2[i] ?? 0) * (b[i] ?? 0),
+  );
+  const sure = refined.map((value) => (smoothstep(EMPTY, FULL, value) > SURE ? 1 : 0));
   const colour = guide.map((channel) => blur(multiply(channel, sure), small));
   const fields = [...edge, ...colour, blur(sure, small)];
   const together = new Float32Array(pixels * FIELDS);

@@ -15,7 +15,7 @@ describe('the documents keep up with the code', () => {
       const shown = fallback === undefined ? 'required' : fallback === null || fallback === '' ? 'unset' : null;
       const row = read('docs/configuration.md')
         .split('\n')
-        .find((line) => line.startsWith(`| \`${name}\` |`));
+        .find((line) => line.startsWith(`| \`${name}\` `));
       expect(row).toContain(about.replaceAll('|', '\\|'));
       if (shown) expect(row).toContain(shown);
     },

@@ -1,0 +1,156 @@
+import sharp, { type Metadata } from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { decode } from '../../../src/pipeline/decode.js';
+
+/** Four quarters, each of one colour: red and green above, blue and white below. */
+const SIDE = 16;
+const QUARTERS = { topLeft: [255, 0, 0], topRight: [0, 255, 0], bottomLeft: [0, 0, 255], bottomRight: [255, 255, 255] };
+function quarters() {
+  const rgb = Buffer.alloc(SIDE * SIDE * 3);
+  for (let y = 0; y < SIDE; y++) {
+    for (let x = 0; x < SIDE; x++) {
+      const row = y < SIDE / 2 ? [QUARTERS.topLeft, QUARTERS.topRight] : [QUARTERS.bottomLeft, QUARTERS.bottomRight];
+      Buffer.from(row[x < SIDE / 2 ? 0 : 1] ?? []).copy(rgb, (y * SIDE + x) * 3);
+    }
+  }
+  return sharp(rgb, { raw: { width: SIDE, height: SIDE, channels: 3 } });
+}
+
+const LIMIT = { maxPixels: 1_000_000 };
+
+async function colourAt(bytes: Buffer, x: number, y: number): Promise<number[]> {
+  const { raster } = await decode(bytes, LIMIT);
+  const at = (y * raster.width + x) * 3;
+  return [...raster.rgb.subarray(at, at + 3)];
+}
+
+function near(given: readonly number[], wanted: readonly number[], tolerance: number) {
+  given.forEach((value, i) => expect(Math.abs(value - (wanted[i] ?? 0))).toBeLessThanOrEqual(tolerance));
+}
+
+describe('decode', () => {
+  it.each(['png', 'jpeg', 'webp', 'avif'] as const)('reads %s', async (format) => {
+    const bytes = await quarters().toFormat(format, { quality: 95 }).toBuffer();
+    const decoded = await decode(bytes, LIMIT);
+    expect(decoded).toMatchObject({ format, warnings: [], raster: { width: SIDE, height: SIDE } });
+    expect(decoded.raster.alpha).toBeUndefined();
+    near(await colourAt(bytes, 3, 3), QUARTERS.topLeft, 12);
+    near(await colourAt(bytes, 12, 12), QUARTERS.bottomRight, 12);
+  });
+
+  // Which stored corner is shown at the upper left, by EXIF orientation (TIFF 6.0, tag 274).
+  it.each([
+    [1, QUARTERS.topLeft],
+    [2, QUARTERS.topRight],
+    [3, QUARTERS.bottomRight],
+    [4, QUARTERS.bottomLeft],
+    [5, QUARTERS.topLeft],
+    [6, QUARTERS.bottomLeft],
+    [7, QUARTERS.bottomRight],
+    [8, QUARTERS.topRight],
+  ])('turns a picture of orientation %i upright', async (orientation, upperLeft) => {
+    const bytes = await quarters()
+      .jpeg({ quality: 100, chromaSubsampling: '4:4:4' })
+      .withMetadata({ orientation })
+      .toBuffer();
+    near(await colourAt(bytes, 2, 2), upperLeft, 12);
+  });
+
+  it('swaps the sides of a picture that lies on its side', async () => {
+    const lying = await quarters().resize(32, 8, { fit: 'fill' }).jpeg().withMetadata({ orientation: 6 }).toBuffer();
+    expect((await decode(lying, LIMIT)).raster).toMatchObject({ width: 8, height: 32 });
+  });
+
+  it.each<[string, () => Promise<Buffer>, readonly number[], Partial<Metadata>]>([
+    ['grey', () => quarters().greyscale().toColourspace('b-w').png().toBuffer(), [54, 54, 54], { channels: 1 }],
+    ['palette', () => quarters().png({ palette: true }).toBuffer(), QUARTERS.topLeft, { isPalette: true }],
+    ['16-bit', () => quarters().toColourspace('rgb16').png().toBuffer(), QUARTERS.topLeft, { depth: 'ushort' }],
+    [
+      'CMYK',
+      () => quarters().toColourspace('cmyk').jpeg({ quality: 100 }).toBuffer(),
+      QUARTERS.topLeft,
+      { space: 'cmyk' },
+    ],
+    [
+      'progressive',
+      () => quarters().jpeg({ quality: 100, progressive: true }).toBuffer(),
+      QUARTERS.topLeft,
+      { isProgressive: true },
+    ],
+    ['Display P3', () => quarters().withIccProfile('p3').png().toBuffer(), QUARTERS.topLeft, { hasProfile: true }],
+  ])('brings %s to 8-bit sRGB', async (name, make, colour, metadata) => {
+    const bytes = await make();
+    expect(await sharp(bytes).metadata()).toMatchObject(metadata); // the file is what it claims to be
+    const { raster, warnings } = await decode(bytes, LIMIT);
+    expect(raster.rgb).toHaveLength(SIDE * SIDE * 3);
+    expect(warnings).toEqual(name === '16-bit' ? ['more than 8 bits per channel were reduced to 8'] : []);
+    // CMYK without a profile is a matter of convention: the hue must be right.
+    near(await colourAt(bytes, 3, 3), colour, name === 'CMYK' ? 60 : name === 'grey' ? 80 : 14);
+  });
+
+  it('keeps alpha apart, and forgets one that hides nothing', async () => {
+    const half = await quarters().ensureAlpha(0.5).png().toBuffer();
+    const { raster } = await decode(half, LIMIT);
+    near([...(raster.alpha ?? [])], Array<number>(SIDE * SIDE).fill(128), 1);
+    expect(raster.alpha).toHaveLength(SIDE * SIDE);
+    expect(raster.rgb).toHaveLength(SIDE * SIDE * 3);
+    const opaque = await quarters().ensureAlpha(1).png().toBuffer();
+    expect((await decode(opaque, LIMIT)).raster.alpha).toBeUndefined();
+    const grey = await quarters().greyscale().ensureAlpha(0.5).png().toBuffer();
+    near([...((await decode(grey, LIMIT)).raster.alpha ?? [0])], Array<number>(SIDE * SIDE).fill(128), 1);
+  });
+
+  it('takes the first frame of an animation and says so', async () => {
+    const frames = await sharp([await quarters().png().toBuffer(), await quarters().negate().png().toBuffer()], {
+      join: { animated: true },
+    })
+      .webp({ lossless: true })
+      .toBuffer()
+      .catch(() => undefined);
+    if (!frames) throw new Error('the test cannot make an animation');
+    const { raster, warnings } = await decode(frames, LIMIT);
+    expect(raster).toMatchObject({ width: SIDE, height: SIDE });
+    expect(warnings).toEqual(['only the first of 2 frames was used']);
+    near(await colourAt(frames, 3, 3), QUARTERS.topLeft, 2);
+  });
+
+  const jpegOf = (width: number, height: number) =>
+    sharp({ create: { width, height, channels: 3, background: '#345' } })
+      .jpeg()
+      .toBuffer();
+
+  it.each<[string, string, () => Promise<Buffer> | Buffer]>([
+    ['text', 'UNSUPPORTED_FORMAT', () => Buffer.from('hello')],
+    [
+      'an SVG',
+      'UNSUPPORTED_FORMAT',
+      () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
+    ],
+    [
+      'a GIF',
+      'UNSUPPORTED_FORMAT',
+      () => Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64'),
+    ],
+    ['a PDF', 'UNSUPPORTED_FORMAT', () => Buffer.from('%PDF-1.4\n%âãÏÓ\n')],
+    ['half a JPEG', 'INPUT_CORRUPT', async () => (await quarters().resize(200).jpeg().toBuffer()).subarray(0, 1500)],
+    [
+      'half a PNG',
+      'INPUT_CORRUPT',
+      async () => (await quarters().resize(200).png({ compressionLevel: 0 }).toBuffer()).subarray(0, 9000),
+    ],
+    ['too many pixels', 'INPUT_TOO_MANY_PIXELS', () => jpegOf(1001, 1000)],
+    [
+      'a header that claims 64250 x 64250',
+      'INPUT_TOO_MANY_PIXELS',
+      async () => {
+        const bytes = await jpegOf(16, 16);
+        const frame = bytes.indexOf(Buffer.from([0xff, 0xc0]));
+        bytes.writeUInt16BE(64_250, frame + 5);
+        bytes.writeUInt16BE(64_250, frame + 7);
+        return bytes;
+      },
+    ],
+  ])('refuses %s as %s', async (_name, code, make) => {
+    await expect(decode(await make(), LIMIT)).rejects.toMatchObject({ code });
+  });
+});

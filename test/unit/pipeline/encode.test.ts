@@ -1,0 +1,56 @@
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { decode } from '../../../src/pipeline/decode.js';
+import { encode, type Pixels } from '../../../src/pipeline/encode.js';
+import { FORMATS } from '../../../src/pipeline/formats/index.js';
+
+const SIZE = { width: 24, height: 16 };
+const red = (alpha?: number): Pixels => ({
+  ...SIZE,
+  channels: 3,
+  data: Buffer.from(Array.from({ length: 24 * 16 }, () => [200, 40, 30]).flat()),
+  ...(alpha === undefined ? {} : { alpha: Buffer.alloc(24 * 16, alpha) }),
+});
+
+describe('encode', () => {
+  it.each(['png', 'webp', 'avif'] as const)('carries alpha in %s', async (name) => {
+    const { bytes } = await encode(red(128), { format: FORMATS[name], size: SIZE });
+    const { raster } = await decode(bytes, { maxPixels: 1e6 });
+    expect(Math.abs((raster.alpha?.[0] ?? 0) - 128)).toBeLessThanOrEqual(2);
+    expect(Math.abs((raster.rgb[0] ?? 0) - 200)).toBeLessThanOrEqual(8);
+  });
+
+  it('flattens onto the background where the format has no alpha', async () => {
+    const { bytes } = await encode(red(0), { format: FORMATS.jpeg, size: SIZE, background: '#00ff00' });
+    const { raster } = await decode(bytes, { maxPixels: 1e6 });
+    expect([...raster.rgb.subarray(0, 3)].map((value) => Math.round(value / 16))).toEqual([0, 16, 0]);
+  });
+
+  it('shrinks to the given size', async () => {
+    const done = await encode(red(), { format: FORMATS.png, size: { width: 12, height: 8 } });
+    expect(done).toMatchObject({ width: 12, height: 8 });
+  });
+
+  it('writes a mask with one channel', async () => {
+    const mask: Pixels = { ...SIZE, channels: 1, data: Buffer.alloc(24 * 16, 77) };
+    const { bytes } = await encode(mask, { format: FORMATS.png, size: SIZE });
+    expect(await sharp(bytes).metadata()).toMatchObject({ channels: 1 });
+    expect((await sharp(bytes).raw().toBuffer())[0]).toBe(77);
+  });
+
+  it('strips metadata, or keeps it with the orientation that holds now', async () => {
+    const original = await sharp({ create: { width: 16, height: 24, channels: 3, background: '#000' } })
+      .jpeg()
+      .withExif({ IFD0: { Copyright: 'somebody' } })
+      .withMetadata({ orientation: 6 })
+      .toBuffer();
+    const bare = await encode(red(), { format: FORMATS.jpeg, size: SIZE });
+    expect((await sharp(bare.bytes).metadata()).exif).toBeUndefined();
+    const kept = await encode(red(), { format: FORMATS.jpeg, size: SIZE, metadataFrom: original });
+    const { exif, orientation, width, height } = await sharp(kept.bytes).metadata();
+    expect(exif?.toString('latin1')).toContain('somebody');
+    expect({ orientation, width, height }).toEqual({ orientation: 1, width: 24, height: 16 });
+    const { raster } = await decode(kept.bytes, { maxPixels: 1e6 });
+    expect(Math.abs((raster.rgb[0] ?? 0) - 200)).toBeLessThanOrEqual(4);
+  });
+});

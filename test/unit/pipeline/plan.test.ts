@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { type ModelDescription, readContract } from '../../../src/domain/contract.js';
+import { parseJob } from '../../../src/domain/job.js';
+import { planJob } from '../../../src/pipeline/plan.js';
+import { letterbox } from '../../../src/pipeline/plans/fit.js';
+import type { Routed } from '../../../src/pipeline/route.js';
+
+const image = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
+const mask = { name: 'mask', datatype: 'UINT8', dims: [-1, -1, 1], optional: false };
+
+function routed(
+  model: string,
+  parameters: Record<string, string>,
+  outputs: ModelDescription['outputs'] = [image],
+): Routed {
+  const contract = readContract({
+    model,
+    maxBatchSize: 8,
+    instances: 1,
+    inputs: [image],
+    outputs,
+    parameters,
+    readyVersions: ['1'],
+  });
+  const version = contract.versions.get('1') ?? expect.fail();
+  return { operation: { model }, model: contract, version: '1', contract: version, parameters: {} };
+}
+const tiles = routed('tiles', {
+  'imagen.plans': '["tile","whole"]',
+  'imagen.tile_sizes': '[128,256]',
+  'imagen.margin': '16',
+});
+const upscale = routed('upscale', {
+  'imagen.plans': '["whole"]',
+  'imagen.scale': '4',
+  'imagen.max_whole_pixels': '1000000',
+});
+const cutOut = routed('cut', { 'imagen.plans': '["fit"]', 'imagen.fit_size': '64x64' }, [mask]);
+
+function plan(steps: Routed[], width: number, height: number, output: object = {}, format: 'jpeg' | 'webp' = 'jpeg') {
+  const message = {
+    jobId: 'a',
+    operations: steps.map(({ operation }) => operation.model),
+    input: { uri: 'gs://in/a' },
+    output,
+  };
+  const raster = { width, height, rgb: Buffer.alloc(0) };
+  return planJob(parseJob(Buffer.from(JSON.stringify(message))), { raster, format }, steps, { maxPixels: 10_000_000 });
+}
+
+describe('planJob', () => {
+  it('predicts sizes through all steps', () => {
+    expect(plan([upscale, tiles], 100, 50).size).toEqual({ width: 400, height: 200 });
+    expect(plan([upscale], 100, 50, { maxWidth: 200 }).size).toEqual({ width: 200, height: 100 });
+  });
+
+  it('sends small pictures whole and large ones in the tiles that cost least', () => {
+    expect(plan([tiles], 300, 300).steps[0]?.shape).toMatchObject({ plan: 'whole', requests: 1 });
+    expect(plan([tiles], 3000, 2000).steps[0]?.shape).toMatchObject({ plan: 'tile', width: 256 });
+  });
+
+  it('writes what has alpha in a format that has it', () => {
+    expect(plan([tiles], 10, 10).format.extension).toBe('jpg');
+    expect(plan([cutOut], 10, 10).format.extension).toBe('png');
+    expect(plan([cutOut], 10, 10, {}, 'webp').format.extension).toBe('webp');
+    expect(plan([cutOut], 10, 10, { format: 'jpeg', background: '#ffffff' }).format.extension).toBe('jpg');
+    expect(plan([cutOut], 10, 10, { maskOnly: true }).format.extension).toBe('jpg');
+  });
+
+  it.each<[string, () => unknown, string, RegExp]>([
+    [
+      'an intermediate picture that is too large',
+      () => plan([upscale, upscale], 250, 250),
+      'OUTPUT_TOO_LARGE',
+      /16000000|4000x4000/,
+    ],
+    [
+      'a side that the format cannot hold',
+      () => plan([upscale], 4200, 2, { format: 'webp' }),
+      'OUTPUT_TOO_LARGE',
+      /16383/,
+    ],
+    ['an image that no plan can take', () => plan([upscale], 1100, 1000), 'OUTPUT_TOO_LARGE', /1000000 pixels/],
+    ['alpha in a JPEG', () => plan([cutOut], 10, 10, { format: 'jpeg' }), 'INVALID_PARAMETERS', /output\.background/],
+    [
+      'a mask of something that gives none',
+      () => plan([tiles], 10, 10, { maskOnly: true }),
+      'INVALID_PARAMETERS',
+      /maskOnly/,
+    ],
+  ])('refuses %s', (_name, make, code, message) => {
+    expect(make).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) as string }));
+  });
+});
+
+describe('letterbox', () => {
+  it.each([
+    [
+      { width: 200, height: 100 },
+      { x: 0, y: 16, width: 64, height: 32 },
+    ],
+    [
+      { width: 100, height: 200 },
+      { x: 16, y: 0, width: 32, height: 64 },
+    ],
+    [
+      { width: 1, height: 5000 },
+      { x: 31, y: 0, width: 1, height: 64 },
+    ],
+    [
+      { width: 8, height: 8 },
+      { x: 0, y: 0, width: 64, height: 64 },
+    ],
+  ])('places %o', (picture, place) => expect(letterbox(picture, { width: 64, height: 64 })).toEqual(place));
+});

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { JobError } from '../../../src/domain/errors.js';
+import { backoffMs, withRetries } from '../../../src/pipeline/retry.js';
+
+const never = new AbortController().signal;
+
+function failing(code: 'STORAGE_UNAVAILABLE' | 'INFERENCE_FAILED' | 'UNKNOWN_MODEL', times: number) {
+  let calls = 0;
+  const work = () => (++calls <= times ? Promise.reject(new JobError(code, `call ${calls}`)) : Promise.resolve(calls));
+  return { work, calls: () => calls };
+}
+
+describe('withRetries', () => {
+  it('waits for what is unavailable', async () => {
+    const { work } = failing('STORAGE_UNAVAILABLE', 2);
+    expect(await withRetries(work, { unavailableMs: 5_000, failedAttempts: 1 }, never)).toBe(3);
+  });
+
+  it('gives up on it in time, with the last error', async () => {
+    const { work, calls } = failing('STORAGE_UNAVAILABLE', 1_000);
+    const startedAt = Date.now();
+    await expect(withRetries(work, { unavailableMs: 300, failedAttempts: 1 }, never)).rejects.toThrow(/call/);
+    expect(Date.now() - startedAt).toBeLessThan(600);
+    expect(calls()).toBeGreaterThan(0);
+  });
+
+  it('tries again a few times what fails, and not at all what is wrong', async () => {
+    const failed = failing('INFERENCE_FAILED', 1_000);
+    await expect(withRetries(failed.work, { unavailableMs: 0, failedAttempts: 3 }, never)).rejects.toThrow('call 3');
+    const wrong = failing('UNKNOWN_MODEL', 1_000);
+    await expect(withRetries(wrong.work, { unavailableMs: 9_000, failedAttempts: 3 }, never)).rejects.toThrow('call 1');
+  });
+
+  it('ends with its caller', async () => {
+    const { work } = failing('STORAGE_UNAVAILABLE', 1_000);
+    const signal = AbortSignal.timeout(100);
+    await expect(withRetries(work, { unavailableMs: 60_000, failedAttempts: 1 }, signal)).rejects.toThrow();
+    expect(signal.aborted).toBe(true);
+  });
+});
+
+describe('backoffMs', () => {
+  it('doubles up to its limit, with full jitter', () => {
+    expect([1, 2, 3, 20].map((failures) => backoffMs(failures, () => 1))).toEqual([200, 400, 800, 5_000]);
+    expect(backoffMs(3, () => 0)).toBe(0);
+  });
+});
