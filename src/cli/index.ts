@@ -5,12 +5,21 @@ import { JobError } from '../domain/errors.js';
 import { cancelCommand } from './cancel.js';
 import { modelsCommand } from './models.js';
 import { processCommand } from './process.js';
+import { schemaCommand } from './schema.js';
 import { setupCommand } from './setup.js';
 import { submitCommand } from './submit.js';
 import { type Invocation, UsageError } from './usage.js';
 import { workerCommand } from './worker.js';
 
-const COMMANDS = [workerCommand, setupCommand, submitCommand, processCommand, modelsCommand, cancelCommand];
+const COMMANDS = [
+  workerCommand,
+  setupCommand,
+  submitCommand,
+  processCommand,
+  modelsCommand,
+  cancelCommand,
+  schemaCommand,
+];
 
 /**
  * Runs the command line.

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config.js';
 import { completionSchema } from '../../src/domain/completion.js';
 import { ERROR_CODES } from '../../src/domain/errors.js';
+import { JSON_SCHEMAS } from '../../src/domain/json-schemas.js';
 import { jobSchema } from '../../src/domain/job.js';
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
@@ -29,6 +30,10 @@ describe('the documents keep up with the code', () => {
     );
     expect(jobSchema.safeParse(job).error).toBeUndefined();
     expect(completionSchema.safeParse(completion).error).toBeUndefined();
+  });
+
+  it.each(['job', 'completion'] as const)('keeps docs/schemas/%s.json as `imagen schema` prints it', (name) => {
+    expect(JSON.parse(read(`docs/schemas/${name}.json`))).toEqual(JSON.parse(JSON.stringify(JSON_SCHEMAS[name]())));
   });
 
   it('tells of every field of a job', () => {

@@ -50,6 +50,8 @@ export interface CallOptions {
 export class Channel {
   readonly #target: string;
   readonly #metadata = new Metadata();
+  /** What is under way, to be cancelled in the end. */
+  readonly #calls = new Set<{ cancel(): void }>();
   #client: Client;
 
   /**
@@ -90,6 +92,7 @@ export class Channel {
         options,
         (error, response) => {
           signal.removeEventListener('abort', onAbort);
+          this.#calls.delete(call);
           if (response === undefined) reject(error ?? new Error(`${name}: neither an answer nor an error`));
           else resolve(response);
         },
@@ -99,6 +102,7 @@ export class Channel {
         call.cancel();
       };
       signal.addEventListener('abort', onAbort, { once: true });
+      this.#calls.add(call);
     });
   }
 
@@ -120,7 +124,13 @@ export class Channel {
     old.close();
   }
 
+  /** Fails all unary calls that are under way with CANCELLED. */
+  cancelAll(): void {
+    for (const call of this.#calls) call.cancel();
+  }
+
   close(): void {
+    this.cancelAll();
     this.#client.close();
   }
 

@@ -141,10 +141,11 @@ export class Triton implements ModelServer {
     }
   }
 
-  /** Ends what is under way as unavailable, and the polling. */
+  /** Fails what is under way as unavailable, and gives back what this connection holds on the server. */
   async close(): Promise<void> {
     clearInterval(this.#poll);
     this.#closing.abort(new JobError('MODEL_UNAVAILABLE', 'the connection to Triton was closed'));
+    this.#channel.cancelAll();
     await this.#transport.close();
     this.#channel.close();
   }

@@ -3,24 +3,21 @@
  * sees the same /dev/shm (in a pod: a volume of kind Memory that both containers mount there), and that knows whether a
  * region is in use (Triton 2.51 does; an older one may end when a region in use is taken back).
  */
+import { status } from '@grpc/grpc-js';
 import { JobError } from '../../domain/errors.js';
 import type { Channel } from './channel.js';
 import { isCallFailure, toJobError } from './errors.js';
-import {
-  aligned,
-  readRegion,
-  reclaimRegions,
-  RegionPool,
-  sharesMemory,
-  writeRegion,
-  type Region,
-} from './regions.js';
+import { aligned, reclaimRegions, Region } from './region.js';
+import { MIN_BYTES, RegionPool } from './region-pool.js';
 import type { InferOptions, InferTransport } from './transport.js';
 import type { InferParameters, ModelInferRequest, ModelInferResponse } from './wire.js';
 
 /** @param unary takes the requests for which there is no memory left */
-export function sharedMemoryTransport(channel: Channel, unary: InferTransport): InferTransport {
-  const pool = new RegionPool(channel);
+export function sharedMemoryTransport(
+  channel: Channel,
+  unary: InferTransport,
+  pool = new RegionPool(channel),
+): InferTransport {
   let reclaimed = false;
   return {
     async infer(request, options) {
@@ -40,7 +37,7 @@ export function sharedMemoryTransport(channel: Channel, unary: InferTransport): 
         return answer;
       } catch (error) {
         if (serverIsDone(error, options)) pool.give(region);
-        else pool.retire(region);
+        else void pool.retire(region);
         if (!isUnknownRegion(error)) throw error;
         pool.forget();
         return unary.infer(request, options);
@@ -74,7 +71,7 @@ function intoRegion(
   inputBytes: number,
   outputBytes: number,
 ): ModelInferRequest {
-  const offsets = writeRegion(region, request.rawInputContents);
+  const offsets = region.write(request.rawInputContents);
   const inputs = request.inputs.map((input, index) => {
     const length = request.rawInputContents[index]?.length ?? 0;
     return { ...input, parameters: place(region, offsets[index] ?? 0, length) };
@@ -98,7 +95,7 @@ function outOfRegion(
   offset: number,
   outputBytes: number,
 ): ModelInferResponse {
-  return { ...response, rawOutputContents: response.outputs.map(() => readRegion(region, offset, outputBytes)) };
+  return { ...response, rawOutputContents: response.outputs.map(() => region.read(offset, outputBytes)) };
 }
 
 /** Whether the error is an answer to this very request, so that the server has finished with the region. */
@@ -111,4 +108,20 @@ function serverIsDone(error: unknown, { signal }: InferOptions): boolean {
 /** The server has been started anew since the region was registered. */
 function isUnknownRegion(error: unknown): boolean {
   return isCallFailure(error) && /unable to find shared memory region/i.test(error.details);
+}
+
+/**
+ * Whether the server sees our /dev/shm.
+ * @throws ServiceError when the server cannot be reached
+ */
+async function sharesMemory(channel: Channel): Promise<boolean> {
+  try {
+    const region = await Region.create(channel, MIN_BYTES);
+    await region?.release(channel);
+    return region !== undefined;
+  } catch (error) {
+    // The server's refusal, or the system's: no /dev/shm, or not for us.
+    if (!isCallFailure(error) || error.code === status.FAILED_PRECONDITION) return false;
+    throw error;
+  }
 }

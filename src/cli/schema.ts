@@ -1,0 +1,11 @@
+import { Argument, Command } from 'commander';
+import { JSON_SCHEMAS } from '../domain/json-schemas.js';
+
+export function schemaCommand(): Command {
+  return new Command('schema')
+    .description('print the JSON Schema of a message')
+    .addArgument(new Argument('<message>').choices(Object.keys(JSON_SCHEMAS)))
+    .action((message: keyof typeof JSON_SCHEMAS) => {
+      console.log(JSON.stringify(JSON_SCHEMAS[message](), null, 2));
+    });
+}

@@ -1,0 +1,9 @@
+/** The messages as JSON Schema (draft 2020-12), for publishers and readers in any language; made from the parsers' own. */
+import { z } from 'zod';
+import { completionSchema } from './completion.js';
+import { jobSchema } from './job.js';
+
+export const JSON_SCHEMAS = {
+  job: () => ({ title: 'imagen job', ...z.toJSONSchema(jobSchema, { io: 'input' }) }),
+  completion: () => ({ title: 'imagen completion', ...z.toJSONSchema(completionSchema) }),
+} as const;
