@@ -1,0 +1,65 @@
+/**
+ * Everything once, on the real parts:
+ *
+ *   npm run demo
+ *       starts them and a worker, sends the sample photographs through the queue, writes .imagen/demo/index.html, stops all
+ *   npm run demo -- --keep
+ *       the same, and leaves the parts and the worker up
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openHouse } from './demo/house.js';
+import { demoJobs } from './demo/jobs.js';
+import { demoDir, writeReport } from './demo/report.js';
+import { runJobs } from './demo/run.js';
+import { failures, howToGoOn, table } from './demo/say.js';
+import { createProgress } from './progress.js';
+
+const giveUp = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (giveUp.signal.aborted) return; // being stopped already
+    console.error(`\n${signal}: stopping what was started`);
+    process.exitCode = 130;
+    giveUp.abort(new Error('given up'));
+  });
+}
+
+async function demo(keep: boolean): Promise<void> {
+  const progress = createProgress();
+  await rm(demoDir, { recursive: true, force: true });
+  await mkdir(demoDir, { recursive: true });
+  const house = await openHouse({ keep, progress, signal: giveUp.signal, logs: demoDir }).catch((error: unknown) => {
+    progress.close();
+    throw error;
+  });
+  let kept = false;
+  try {
+    const jobs = demoJobs({ routed: Boolean(house.env.IMAGEN_ROUTES_FILE) });
+    const run = await runJobs(jobs, { house, progress, signal: giveUp.signal, folder: demoDir });
+    progress.close();
+    const page = await writeReport(run);
+    console.log(`\n${table(run.outcomes)}\n\n${relative(process.cwd(), page)}\n`);
+    if (run.outcomes.some(({ problem }) => problem)) {
+      console.error(failures(run.outcomes, house.worker.log));
+      process.exitCode = 1;
+    }
+    if (keep) {
+      await house.leave();
+      kept = true;
+      console.log(howToGoOn(house));
+    }
+  } finally {
+    progress.close();
+    if (!kept) await house.close();
+  }
+}
+
+try {
+  const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
+  await demo(values.keep);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode ??= 1;
+}

@@ -1,0 +1,147 @@
+/** The parts, the topics and buckets, and one worker: all that a job needs. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { PartId } from '../parts/part.js';
+import type { Progress } from '../progress.js';
+import { guard } from '../stack/guard.js';
+import { leftovers } from '../stack/leftovers.js';
+import { defaultStackDir, localDir, root } from '../stack/paths.js';
+import { freePorts, isFree } from '../stack/ports.js';
+import { inspect, isAlive, markerOfRun, stopAll, type ProcessId } from '../stack/processes.js';
+import { readState } from '../stack/state.js';
+import { runTool, startProcess, type Launch } from '../stack/supervisor.js';
+import { upStack, type Stack } from '../stack/up.js';
+
+export interface HouseOptions {
+  /** What is started is meant to stay: it becomes the stack that `npm run stack` speaks of. */
+  readonly keep: boolean;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** A folder for the logs of a stack that is gone afterwards. */
+  readonly logs: string;
+}
+
+export interface House {
+  readonly env: Readonly<Record<string, string | undefined>> & Stack['env'];
+  /** Whether the stack was up before, and is therefore left up. */
+  readonly borrowed: boolean;
+  readonly worker: Worker;
+  /** Ends the worker, and the stack unless it is borrowed. */
+  close(): Promise<void>;
+  /** Lets the worker and the stack outlive this process. */
+  leave(): Promise<void>;
+}
+
+export interface Worker extends ProcessId {
+  readonly port: number;
+  readonly log: string;
+}
+
+const needed: readonly PartId[] = ['pubsub', 'gcs', 'triton'];
+const main = join(root, 'dist/main.js');
+const readyMs = 60_000;
+/** More than the worker grants itself for its drain. */
+const drainMs = 30_000;
+
+/** Where it rejects, nothing that it started is left. */
+export async function openHouse({ keep, progress, signal, logs }: HouseOptions): Promise<House> {
+  await removeRemains();
+  const up = readState(defaultStackDir);
+  const borrowed = needed.every((id) => up?.parts[id]);
+  const own = !borrowed && !keep;
+  const dir = own ? join(localDir, `demo-${process.pid}`) : defaultStackDir;
+  const stack = await upStack({ dir, ports: own ? 'free' : 'default', parts: needed, outlive: keep, progress, signal });
+  // Should this process be killed, what it started dies with it; unless it is to stay, the stack has seen to that.
+  const watchdog = keep ? guard(dir, stack.marker[markerOfRun] ?? '') : undefined;
+
+  let worker: Worker | undefined;
+  const close = async () => {
+    if (worker) await stopAll(() => alive(worker), drainMs);
+    if (!borrowed) await stack.down();
+    await watchdog?.release();
+    if (!own) return;
+    await rename(join(dir, 'logs'), join(logs, 'logs'));
+    await rm(dir, { recursive: true, force: true });
+  };
+
+  const task = progress.task('worker');
+  try {
+    const launch = { marker: stack.marker, log: join(logs, 'setup.log'), task, signal };
+    worker = await startWorker(stack, keep, launch, (found) => (worker = found));
+    task.done(`pulling jobs, port ${worker.port}`);
+    return {
+      env: { ...process.env, ...stack.env },
+      ...{ borrowed, worker, close },
+      leave: async () => watchdog?.release(),
+    };
+  } catch (error) {
+    if (signal.aborted) task.skip('given up');
+    else task.fail('see below');
+    await close();
+    throw error;
+  }
+}
+
+/** The worker's process. Rejects when it has ended. */
+export async function untilGone(worker: Worker, signal: AbortSignal): Promise<never> {
+  for (;;) {
+    signal.throwIfAborted();
+    if (!isAlive(worker)) throw new Error('the worker has ended before its jobs');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+async function startWorker(
+  stack: Stack,
+  keep: boolean,
+  launch: Launch,
+  onSpawn: (worker: Worker) => void,
+): Promise<Worker> {
+  if (isStale()) {
+    launch.task.step('building');
+    await runTool(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'src')], launch);
+  }
+  const port = (await isFree(stack.ports.worker)) ? stack.ports.worker : (await freePorts()).worker;
+  const env = { ...stack.env, PORT: String(port) };
+  launch.task.step('making topics, subscriptions and buckets');
+  await runTool(process.execPath, [main, 'setup'], { ...launch, marker: { ...env, ...launch.marker } });
+
+  launch.task.step('starting');
+  // A worker that stays logs where the next demo does not clear away, and beside an earlier one that has stayed.
+  const log = keep ? join(stack.dir, 'logs', `worker-${port}.log`) : join(dirname(launch.log), 'worker.log');
+  let worker: Worker | undefined;
+  await startProcess(
+    {
+      ...{ command: process.execPath, args: [main, 'worker'], env },
+      ready: async () => (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
+    },
+    readyMs,
+    { ...launch, log },
+    (id) => onSpawn((worker = { ...id, port, log })),
+  );
+  if (!worker) throw new Error('the worker ended as soon as it was ready');
+  return worker;
+}
+
+function alive(worker: Worker | undefined) {
+  const found = worker && isAlive(worker) ? inspect(worker.pid) : undefined;
+  return found ? [found] : [];
+}
+
+/** Whether the built worker is missing, or older than its sources. */
+function isStale(): boolean {
+  if (!existsSync(main)) return true;
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
+  const newest = Math.max(...sources.map((name) => statSync(join(root, 'src', name)).mtimeMs));
+  return newest > statSync(main).mtimeMs;
+}
+
+/** Folders of demos that were killed. */
+async function removeRemains(): Promise<void> {
+  for (const name of existsSync(localDir) ? await readdir(localDir) : []) {
+    const dir = join(localDir, name);
+    const pid = Number(/^demo-(\d+)$/.exec(name)?.[1]);
+    if (pid > 0 && !inspect(pid) && leftovers(dir).length === 0) await rm(dir, { recursive: true, force: true });
+  }
+}

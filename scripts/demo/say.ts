@@ -1,0 +1,74 @@
+/** What the demo says in the terminal when its jobs have ended. */
+import { readFileSync } from 'node:fs';
+import type { Completion } from '../../src/domain/completion.js';
+import type { House } from './house.js';
+import type { Outcome } from './run.js';
+
+export function table(outcomes: readonly Outcome[]): string {
+  const head = ['job', 'operations', 'size', 'requests', 'queued', 'inference', 'total ms', 'status'];
+  const rows = outcomes.map(({ job, message, completion, problem }) => {
+    const time = (key: keyof NonNullable<Completion['timingsMs']>) => round(completion?.timingsMs?.[key]);
+    const requests = completion?.steps?.reduce((sum, step) => sum + step.requests, 0);
+    return [
+      job.name,
+      made(message.operations, completion),
+      [completion?.input, completion?.output].map((image) => (image?.width ? size(image) : '?')).join(' → '),
+      requests === undefined ? '' : String(requests),
+      ...[time('queued'), time('inference'), time('total')],
+      problem ? problem.code : 'succeeded',
+    ];
+  });
+  const lines = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  const numbers = [3, 4, 5, 6];
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell[numbers.includes(column) ? 'padStart' : 'padEnd'](widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+export function failures(outcomes: readonly Outcome[], workerLog: string): string {
+  const failed = outcomes.flatMap(({ message, problem }) =>
+    problem ? `${message.jobId}: ${problem.code}: ${problem.message}` : [],
+  );
+  return `${failed.join('\n')}\nthe end of the worker's log:\n${tail(workerLog)}`;
+}
+
+export function howToGoOn({ borrowed, worker }: House): string {
+  return [
+    `Left up: the stack${borrowed ? ' (as it was)' : ''} and a worker, process ${worker.pid}.`,
+    '',
+    '  eval "$(npm run -s stack -- env)"',
+    '  npx imagen submit test/fixtures/photos/chelsea.jpg -p style_comic --wait -o comic.jpg',
+    `  curl http://127.0.0.1:${worker.port}/metrics`,
+    '',
+    '  npm run stack -- down       stops the parts and the worker',
+    `  kill ${worker.pid}${' '.repeat(Math.max(1, 23 - String(worker.pid).length))}stops the worker alone`,
+  ].join('\n');
+}
+
+/** `background_remove@1 → style_comic@1`: what served the job, or else what was asked for. */
+export function made(operations: Outcome['message']['operations'], completion: Completion | undefined): string {
+  const steps = completion?.steps ?? [];
+  if (steps.length > 0) return steps.map(({ model, servedVersion }) => `${model}@${servedVersion}`).join(' → ');
+  return operations.map((operation) => (typeof operation === 'string' ? operation : operation.model)).join(' → ');
+}
+
+function size({ width, height }: { width?: number | undefined; height?: number | undefined }): string {
+  return `${width ?? '?'}x${height ?? '?'}`;
+}
+
+const round = (ms: number | undefined): string => (ms === undefined ? '' : String(Math.round(ms)));
+
+function tail(file: string, count = 15): string {
+  try {
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count);
+    return [`  ${file}:`, ...lines.map((line) => `  | ${line.slice(0, 400)}`)].join('\n');
+  } catch {
+    return `  ${file}: not there`;
+  }
+}
