@@ -42,6 +42,12 @@ class ReadingContracts(unittest.TestCase):
         self.assertEqual(read_contract(config(), 2).margin, 16)
         self.assertEqual(read_contract(config(), 2).tile_sizes, [64, 128])
 
+    def test_a_misspelt_key_is_named(self):
+        broken = config()
+        broken.parameters["imagen.v2.margins"].string_value = "3"
+        with self.assertRaisesRegex(ContractError, "imagen.v2.margins"):
+            read_contract(broken, 1)
+
     def test_what_cannot_be_served_is_refused(self):
         for key, value in {
             "plans": "[]",

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -14,6 +15,11 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 IMAGE, ORIGIN = "image", "origin"
 PLANS = ("tile", "fit", "whole")
+KEYS = (
+    "plans", "tile_sizes", "margin", "seam_tolerance", "max_whole_pixels",
+    "fit_size", "fit_mode", "fit_fill", "scale", "parameters",
+)  # fmt: skip
+KEY = re.compile(r"imagen\.(?:v[1-9][0-9]*\.)?(.+)")
 
 
 class ContractError(ValueError):
@@ -53,6 +59,11 @@ def read_config(path: Path) -> pb.ModelConfig:
 
 def read_contract(config: pb.ModelConfig, version: int) -> Contract:
     settings = {key: value.string_value for key, value in config.parameters.items()}
+
+    for name in settings:
+        match = KEY.fullmatch(name)
+        if match and match.group(1) not in KEYS:
+            raise ContractError("%s: %s is not a key of the contract" % (config.name, name))
 
     def setting(key: str, default: Any = None) -> Any:
         value = settings.get("imagen.v%d.%s" % (version, key), settings.get("imagen." + key))
