@@ -14,6 +14,7 @@ import {
   type MethodDefinition,
 } from '@grpc/grpc-js';
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
+import { onAbort } from './abort.js';
 import type { Methods, ModelInferRequest, ModelStreamInferResponse } from './wire.js';
 
 /** The same place seen from src/ and from dist/: both lie beside proto/. */
@@ -91,17 +92,16 @@ export class Channel {
         this.#metadata,
         options,
         (error, response) => {
-          signal.removeEventListener('abort', onAbort);
+          stopListening();
           this.#calls.delete(call);
           if (response === undefined) reject(error ?? new Error(`${name}: neither an answer nor an error`));
           else resolve(response);
         },
       );
-      const onAbort = () => {
+      const stopListening = onAbort(signal, () => {
         reject(signal.reason as Error);
         call.cancel();
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
+      });
       this.#calls.add(call);
     });
   }

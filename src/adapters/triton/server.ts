@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { ModelContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { InferenceRequest, InferenceResult, ModelServer } from '../../domain/ports.js';
+import { onAbort } from './abort.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
@@ -78,17 +79,16 @@ export class Triton implements ModelServer {
   /** @throws JobError `MODEL_UNAVAILABLE` when the server does not answer; the last contracts stay in use */
   async refresh(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    let onAbort: (() => void) | undefined;
+    let stopListening: (() => void) | undefined;
     const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(signal.reason as Error);
-      signal.addEventListener('abort', onAbort, { once: true });
+      stopListening = onAbort(signal, () => reject(signal.reason as Error));
     });
     try {
       await Promise.race([this.#read(), aborted]);
     } catch (error) {
       throw toJobError(error, 'reading the models', signal);
     } finally {
-      if (onAbort) signal.removeEventListener('abort', onAbort);
+      stopListening?.();
     }
   }
 
@@ -131,6 +131,7 @@ export class Triton implements ModelServer {
 
   /**
    * What the server has counted for a model since it was loaded, by version; with several replicas, on one of them.
+   * Empty where no version is ready.
    * @throws JobError `MODEL_UNAVAILABLE`
    */
   async statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]> {

@@ -5,6 +5,7 @@
  * What a stream cannot do, by the protocol: spread over replicas once it is open, and say more of an error than its text.
  */
 import { status, type ClientDuplexStream } from '@grpc/grpc-js';
+import { onAbort } from './abort.js';
 import type { CallOptions, Channel } from './channel.js';
 import { TransportError } from './errors.js';
 import type { InferTransport } from './transport.js';
@@ -58,13 +59,12 @@ class ModelStream {
     signal.throwIfAborted();
     const id = String(++this.#lastId);
     const answersBefore = this.#answers;
-    let onAbort: (() => void) | undefined;
+    let stopListening: (() => void) | undefined;
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<ModelInferResponse>((resolve, reject) => {
         this.#waiters.set(id, { resolve, reject });
-        onAbort = () => reject(signal.reason as Error);
-        signal.addEventListener('abort', onAbort);
+        stopListening = onAbort(signal, () => reject(signal.reason as Error));
         timer = setTimeout(() => {
           reject(new TransportError(status.DEADLINE_EXCEEDED, `no answer within ${deadlineMs} ms`));
           // Not one answer in that time: what holds up the first in line, or a dead connection, holds up all behind it.
@@ -76,7 +76,7 @@ class ModelStream {
       // Also when the request was given up: its answer, if it comes, finds nobody, and the others are left alone.
       this.#waiters.delete(id);
       clearTimeout(timer);
-      if (onAbort) signal.removeEventListener('abort', onAbort);
+      stopListening?.();
     }
   }
 
