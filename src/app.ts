@@ -15,6 +15,7 @@ import { openRoutes } from './routes.js';
 import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
 import { createMetrics } from './telemetry/metrics.js';
+import { createCostModel } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
 import { createHandler, type Observer } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
@@ -36,6 +37,8 @@ export interface App {
 /** A job may hold its message for this long at the most, in seconds; then the lease is let go and another worker tries. */
 const MAX_LEASE_SECONDS = 3_600;
 const TRITON_POLL_MS = 500;
+/** Between two looks at what Triton has measured, from which the planner learns. */
+const LOOK_MS = 5_000;
 /** Kept of the drain for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
@@ -65,6 +68,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     const contract = models.contracts().get(model);
     return contract ? inFlightLimit(contract) : 1;
   });
+  const costs = createCostModel();
+  const looking = setInterval(() => {
+    costs.look(models, AbortSignal.timeout(LOOK_MS)).catch((error: unknown) => {
+      log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
+    });
+  }, LOOK_MS).unref();
   const metrics = createMetrics({
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
@@ -75,7 +84,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const handle = createHandler(
     {
       store,
-      models,
+      models: costs.watch(models),
       intake,
       share,
       completions: createPublisher(pubsub, config.completionsTopic),
@@ -89,6 +98,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       pipeline: {
         maxInputPixels: config.maxInputPixels,
         maxOutputPixels: config.maxOutputPixels,
+        predict: (model, version) => ({ ...costs.costOf(model, version), jobsAtOnce: intake.active }),
         retry,
         fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
@@ -155,6 +165,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     stopping.abort(new Error('the worker is stopping'));
     intake.close();
     if (pulling) await Promise.all(sources.map((source) => source.stop(config.drainSeconds * 1000 - CLOSING_MS)));
+    clearInterval(looking);
     routes.close();
     const closed = Promise.all([models.close(), pubsub.close(), status?.close()]);
     await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config.js';
 import { inFlightLimit } from '../domain/contract.js';
+import { DEFAULT_COST } from '../pipeline/cost.js';
 import { Journey } from '../pipeline/journey.js';
 import { route } from '../pipeline/route.js';
 import { render } from '../pipeline/run.js';
@@ -55,6 +56,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
     const { encoded } = await render(job, bytes, routed, journey, share.lane(job), models, {
       maxInputPixels: config.maxInputPixels,
       maxOutputPixels: config.maxOutputPixels,
+      predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
       retry: { unavailableMs: waitMs, failedAttempts: config.inferenceAttempts },
     });
     writeFileSync(flags.output, encoded.bytes);

@@ -75,6 +75,20 @@ export interface InferenceResult {
   readonly output: Tensor;
 }
 
+/** What a server has counted for one version since it was loaded. */
+export interface VersionStatistics {
+  readonly version: string;
+  /** Requests answered. */
+  readonly requests: number;
+  /** Runs of the model, by the size of their batch. */
+  readonly batches: readonly {
+    readonly batchSize: number;
+    readonly executions: number;
+    /** Time that one such run keeps an instance busy, on average. */
+    readonly meanMs: number;
+  }[];
+}
+
 export interface ModelServer {
   /** Contracts of all models that are ready, by name, as last read; kept fresh by the adapter. */
   contracts(): ReadonlyMap<string, ModelContract>;
@@ -85,6 +99,11 @@ export interface ModelServer {
    * be used), with the reason.
    */
   unready(): ReadonlyMap<string, string>;
+  /**
+   * What the server has counted for a model, by version.
+   * @throws JobError `MODEL_UNAVAILABLE`
+   */
+  statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]>;
   /**
    * One inference, one element of a batch. Makes a single attempt: the caller owns the retry.
    * @throws JobError `MODEL_UNAVAILABLE`, `MODEL_OVERLOADED`, `INFERENCE_FAILED`, `MODEL_REJECTED_INPUT`,

@@ -1,7 +1,7 @@
-import type { VersionContract } from '../domain/contract.js';
 import { JobError } from '../domain/errors.js';
 import type { Job, OutputFormat } from '../domain/job.js';
 import type { Raster, Size } from '../domain/raster.js';
+import { type Predict, predictedTime } from './cost.js';
 import { type Format, FORMATS } from './formats/index.js';
 import { PLAN_TABLE, type Shape } from './plans/index.js';
 import type { Routed } from './route.js';
@@ -9,6 +9,7 @@ import type { Routed } from './route.js';
 export interface PlanOptions {
   /** Largest intermediate or final picture. */
   readonly maxPixels: number;
+  readonly predict: Predict;
 }
 
 /** Everything about a job that can be known before the first inference. */
@@ -37,7 +38,7 @@ export function planJob(
   let size: Size = picture.raster;
   let alpha = picture.raster.alpha !== undefined;
   const steps = routed.map((step): PlannedStep => {
-    const shape = chooseShape(step.model.model, step.contract, size);
+    const shape = chooseShape(step, size, options.predict);
     size = { width: size.width * step.contract.scale, height: size.height * step.contract.scale };
     if (size.width * size.height > options.maxPixels) {
       const given = `${size.width}x${size.height} after ${step.operation.model}`;
@@ -64,34 +65,20 @@ export function planJob(
   return { steps, format, size: final };
 }
 
-/** Time of one execution on `n` images of `p` pixels: fixed + n·p·perPixel, in any unit. */
-export interface Cost {
-  readonly fixed: number;
-  readonly perPixel: number;
-}
-
-/**
- * Before anything has been measured: launching costs as much as computing a picture of 256 × 256, which holds within a
- * factor of a few for convolutional networks on a T4-class device.
- */
-export const DEFAULT_COST: Cost = { fixed: 65_536, perPixel: 1 };
-
 /** The permitted shape of least predicted time. @throws JobError `OUTPUT_TOO_LARGE` when none can hold the image */
-function chooseShape(model: string, contract: VersionContract, size: Size, cost: Cost = DEFAULT_COST): Shape {
+function chooseShape({ model, version, contract }: Routed, size: Size, predict: Predict): Shape {
   const shapes = contract.plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, size));
-  const [best] = shapes.map((shape) => ({ shape, time: predictedTime(shape, cost) })).sort((a, b) => a.time - b.time);
+  const cost = predict(model.model, version);
+  const time = (shape: Shape) => predictedTime(shape, cost, model.maxBatchSize);
+  const [best] = shapes.map((shape) => ({ shape, time: time(shape) })).sort((a, b) => a.time - b.time);
   if (!best) {
     const given = `${size.width}x${size.height}`;
     throw new JobError(
       'OUTPUT_TOO_LARGE',
-      `model ${model} takes at most ${contract.maxWholePixels} pixels, given ${given}`,
+      `model ${model.model} takes at most ${contract.maxWholePixels} pixels, given ${given}`,
     );
   }
   return best.shape;
-}
-
-function predictedTime(shape: Shape, cost: Cost): number {
-  return shape.requests * (cost.fixed + cost.perPixel * shape.width * shape.height);
 }
 
 function shrink(size: Size, { maxWidth = Infinity, maxHeight = Infinity }: Job['output']): Size {

@@ -7,6 +7,7 @@
 import type { Job } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
+import type { Predict } from './cost.js';
 import { decode } from './decode.js';
 import { encode, type Encoded, type Pixels } from './encode.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
@@ -23,6 +24,7 @@ export interface RenderOptions {
   readonly maxInputPixels: number;
   /** Of any intermediate picture and of the result. */
   readonly maxOutputPixels: number;
+  readonly predict: Predict;
   readonly retry: RetryLimits;
 }
 
@@ -93,7 +95,7 @@ export async function render(
   journey.warnings.push(...picture.warnings);
 
   const plan = await journey.stage('plan', undefined, () =>
-    planJob(job, picture, routed, { maxPixels: options.maxOutputPixels }),
+    planJob(job, picture, routed, { maxPixels: options.maxOutputPixels, predict: options.predict }),
   );
 
   for (const planned of plan.steps) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ModelDescription, readContract } from '../../../src/domain/contract.js';
 import { parseJob } from '../../../src/domain/job.js';
+import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { planJob } from '../../../src/pipeline/plan.js';
 import { letterbox } from '../../../src/pipeline/plans/fit.js';
 import type { Routed } from '../../../src/pipeline/route.js';
@@ -45,7 +46,10 @@ function plan(steps: Routed[], width: number, height: number, output: object = {
     output,
   };
   const raster = { width, height, rgb: Buffer.alloc(0) };
-  return planJob(parseJob(Buffer.from(JSON.stringify(message))), { raster, format }, steps, { maxPixels: 10_000_000 });
+  return planJob(parseJob(Buffer.from(JSON.stringify(message))), { raster, format }, steps, {
+    maxPixels: 10_000_000,
+    predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+  });
 }
 
 describe('planJob', () => {

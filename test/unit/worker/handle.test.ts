@@ -4,6 +4,7 @@ import { JobError } from '../../../src/domain/errors.js';
 import type { Delivery, ModelServer, ObjectInfo, ObjectStore, Publisher } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { objectUri } from '../../../src/domain/uri.js';
+import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { createFairShare } from '../../../src/worker/fair-share.js';
 import { createHandler } from '../../../src/worker/handle.js';
 import { createIntake } from '../../../src/worker/intake.js';
@@ -38,6 +39,7 @@ const models = {
   contracts: () => new Map(),
   unready: () => new Map(),
   refresh: () => Promise.resolve(),
+  statistics: () => Promise.resolve([]),
   infer: () => Promise.reject(new JobError('INFERENCE_FAILED', 'not reached')),
 } satisfies ModelServer;
 
@@ -71,6 +73,7 @@ function setUp() {
         pipeline: {
           maxInputPixels: 1,
           maxOutputPixels: 1,
+          predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
           retry: { unavailableMs: 0, failedAttempts: 1 },
           fetch: { allowedInputs: [], maxBytes: 1 },
           target: { outputPrefix: 'gs://out', allowedOutputs: [] },
