@@ -21,33 +21,33 @@ export interface DemoJob {
 export function demoJobs({ routed }: { routed: boolean }): DemoJob[] {
   return [
     {
+      name: 'comic',
+      title: 'Comic',
+      text: 'Strokes, few tones and ink lines: a classical effect, nothing in it is learned.',
+      photo: photo('chelsea'),
+      operations: ['style_comic'],
+    },
+    {
       name: 'cut-out',
       title: 'Background removed',
       text: 'A learned network (IS-Net) finds the subject. Its mask is refined along the edges and becomes transparency.',
-      photo: photo('astronaut'),
+      photo: photo('rocket'),
       operations: ['background_remove'],
-      detail: { zoom: 1, x: 0.5, y: 0.08 },
     },
     {
       name: 'aged',
       title: 'Aged',
       text: 'A colour print that has hung in the sun since the seventies: a classical effect, nothing in it is learned.',
-      photo: photo('rocket'),
-      operations: ['style_aged'],
-    },
-    {
-      name: 'comic',
-      title: 'Comic',
-      text: 'Strokes, few tones and ink lines: a classical effect, nothing in it is learned.',
       photo: photo('coffee'),
-      operations: ['style_comic'],
+      operations: ['style_aged'],
     },
     {
       name: 'cut-out-comic',
       title: 'Cut out, then comic',
       text: 'Two operations in one job, one after the other in memory, with no way through storage in between.',
-      photo: photo('coffee'),
+      photo: photo('astronaut'),
       operations: ['background_remove', 'style_comic'],
+      detail: { zoom: 1, x: 0.5, y: 0.08 },
     },
     {
       name: 'upscaled',

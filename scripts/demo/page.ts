@@ -11,7 +11,7 @@ export function renderPage({ outcomes, wallMs }: Run, now: Date): string {
   const facts: [string, string][] = [
     ['jobs succeeded', `${succeeded} of ${outcomes.length}`],
     ['requests to Triton', String(requests.reduce((sum, step) => sum + step.requests, 0))],
-    ['first upload to last download', `${(wallMs / 1000).toFixed(1)} s`],
+    ['in all', `${(wallMs / 1000).toFixed(1)} s`],
   ];
   return `<!doctype html>
 <html lang="en">
@@ -27,7 +27,7 @@ ${beside('page.css')}</style>
 <header>
 <div>
 <h1>imagen</h1>
-<p>Each of these jobs went from Cloud Storage through a Pub/Sub queue and a worker to NVIDIA Triton and back, all at once, on one machine without a GPU.</p>
+<p>Each of these jobs went from Cloud Storage through a Pub/Sub queue and a worker to NVIDIA Triton and back, all at once, on one machine.</p>
 </div>
 <dl class="facts">
 ${facts.map(([name, value]) => `<div><dt>${escape(name)}</dt><dd>${escape(value)}</dd></div>`).join('\n')}

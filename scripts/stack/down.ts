@@ -5,11 +5,7 @@ import { readState, writeState } from './state.js';
 
 /** Ends everything that belongs to the instance. Returns what had to be told to end. */
 export function downStack({ dir }: { dir: string }): Promise<LiveProcess[]> {
-  return withLock(
-    dir,
-    () => undefined,
-    () => sweep(dir),
-  );
+  return withLock(dir, () => sweep(dir));
 }
 
 /** Under the folder's lock. Without `run`, everything in the folder; with it, only what that one `up` started. */

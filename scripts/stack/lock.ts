@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
  */
 export async function withLock<T>(
   folder: string,
-  onWait: (holder: string) => void,
   body: () => Promise<T>,
+  onWait: (holder: string) => void = () => undefined,
 ): Promise<T> {
   const name = `\0imagen-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
   const waiting = new Set<Socket>();

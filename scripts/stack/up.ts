@@ -4,7 +4,7 @@ import { parts as allParts } from '../parts/index.js';
 import type { ModelRepository, PartId } from '../parts/part.js';
 import { noProgress, type Progress } from '../progress.js';
 import { demandFreePorts, demandPrerequisites } from './checks.js';
-import { downStack, sweep } from './down.js';
+import { sweep } from './down.js';
 import { stackEnv, type StackEnv } from './env.js';
 import { guard } from './guard.js';
 import { withLock } from './lock.js';
@@ -42,8 +42,8 @@ export interface Stack {
    */
   readonly marker: Readonly<Record<string, string>>;
   readonly started: readonly PartId[];
-  /** Parts of this instance that were up before; `down` ends them too. */
   readonly already: readonly PartId[];
+  /** Ends what this `upStack` started, and nothing that was up before; `downStack` ends all of an instance. */
   down(): Promise<void>;
 }
 
@@ -53,8 +53,8 @@ export function upStack(options: UpOptions = {}): Promise<Stack> {
   const progress = options.progress ?? noProgress;
   return withLock(
     dir,
-    (holder) => progress.say(`waiting for ${holder}, which is at work in ${dir}`),
     () => upLocked(dir, options, progress),
+    (holder) => progress.say(`waiting for ${holder}, which is at work in ${dir}`),
   );
 }
 
@@ -94,7 +94,7 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
     started: starting.map(({ id }) => id),
     already: already.map(({ id }) => id),
     async down() {
-      await downStack({ dir });
+      await withLock(dir, () => sweep(dir, run, watchdog?.pid));
       await watchdog?.release();
     },
   };

@@ -14,9 +14,5 @@ if (!dir || !run) throw new Error('usage: watchdog.ts <instance folder> <run>');
 let said = '';
 for await (const chunk of process.stdin) said += String(chunk);
 if (!said.includes('release')) {
-  await withLock(
-    dir,
-    () => undefined,
-    () => sweep(dir, run),
-  );
+  await withLock(dir, () => sweep(dir, run));
 }

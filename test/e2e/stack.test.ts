@@ -89,7 +89,10 @@ describe('up', () => {
     expect(third.started).toEqual([]);
     expect(third.ports).toEqual(first.ports);
     expect(readState(dir)?.parts.gcs).toEqual(gcs);
-    await Promise.all([first.down(), second.down(), third.down()]);
+    await third.down();
+    expect(readState(dir)?.parts.gcs).toEqual(gcs);
+    await Promise.all([first.down(), second.down()]);
+    expect(readState(dir)).toBeUndefined();
   });
 
   it('stops what it has started when it is told to give up', async () => {
