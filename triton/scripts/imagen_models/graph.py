@@ -1,8 +1,10 @@
 """A small builder for ONNX graphs, and the image conventions that every network here shares.
 
 A network takes `image` UINT8 [N, H, W, 3] and gives `output` UINT8 in the same layout. (Triton's tensors are `image`
-and `image` or `mask`; ONNX forbids one name for an input and an output, so model.py maps the only output.) Casts, transposes and normalising happen inside the graph, so a caller's raw pixel buffer goes in and out
-untouched. Two kinds of further inputs exist; both have a default inside the graph and may be left out:
+in and `image` or `mask` out; ONNX forbids one name for an input and an output, so model.py renames the only output.)
+Casts, transposes and normalising happen inside the graph, so a caller's raw pixel buffer goes in and out untouched.
+
+Further inputs have a default inside the graph and may be left out:
 
 * `origin` INT32 [N, 4]: x, y, full width, full height of the picture that this tile was cut from
   (all zero: the tile is the picture);
