@@ -13,6 +13,8 @@ export interface DemoJob {
   readonly operations: JobMessage['operations'];
   /** What is done to the photograph before it is uploaded. */
   readonly prepare?: (photo: Buffer) => Promise<Buffer>;
+  /** Where the page's line stands at first, in per cent of the width; in the middle by default. */
+  readonly line?: number;
   /** The part that the page shows: how many times enlarged, around which point (0 to 1, of each side). */
   readonly detail?: { readonly zoom: number; readonly x: number; readonly y: number };
 }
@@ -33,6 +35,7 @@ export function demoJobs({ routed }: { routed: boolean }): DemoJob[] {
       text: 'A learned network (IS-Net) finds the subject. Its mask is refined along the edges and becomes transparency.',
       photo: photo('rocket'),
       operations: ['background_remove'],
+      line: 40,
     },
     {
       name: 'aged',

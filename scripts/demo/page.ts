@@ -67,7 +67,7 @@ function slider(job: Outcome['job'], before: string, after: string): string {
 <img src="${escape(before)}" alt="${escape(job.title)}: before" draggable="false">
 <div class="after"><img src="${escape(after)}" alt="${escape(job.title)}: after" draggable="false"></div>
 <span class="label">before</span><span class="label right">after</span>
-<input type="range" min="0" max="100" step="1" value="50" aria-label="${escape(job.title)}: where before ends and after begins">
+<input type="range" min="0" max="100" step="1" value="${job.line ?? 50}" aria-label="${escape(job.title)}: where before ends and after begins">
 <span class="line" aria-hidden="true"></span>
 </div>`;
 }
