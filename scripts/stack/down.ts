@@ -1,11 +1,11 @@
 import { parts } from '../parts/index.js';
-import { withLock } from './lock.js';
+import { quietly, withLock } from './lock.js';
 import { findMarked, inspect, stopAll, type LiveProcess } from './processes.js';
 import { readState, writeState } from './state.js';
 
 /** Ends everything that belongs to the instance. Returns what had to be told to end. */
 export function downStack({ dir }: { dir: string }): Promise<LiveProcess[]> {
-  return withLock(dir, () => sweep(dir));
+  return withLock(dir, quietly, () => sweep(dir));
 }
 
 /** Under the folder's lock. Without `run`, everything in the folder; with it, only what that one `up` started. */

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
  */
 export async function withLock<T>(
   folder: string,
+  onWait: (holder: string) => void,
   body: () => Promise<T>,
-  onWait: (holder: string) => void = () => undefined,
 ): Promise<T> {
   const name = `\0imagen-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
   const waiting = new Set<Socket>();
@@ -22,6 +22,9 @@ export async function withLock<T>(
     for (const socket of waiting) socket.destroy();
   }
 }
+
+/** For who has nobody to tell that it waits. */
+export const quietly = (): void => undefined;
 
 async function acquire(name: string, waiting: Set<Socket>, onWait: (holder: string) => void): Promise<Server> {
   for (;;) {

@@ -70,12 +70,12 @@ export async function startParts(parts: readonly Part[], start: Start): Promise<
   mkdirSync(cacheDir, { recursive: true });
   const rising = await withLock(
     cacheDir,
+    (holder) => start.progress.say(`waiting for ${holder}, which is installing`),
     async () => {
       const all = parts.map(bringUp);
       await Promise.all(all.map(({ installed }) => installed));
       return all;
     },
-    (holder) => start.progress.say(`waiting for ${holder}, which is installing`),
   );
   await Promise.all(rising.map(({ ready }) => ready));
   start.signal?.throwIfAborted();

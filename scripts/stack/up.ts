@@ -7,7 +7,7 @@ import { demandFreePorts, demandPrerequisites } from './checks.js';
 import { sweep } from './down.js';
 import { stackEnv, type StackEnv } from './env.js';
 import { guard } from './guard.js';
-import { withLock } from './lock.js';
+import { quietly, withLock } from './lock.js';
 import { defaultStackDir } from './paths.js';
 import { defaultPorts, freePorts, type Ports } from './ports.js';
 import { markerEnv } from './processes.js';
@@ -53,8 +53,8 @@ export function upStack(options: UpOptions = {}): Promise<Stack> {
   const progress = options.progress ?? noProgress;
   return withLock(
     dir,
-    () => upLocked(dir, options, progress),
     (holder) => progress.say(`waiting for ${holder}, which is at work in ${dir}`),
+    () => upLocked(dir, options, progress),
   );
 }
 
@@ -94,7 +94,7 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
     started: starting.map(({ id }) => id),
     already: already.map(({ id }) => id),
     async down() {
-      await withLock(dir, () => sweep(dir, run, watchdog?.pid));
+      await withLock(dir, quietly, () => sweep(dir, run, watchdog?.pid));
       await watchdog?.release();
     },
   };

@@ -6,7 +6,7 @@
  *   watchdog.ts <instance folder> <run>
  */
 import { sweep } from './down.js';
-import { withLock } from './lock.js';
+import { quietly, withLock } from './lock.js';
 
 const [dir, run] = process.argv.slice(2);
 if (!dir || !run) throw new Error('usage: watchdog.ts <instance folder> <run>');
@@ -14,5 +14,5 @@ if (!dir || !run) throw new Error('usage: watchdog.ts <instance folder> <run>');
 let said = '';
 for await (const chunk of process.stdin) said += String(chunk);
 if (!said.includes('release')) {
-  await withLock(dir, () => sweep(dir, run));
+  await withLock(dir, quietly, () => sweep(dir, run));
 }
