@@ -39,6 +39,6 @@ export async function pythonWith(name: string, requirements: string): Promise<st
       essential: () => [],
       pip: { [name]: ['--requirement', requirements] },
     });
-  await withLock(cacheDir, install);
+  await withLock(cacheDir, () => undefined, install);
   return join(venv, 'bin/python');
 }
