@@ -1,0 +1,71 @@
+/**
+ * The benchmarks' stand-ins for a GPU: Triton models that sleep as long as an execution would take and give their input
+ * back. On two processors a model that computes would measure contention, not the worker; these cost next to nothing.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface StandIn {
+  readonly name: string;
+  /** Launch of an execution, in milliseconds. */
+  readonly fixedMs: number;
+  /** For each 256 × 256 pixels of the batch, in milliseconds. */
+  readonly eachMs: number;
+  readonly batching: boolean;
+  /** Side of the only input that the network takes; any size when absent. */
+  readonly side?: number;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+const MAX_BATCH = 8;
+/** Of the fixed network an image counts as one `each`, whatever its size. */
+const UNIT = 65_536;
+
+const MODEL = `
+import json
+import time
+
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        parameters = json.loads(args["model_config"])["parameters"]
+        self.fixed, self.each, self.unit = (
+            float(parameters[name]["string_value"]) for name in ("fixed_ms", "each_ms", "unit")
+        )
+
+    def execute(self, requests):
+        images = [pb_utils.get_input_tensor_by_name(request, "image").as_numpy() for request in requests]
+        pixels = sum(image.shape[0] * image.shape[1] * image.shape[2] for image in images)
+        time.sleep((self.fixed + self.each * pixels / self.unit) / 1000)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("image", image)]) for image in images]
+`;
+
+function config({ name, fixedMs, eachMs, batching, side, parameters }: StandIn): string {
+  const dims = `[ ${side ?? -1}, ${side ?? -1}, 3 ]`;
+  const unit = side === undefined ? UNIT : side * side;
+  const all = { fixed_ms: fixedMs, each_ms: eachMs, unit, ...parameters };
+  return [
+    `name: "${name}"`,
+    'backend: "python"',
+    `max_batch_size: ${MAX_BATCH}`,
+    `input [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
+    `output [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
+    'instance_group [ { count: 1 kind: KIND_CPU } ]',
+    ...(batching ? ['dynamic_batching { max_queue_delay_microseconds: 20000 }'] : []),
+    ...Object.entries(all).map(
+      ([key, value]) => `parameters { key: "${key}" value { string_value: ${JSON.stringify(String(value))} } }`,
+    ),
+    '',
+  ].join('\n');
+}
+
+/** Writes a model repository with the stand-ins. */
+export async function makeModels(folder: string, models: readonly StandIn[]): Promise<void> {
+  for (const model of models) {
+    await mkdir(join(folder, model.name, '1'), { recursive: true });
+    await writeFile(join(folder, model.name, 'config.pbtxt'), config(model));
+    await writeFile(join(folder, model.name, '1/model.py'), MODEL);
+  }
+}
