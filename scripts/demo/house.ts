@@ -43,6 +43,8 @@ const main = join(root, 'dist/main.js');
 const readyMs = 60_000;
 /** More than the worker grants itself for its drain. */
 const drainMs = 30_000;
+/** For a reader who has asked for an end: the jobs in work are nobody's any more. */
+const hurriedMs = 3_000;
 
 /** Where it rejects, nothing that it started is left. */
 export async function openHouse({ keep, progress, signal, logs }: HouseOptions): Promise<House> {
@@ -51,18 +53,25 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
   const borrowed = needed.every((id) => up?.parts[id]);
   const own = !borrowed && !keep;
   const dir = own ? join(localDir, `demo-${process.pid}`) : defaultStackDir;
-  const stack = await upStack({ dir, ports: own ? 'free' : 'default', parts: needed, outlive: keep, progress, signal });
+  const clearAway = async () => {
+    if (!own) return;
+    await rename(join(dir, 'logs'), join(logs, 'logs'));
+    await rm(dir, { recursive: true, force: true });
+  };
+  const options = { dir, ports: own ? 'free' : 'default', parts: needed, outlive: keep, progress, signal } as const;
+  const stack = await upStack(options).catch(async (error: unknown) => {
+    await clearAway().catch(() => undefined); // it may not even have begun to log
+    throw error;
+  });
   // Should this process be killed, what it started dies with it; unless it is to stay, the stack has seen to that.
   const watchdog = keep ? guard(dir, stack.marker[markerOfRun] ?? '') : undefined;
 
   let worker: Worker | undefined;
   const close = async () => {
-    if (worker) await stopAll(() => alive(worker), drainMs);
+    if (worker) await stopAll(() => alive(worker), signal.aborted ? hurriedMs : drainMs);
     if (!borrowed) await stack.down();
     await watchdog?.release();
-    if (!own) return;
-    await rename(join(dir, 'logs'), join(logs, 'logs'));
-    await rm(dir, { recursive: true, force: true });
+    await clearAway();
   };
 
   const task = progress.task('worker');

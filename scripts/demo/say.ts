@@ -12,7 +12,7 @@ export function table(outcomes: readonly Outcome[]): string {
     return [
       job.name,
       made(message.operations, completion),
-      [completion?.input, completion?.output].map((image) => (image?.width ? size(image) : '?')).join(' → '),
+      [completion?.input, completion?.output].flatMap((image) => (image?.width ? size(image) : [])).join(' → '),
       requests === undefined ? '' : String(requests),
       ...[time('queued'), time('inference'), time('total')],
       problem ? problem.code : 'succeeded',
