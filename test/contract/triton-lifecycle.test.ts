@@ -1,0 +1,173 @@
+/** What a worker sees of a Triton whose models come and go, and which itself stops, hangs and starts again. */
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
+import type { InferenceRequest } from '../../src/domain/ports.js';
+import { createTensor } from '../../src/domain/tensor.js';
+import { FreezingProxy } from '../support/freezing-proxy.js';
+import { OwnTriton } from '../support/own-triton.js';
+
+const patient = new AbortController().signal;
+const POLL_MS = 200;
+const image = createTensor('image', 'UINT8', [8, 8, 3], Buffer.alloc(192, 5));
+const ask = (model: string, more: Partial<InferenceRequest> = {}): InferenceRequest => ({
+  ...{ model, version: '1', inputs: [image], output: 'image', priority: 'batch', parameters: {} },
+  ...more,
+});
+const codeOf = (error: unknown): string => (error as { code?: string }).code ?? String(error);
+
+const server = new OwnTriton('lifecycle');
+beforeAll(() => server.start());
+afterAll(() => server.down());
+
+describe('the catalogue', () => {
+  let triton: Triton;
+  beforeAll(async () => {
+    triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS });
+    await triton.refresh(patient);
+  });
+  afterAll(() => triton.close());
+
+  it('names model, key, expected and given of a contract that cannot be used', () => {
+    expect(triton.contracts().has('bad_contract')).toBe(false);
+    expect(triton.unready().get('bad_contract')).toBe(
+      'model bad_contract: imagen.tile_sizes: expected at least one size for plan tile, given []',
+    );
+  });
+
+  it('says why a model could not be loaded, and goes on with the others', async () => {
+    expect(triton.unready().get('broken')).toBe('not loaded');
+    expect(await server.load('broken')).toBe(false);
+    await expect.poll(() => triton.unready().get('broken')).toContain('RuntimeError: cannot be loaded');
+    await expect(triton.infer(ask('broken'), patient)).rejects.toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+      message: expect.stringContaining('cannot be loaded') as string,
+    });
+    expect((await triton.infer(ask('echo'), patient)).output).toEqual(image);
+  });
+
+  it('finds a new version by itself', async () => {
+    await cp(join(server.models, 'echo/1'), join(server.models, 'echo/3'), { recursive: true });
+    await server.load('echo');
+    await expect.poll(() => [...(triton.contracts().get('echo')?.versions.keys() ?? [])]).toEqual(['1', '2', '3']);
+    expect((await triton.infer(ask('echo', { version: '3' }), patient)).version).toBe('3');
+  });
+
+  it('finds a changed contract by itself, though the versions are the same', async () => {
+    const config = join(server.models, 'echo/config.pbtxt');
+    await writeFile(config, (await readFile(config, 'utf8')).replace('[64]', '[64, 128]'));
+    await server.load('echo');
+    await expect.poll(() => triton.contracts().get('echo')?.versions.get('1')?.tileSizes).toEqual([64, 128]);
+  });
+
+  it('keeps to a failed version of a model that serves in others', async () => {
+    await cp(join(server.models, 'broken/1'), join(server.models, 'single/2'), { recursive: true });
+    const config = join(server.models, 'single/config.pbtxt');
+    await writeFile(config, `${await readFile(config, 'utf8')}version_policy { all {} }\n`);
+    await server.load('single');
+    await expect.poll(() => triton.unready().get('single/2')).toContain('cannot be loaded');
+    expect([...(triton.contracts().get('single')?.versions.keys() ?? [])]).toEqual(['1']);
+    await rm(join(server.models, 'single/2'), { recursive: true }); // it would keep the server from starting again
+  });
+
+  it('reads again when asked to, and gives up when its caller does', async () => {
+    await server.unload('sleep');
+    await triton.refresh(patient);
+    expect(triton.contracts().has('sleep')).toBe(false);
+    expect(triton.unready().get('sleep')).toMatch(/UNLOADING|unloaded/);
+    await server.load('sleep');
+    const reason = new Error('no longer wanted');
+    await expect(triton.refresh(AbortSignal.abort(reason))).rejects.toBe(reason);
+    await triton.refresh(patient);
+    expect(triton.contracts().has('sleep')).toBe(true);
+  });
+});
+
+describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport) => {
+  let triton: Triton;
+  const connect = (url: string, inferTimeoutMs: number) =>
+    connectTriton({ url, transport, pollMs: POLL_MS, inferTimeoutMs });
+  /** Tries until the server answers again. */
+  const comesBack = (client: Triton) =>
+    expect
+      .poll(() => client.infer(ask('echo'), patient).then((result) => result.output, codeOf), { timeout: 15_000 })
+      .toEqual(image);
+
+  beforeAll(async () => {
+    triton = connect(server.url, 5_000);
+    await triton.refresh(patient);
+  });
+  afterAll(() => triton.close());
+
+  it('meets nothing worse than an unavailable model while one is unloaded and loaded under load', async () => {
+    const outcomes = new Map<string, number>();
+    let done = false;
+    const load = Array.from({ length: 8 }, async () => {
+      while (!done) {
+        const outcome = await triton.infer(ask('echo'), patient).then(() => 'ok', codeOf);
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+        if (outcome !== 'ok') await sleep(20);
+      }
+    });
+    await sleep(200);
+    await server.unload('echo');
+    await sleep(500);
+    await server.load('echo');
+    await comesBack(triton);
+    await server.load('echo'); // of a model that is loaded: the old one serves until the new one can
+    await sleep(200);
+    done = true;
+    await Promise.all(load);
+    expect([...outcomes.keys()].sort()).toEqual(['MODEL_UNAVAILABLE', 'ok']);
+  });
+
+  it('calls a server that hangs unavailable, and uses it again when it goes on', async () => {
+    const hasty = connect(server.url, 500);
+    await hasty.refresh(patient);
+    await hasty.infer(ask('echo'), patient);
+    server.signal('SIGSTOP');
+    try {
+      const begun = performance.now();
+      await expect(hasty.infer(ask('echo'), patient)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+      expect(performance.now() - begun).toBeLessThan(1_500);
+    } finally {
+      server.signal('SIGCONT');
+    }
+    await comesBack(hasty);
+    await hasty.close();
+  });
+
+  it('leaves a connection that is dead without being closed', async () => {
+    const proxy = await FreezingProxy.before(server.url);
+    const hasty = connect(proxy.url, 500);
+    await hasty.refresh(patient);
+    await hasty.infer(ask('echo'), patient);
+    proxy.freeze();
+    await expect(hasty.infer(ask('echo'), patient)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+    await comesBack(hasty);
+    await hasty.close();
+    proxy.close();
+  });
+
+  it('fails what is under way when the server dies, and goes on when it is back', async () => {
+    await triton.infer(ask('echo'), patient);
+    const underWay = [1, 2, 3].map(() => triton.infer(ask('sleep', { parameters: { ms: 3_000 } }), patient));
+    await sleep(300);
+    const begun = performance.now();
+    server.signal('SIGKILL');
+    const outcomes = await Promise.allSettled(underWay);
+    expect(performance.now() - begun).toBeLessThan(2_000);
+    expect(outcomes.map((outcome) => (outcome.status === 'rejected' ? codeOf(outcome.reason) : 'ok'))).toEqual(
+      Array.from({ length: 3 }, () => 'MODEL_UNAVAILABLE'),
+    );
+    await expect(triton.infer(ask('echo'), patient)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+    expect(await triton.ready(patient)).toBe(false);
+    expect(triton.contracts().has('echo')).toBe(true); // as last read: its jobs wait, rather than fail
+
+    await server.start();
+    await comesBack(triton);
+    expect(await triton.ready(patient)).toBe(true);
+  });
+});

@@ -1,0 +1,69 @@
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { localDir, root } from '../../scripts/stack/paths.js';
+import type { Ports } from '../../scripts/stack/ports.js';
+import { readState } from '../../scripts/stack/state.js';
+import { upStack, type Stack } from '../../scripts/stack/up.js';
+
+/** A Triton with a repository of its own, for tests that unload its models, change them, stop it or kill it. */
+export class OwnTriton {
+  /** The test models, copied: to be changed at will. */
+  readonly models: string;
+  readonly #dir: string;
+  readonly #stacks: Stack[] = [];
+  #ports: Ports | undefined;
+
+  constructor(name: string) {
+    this.#dir = join(localDir, `test-${name}-${process.pid}`);
+    this.models = join(this.#dir, 'models');
+  }
+
+  get url(): string {
+    return `127.0.0.1:${this.#known.tritonGrpc}`;
+  }
+
+  /** On the same ports each time. */
+  async start(): Promise<void> {
+    if (!this.#ports) await cp(join(root, 'test/fixtures/models'), this.models, { recursive: true });
+    const stack = await upStack({
+      dir: this.#dir,
+      ports: this.#ports ?? 'free',
+      parts: ['triton'],
+      models: ['style_aged'], // the lightest: at least one of ours must be there
+      modelRepositories: [{ folder: this.models, leaveOut: ['broken'] }],
+    });
+    this.#ports = stack.ports;
+    this.#stacks.push(stack);
+  }
+
+  /** SIGKILL ends it; SIGSTOP makes it a server that accepts and never answers, until SIGCONT. */
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    const pid = readState(this.#dir)?.parts.triton?.pid;
+    if (pid === undefined) throw new Error('not running');
+    process.kill(pid, name);
+  }
+
+  /** Loads a model, or loads it again after a change; a model that cannot be loaded is an answer, too. */
+  load(model: string): Promise<boolean> {
+    return this.#control(model, 'load');
+  }
+
+  unload(model: string): Promise<boolean> {
+    return this.#control(model, 'unload');
+  }
+
+  async down(): Promise<void> {
+    for (const stack of this.#stacks) await stack.down();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  async #control(model: string, verb: 'load' | 'unload'): Promise<boolean> {
+    const url = `http://127.0.0.1:${this.#known.tritonHttp}/v2/repository/models/${model}/${verb}`;
+    return (await fetch(url, { method: 'POST' })).ok;
+  }
+
+  get #known(): Ports {
+    if (!this.#ports) throw new Error('start it first');
+    return this.#ports;
+  }
+}
