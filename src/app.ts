@@ -38,7 +38,7 @@ export interface App {
 const MAX_LEASE_SECONDS = 3_600;
 const TRITON_POLL_MS = 500;
 /** Between two looks at what Triton has measured, from which the planner learns. */
-const LOOK_MS = 5_000;
+const LOOK_MS = 2_000;
 /** Kept of the drain for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 

@@ -41,7 +41,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
   const repository = join(dir, 'stand-ins');
   await makeModels(repository, models);
   const stack = await upStack({
-    ...{ dir, ports: 'free', parts: ['pubsub', 'gcs', 'triton'], models: [], progress },
+    ...{ dir, ports: 'free', parts: ['pubsub', 'gcs', 'triton'], models: ['style_aged'], progress },
     modelRepositories: [{ folder: repository }],
   });
   const env = {
