@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config.js';
-import { inFlightLimit } from '../domain/contract.js';
+import { capacityOf } from '../domain/contract.js';
 import type { Invocation } from './usage.js';
 
 export function modelsCommand(invocation: Invocation): Command {
@@ -21,7 +21,7 @@ export function modelsCommand(invocation: Invocation): Command {
           for (const contract of contracts) {
             const { model, output, maxBatchSize, instances } = contract;
             console.log(
-              `${model}: ${output}, batch ${maxBatchSize}, ${instances} instance(s), in flight ${inFlightLimit(contract)}`,
+              `${model}: ${output}, batch ${maxBatchSize}, ${instances} instance(s), in flight ${capacityOf(contract).inFlight}`,
             );
             for (const [version, { plans, tileSizes, margin, scale, fitSize }] of contract.versions) {
               const fit = fitSize ? `, fit ${fitSize.width}x${fitSize.height}` : '';

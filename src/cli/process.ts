@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config.js';
-import { inFlightLimit } from '../domain/contract.js';
+import { capacityOf, NO_CAPACITY } from '../domain/contract.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';
 import { Journey } from '../pipeline/journey.js';
 import { route } from '../pipeline/route.js';
@@ -47,7 +47,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
     const waitMs = config.modelWaitSeconds * 1000;
     const share = createFairShare((model) => {
       const contract = models.contracts().get(model);
-      return contract ? inFlightLimit(contract) : 1;
+      return contract ? capacityOf(contract) : NO_CAPACITY;
     });
     const journey = new Journey(new AbortController().signal, 0);
     const routed = await journey.stage('route', undefined, () =>

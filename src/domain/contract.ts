@@ -39,10 +39,21 @@ export interface ModelContract {
   readonly versions: ReadonlyMap<string, VersionContract>;
 }
 
-/** Requests in flight that keep a model busy: two full batches an instance, one computing and one waiting. */
-export function inFlightLimit(contract: Pick<ModelContract, 'maxBatchSize' | 'instances'>): number {
-  return 2 * Math.max(1, contract.maxBatchSize) * Math.max(1, contract.instances);
+/** What a model can take at once. */
+export interface Capacity {
+  /** Requests in flight that keep it busy: two full batches an instance, one computing and one waiting. */
+  readonly inFlight: number;
+  /** Requests that one execution can serve. */
+  readonly batch: number;
 }
+
+export function capacityOf({ maxBatchSize, instances }: Pick<ModelContract, 'maxBatchSize' | 'instances'>): Capacity {
+  const batch = Math.max(1, maxBatchSize);
+  return { inFlight: 2 * batch * Math.max(1, instances), batch };
+}
+
+/** Of a model that is away at the moment: a request at a time finds out when it is back. */
+export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1 };
 
 /** A contract that cannot be used; the text names model, key, expected and given. */
 export class ContractError extends Error {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import sharp from 'sharp';
 import type { Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
@@ -11,10 +12,10 @@ import { type Answer, PLAN_TABLE, type Send, type View } from './plans/index.js'
 import { type RetryLimits, withRetries } from './retry.js';
 
 /**
- * A job's share of a model: runs the task when the model has room and it is this job's turn. Implemented by the worker,
- * which knows the other jobs.
+ * A job's share of a model: runs the task when the model has room and it is this job's turn. Only requests of one version
+ * and one shape can share a batch. Implemented by the worker, which knows the other jobs.
  */
-export type Lane = <T>(model: string, task: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+export type Lane = <T>(model: string, shape: string, task: () => Promise<T>, signal: AbortSignal) => Promise<T>;
 
 export interface TransformOptions {
   readonly models: ModelServer;
@@ -42,10 +43,12 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   // The first request that fails ends the others: their tiles have nowhere to go.
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
+  setMaxListeners(0, signal); // every tile listens
   const send: Send = async (cut, paste) => {
     try {
       await options.lane(
         model.model,
+        `${routed.version} ${shape.width}x${shape.height}`,
         async () => {
           signal.throwIfAborted();
           const view = await cut();

@@ -1,8 +1,12 @@
+import type { Capacity } from '../domain/contract.js';
 import type { Lane } from '../pipeline/transform.js';
 
 /**
  * Shares each model's requests in flight among the jobs of this worker, one request a turn, so that a picture of a
- * thousand tiles delays a thumbnail by one tile and not by a thousand. Models do not wait for each other.
+ * thousand tiles delays a thumbnail by a few tiles and not by a thousand. Models do not wait for each other.
+ *
+ * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So requests of one shape
+ * are sent in runs: whoever has one of the shape sent last goes first, until the run would fill a batch.
  */
 export interface FairShare {
   /** The lane of one job; its tasks keep their order, and take turns with those of other jobs. */
@@ -12,40 +16,58 @@ export interface FairShare {
 }
 
 interface Waiting {
+  readonly shape: string;
   readonly start: () => void;
 }
 
 interface Gate {
   inFlight: number;
+  /** The shape sent last, and how many of it in a row. */
+  run: { shape: string; length: number };
   /** Jobs with waiting tasks, in the order of their turns. */
   readonly turns: Map<object, Waiting[]>;
 }
 
-/** @param limitOf requests that a model may have in flight, asked anew at every turn since a reload may change it */
-export function createFairShare(limitOf: (model: string) => number): FairShare {
+/** @param capacityOf a model; asked anew at every turn, since a reload may change it */
+export function createFairShare(capacityOf: (model: string) => Capacity): FairShare {
   const gates = new Map<string, Gate>();
 
   function gateOf(model: string): Gate {
-    const gate = gates.get(model) ?? { inFlight: 0, turns: new Map<object, Waiting[]>() };
+    const gate = gates.get(model) ?? {
+      inFlight: 0,
+      run: { shape: '', length: 0 },
+      turns: new Map<object, Waiting[]>(),
+    };
     gates.set(model, gate);
     return gate;
   }
 
   function startNext(model: string, gate: Gate): void {
-    while (gate.inFlight < limitOf(model)) {
-      const [turn] = gate.turns;
-      if (!turn) return;
-      const [job, waiting] = turn;
-      gate.turns.delete(job);
+    const capacity = capacityOf(model);
+    while (gate.inFlight < capacity.inFlight) {
+      const job = nextJob(gate, capacity.batch);
+      if (!job) return;
+      const waiting = gate.turns.get(job) ?? [];
       const next = waiting.shift();
+      if (!next) return;
+      gate.turns.delete(job);
       if (waiting.length > 0) gate.turns.set(job, waiting); // to the end of the row
-      if (!next) continue;
+      gate.run = { shape: next.shape, length: next.shape === gate.run.shape ? gate.run.length + 1 : 1 };
       gate.inFlight++;
       next.start();
     }
   }
 
-  function acquire(job: object, model: string, signal: AbortSignal): Promise<() => void> {
+  /** The first in the row that goes on with the run, while that does not fill a batch; else the first of all. */
+  function nextJob({ turns, run }: Gate, batch: number): object | undefined {
+    if (run.length % Math.max(1, batch) !== 0) {
+      for (const [job, [first]] of turns) if (first?.shape === run.shape) return job;
+    }
+    const [job] = turns.keys();
+    return job;
+  }
+
+  function acquire(job: object, model: string, shape: string, signal: AbortSignal): Promise<() => void> {
     const gate = gateOf(model);
     const release = () => {
       gate.inFlight--;
@@ -54,6 +76,7 @@ export function createFairShare(limitOf: (model: string) => number): FairShare {
     return new Promise((resolve, reject) => {
       const queue = gate.turns.get(job) ?? [];
       const waiting: Waiting = {
+        shape,
         start() {
           signal.removeEventListener('abort', leave);
           resolve(release);
@@ -76,8 +99,8 @@ export function createFairShare(limitOf: (model: string) => number): FairShare {
   }
 
   return {
-    lane: (job) => async (model, task, signal) => {
-      const release = await acquire(job, model, signal);
+    lane: (job) => async (model, shape, task, signal) => {
+      const release = await acquire(job, model, shape, signal);
       try {
         return await task();
       } finally {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../src/adapters/gcs/store.js';
@@ -8,6 +9,8 @@ describe('ObjectStore on fake-gcs-server', () => {
   let scene: Scene;
   let store: ObjectStore;
   const signal = new AbortController().signal;
+  setMaxListeners(0, signal); // many calls at once listen
+
   const ref = (name: string) => ({ bucket: `results-${scene.id}`, name });
   const create = (name: string, text: string, metadata = {}) =>
     store.create(ref(name), Buffer.from(text), { contentType: 'text/plain', metadata, signal });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inFlightLimit, type ModelDescription, readContract } from '../../../src/domain/contract.js';
+import { capacityOf, type ModelDescription, readContract } from '../../../src/domain/contract.js';
 
 const tensor = (name: string, datatype: string, dims: number[], optional = false) => ({
   name,
@@ -41,7 +41,7 @@ describe('readContract', () => {
       scale: 1,
       parameters: {},
     });
-    expect(inFlightLimit(contract)).toBe(16);
+    expect(capacityOf(contract)).toEqual({ inFlight: 16, batch: 8 });
   });
 
   it('lets one version differ', () => {

@@ -12,14 +12,14 @@ const never = new AbortController().signal;
 
 describe('createFairShare', () => {
   it('gives jobs their turns one request at a time', async () => {
-    const share = createFairShare(() => 1);
+    const share = createFairShare(() => ({ inFlight: 1, batch: 1 }));
     const log: string[] = [];
     const large = share.lane({});
     const small = share.lane({});
     const tasks = ['L1', 'L2', 'L3'].map((name) => task(log, name));
-    const running = tasks.map(({ run }) => large('m', run, never));
+    const running = tasks.map(({ run }) => large('m', 's', run, never));
     const thumbnail = task(log, 'S1');
-    running.push(small('m', thumbnail.run, never));
+    running.push(small('m', 's', thumbnail.run, never));
     for (const { end } of [...tasks.slice(0, 2), thumbnail, ...tasks.slice(2)]) {
       await settled();
       end();
@@ -31,11 +31,11 @@ describe('createFairShare', () => {
   });
 
   it('keeps to the limit of each model and lets models go their own ways', async () => {
-    const share = createFairShare((model) => (model === 'slow' ? 1 : 2));
+    const share = createFairShare((model) => ({ inFlight: model === 'slow' ? 1 : 2, batch: 1 }));
     const log: string[] = [];
     const lane = share.lane({});
     const tasks = ['s1', 's2', 'q1', 'q2', 'q3'].map((name) => task(log, name));
-    const running = tasks.map(({ run }, i) => lane(i < 2 ? 'slow' : 'quick', run, never));
+    const running = tasks.map(({ run }, i) => lane(i < 2 ? 'slow' : 'quick', 's', run, never));
     await settled();
     expect(log).toEqual(['s1', 'q1', 'q2']);
     expect(Object.fromEntries(share.inFlight())).toEqual({ slow: 1, quick: 2 });
@@ -48,19 +48,33 @@ describe('createFairShare', () => {
   });
 
   it('forgets a task whose job is over before its turn, and frees the place of one that failed', async () => {
-    const share = createFairShare(() => 1);
+    const share = createFairShare(() => ({ inFlight: 1, batch: 1 }));
     const log: string[] = [];
     const first = task(log, 'first');
-    const running = share.lane({})('m', first.run, never);
+    const running = share.lane({})('m', 's', first.run, never);
     const gone = new AbortController();
-    const waiting = share.lane({})('m', task(log, 'gone').run, gone.signal);
-    const failing = share.lane({})('m', () => Promise.reject(new Error('broken')), never);
+    const waiting = share.lane({})('m', 's', task(log, 'gone').run, gone.signal);
+    const failing = share.lane({})('m', 's', () => Promise.reject(new Error('broken')), never);
     gone.abort(new Error('over'));
     await expect(waiting).rejects.toThrow('over');
     first.end();
     await running;
     await expect(failing).rejects.toThrow('broken');
     expect(log).toEqual(['first']);
+    expect(share.inFlight().get('m')).toBe(0);
+  });
+
+  it('sends equal shapes in runs that fill a batch, and then gives the others their turn', async () => {
+    const share = createFairShare(() => ({ inFlight: limit, batch: 3 }));
+    let limit = 0;
+    const log: string[] = [];
+    const running = ['a', 'b', 'a', 'b', 'a', 'b', 'a'].map((shape) =>
+      share.lane({})('m', shape, () => Promise.resolve(log.push(shape)), never),
+    );
+    limit = 100;
+    running.push(share.lane({})('m', 'b', () => Promise.resolve(log.push('b')), never));
+    await Promise.all(running);
+    expect(log.join('')).toBe('aaabbbab');
     expect(share.inFlight().get('m')).toBe(0);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Completion } from '../../../src/domain/completion.js';
+import { NO_CAPACITY } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Delivery, ModelServer, ObjectInfo, ObjectStore, Publisher } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
@@ -61,7 +62,7 @@ function setUp() {
         store: memory.store,
         models,
         intake: createIntake(4),
-        share: createFairShare(() => 1),
+        share: createFairShare(() => NO_CAPACITY),
         completions: publisher('completions'),
         deadLetters: publisher('dead-letters'),
         observer: { ended: () => undefined, givenBack: () => undefined },
