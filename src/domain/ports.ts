@@ -96,7 +96,7 @@ export interface ModelServer {
   refresh(signal: AbortSignal): Promise<void>;
   /**
    * Models that the server knows but that cannot serve now (loading, reloading, failed, or with a contract that cannot
-   * be used), with the reason.
+   * be used), with the reason; and such versions of models that serve in others, as `<model>/<version>`.
    */
   unready(): ReadonlyMap<string, string>;
   /**

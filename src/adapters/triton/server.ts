@@ -2,16 +2,16 @@
 import { status } from '@grpc/grpc-js';
 import type { ModelContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
-import type { InferenceRequest, InferenceResult, ModelServer } from '../../domain/ports.js';
+import type { InferenceRequest, InferenceResult, ModelServer, VersionStatistics } from '../../domain/ports.js';
 import { onAbort } from './abort.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
 import { isCallFailure, toJobError } from './errors.js';
-import { readStatistics, type VersionStatistics } from './statistics.js';
-import type { InferTransport } from './transport.js';
 import { autoTransport, sharedMemoryTransport } from './shm.js';
+import { readStatistics } from './statistics.js';
 import { streamTransport } from './stream.js';
+import type { InferTransport } from './transport.js';
 import { unaryTransport } from './unary.js';
 
 export type TransportName = 'auto' | 'unary' | 'stream' | 'shm';
@@ -119,7 +119,10 @@ export class Triton implements ModelServer {
     }
   }
 
-  /** Whether the server says that it can take inferences; false when it does not answer. */
+  /**
+   * Whether the server says that it can take inferences; false when it does not answer. Under strict readiness (the
+   * server's default) one model that could not be loaded makes it false for all: to serve, `contracts` is the measure.
+   */
   async ready(signal: AbortSignal): Promise<boolean> {
     try {
       return (await this.#channel.call('ServerReady', {}, { signal, deadlineMs: CONTROL_TIMEOUT_MS })).ready;

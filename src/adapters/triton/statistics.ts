@@ -1,27 +1,9 @@
 /** What Triton has measured: the planner's source for the time that a batch takes. */
 import { status } from '@grpc/grpc-js';
+import type { VersionStatistics } from '../../domain/ports.js';
 import type { CallOptions, Channel } from './channel.js';
 import { isCallFailure } from './errors.js';
 import type { StatisticDuration } from './wire.js';
-
-/** Counted since the version was loaded. */
-export interface VersionStatistics {
-  readonly version: string;
-  /** Requests answered. */
-  readonly requests: number;
-  /** Runs of the model; `requests / executions` is the achieved batch size. */
-  readonly executions: number;
-  /** Time that requests waited in the queue, summed over them. */
-  readonly queueMs: number;
-  readonly batches: readonly BatchStatistics[];
-}
-
-export interface BatchStatistics {
-  readonly batchSize: number;
-  readonly executions: number;
-  /** Time that an instance was busy with one execution of this size, on average: input, inference and output. */
-  readonly meanMs: number;
-}
 
 const NS_PER_MS = 1e6;
 
@@ -32,14 +14,13 @@ export async function readStatistics(
   options: CallOptions,
 ): Promise<readonly VersionStatistics[]> {
   const modelStats = await callStatistics(channel, model, options);
-  return modelStats.map(({ version, inferenceCount, executionCount, inferenceStats, batchStats }) => ({
+  return modelStats.map(({ version, inferenceCount, batchStats }) => ({
     version,
     requests: inferenceCount,
-    executions: executionCount,
-    queueMs: (inferenceStats?.queue?.ns ?? 0) / NS_PER_MS,
     batches: batchStats.map(({ batchSize, computeInput, computeInfer, computeOutput }) => ({
       batchSize,
       executions: computeInfer?.count ?? 0,
+      // An instance is busy with all three.
       meanMs: mean(computeInput) + mean(computeInfer) + mean(computeOutput),
     })),
   }));

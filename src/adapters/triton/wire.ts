@@ -84,8 +84,6 @@ export interface ModelStatistics {
   readonly name: string;
   readonly version: string;
   readonly inferenceCount: number;
-  readonly executionCount: number;
-  readonly inferenceStats: { readonly queue: StatisticDuration | null } | null;
   readonly batchStats: readonly {
     readonly batchSize: number;
     readonly computeInput: StatisticDuration | null;
