@@ -3,9 +3,9 @@ import { createStorageClient } from '../adapters/gcs/client.js';
 import { createObjectStore } from '../adapters/gcs/store.js';
 import { readConfig } from '../config.js';
 import { eventIdOfJob } from '../domain/fingerprint.js';
-import { SCHEMA_VERSION } from '../domain/job.js';
+import { isJobId, SCHEMA_VERSION } from '../domain/job.js';
 import { decide } from '../pipeline/record.js';
-import type { Invocation } from './usage.js';
+import { type Invocation, UsageError } from './usage.js';
 
 const LIMIT_MS = 30_000;
 
@@ -14,6 +14,7 @@ export function cancelCommand(invocation: Invocation): Command {
     .description('end a job as canceled, wherever it is; the worker that meets it publishes the completion')
     .argument('<jobId>')
     .action(async (jobId: string) => {
+      if (!isJobId(jobId)) throw new UsageError(`${jobId}: not a job id`);
       const config = readConfig(invocation.env, ['projectId', 'storageEmulator', 'statePrefix']);
       const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
       // No fingerprint: whatever comes under this id is canceled, also a message that no worker has seen yet.

@@ -189,7 +189,8 @@ async function waitForRecord(
 
 function describe({ jobId, status, error, output, steps, timingsMs }: Completion): string {
   const time = timingsMs ? `${timingsMs.total} ms` : '';
-  if (!output) return `${status.padEnd(10)} ${jobId ?? ''}: ${error ? `${error.code}: ${error.message}` : ''} ${time}`;
+  if (!output)
+    return `${status.padEnd(10)} ${jobId ?? ''}: ${error ? `${error.code}: ${error.message}` : 'no error'} ${time}`.trimEnd();
   const made = (steps ?? []).map((step) => `${step.model}@${step.servedVersion}`).join(' → ');
   return `${status.padEnd(10)} ${output.uri} (${output.width}x${output.height}, ${output.bytes} bytes) by ${made} in ${time}`;
 }

@@ -64,7 +64,7 @@ export const jobSchema = z
     schemaVersion: z.literal(SCHEMA_VERSION).optional(),
     jobId: z
       .string()
-      .refine((value) => JOB_ID.test(value) || REDRIVE_ID.test(value), {
+      .refine(isJobId, {
         message: 'expected 1 to 128 characters: a letter or digit, then letters, digits, ".", "_", ":" or "-"',
       })
       .describe('The idempotency key'),
@@ -77,7 +77,7 @@ export const jobSchema = z
       uri: checked(parseObjectUri),
       generation: z
         .string()
-        .regex(/^[0-9]{1,20}$/, 'expected a generation as a string of digits')
+        .regex(/^[1-9][0-9]{0,17}$/, 'expected a generation as a string of digits')
         .optional(),
     }),
     output: output.optional(),
@@ -103,6 +103,11 @@ export const jobSchema = z
       });
     }
   });
+
+/** Whether a text can be a job's id, a redrive's included. */
+export function isJobId(text: string): boolean {
+  return JOB_ID.test(text) || REDRIVE_ID.test(text);
+}
 
 /** What a publisher writes. */
 export type JobMessage = z.input<typeof jobSchema>;
@@ -150,7 +155,7 @@ export function salvageJobId(data: Buffer): string | undefined {
   try {
     const value: unknown = JSON.parse(data.toString('utf8'));
     const jobId = (value as { jobId?: unknown } | null)?.jobId;
-    return typeof jobId === 'string' && (JOB_ID.test(jobId) || REDRIVE_ID.test(jobId)) ? jobId : undefined;
+    return typeof jobId === 'string' && isJobId(jobId) ? jobId : undefined;
   } catch {
     return undefined; // not JSON: the caller is already reporting exactly that
   }
@@ -169,10 +174,17 @@ function normalise(message: z.output<typeof jobSchema>): Job {
 
 function parseJson(data: Buffer): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data)) as unknown;
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data), refuseProto) as unknown;
   } catch (cause) {
+    if (cause instanceof JobError) throw cause;
     throw new JobError('INVALID_MESSAGE', 'expected a JSON object in UTF-8', { cause });
   }
+}
+
+/** Objects cannot hold this key faithfully, and what cannot be echoed is refused. */
+function refuseProto(key: string, value: unknown): unknown {
+  if (key === '__proto__') throw invalid('__proto__: not permitted as a key');
+  return value;
 }
 
 function invalid(message: string): JobError {

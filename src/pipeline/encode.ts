@@ -22,8 +22,8 @@ export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'backgrou
 }
 
 /**
- * Writes the pixels as a file of `format`, shrunk to `size`. Without alpha support in the format the picture is
- * flattened onto `background`; the planner has made sure that there is one.
+ * Writes the pixels as a file of `format`, shrunk to `size`. With a `background` it is flattened
+ * onto that; the planner has made sure that there is one where the format has no alpha.
  */
 export async function encode(pixels: Pixels, options: EncodeOptions): Promise<Encoded> {
   let picture = sharp(pixels.data, raw(pixels, pixels.channels));
@@ -31,7 +31,7 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
     // Joined before the resize, so that transparent pixels do not bleed their colour into the edge.
     const rgba = await picture.joinChannel(pixels.alpha, raw(pixels, 1)).raw().toBuffer();
     picture = sharp(rgba, raw(pixels, 4));
-    if (!options.format.alpha) picture = picture.flatten({ background: options.background ?? '#000000' });
+    if (options.background !== undefined) picture = picture.flatten({ background: options.background });
   }
   const { width, height } = options.size;
   if (width !== pixels.width || height !== pixels.height) picture = picture.resize(width, height, { fit: 'fill' });
@@ -47,13 +47,14 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
  */
 async function withMetadataOf(original: Buffer, picture: Sharp, size: Size): Promise<Sharp> {
   const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true });
-  return sharp(original, { autoOrient: true, pages: 1 })
+  const replaced = sharp(original, { autoOrient: true, pages: 1 })
     .resize(size.width, size.height, { fit: 'fill', kernel: 'nearest' })
     .toColourspace('srgb')
     .composite([
       { input: data, raw: { width: info.width, height: info.height, channels: info.channels }, blend: 'source' },
     ])
     .withMetadata({ orientation: 1 });
+  return info.channels === 4 ? replaced : replaced.removeAlpha(); // composing has added one
 }
 
 function raw(size: Size, channels: 1 | 3 | 4) {

@@ -52,9 +52,10 @@ export function planJob(
     if (routed.at(-1)?.model.output !== 'mask') throw invalid('maskOnly: the last operation gives no mask');
     alpha = false;
   }
+  if (job.output.background !== undefined) alpha = false;
   const name = job.output.format ?? (alpha && !FORMATS[picture.format].alpha ? 'png' : picture.format);
   const format = FORMATS[name];
-  if (alpha && !format.alpha && job.output.background === undefined) {
+  if (alpha && !format.alpha) {
     throw invalid(`background: expected "#rrggbb", because the result has alpha and ${name} has none`);
   }
   const final = shrink(size, job.output);

@@ -13,7 +13,8 @@ export interface Stored {
 
 /**
  * Writes the result, create-only. An object that is there already is ours if an attempt at the same job wrote it (a
- * worker died between this and the record) or if it has the same bytes; it is then reported as it stands.
+ * worker died between this and the record), or if it has the same bytes and is no other job's result; it is then
+ * reported as it stands.
  * @throws JobError `OUTPUT_EXISTS`, `STORAGE_UNAVAILABLE`
  */
 export async function storeResult(
@@ -32,9 +33,10 @@ export async function storeResult(
   });
   if (answer.kind === 'created') return { output: describe(target, answer.info, encoded), steps };
   const { info, sameBytes } = answer;
-  const sameJob = info.metadata[KEY.jobId] === job.jobId && info.metadata[KEY.fingerprint] === job.fingerprint;
+  const owner = info.metadata[KEY.jobId];
+  const sameJob = owner === job.jobId && info.metadata[KEY.fingerprint] === job.fingerprint;
   if (sameJob) return adopt(target, info, encoded, steps);
-  if (sameBytes) return { output: describe(target, info, encoded), steps };
+  if (sameBytes && owner === undefined) return { output: describe(target, info, encoded), steps };
   throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds something else`);
 }
 

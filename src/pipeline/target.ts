@@ -1,6 +1,6 @@
 import { JobError } from '../domain/errors.js';
 import type { Job } from '../domain/job.js';
-import { isPermitted, type ObjectRef, objectRef, objectUri, under } from '../domain/uri.js';
+import { isPermitted, type ObjectRef, objectRef, objectUri, parseObjectUri, under } from '../domain/uri.js';
 import type { Format } from './formats/index.js';
 
 export interface TargetOptions {
@@ -12,14 +12,17 @@ export interface TargetOptions {
 /**
  * Where the result goes, refused before anything is read or computed.
  * @returns the object for a given format, which is known only once the picture has been decoded
- * @throws JobError `OUTPUT_FORBIDDEN`
+ * @throws JobError `OUTPUT_FORBIDDEN`, `INVALID_PARAMETERS` when prefix and jobId make too long a name
  */
 export function chooseTarget({ jobId, output }: Job, options: TargetOptions): (format: Format) => ObjectRef {
   const { uri, prefix = options.outputPrefix } = output;
   const target = (extension: string) =>
     uri === undefined ? under(prefix, `${jobId}/result.${extension}`) : objectRef(uri);
   // A prefix ends at a slash, so the extension cannot change the answer.
-  const probe = target('any');
+  const probe = target('webp');
+  const complaint = parseObjectUri(objectUri(probe));
+  if (typeof complaint === 'string')
+    throw new JobError('INVALID_PARAMETERS', `output: ${complaint}`, { stage: 'plan' });
   if (!isPermitted(probe, options.allowedOutputs)) {
     throw new JobError('OUTPUT_FORBIDDEN', `${objectUri(probe)} is under none of the permitted prefixes`);
   }

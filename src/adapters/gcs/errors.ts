@@ -15,6 +15,8 @@ export function storageError(what: string, cause: unknown): JobError {
   if (cause instanceof JobError) return cause;
   const status = httpStatus(cause);
   const reason = cause instanceof Error ? cause.message : String(cause);
+  // The request itself is wrong, and will be wrong again.
+  if (status === 400) return new JobError('INTERNAL', `${what}: ${reason}`, { cause, stage: 'fetch' });
   const denied = status === 401 || status === 403 ? ' (the worker lacks the right)' : '';
   return new JobError('STORAGE_UNAVAILABLE', `${what}: ${reason}${denied}`, { cause });
 }
