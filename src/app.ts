@@ -37,6 +37,8 @@ export interface App {
 /** A job may hold its message for this long at the most, in seconds; then the lease is let go and another worker tries. */
 const MAX_LEASE_SECONDS = 3_600;
 const TRITON_POLL_MS = 500;
+/** One warning in half a minute says as much as sixty. */
+const WAITS_A_WARNING = 60;
 /** Between two looks at what Triton has measured, from which the planner learns. */
 const LOOK_MS = 2_000;
 /** Kept of the drain for closing connections, in milliseconds. */
@@ -145,14 +147,14 @@ export function createApp(config: WorkerConfig, log: Logger): App {
 
   /** Jobs are not pulled before there is a model: waiting costs nothing, and a delivery attempt does. */
   async function waitForModels(): Promise<void> {
-    for (;;) {
+    for (let attempt = 0; ; attempt++) {
       try {
         await models.refresh(stopping.signal);
         for (const [model, reason] of models.unready()) log.warn({ model, reason }, 'a model cannot be used');
         if (models.contracts().size > 0) return;
       } catch (error) {
         if (stopping.signal.aborted) return;
-        log.warn({ error }, 'waiting for Triton');
+        if (attempt % WAITS_A_WARNING === 0) log.warn({ error }, 'waiting for Triton');
       }
       await sleep(TRITON_POLL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;

@@ -1,4 +1,5 @@
 import { readFileSync, watchFile, unwatchFile } from 'node:fs';
+import { ConfigError } from './config.js';
 import { NO_ROUTES, parseRoutes, type Routes } from './domain/routes.js';
 
 export interface RoutesFile {
@@ -12,7 +13,7 @@ const WATCH_MS = 2_000;
 /**
  * Reads the routes file, and again whenever it changes: polled, because a mounted ConfigMap is replaced by a symbolic
  * link that no watcher notices. A broken edit is reported and the last good routes stay.
- * @throws Error when the first read fails
+ * @throws ConfigError when the first read fails
  */
 export function openRoutes(path: string | undefined, report: (error: Error) => void): RoutesFile {
   if (path === undefined) return { current: () => NO_ROUTES, close: () => undefined };
@@ -20,9 +21,8 @@ export function openRoutes(path: string | undefined, report: (error: Error) => v
     try {
       return parseRoutes(readFileSync(path, 'utf8'));
     } catch (cause) {
-      throw new Error(`IMAGEN_ROUTES_FILE ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-        cause,
-      });
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new ConfigError([`IMAGEN_ROUTES_FILE: expected a file of routes, given ${path}: ${reason}`]);
     }
   };
   let routes = read();

@@ -1,9 +1,12 @@
 import { writeFileSync } from 'node:fs';
+import { extname } from 'node:path';
 import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config.js';
 import { capacityOf, NO_CAPACITY } from '../domain/contract.js';
+import type { OutputFormat } from '../domain/job.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';
+import { FORMATS } from '../pipeline/formats/index.js';
 import { Journey } from '../pipeline/journey.js';
 import { route } from '../pipeline/route.js';
 import { render } from '../pipeline/run.js';
@@ -37,7 +40,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
     jobId: 'local',
     operations: operationsOf(flags),
     input: { uri: 'gs://local/file' },
-    output: outputOf(flags),
+    output: { ...formatOf(flags.output), ...outputOf(flags) },
     priority: 'interactive',
   });
   const bytes = readLocalFile(file);
@@ -69,4 +72,12 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
     routes.close();
     await models.close();
   }
+}
+
+/** What the output's name promises, unless `--format` says otherwise. */
+function formatOf(path: string): { format?: OutputFormat } {
+  const extension = extname(path).slice(1).toLowerCase();
+  const names = Object.keys(FORMATS) as OutputFormat[];
+  const format = names.find((name) => name === extension || FORMATS[name].extension === extension);
+  return format === undefined ? {} : { format };
 }

@@ -65,7 +65,7 @@ describe('the command line', () => {
 
   it('processes a file without Pub/Sub and Cloud Storage', async () => {
     const out = join(folder, 'processed.png');
-    const { code, stderr } = await scene.imagen('process', photo, '-p', 'enhance', '--format', 'png', '-o', out);
+    const { code, stderr } = await scene.imagen('process', photo, '-p', 'enhance', '-o', out);
     expect(code, stderr).toBe(0);
     expect(await sharp(readFileSync(out)).metadata()).toMatchObject({ format: 'png', width: 451, height: 300 });
   });
@@ -82,6 +82,7 @@ describe('the command line', () => {
     ['a file that is not there', ['submit', '/nowhere.jpg', '-p', 'enhance'], /nowhere\.jpg: ENOENT/],
     ['a wrong option', ['submit', photo, '-p', 'enhance', '--quality', 'high'], /output\.quality/],
     ['no operation', ['process', photo, '-o', 'x.png'], /--operation/],
+    ['an id that is none', ['cancel', '../x'], /not a job id/],
     ['an unknown command', ['dance'], /unknown command/],
   ])('exits with 2 for %s', async (_name, args, message) => {
     const { code, stderr } = await scene.imagen(...args);
@@ -97,5 +98,14 @@ describe('the command line', () => {
     expect(code).toBe(2);
     expect(stderr).toContain('IMAGEN_MAX_ATTEMPTS: expected a whole number from 1 to 95, given "many"');
     expect(stderr).toMatch(/TRITON_URL: expected .*given nothing/);
+  });
+
+  it('says what to do when the subscription is missing', async () => {
+    const bare = await createScene({ IMAGEN_DRAIN_SECONDS: '2' });
+    Object.assign(bare.env, { IMAGEN_JOBS_SUBSCRIPTIONS: 'not-there' });
+    const { code, stdout } = await bare.imagen('worker');
+    await bare.close();
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/subscription not-there does not exist: run .*imagen setup/);
   });
 });

@@ -203,6 +203,16 @@ describe('the worker', () => {
       expect(attributes.errorCode).toBe(code);
     });
 
+    it('does not hand out the result of another job, even if it is the same', async () => {
+      const uri = await scene.upload('rival.jpg', small);
+      const output = { uri: `gs://results-${scene.id}/shared.png`, format: 'png' };
+      const rival = { operations: ['style_aged'], input: { uri }, output };
+      await scene.publish({ jobId: 'rival-1', ...rival });
+      expect((await scene.completions(1, 'rival-1'))[0]?.completion.status).toBe('succeeded');
+      await scene.publish({ jobId: 'rival-2', ...rival });
+      expect((await scene.completions(1, 'rival-2'))[0]?.completion.error?.code).toBe('OUTPUT_EXISTS');
+    });
+
     it('tells of a message without a readable id, and keeps it as a dead letter with the reason', async () => {
       const messageId = await scene.publishRaw('this is not JSON');
       await until(() => scene.published.some(({ completion }) => completion.messageId === messageId), 20_000);

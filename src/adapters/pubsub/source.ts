@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Duration, type Message, type PubSub, SubscriptionCloseBehaviors } from '@google-cloud/pubsub';
 import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
@@ -29,6 +30,7 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
   });
   const running = new Set<Promise<void>>();
   const cap = new AbortController();
+  setMaxListeners(0, cap.signal); // every job in work listens
   let stopping: Promise<void> | undefined;
 
   let reportClosed: (reason: Error) => void = () => undefined;
@@ -66,7 +68,7 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
   return {
     closed,
     start(handle) {
-      subscription.on('error', (error) => reportClosed(error));
+      subscription.on('error', (error) => reportClosed(explain(error, subscriptionName)));
       subscription.on('close', () => {
         if (!stopping) reportClosed(new Error(`subscription ${subscriptionName} closed`));
       });
@@ -77,6 +79,14 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
     },
     stop: (capMs) => (stopping ??= stop(capMs)),
   };
+}
+
+/** gRPC's code for something that is not there. */
+const NOT_FOUND = 5;
+
+function explain(error: Error, subscription: string): Error {
+  if ((error as { code?: unknown }).code !== NOT_FOUND) return error;
+  return new Error(`subscription ${subscription} does not exist: run "imagen setup" first`, { cause: error });
 }
 
 function toDelivery(message: Message): Delivery {

@@ -20,8 +20,8 @@ describe('encode', () => {
     expect(Math.abs((raster.rgb[0] ?? 0) - 200)).toBeLessThanOrEqual(8);
   });
 
-  it('flattens onto the background where the format has no alpha', async () => {
-    const { bytes } = await encode(red(0), { format: FORMATS.jpeg, size: SIZE, background: '#00ff00' });
+  it.each(['jpeg', 'png'] as const)('flattens %s onto the background', async (name) => {
+    const { bytes } = await encode(red(0), { format: FORMATS[name], size: SIZE, background: '#00ff00' });
     const { raster } = await decode(bytes, { maxPixels: 1e6 });
     expect([...raster.rgb.subarray(0, 3)].map((value) => Math.round(value / 16))).toEqual([0, 16, 0]);
   });
@@ -52,5 +52,9 @@ describe('encode', () => {
     expect({ orientation, width, height }).toEqual({ orientation: 1, width: 24, height: 16 });
     const { raster } = await decode(kept.bytes, { maxPixels: 1e6 });
     expect(Math.abs((raster.rgb[0] ?? 0) - 200)).toBeLessThanOrEqual(4);
+    const png = await encode(red(), { format: FORMATS.png, size: SIZE, metadataFrom: original });
+    expect((await sharp(png.bytes).metadata()).hasAlpha).toBe(false);
+    const transparent = await encode(red(99), { format: FORMATS.png, size: SIZE, metadataFrom: original });
+    expect((await sharp(transparent.bytes).metadata()).hasAlpha).toBe(true);
   });
 });
