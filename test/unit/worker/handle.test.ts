@@ -142,6 +142,18 @@ describe('the handler', () => {
     expect(await handle(delivery(job(), 3), never)).toBe('ack');
   });
 
+  it('answers a job that has ended from its record alone', async () => {
+    const { handler, sent, fail } = setUp();
+    const handle = handler();
+    await handle(delivery(job()), never);
+    fail((operation) => {
+      if (operation === 'create') throw new Error('it was worked on again');
+    });
+    expect(await handle(delivery(job()), never)).toBe('ack');
+    const [first, second] = bodies(sent);
+    expect(second).toBe(first);
+  });
+
   it('yields to a record that another worker wrote in the meantime', async () => {
     const { handler, sent, fail, objects } = setUp();
     const other = setUp();
