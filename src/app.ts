@@ -7,7 +7,7 @@ import { createPublisher } from './adapters/pubsub/publisher.js';
 import { createJobSource } from './adapters/pubsub/source.js';
 import { connectTriton } from './adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from './config.js';
-import { capacityOf, NO_CAPACITY } from './domain/contract.js';
+import { capacityOf } from './domain/contract.js';
 import { JobError } from './domain/errors.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
@@ -66,10 +66,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     unavailableMs: config.storageWaitSeconds * 1000,
   });
   const intake = createIntake(config.maxJobs);
-  const share = createFairShare((model) => {
-    const contract = models.contracts().get(model);
-    return contract ? capacityOf(contract) : NO_CAPACITY;
-  });
+  const share = createFairShare((model) => capacityOf(models.contracts().get(model)));
   const costs = createCostModel();
   const looking = setInterval(() => {
     costs.look(models, AbortSignal.timeout(LOOK_MS)).catch((error: unknown) => {

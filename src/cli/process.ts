@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config.js';
-import { capacityOf, NO_CAPACITY } from '../domain/contract.js';
+import { capacityOf } from '../domain/contract.js';
 import type { OutputFormat } from '../domain/job.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';
 import { FORMATS } from '../pipeline/formats/index.js';
@@ -48,10 +48,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
   const routes = openRoutes(config.routesFile, (error) => console.error(error.message));
   try {
     const waitMs = config.modelWaitSeconds * 1000;
-    const share = createFairShare((model) => {
-      const contract = models.contracts().get(model);
-      return contract ? capacityOf(contract) : NO_CAPACITY;
-    });
+    const share = createFairShare((model) => capacityOf(models.contracts().get(model)));
     const journey = new Journey(new AbortController().signal, 0);
     const routed = await journey.stage('route', undefined, () =>
       route(job.operations, models, { routes: routes.current(), waitMs }, journey.signal),

@@ -47,13 +47,15 @@ export interface Capacity {
   readonly batch: number;
 }
 
-export function capacityOf({ maxBatchSize, instances }: Pick<ModelContract, 'maxBatchSize' | 'instances'>): Capacity {
-  const batch = Math.max(1, maxBatchSize);
-  return { inFlight: 2 * batch * Math.max(1, instances), batch };
-}
-
 /** Of a model that is away at the moment: a request at a time finds out when it is back. */
 export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1 };
+
+/** @param contract undefined for a model that is away */
+export function capacityOf(contract: Pick<ModelContract, 'maxBatchSize' | 'instances'> | undefined): Capacity {
+  if (!contract) return NO_CAPACITY;
+  const batch = Math.max(1, contract.maxBatchSize);
+  return { inFlight: 2 * batch * Math.max(1, contract.instances), batch };
+}
 
 /** A contract that cannot be used; the text names model, key, expected and given. */
 export class ContractError extends Error {

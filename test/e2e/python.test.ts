@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { pythonWith, runProgram, tritonPython } from '../support/python.js';
+import { runProgram } from '../support/program.js';
+import { pythonWith, tritonPython } from '../support/python.js';
 import { createScene, type Scene, showOnFailure } from '../support/scene.js';
 
 const path = (name: string) => new URL(name, import.meta.url).pathname;

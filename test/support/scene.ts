@@ -9,6 +9,7 @@ import { type Message, PubSub } from '@google-cloud/pubsub';
 import { Storage } from '@google-cloud/storage';
 import { expect, inject, onTestFailed } from 'vitest';
 import { type Completion, completionSchema } from '../../src/domain/completion.js';
+import { runProgram } from './program.js';
 
 export interface Published {
   readonly body: string;
@@ -54,15 +55,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
   const closers: (() => unknown)[] = [];
 
   /** Runs a command of ours to its end. */
-  async function imagen(...args: string[]) {
-    const child = spawn(process.execPath, [CLI, ...args], { env });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-    const [code] = (await once(child, 'close')) as [number | null];
-    return { code, stdout, stderr };
-  }
+  const imagen = (...args: string[]) => runProgram(process.execPath, [CLI, ...args], env);
 
   const made = await imagen('setup', '--completions-subscription', `reader-${id}`);
   expect(made, made.stderr).toMatchObject({ code: 0 });
