@@ -66,8 +66,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     unavailableMs: config.storageWaitSeconds * 1000,
   });
   const intake = createIntake(config.maxJobs);
-  const share = createFairShare((model) => capacityOf(models.contracts().get(model)));
   const costs = createCostModel();
+  const share = createFairShare({
+    capacityOf: (model) => capacityOf(models.contracts().get(model)),
+    costOf: (model, version) => costs.costOf(model, version),
+    retry,
+  });
   const looking = setInterval(() => {
     costs.look(models, AbortSignal.timeout(LOOK_MS)).catch((error: unknown) => {
       log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
@@ -97,8 +101,10 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       pipeline: {
         maxInputPixels: config.maxInputPixels,
         maxOutputPixels: config.maxOutputPixels,
-        predict: (model, version) => ({ ...costs.costOf(model, version), jobsAtOnce: intake.active }),
-        retry,
+        predict: (model, version) => ({
+          ...costs.costOf(model, version),
+          jobsAtOnce: intake.active,
+        }),
         fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
         route: () => ({ routes: routes.current(), waitMs: retry.unavailableMs }),

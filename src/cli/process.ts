@@ -48,7 +48,11 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
   const routes = openRoutes(config.routesFile, (error) => console.error(error.message));
   try {
     const waitMs = config.modelWaitSeconds * 1000;
-    const share = createFairShare((model) => capacityOf(models.contracts().get(model)));
+    const share = createFairShare({
+      capacityOf: (model) => capacityOf(models.contracts().get(model)),
+      costOf: () => DEFAULT_COST,
+      retry: { unavailableMs: waitMs, failedAttempts: config.inferenceAttempts },
+    });
     const journey = new Journey(new AbortController().signal, 0);
     const routed = await journey.stage('route', undefined, () =>
       route(job.operations, models, { routes: routes.current(), waitMs }, journey.signal),
@@ -57,7 +61,6 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
       maxInputPixels: config.maxInputPixels,
       maxOutputPixels: config.maxOutputPixels,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
-      retry: { unavailableMs: waitMs, failedAttempts: config.inferenceAttempts },
     });
     writeFileSync(flags.output, encoded.bytes);
     for (const warning of journey.warnings) console.error(`warning: ${warning}`);

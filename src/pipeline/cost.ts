@@ -6,8 +6,13 @@ export interface Cost {
   readonly perPixel: number;
 }
 
-/** What is known of a version's cost, and how many jobs are at the moment likely to send it requests at once. */
-export type Predict = (model: string, version: string) => Cost & { readonly jobsAtOnce: number };
+/** What is known of a version at the moment. */
+export interface Outlook extends Cost {
+  /** Jobs that are likely to send it requests at once. */
+  readonly jobsAtOnce: number;
+}
+
+export type Predict = (model: string, version: string) => Outlook;
 
 /**
  * Before anything has been measured: launching costs as much as computing a picture of 256 × 256, which holds within a
@@ -16,17 +21,27 @@ export type Predict = (model: string, version: string) => Cost & { readonly jobs
 export const DEFAULT_COST: Cost = { fixed: 65_536, perPixel: 1 };
 
 /**
- * Predicted time of a shape. Requests of one fixed shape meet in Triton's batcher and share the launch, with each other
- * and with those of the other jobs in work; a picture sent as it is has a shape of its own and pays for it alone.
- * @param maxBatchSize of the model; 0 for one that does no batching
+ * The permitted shape of least predicted time. Where a picture may be padded, the others may be too and will be in a
+ * bucket rather than in tiles or frames, so a shape can count on no requests but its own there. Tiles then never win: they
+ * compute more, and the whole picture is one launch or a part of one.
+ * @param shapes not empty
  */
-export function predictedTime(
-  shape: Shape,
-  cost: Cost & { readonly jobsAtOnce: number },
-  maxBatchSize: number,
-): number {
-  const pixels = shape.requests * shape.width * shape.height * cost.perPixel;
-  if (shape.plan === 'whole') return cost.fixed + pixels;
-  const batch = Math.min(Math.max(1, maxBatchSize), shape.requests * Math.max(1, cost.jobsAtOnce));
-  return (shape.requests / batch) * cost.fixed + pixels;
+export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatchSize: number): Shape {
+  const batch = Math.max(1, maxBatchSize);
+  const jobsAtOnce = shapes.some(({ bucketPixels }) => bucketPixels !== undefined) ? 1 : outlook.jobsAtOnce;
+  const timed = shapes.map((shape) => ({ shape, time: predictedTime(shape, { ...outlook, jobsAtOnce }, batch) }));
+  return timed.reduce((best, one) => (one.time < best.time ? one : best)).shape;
+}
+
+/**
+ * Predicted time of a shape, in the unit of the outlook's cost. Requests of one fixed shape meet in Triton's batcher and
+ * share the launch, with each other and with those of the other jobs at once; a whole picture has a shape of its own and
+ * pays for it alone, unless it finds a bucket (bucket.ts), which only makes it cheaper.
+ * @param batch requests that one execution can serve, at least 1
+ */
+export function predictedTime(shape: Shape, outlook: Outlook, batch: number): number {
+  const pixels = shape.requests * shape.width * shape.height * outlook.perPixel;
+  if (shape.plan === 'whole') return outlook.fixed + pixels;
+  const together = Math.min(batch, shape.requests * Math.max(1, outlook.jobsAtOnce));
+  return (shape.requests / together) * outlook.fixed + pixels;
 }

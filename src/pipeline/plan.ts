@@ -1,16 +1,9 @@
 import { JobError } from '../domain/errors.js';
 import type { Job, OutputFormat } from '../domain/job.js';
 import type { Raster, Size } from '../domain/raster.js';
-import { type Predict, predictedTime } from './cost.js';
 import { type Format, FORMATS } from './formats/index.js';
 import { PLAN_TABLE, type Shape } from './plans/index.js';
 import type { Routed } from './route.js';
-
-export interface PlanOptions {
-  /** Largest intermediate or final picture. */
-  readonly maxPixels: number;
-  readonly predict: Predict;
-}
 
 /** Everything about a job that can be known before the first inference. */
 export interface JobPlan {
@@ -22,30 +15,32 @@ export interface JobPlan {
 
 export interface PlannedStep {
   readonly routed: Routed;
-  readonly shape: Shape;
+  /** The ways to send this picture that the model permits, at least one. Which is best is known only when it is sent. */
+  readonly shapes: readonly Shape[];
 }
 
 /**
- * Predicts every size and decides shapes and format.
+ * Predicts every size and decides the format.
+ * @param maxPixels of any intermediate picture and of the result
  * @throws JobError `OUTPUT_TOO_LARGE`, `INVALID_PARAMETERS`
  */
 export function planJob(
   job: Job,
   picture: { readonly raster: Raster; readonly format: OutputFormat },
   routed: readonly Routed[],
-  options: PlanOptions,
+  maxPixels: number,
 ): JobPlan {
   let size: Size = picture.raster;
   let alpha = picture.raster.alpha !== undefined;
   const steps = routed.map((step): PlannedStep => {
-    const shape = chooseShape(step, size, options.predict);
+    const shapes = permittedShapes(step, size);
     size = { width: size.width * step.contract.scale, height: size.height * step.contract.scale };
-    if (size.width * size.height > options.maxPixels) {
+    if (size.width * size.height > maxPixels) {
       const given = `${size.width}x${size.height} after ${step.operation.model}`;
-      throw new JobError('OUTPUT_TOO_LARGE', `expected at most ${options.maxPixels} pixels, given ${given}`);
+      throw new JobError('OUTPUT_TOO_LARGE', `expected at most ${maxPixels} pixels, given ${given}`);
     }
     alpha ||= step.model.output === 'mask';
-    return { routed: step, shape };
+    return { routed: step, shapes };
   });
 
   if (job.output.maskOnly) {
@@ -66,20 +61,15 @@ export function planJob(
   return { steps, format, size: final };
 }
 
-/** The permitted shape of least predicted time. @throws JobError `OUTPUT_TOO_LARGE` when none can hold the image */
-function chooseShape({ model, version, contract }: Routed, size: Size, predict: Predict): Shape {
+/** @throws JobError `OUTPUT_TOO_LARGE` when no shape can hold the image */
+function permittedShapes({ model, contract }: Routed, size: Size): Shape[] {
   const shapes = contract.plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, size));
-  const cost = predict(model.model, version);
-  const time = (shape: Shape) => predictedTime(shape, cost, model.maxBatchSize);
-  const [best] = shapes.map((shape) => ({ shape, time: time(shape) })).sort((a, b) => a.time - b.time);
-  if (!best) {
-    const given = `${size.width}x${size.height}`;
-    throw new JobError(
-      'OUTPUT_TOO_LARGE',
-      `model ${model.model} takes at most ${contract.maxWholePixels} pixels, given ${given}`,
-    );
-  }
-  return best.shape;
+  if (shapes.length > 0) return shapes;
+  const given = `${size.width}x${size.height}`;
+  throw new JobError(
+    'OUTPUT_TOO_LARGE',
+    `model ${model.model} takes at most ${contract.maxWholePixels} pixels, given ${given}`,
+  );
 }
 
 function shrink(size: Size, { maxWidth = Infinity, maxHeight = Infinity }: Job['output']): Size {

@@ -14,7 +14,6 @@ import { fetchInput, type FetchOptions } from './fetch.js';
 import type { Format } from './formats/index.js';
 import type { Journey } from './journey.js';
 import { planJob } from './plan.js';
-import type { RetryLimits } from './retry.js';
 import { route, type Routed, type RouteOptions } from './route.js';
 import { storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
@@ -25,7 +24,6 @@ export interface RenderOptions {
   /** Of any intermediate picture and of the result. */
   readonly maxOutputPixels: number;
   readonly predict: Predict;
-  readonly retry: RetryLimits;
 }
 
 export interface PipelineOptions extends RenderOptions {
@@ -94,13 +92,11 @@ export async function render(
   if (journey.input) journey.input = { ...journey.input, width: raster.width, height: raster.height };
   journey.warnings.push(...picture.warnings);
 
-  const plan = await journey.stage('plan', undefined, () =>
-    planJob(job, picture, routed, { maxPixels: options.maxOutputPixels, predict: options.predict }),
-  );
+  const plan = await journey.stage('plan', undefined, () => planJob(job, picture, routed, options.maxOutputPixels));
 
   for (const planned of plan.steps) {
     const done = await journey.stage('infer', 'inference', () =>
-      transform(raster, planned, { models, lane, retry: options.retry, priority: job.priority, signal }),
+      transform(raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
     );
     raster = done.raster;
     journey.steps.push(done.step);

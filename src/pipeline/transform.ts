@@ -4,23 +4,32 @@ import type { Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
-import type { Raster } from '../domain/raster.js';
+import type { Raster, Size } from '../domain/raster.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
+import { chooseShape, type Predict } from './cost.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
-import { type Answer, PLAN_TABLE, type Send, type View } from './plans/index.js';
-import { type RetryLimits, withRetries } from './retry.js';
+import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
+
+/** What a request will be, as far as its batch is concerned: only requests of one version and one shape can share one. */
+export interface Ticket {
+  readonly model: string;
+  readonly version: string;
+  readonly priority: Priority;
+  /** Width and height; with `bucketPixels`, the request may be padded to a larger window. */
+  readonly shape: Size & Pick<Shape, 'bucketPixels'>;
+}
 
 /**
- * A job's share of a model: runs the task when the model has room and it is this job's turn. Only requests of one version
- * and one shape can share a batch. Implemented by the worker, which knows the other jobs.
+ * A job's share of a model: runs the task when the model has room and it is this job's turn, and tells it the window to
+ * fill; runs it again when its error permits that. Implemented by the worker, which knows the other jobs.
  */
-export type Lane = <T>(model: string, shape: string, task: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+export type Lane = <T>(ticket: Ticket, task: (window: Size) => Promise<T>, signal: AbortSignal) => Promise<T>;
 
 export interface TransformOptions {
   readonly models: ModelServer;
   readonly lane: Lane;
-  readonly retry: RetryLimits;
+  readonly predict: Predict;
   readonly priority: Priority;
   readonly signal: AbortSignal;
 }
@@ -35,8 +44,9 @@ export interface Transformed {
  * @throws JobError of stage `infer`
  */
 export async function transform(raster: Raster, planned: PlannedStep, options: TransformOptions): Promise<Transformed> {
-  const { routed, shape } = planned;
-  const { model, contract } = routed;
+  const { routed } = planned;
+  const { model, version, contract } = routed;
+  const shape = chooseShape(planned.shapes, options.predict(model.model, version), model.maxBatchSize);
   const channels = model.output === 'mask' ? 1 : 3;
   const servedVersions = new Set<string>();
 
@@ -47,14 +57,13 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   const send: Send = async (cut, paste) => {
     try {
       await options.lane(
-        model.model,
-        `${routed.version} ${shape.width}x${shape.height}`,
-        async () => {
+        { model: model.model, version, priority: options.priority, shape },
+        async (window) => {
           signal.throwIfAborted();
-          const view = await cut();
-          const result = await withRetries(() => ask(raster, view, planned, options, signal), options.retry, signal);
+          const view = await cut(window);
+          const result = await ask(raster, view, planned, options, signal);
           servedVersions.add(result.version);
-          paste(checkAnswer(result, view, planned, channels));
+          paste(checkAnswer(result, view, planned, channels), window);
         },
         signal,
       );

@@ -1,88 +1,149 @@
 import type { Capacity } from '../domain/contract.js';
-import type { Lane } from '../pipeline/transform.js';
+import type { Size } from '../domain/raster.js';
+import { fillBucket } from '../pipeline/bucket.js';
+import type { Cost } from '../pipeline/cost.js';
+import { type RetryLimits, withRetries } from '../pipeline/retry.js';
+import type { Lane, Ticket } from '../pipeline/transform.js';
 
 /**
- * Shares each model's requests in flight among the jobs of this worker, one request a turn, so that a picture of a
- * thousand tiles delays a thumbnail by a few tiles and not by a thousand. Models do not wait for each other.
+ * Shares each model's requests in flight among the jobs of this worker, so that a picture of a thousand tiles delays a
+ * thumbnail by a batch or two and not by a thousand tiles. Models do not wait for each other.
  *
- * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So requests of one shape
- * are sent in runs: whoever has one of the shape sent last goes first, until the run would fill a batch.
+ * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So requests of one shape are
+ * sent in runs of at most a batch: jobs take turns at leading one, others that match go along, and pictures that may be
+ * padded go along in the bucket that saves most. At most two runs an instance are in flight, one computing and one
+ * waiting behind it: what is not sent yet can still be matched with what comes.
  */
 export interface FairShare {
-  /** The lane of one job; its tasks keep their order, and take turns with those of other jobs. */
+  /**
+   * The lane of one job; its tasks keep their order, and take turns with those of other jobs. A task that fails is run
+   * again as its error's verdict permits; while it waits for that it counts as in flight, so that a server in trouble is
+   * not asked by more and more, but holds up no run.
+   */
   lane(job: object): Lane;
   /** Requests in flight now, by model. */
   inFlight(): ReadonlyMap<string, number>;
 }
 
+export interface FairShareOptions {
+  /** Of a model; asked anew at every turn, since a reload may change it. */
+  readonly capacityOf: (model: string) => Capacity;
+  /** Of an execution, as known now. */
+  readonly costOf: (model: string, version: string) => Cost;
+  readonly retry: RetryLimits;
+}
+
+/** A request that waits. The next of its job stands behind it. */
 interface Waiting {
-  readonly shape: string;
-  readonly start: () => void;
+  readonly ticket: Ticket;
+  readonly start: (run: Run) => void;
+}
+
+/** Requests of one version and window that are sent together. */
+interface Run {
+  readonly version: string;
+  readonly window: Size;
+  sent: number;
+  inFlight: number;
 }
 
 interface Gate {
   inFlight: number;
-  /** The shape sent last, and how many of it in a row. */
-  run: { shape: string; length: number };
-  /** Jobs with waiting tasks, in the order of their turns. */
+  /** Those with requests in flight, newest last. */
+  readonly runs: Run[];
+  /** Jobs with waiting requests, in the order of their turns. */
   readonly turns: Map<object, Waiting[]>;
+  lastLed: Ticket['priority'];
 }
 
-/** @param capacityOf a model; asked anew at every turn, since a reload may change it */
-export function createFairShare(capacityOf: (model: string) => Capacity): FairShare {
+/** Pictures that are looked at for one bucket: finding the best takes the fourth power of it. */
+const MOST_FOR_A_BUCKET = 32;
+
+export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions): FairShare {
   const gates = new Map<string, Gate>();
 
   function gateOf(model: string): Gate {
-    const gate = gates.get(model) ?? {
-      inFlight: 0,
-      run: { shape: '', length: 0 },
-      turns: new Map<object, Waiting[]>(),
-    };
+    const gate = gates.get(model) ?? { inFlight: 0, runs: [], turns: new Map<object, Waiting[]>(), lastLed: 'batch' };
     gates.set(model, gate);
     return gate;
   }
 
-  function startNext(model: string, gate: Gate): void {
-    const capacity = capacityOf(model);
+  function startAll(gate: Gate, capacity: Capacity): void {
     while (gate.inFlight < capacity.inFlight) {
-      const job = nextJob(gate, capacity.batch);
-      if (!job) return;
-      const waiting = gate.turns.get(job) ?? [];
-      const next = waiting.shift();
-      if (!next) return;
-      gate.turns.delete(job);
-      if (waiting.length > 0) gate.turns.set(job, waiting); // to the end of the row
-      gate.run = { shape: next.shape, length: next.shape === gate.run.shape ? gate.run.length + 1 : 1 };
-      gate.inFlight++;
-      next.start();
+      if (!goAlong(gate, capacity) && !leadRun(gate, capacity)) return;
     }
   }
 
-  /** The first in the row that goes on with the run, while that does not fill a batch; else the first of all. */
-  function nextJob({ turns, run }: Gate, batch: number): object | undefined {
-    if (run.length % Math.max(1, batch) !== 0) {
-      for (const [job, [first]] of turns) if (first?.shape === run.shape) return job;
+  /** Sends one more request of the newest run's shape while that does not fill its batch. */
+  function goAlong(gate: Gate, { batch }: Capacity): boolean {
+    const run = gate.runs.at(-1);
+    if (!run || run.sent >= batch) return false;
+    for (const [job, [first]] of gate.turns) {
+      if (first?.ticket.version === run.version && isSize(first.ticket.shape, run.window)) {
+        start(gate, job, run);
+        return true;
+      }
     }
-    const [job] = turns.keys();
-    return job;
+    return false;
   }
 
-  function acquire(job: object, model: string, shape: string, signal: AbortSignal): Promise<() => void> {
-    const gate = gateOf(model);
-    const release = () => {
-      gate.inFlight--;
-      startNext(model, gate);
+  /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
+  function leadRun(gate: Gate, { inFlight, batch }: Capacity): boolean {
+    if (gate.runs.length >= Math.ceil(inFlight / batch)) return false;
+    const leader = nextLeader(gate);
+    const ticket = leader && gate.turns.get(leader)?.[0]?.ticket;
+    if (!ticket) return false;
+    gate.lastLed = ticket.priority;
+
+    const { model, version, shape } = ticket;
+    const { width, height, bucketPixels } = shape;
+    const begin = (window: Size): Run => {
+      const run = { version, window, sent: 0, inFlight: 0 };
+      gate.runs.push(run);
+      return run;
     };
+    if (bucketPixels === undefined) {
+      start(gate, leader, begin({ width, height }));
+      return true;
+    }
+    const limits = { requests: Math.min(batch, inFlight - gate.inFlight), pixels: bucketPixels };
+    const others = padded(gate, version).filter(({ job }) => job !== leader);
+    const bucket = fillBucket({ job: leader, width, height }, others, costOf(model, version), limits);
+    const run = begin(bucket.window);
+    for (const { job } of bucket.members) start(gate, job, run);
+    return true;
+  }
+
+  /** The first in the row; who is in a hurry goes before the others, but not twice running. */
+  function nextLeader({ turns, lastLed }: Gate): object | undefined {
+    const preferred = lastLed === 'interactive' ? 'batch' : 'interactive';
+    for (const [job, [first]] of turns) if (first?.ticket.priority === preferred) return job;
+    return turns.keys().next().value;
+  }
+
+  function start(gate: Gate, job: object, run: Run): void {
+    const queue = gate.turns.get(job) ?? [];
+    const next = queue.shift();
+    gate.turns.delete(job);
+    if (queue.length > 0) gate.turns.set(job, queue); // to the end of the row
+    gate.inFlight++;
+    run.sent++;
+    run.inFlight++;
+    next?.start(run);
+  }
+
+  function acquire(job: object, ticket: Ticket, signal: AbortSignal): Promise<Run> {
+    const gate = gateOf(ticket.model);
     return new Promise((resolve, reject) => {
       const queue = gate.turns.get(job) ?? [];
       const waiting: Waiting = {
-        shape,
-        start() {
-          signal.removeEventListener('abort', leave);
-          resolve(release);
+        ticket,
+        start(run) {
+          signal.removeEventListener('abort', giveUp);
+          resolve(run);
         },
       };
-      const leave = () => {
+      const giveUp = () => {
         queue.splice(queue.indexOf(waiting), 1);
         if (queue.length === 0 && gate.turns.get(job) === queue) gate.turns.delete(job);
         reject(signal.reason as Error);
@@ -91,22 +152,55 @@ export function createFairShare(capacityOf: (model: string) => Capacity): FairSh
         reject(signal.reason as Error);
         return;
       }
-      signal.addEventListener('abort', leave, { once: true });
+      signal.addEventListener('abort', giveUp, { once: true });
       queue.push(waiting);
       gate.turns.set(job, queue);
-      startNext(model, gate);
+      startAll(gate, capacityOf(ticket.model));
     });
   }
 
   return {
-    lane: (job) => async (model, shape, task, signal) => {
-      const release = await acquire(job, model, shape, signal);
+    lane: (job) => async (ticket, task, signal) => {
+      const run = await acquire(job, ticket, signal);
+      const gate = gateOf(ticket.model);
+      let inRun = true;
+      const leaveRun = () => {
+        if (inRun && --run.inFlight === 0) gate.runs.splice(gate.runs.indexOf(run), 1);
+        inRun = false;
+      };
+      const attempt = async () => {
+        try {
+          return await task(run.window);
+        } catch (error) {
+          leaveRun();
+          startAll(gate, capacityOf(ticket.model));
+          throw error;
+        }
+      };
       try {
-        return await task();
+        return await withRetries(attempt, retry, signal);
       } finally {
-        release();
+        gate.inFlight--;
+        leaveRun();
+        startAll(gate, capacityOf(ticket.model));
       }
     },
     inFlight: () => new Map([...gates].map(([model, gate]) => [model, gate.inFlight])),
   };
+}
+
+/** The first ones in the row that may be padded, one a job. */
+function padded({ turns }: Gate, version: string): (Size & { readonly job: object })[] {
+  const found: (Size & { readonly job: object })[] = [];
+  for (const [job, [first]] of turns) {
+    if (found.length === MOST_FOR_A_BUCKET) break;
+    if (first?.ticket.version !== version || first.ticket.shape.bucketPixels === undefined) continue;
+    const { width, height } = first.ticket.shape;
+    found.push({ job, width, height });
+  }
+  return found;
+}
+
+function isSize(a: Size, b: Size): boolean {
+  return a.width === b.width && a.height === b.height;
 }

@@ -14,6 +14,11 @@ import { whole } from './whole.js';
 export interface Shape extends Size {
   readonly plan: PlanName;
   readonly requests: number;
+  /**
+   * There when the request may be padded to a larger window, to share an execution with others that are: the most pixels
+   * that all their windows together may have.
+   */
+  readonly bucketPixels?: number;
 }
 
 /** A piece of the image on its way to the model. */
@@ -27,8 +32,13 @@ export interface View extends Size {
 /**
  * Runs `cut` when the model has room for one more request of this job, sends what it gives, and hands the answer to
  * `paste`. Cutting late is what bounds the memory: only requests in flight have tensors.
+ * `cut` is told the window to fill: that of the shape, or a larger one where the shape may be padded. The answer has the
+ * window's size times the scale.
  */
-export type Send = (cut: () => View | Promise<View>, paste: (answer: Tensor) => void) => Promise<void>;
+export type Send = (
+  cut: (window: Size) => View | Promise<View>,
+  paste: (answer: Tensor, window: Size) => void,
+) => Promise<void>;
 
 /** What came back: `channels` is 3 for an image, 1 for a mask; its size is the input's times the scale. */
 export interface Answer extends Size {

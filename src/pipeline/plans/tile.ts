@@ -1,12 +1,5 @@
-import type { Raster, Size } from '../../domain/raster.js';
-import type { Plan, View } from './index.js';
-
-/** One axis of one tile: where it starts, and which part of it is kept (all in pixels of the image). */
-export interface Span {
-  readonly start: number;
-  readonly from: number;
-  readonly to: number;
-}
+import type { Plan } from './index.js';
+import { copyCore, cutWindow, type Span } from './window.js';
 
 /**
  * Lays tiles of side `tile` along an axis of `length` pixels. The first and the last are flush with the borders, so the
@@ -27,22 +20,6 @@ export function layOut(length: number, tile: number, margin: number): Span[] {
   }));
 }
 
-/** Copies a window of `tile` × `tile` pixels out of the image, repeating its last row and column beyond its end. */
-export function cutTile(image: Raster, x: number, y: number, tile: number): View {
-  const rgb = Buffer.allocUnsafe(tile * tile * 3);
-  const inside = Math.min(tile, image.width - x);
-  const lastRow = image.height - 1;
-  for (let row = 0; row < tile; row++) {
-    const source = (Math.min(y + row, lastRow) * image.width + x) * 3;
-    const target = row * tile * 3;
-    image.rgb.copy(rgb, target, source, source + inside * 3);
-    for (let column = inside; column < tile; column++) {
-      rgb.copy(rgb, target + column * 3, target + (inside - 1) * 3, target + inside * 3);
-    }
-  }
-  return { x, y, width: tile, height: tile, rgb };
-}
-
 /** Fixed square windows whose cores are stitched: the same few shapes for every image of every job. */
 export const tile: Plan = {
   shapes: (contract, { width, height }) =>
@@ -61,8 +38,8 @@ export const tile: Plan = {
     const jobs = layOut(raster.height, side, margin).flatMap((down) =>
       columns.map((across) =>
         send(
-          () => cutTile(raster, across.start, down.start, side),
-          (answer) => paste(answer.data, side, across, down, scale, channels, data, out),
+          (window) => cutWindow(raster, across.start, down.start, window),
+          (answer) => copyCore(answer.data, side, across, down, scale, channels, data, out.width),
         ),
       ),
     );
@@ -70,21 +47,3 @@ export const tile: Plan = {
     return { ...out, channels, data };
   },
 };
-
-/** Copies a tile's core to its place in the result, row by row. */
-function paste(
-  tilePixels: Buffer,
-  side: number,
-  across: Span,
-  down: Span,
-  scale: number,
-  channels: number,
-  target: Buffer,
-  size: Size,
-): void {
-  const bytes = (across.to - across.from) * scale * channels;
-  for (let y = down.from * scale; y < down.to * scale; y++) {
-    const source = ((y - down.start * scale) * side + across.from - across.start) * scale * channels;
-    tilePixels.copy(target, (y * size.width + across.from * scale) * channels, source, source + bytes);
-  }
-}

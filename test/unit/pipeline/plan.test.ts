@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ModelDescription, readContract } from '../../../src/domain/contract.js';
 import { parseJob } from '../../../src/domain/job.js';
-import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import { chooseShape, DEFAULT_COST, type Outlook } from '../../../src/pipeline/cost.js';
 import { planJob } from '../../../src/pipeline/plan.js';
 import { letterbox } from '../../../src/pipeline/plans/fit.js';
 import type { Routed } from '../../../src/pipeline/route.js';
@@ -26,11 +26,12 @@ function routed(
   const version = contract.versions.get('1') ?? expect.fail();
   return { operation: { model }, model: contract, version: '1', contract: version, parameters: {} };
 }
-const tiles = routed('tiles', {
+const parametersOfTiles = {
   'imagen.plans': '["tile","whole"]',
   'imagen.tile_sizes': '[128,256]',
   'imagen.margin': '16',
-});
+};
+const tiles = routed('tiles', parametersOfTiles);
 const upscale = routed('upscale', {
   'imagen.plans': '["whole"]',
   'imagen.scale': '4',
@@ -46,10 +47,7 @@ function plan(steps: Routed[], width: number, height: number, output: object = {
     output,
   };
   const raster = { width, height, rgb: Buffer.alloc(0) };
-  return planJob(parseJob(Buffer.from(JSON.stringify(message))), { raster, format }, steps, {
-    maxPixels: 10_000_000,
-    predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
-  });
+  return planJob(parseJob(Buffer.from(JSON.stringify(message))), { raster, format }, steps, 10_000_000);
 }
 
 describe('planJob', () => {
@@ -58,9 +56,17 @@ describe('planJob', () => {
     expect(plan([upscale], 100, 50, { maxWidth: 200 }).size).toEqual({ width: 200, height: 100 });
   });
 
-  it('sends small pictures whole and large ones in the tiles that cost least', () => {
-    expect(plan([tiles], 300, 300).steps[0]?.shape).toMatchObject({ plan: 'whole', requests: 1 });
-    expect(plan([tiles], 3000, 2000).steps[0]?.shape).toMatchObject({ plan: 'tile', width: 256 });
+  it('finds the shapes that a model permits', () => {
+    expect(plan([tiles], 300, 300).steps[0]?.shapes).toEqual([
+      { plan: 'tile', width: 128, height: 128, requests: 9 },
+      { plan: 'tile', width: 256, height: 256, requests: 4 },
+      { plan: 'whole', width: 300, height: 300, requests: 1, bucketPixels: 1_048_576 },
+    ]);
+    expect(plan([tiles], 3000, 2000).steps[0]?.shapes.map((shape) => shape.plan)).toEqual(['tile', 'tile']);
+    // Who knows no tiles has not said that a border other than the image's is harmless.
+    expect(plan([upscale], 300, 300).steps[0]?.shapes).toEqual([
+      { plan: 'whole', width: 300, height: 300, requests: 1 },
+    ]);
   });
 
   it('writes what has alpha in a format that has it', () => {
@@ -94,6 +100,25 @@ describe('planJob', () => {
     ],
   ])('refuses %s', (_name, make, code, message) => {
     expect(make).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) as string }));
+  });
+});
+
+describe('chooseShape', () => {
+  const choose = (step: Routed, width: number, height: number, more: Partial<Outlook> = {}) =>
+    chooseShape(plan([step], width, height).steps[0]?.shapes ?? [], { ...DEFAULT_COST, jobsAtOnce: 1, ...more }, 8);
+
+  it('sends small pictures whole and large ones in the tiles that cost least', () => {
+    expect(choose(tiles, 300, 300)).toMatchObject({ plan: 'whole', requests: 1 });
+    expect(choose(tiles, 3000, 2000)).toMatchObject({ plan: 'tile', width: 256 });
+  });
+
+  it('counts on other jobs only where requests have fixed shapes', () => {
+    const dear = { fixed: 20 * 65_536, perPixel: 1, jobsAtOnce: 8 };
+    expect(choose(tiles, 250, 250, dear)).toMatchObject({ plan: 'whole' });
+    const tilesOnly = routed('tiles', { ...parametersOfTiles, 'imagen.plans': '["tile"]' });
+    expect(choose(tilesOnly, 250, 250, dear)).toMatchObject({ plan: 'tile', width: 256 });
+    expect(choose(tilesOnly, 250, 250, { ...dear, fixed: 1 })).toMatchObject({ plan: 'tile', width: 256 });
+    expect(choose(tilesOnly, 130, 100, { ...dear, fixed: 1 })).toMatchObject({ plan: 'tile', width: 128 });
   });
 });
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Raster } from '../../../src/domain/raster.js';
+import type { Raster, Size } from '../../../src/domain/raster.js';
 import type { VersionContract } from '../../../src/domain/contract.js';
-import { cutTile, layOut, tile } from '../../../src/pipeline/plans/tile.js';
+import { layOut, tile } from '../../../src/pipeline/plans/tile.js';
+import { whole } from '../../../src/pipeline/plans/whole.js';
+import { cutWindow } from '../../../src/pipeline/plans/window.js';
 import type { Send } from '../../../src/pipeline/plans/index.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 
@@ -39,53 +41,53 @@ describe('layOut', () => {
   });
 });
 
-describe('cutTile', () => {
+describe('cutWindow', () => {
   it('repeats the last row and column beyond the end', () => {
     const image = noise(3, 2);
-    const { rgb } = cutTile(image, 0, 0, 4);
+    const { rgb } = cutWindow(image, 0, 0, { width: 4, height: 5 });
     const at = (x: number, y: number) => [...rgb.subarray((y * 4 + x) * 3, (y * 4 + x) * 3 + 3)];
     const want = (x: number, y: number) => [...image.rgb.subarray((y * 3 + x) * 3, (y * 3 + x) * 3 + 3)];
-    for (let y = 0; y < 4; y++)
+    for (let y = 0; y < 5; y++)
       for (let x = 0; x < 4; x++) expect(at(x, y)).toEqual(want(Math.min(x, 2), Math.min(y, 1)));
   });
 });
 
-describe('tile', () => {
-  const contract = (scale: number): VersionContract => ({
-    plans: ['tile'],
-    tileSizes: [32],
-    margin: 5,
-    seamTolerance: 0,
-    maxWholePixels: 1,
-    fitMode: 'letterbox',
-    fitFill: [0, 0, 0],
-    scale,
-    parameters: {},
-  });
+const contract = (scale: number): VersionContract => ({
+  plans: ['tile'],
+  tileSizes: [32],
+  margin: 5,
+  seamTolerance: 0,
+  maxWholePixels: 1,
+  fitMode: 'letterbox',
+  fitFill: [0, 0, 0],
+  scale,
+  parameters: {},
+});
 
-  /** A model that enlarges by repetition and, to prove that margins are thrown away, spoils everything in them. */
-  const enlarge =
-    (scale: number, spoil: number, size: { width: number; height: number }): Send =>
-    async (cut, paste) => {
-      const view = await cut();
-      const side = view.width * scale;
-      const data = Buffer.alloc(side * side * 3);
-      for (let y = 0; y < side; y++) {
-        for (let x = 0; x < side; x++) {
-          const [ix, iy] = [Math.floor(x / scale), Math.floor(y / scale)];
-          const nearCut =
-            (ix < spoil && view.x > 0) ||
-            (iy < spoil && view.y > 0) ||
-            (ix >= view.width - spoil && view.x + view.width < size.width) ||
-            (iy >= view.height - spoil && view.y + view.height < size.height);
-          for (let c = 0; c < 3; c++) {
-            data[(y * side + x) * 3 + c] = nearCut ? 0 : (view.rgb[(iy * view.width + ix) * 3 + c] ?? 0);
-          }
+/** A model that enlarges by repetition and, to prove that margins are thrown away, spoils everything in them. */
+const enlarge =
+  (scale: number, spoil: number, size: Size, window: Size): Send =>
+  async (cut, paste) => {
+    const view = await cut(window);
+    const [side, rows] = [view.width * scale, view.height * scale];
+    const data = Buffer.alloc(side * rows * 3);
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < side; x++) {
+        const [ix, iy] = [Math.floor(x / scale), Math.floor(y / scale)];
+        const nearCut =
+          (ix < spoil && view.x > 0) ||
+          (iy < spoil && view.y > 0) ||
+          (ix >= view.width - spoil && view.x + view.width < size.width) ||
+          (iy >= view.height - spoil && view.y + view.height < size.height);
+        for (let c = 0; c < 3; c++) {
+          data[(y * side + x) * 3 + c] = nearCut ? 0 : (view.rgb[(iy * view.width + ix) * 3 + c] ?? 0);
         }
       }
-      paste(createTensor('image', 'UINT8', [side, side, 3], data));
-    };
+    }
+    paste(createTensor('image', 'UINT8', [rows, side, 3], data), window);
+  };
 
+describe('tile', () => {
   it.each([
     [32, 32, 1],
     [33, 32, 1],
@@ -98,12 +100,38 @@ describe('tile', () => {
     const [shape] = tile.shapes(contract(scale), image);
     if (!shape) throw new Error('no shape');
     let sent = 0;
-    const send = enlarge(scale, 5, image);
+    const send = enlarge(scale, 5, image, shape);
     const result = await tile.execute(image, shape, contract(scale), 3, (cut, paste) => {
       sent++;
       return send(cut, paste);
     });
     expect(sent).toBe(shape.requests);
+    expect([result.width, result.height]).toEqual([width * scale, height * scale]);
+    for (let y = 0; y < result.height; y++) {
+      for (let x = 0; x < result.width; x++) {
+        const source = (Math.floor(y / scale) * width + Math.floor(x / scale)) * 3;
+        expect(result.data[(y * result.width + x) * 3]).toBe(image.rgb[source]);
+      }
+    }
+  });
+});
+
+describe('whole', () => {
+  it.each([
+    [20, 10, 20, 10, 1],
+    [20, 10, 33, 10, 1],
+    [20, 10, 20, 17, 3],
+    [1, 1, 9, 5, 2],
+  ])('brings a %i x %i picture back out of a window of %i x %i at scale %i', async (width, height, w, h, scale) => {
+    const image = noise(width, height);
+    const shape = { plan: 'whole', width, height, requests: 1 } as const;
+    const result = await whole.execute(
+      image,
+      shape,
+      contract(scale),
+      3,
+      enlarge(scale, 0, image, { width: w, height: h }),
+    );
     expect([result.width, result.height]).toEqual([width * scale, height * scale]);
     for (let y = 0; y < result.height; y++) {
       for (let x = 0; x < result.width; x++) {

@@ -97,7 +97,7 @@ describe('predictedTime', () => {
     const cost = { fixed: 80, perPixel: 0 };
     expect(predictedTime(tiles, { ...cost, jobsAtOnce: 1 }, 8)).toBe(80);
     expect(predictedTime(tiles, { ...cost, jobsAtOnce: 9 }, 8)).toBe(40);
-    expect(predictedTime(tiles, { ...cost, jobsAtOnce: 9 }, 0)).toBe(320);
+    expect(predictedTime(tiles, { ...cost, jobsAtOnce: 9 }, 1)).toBe(320);
     expect(predictedTime(whole, { ...cost, jobsAtOnce: 9 }, 8)).toBe(80);
   });
 });

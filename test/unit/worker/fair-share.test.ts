@@ -1,80 +1,191 @@
 import { describe, expect, it } from 'vitest';
-import { createFairShare } from '../../../src/worker/fair-share.js';
+import { JobError } from '../../../src/domain/errors.js';
+import type { Size } from '../../../src/domain/raster.js';
+import type { Ticket } from '../../../src/pipeline/transform.js';
+import { createFairShare, type FairShareOptions } from '../../../src/worker/fair-share.js';
 
-/** A task that runs until it is told to end. */
+/** A task that runs until it is told to end, and writes down when it began and in which window. */
 function task(log: string[], name: string) {
   let end: () => void = () => undefined;
   const done = new Promise<void>((resolve) => (end = resolve));
-  return { run: () => (log.push(name), done), end: () => end() };
+  const run = ({ width, height }: Size) => {
+    log.push(name);
+    windows.set(name, `${width}x${height}`);
+    return done;
+  };
+  return { run, end: () => end() };
 }
+const windows = new Map<string, string>();
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 const never = new AbortController().signal;
 
+const share = (capacityOf: FairShareOptions['capacityOf'], more: Partial<FairShareOptions> = {}) =>
+  createFairShare({
+    ...{ capacityOf, costOf: () => ({ fixed: 10_000, perPixel: 1 }) },
+    ...{ retry: { unavailableMs: 0, failedAttempts: 1 }, ...more },
+  });
+const ticket = (width: number, height = width, more: Partial<Ticket> = {}): Ticket => ({
+  ...{ model: 'm', version: '1', priority: 'batch', shape: { width, height }, ...more },
+});
+const padded = (width: number, height: number, more: Partial<Ticket> = {}): Ticket =>
+  ticket(width, height, { shape: { width, height, bucketPixels: 1_000_000 }, ...more });
+
 describe('createFairShare', () => {
   it('gives jobs their turns one request at a time', async () => {
-    const share = createFairShare(() => ({ inFlight: 1, batch: 1 }));
+    const shared = share(() => ({ inFlight: 1, batch: 1 }));
     const log: string[] = [];
-    const large = share.lane({});
-    const small = share.lane({});
+    const large = shared.lane({});
+    const small = shared.lane({});
     const tasks = ['L1', 'L2', 'L3'].map((name) => task(log, name));
-    const running = tasks.map(({ run }) => large('m', 's', run, never));
+    const running = tasks.map(({ run }) => large(ticket(8), run, never));
     const thumbnail = task(log, 'S1');
-    running.push(small('m', 's', thumbnail.run, never));
+    running.push(small(ticket(8), thumbnail.run, never));
     for (const { end } of [...tasks.slice(0, 2), thumbnail, ...tasks.slice(2)]) {
       await settled();
       end();
     }
-    await settled();
-    thumbnail.end();
     await Promise.all(running);
     expect(log).toEqual(['L1', 'L2', 'S1', 'L3']);
   });
 
   it('keeps to the limit of each model and lets models go their own ways', async () => {
-    const share = createFairShare((model) => ({ inFlight: model === 'slow' ? 1 : 2, batch: 1 }));
+    const shared = share((model) => ({ inFlight: model === 'slow' ? 1 : 2, batch: 1 }));
     const log: string[] = [];
-    const lane = share.lane({});
+    const lane = shared.lane({});
     const tasks = ['s1', 's2', 'q1', 'q2', 'q3'].map((name) => task(log, name));
-    const running = tasks.map(({ run }, i) => lane(i < 2 ? 'slow' : 'quick', 's', run, never));
+    const running = tasks.map(({ run }, i) => lane(ticket(8, 8, { model: i < 2 ? 'slow' : 'quick' }), run, never));
     await settled();
     expect(log).toEqual(['s1', 'q1', 'q2']);
-    expect(Object.fromEntries(share.inFlight())).toEqual({ slow: 1, quick: 2 });
-    tasks.forEach(({ end }) => end());
-    await settled();
-    await settled();
+    expect(Object.fromEntries(shared.inFlight())).toEqual({ slow: 1, quick: 2 });
     tasks.forEach(({ end }) => end());
     await Promise.all(running);
-    expect(Object.fromEntries(share.inFlight())).toEqual({ slow: 0, quick: 0 });
+    expect(Object.fromEntries(shared.inFlight())).toEqual({ slow: 0, quick: 0 });
   });
 
   it('forgets a task whose job is over before its turn, and frees the place of one that failed', async () => {
-    const share = createFairShare(() => ({ inFlight: 1, batch: 1 }));
+    const shared = share(() => ({ inFlight: 1, batch: 1 }));
     const log: string[] = [];
     const first = task(log, 'first');
-    const running = share.lane({})('m', 's', first.run, never);
+    const running = shared.lane({})(ticket(8), first.run, never);
     const gone = new AbortController();
-    const waiting = share.lane({})('m', 's', task(log, 'gone').run, gone.signal);
-    const failing = share.lane({})('m', 's', () => Promise.reject(new Error('broken')), never);
+    const waiting = shared.lane({})(ticket(8), task(log, 'gone').run, gone.signal);
+    const failing = shared.lane({})(ticket(8), () => Promise.reject(new Error('broken')), never);
     gone.abort(new Error('over'));
     await expect(waiting).rejects.toThrow('over');
     first.end();
     await running;
     await expect(failing).rejects.toThrow('broken');
     expect(log).toEqual(['first']);
-    expect(share.inFlight().get('m')).toBe(0);
+    expect(shared.inFlight().get('m')).toBe(0);
   });
 
   it('sends equal shapes in runs that fill a batch, and then gives the others their turn', async () => {
-    const share = createFairShare(() => ({ inFlight: limit, batch: 3 }));
-    let limit = 0;
+    const shared = share(() => ({ inFlight: 6, batch: 3 }));
     const log: string[] = [];
-    const running = ['a', 'b', 'a', 'b', 'a', 'b', 'a'].map((shape) =>
-      share.lane({})('m', shape, () => Promise.resolve(log.push(shape)), never),
-    );
-    limit = 100;
-    running.push(share.lane({})('m', 'b', () => Promise.resolve(log.push('b')), never));
+    const tasks = ['a1', 'b1', 'a2', 'b2', 'a3', 'b3', 'a4', 'a5'].map((name) => task(log, name));
+    const running = tasks.map(({ run }, i) => {
+      const side = [8, 9, 8, 9, 8, 9, 8, 8][i] ?? 8;
+      return shared.lane({})(ticket(side), run, never);
+    });
+    await settled();
+    // The first two began a run each before the others were there; the newer one takes what matches, the older may not.
+    expect(log).toEqual(['a1', 'b1', 'b2', 'b3']);
+    tasks[0]?.end();
+    await settled();
+    expect(log).toEqual(['a1', 'b1', 'b2', 'b3', 'a2', 'a3', 'a4']); // six in flight: one waits
+    tasks.forEach(({ end }) => end());
     await Promise.all(running);
-    expect(log.join('')).toBe('aaabbbab');
-    expect(share.inFlight().get('m')).toBe(0);
+    expect(log).toEqual(['a1', 'b1', 'b2', 'b3', 'a2', 'a3', 'a4', 'a5']);
+  });
+
+  it('pads pictures to one window where that saves time, and lets at most two runs wait at Triton', async () => {
+    const shared = share(() => ({ inFlight: 16, batch: 8 }));
+    const log: string[] = [];
+    const sizes = [
+      [50, 50],
+      [60, 60],
+      [100, 100],
+      [300, 300],
+      [110, 95],
+      [120, 110],
+      [104, 104],
+    ] as const;
+    const tasks = sizes.map(([width, height]) => task(log, `${width}x${height}`));
+    const running = tasks.map(({ run }, i) => {
+      const [width = 0, height = 0] = sizes[i] ?? [];
+      return shared.lane({})(padded(width, height), run, never);
+    });
+    await settled();
+    expect(log).toEqual(['50x50', '60x60']);
+    tasks[0]?.end();
+    await settled();
+    // 300 x 300 would cost more padding than the launch that it saves.
+    expect(log.slice(2).sort()).toEqual(['100x100', '104x104', '110x95', '120x110']);
+    expect(log.slice(2).map((name) => windows.get(name))).toEqual(Array(4).fill('120x110'));
+    tasks[1]?.end();
+    await settled();
+    expect(log.at(-1)).toBe('300x300');
+    expect(windows.get('300x300')).toBe('300x300');
+    tasks.forEach(({ end }) => end());
+    await Promise.all(running);
+    expect(shared.inFlight().get('m')).toBe(0);
+  });
+
+  it('never mixes versions, nor pads what may not be padded', async () => {
+    const shared = share(() => ({ inFlight: 16, batch: 8 }));
+    const log: string[] = [];
+    const blockers = ['x', 'y'].map((name) => task(log, name));
+    const running = blockers.map(({ run }, i) => shared.lane({})(ticket(500 + i), run, never));
+    const tasks = ['one', 'two', 'tile', 'mate'].map((name) => task(log, name));
+    running.push(shared.lane({})(padded(100, 100), tasks[0]?.run ?? expect.fail(), never));
+    running.push(shared.lane({})(padded(101, 101, { version: '2' }), tasks[1]?.run ?? expect.fail(), never));
+    running.push(shared.lane({})(ticket(99, 99), tasks[2]?.run ?? expect.fail(), never));
+    running.push(shared.lane({})(padded(102, 102), tasks[3]?.run ?? expect.fail(), never));
+    blockers[0]?.end();
+    await settled();
+    expect(log).toEqual(['x', 'y', 'one', 'mate']);
+    [...blockers, ...tasks].forEach(({ end }) => end());
+    await Promise.all(running);
+    expect(windows.get('two')).toBe('101x101');
+    expect(windows.get('tile')).toBe('99x99');
+  });
+
+  it('lets a job in a hurry go first, but not twice running', async () => {
+    const shared = share(() => ({ inFlight: 1, batch: 1 }));
+    const log: string[] = [];
+    const run = (name: string) => () => Promise.resolve(void log.push(name));
+    const hurry = { priority: 'interactive' } as const;
+    await Promise.all([
+      ...['b1', 'b2', 'b3'].map((name) => shared.lane({})(ticket(8), run(name), never)),
+      ...['i1', 'i2', 'i3'].map((name) => shared.lane({})(ticket(8, 8, hurry), run(name), never)),
+    ]);
+    expect(log).toEqual(['b1', 'i1', 'b2', 'i2', 'b3', 'i3']);
+  });
+
+  it('holds up no run while a request waits for its next attempt, but counts it as in flight', async () => {
+    const shared = share(() => ({ inFlight: 2, batch: 2 }), { retry: { unavailableMs: 60_000, failedAttempts: 1 } });
+    const log: string[] = [];
+    let down = true;
+    const lane = shared.lane({});
+    const failing = lane(
+      ticket(8),
+      () => (down ? Promise.reject(new JobError('MODEL_UNAVAILABLE', 'down')) : Promise.resolve('up')),
+      never,
+    );
+    await settled();
+    const other = task(log, 'other');
+    const third = task(log, 'third');
+    const running = [other, third].map(({ run }) => shared.lane({})(ticket(9), run, never));
+    await settled();
+    expect(log).toEqual(['other']);
+    expect(shared.inFlight().get('m')).toBe(2);
+    down = false;
+    await expect(failing).resolves.toBe('up');
+    await settled();
+    expect(log).toEqual(['other', 'third']);
+    other.end();
+    third.end();
+    await Promise.all(running);
+    expect(shared.inFlight().get('m')).toBe(0);
   });
 });

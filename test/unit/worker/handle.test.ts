@@ -10,6 +10,8 @@ import { createFairShare } from '../../../src/worker/fair-share.js';
 import { createHandler } from '../../../src/worker/handle.js';
 import { createIntake } from '../../../src/worker/intake.js';
 
+const ONE_ATTEMPT = { unavailableMs: 0, failedAttempts: 1 };
+
 /*
  * What real parts cannot be made to do at will: a publish that fails at the worst moment, a record that appears between
  * two steps, storage that is away for exactly one call. Jobs here end before any inference.
@@ -62,7 +64,7 @@ function setUp() {
         store: memory.store,
         models,
         intake: createIntake(4),
-        share: createFairShare(() => NO_CAPACITY),
+        share: createFairShare({ capacityOf: () => NO_CAPACITY, costOf: () => DEFAULT_COST, retry: ONE_ATTEMPT }),
         completions: publisher('completions'),
         deadLetters: publisher('dead-letters'),
         observer: { ended: () => undefined, givenBack: () => undefined },
@@ -75,7 +77,6 @@ function setUp() {
           maxInputPixels: 1,
           maxOutputPixels: 1,
           predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
-          retry: { unavailableMs: 0, failedAttempts: 1 },
           fetch: { allowedInputs: [], maxBytes: 1 },
           target: { outputPrefix: 'gs://out', allowedOutputs: [] },
           route: () => ({ routes: NO_ROUTES, waitMs: 0 }),

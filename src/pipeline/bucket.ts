@@ -1,0 +1,70 @@
+import type { Size } from '../domain/raster.js';
+import type { Cost } from './cost.js';
+
+/** Pictures of different sizes that are padded to one window, so that Triton can run them as one batch. */
+export interface Bucket<T extends Size> {
+  /** Width and height in pixels that every member is padded to. */
+  readonly window: Size;
+  /** The leader first. */
+  readonly members: readonly T[];
+}
+
+export interface BucketLimits {
+  /** Pictures. */
+  readonly requests: number;
+  /** Pixels of all windows together. A picture that is larger than this by itself stays alone. */
+  readonly pixels: number;
+}
+
+/**
+ * Finds the pictures that `leader` should share an execution with. Each one that joins saves a launch, `fixed`, and costs
+ * `perPixel` for every pixel that it is padded by, as does the leader; the bucket of the greatest saving wins. A picture
+ * alone saves nothing, so by this measure a bucket is never dearer than its members sent as they are.
+ *
+ * All windows are tried whose sides are sides of pictures at hand: n² of them, with n² pictures to sort into each, so
+ * give it tens of pictures (0.1 ms for 30) and not hundreds.
+ */
+export function fillBucket<T extends Size>(
+  leader: T,
+  others: readonly T[],
+  { fixed, perPixel }: Cost,
+  limits: BucketLimits,
+): Bucket<T> {
+  let best: Bucket<T> = { window: sizeOf(leader), members: [leader] };
+  let most = 0;
+  for (const window of windowsFor(leader, others)) {
+    const room = Math.min(limits.requests, Math.floor(limits.pixels / areaOf(window))) - 1;
+    const padding = (picture: Size) => perPixel * (areaOf(window) - areaOf(picture));
+    if (room < 1 || room * fixed - padding(leader) < most) continue;
+    const joining = others
+      .filter(({ width, height }) => width <= window.width && height <= window.height)
+      .map((picture) => ({ picture, saving: fixed - padding(picture) }))
+      .filter(({ saving }) => saving >= 0)
+      .sort((a, b) => b.saving - a.saving)
+      .slice(0, room);
+    const saving = joining.reduce((sum, one) => sum + one.saving, -padding(leader));
+    // Equal pictures belong together even where a launch costs nothing.
+    if (saving > most || (saving === most && joining.length >= best.members.length)) {
+      most = saving;
+      best = { window, members: [leader, ...joining.map(({ picture }) => picture)] };
+    }
+  }
+  return best;
+}
+
+/** The windows that hold the leader and are no larger than some pictures together need. */
+function windowsFor(leader: Size, others: readonly Size[]): Size[] {
+  const sides = (side: 'width' | 'height') => [
+    ...new Set([leader, ...others].map((picture) => Math.max(leader[side], picture[side]))),
+  ];
+  const heights = sides('height');
+  return sides('width').flatMap((width) => heights.map((height) => ({ width, height })));
+}
+
+function sizeOf({ width, height }: Size): Size {
+  return { width, height };
+}
+
+function areaOf({ width, height }: Size): number {
+  return width * height;
+}

@@ -1,0 +1,55 @@
+/** Windows of an image: cut out for the model, and what comes back put in its place. */
+import type { Raster, Size } from '../../domain/raster.js';
+import type { View } from './index.js';
+
+/** One axis of one window: where it starts, and which part of it is kept (all in pixels of the image). */
+export interface Span {
+  readonly start: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * A window of the image whose upper left corner is at (x, y), the image's last row and column repeated beyond its end.
+ * The image's own pixels, not a copy, where the window is the image.
+ */
+export function cutWindow(image: Raster, x: number, y: number, { width, height }: Size): View {
+  if (width === image.width && height === image.height) return { x, y, width, height, rgb: image.rgb };
+  const rgb = Buffer.allocUnsafe(width * height * 3);
+  const inside = Math.min(width, image.width - x);
+  const rows = Math.min(height, image.height - y);
+  const stride = width * 3;
+  for (let row = 0; row < rows; row++) {
+    const source = ((y + row) * image.width + x) * 3;
+    const target = row * stride;
+    image.rgb.copy(rgb, target, source, source + inside * 3);
+    // Filling with the last pixel repeats it.
+    if (inside < width)
+      rgb.fill(rgb.subarray(target + (inside - 1) * 3, target + inside * 3), target + inside * 3, target + stride);
+  }
+  for (let row = rows; row < height; row++) rgb.copy(rgb, row * stride, (rows - 1) * stride, rows * stride);
+  return { x, y, width, height, rgb };
+}
+
+/**
+ * Copies the kept part of a window's answer to its place in the result, row by row.
+ * @param answer `scale` times the window's size, `channels` bytes a pixel
+ * @param windowWidth in pixels of the image
+ * @param targetWidth in pixels of the result
+ */
+export function copyCore(
+  answer: Buffer,
+  windowWidth: number,
+  across: Span,
+  down: Span,
+  scale: number,
+  channels: number,
+  target: Buffer,
+  targetWidth: number,
+): void {
+  const bytes = (across.to - across.from) * scale * channels;
+  for (let y = down.from * scale; y < down.to * scale; y++) {
+    const source = ((y - down.start * scale) * windowWidth + across.from - across.start) * scale * channels;
+    answer.copy(target, (y * targetWidth + across.from * scale) * channels, source, source + bytes);
+  }
+}
