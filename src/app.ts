@@ -9,13 +9,14 @@ import { connectTriton } from './adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from './config.js';
 import { capacityOf } from './domain/contract.js';
 import { JobError } from './domain/errors.js';
+import type { ModelServer } from './domain/ports.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
 import { openRoutes } from './routes.js';
 import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
 import { createMetrics } from './telemetry/metrics.js';
-import { createCostModel } from './worker/cost-model.js';
+import { type CostModel, createCostModel, LOOK_MS } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
 import { createHandler, type Observer } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
@@ -39,8 +40,8 @@ const MAX_LEASE_SECONDS = 3_600;
 const TRITON_POLL_MS = 500;
 /** One warning in half a minute says as much as sixty. */
 const WAITS_A_WARNING = 60;
-/** Between two looks at what Triton has measured, from which the planner learns. */
-const LOOK_MS = 2_000;
+/** For one look at what Triton has measured. */
+const LOOK_LIMIT_MS = 2_000;
 /** Kept of the drain for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
@@ -72,16 +73,13 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     costOf: (model, version) => costs.costOf(model, version),
     retry,
   });
-  const looking = setInterval(() => {
-    costs.look(models, AbortSignal.timeout(LOOK_MS)).catch((error: unknown) => {
-      log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
-    });
-  }, LOOK_MS).unref();
+  const looking = keepLooking(costs, models, log);
   const metrics = createMetrics({
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
     requestsInFlight: () => share.inFlight(),
     knownModel: (name) => models.contracts().has(name),
+    learnedCosts: () => costs.learned(),
   });
 
   const handle = createHandler(
@@ -170,7 +168,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     stopping.abort(new Error('the worker is stopping'));
     intake.close();
     if (pulling) await Promise.all(sources.map((source) => source.stop(config.drainSeconds * 1000 - CLOSING_MS)));
-    clearInterval(looking);
+    looking.stop();
     routes.close();
     const closed = Promise.all([models.close(), pubsub.close(), status?.close()]);
     await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);
@@ -183,6 +181,25 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     failed,
     get port() {
       return status?.port;
+    },
+  };
+}
+
+/** Reads what Triton has measured, again and again: what the planner learns from. */
+function keepLooking(costs: CostModel, models: ModelServer, log: Logger): { stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const look = async () => {
+    await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
+      log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
+    });
+    if (!stopped) timer = setTimeout(() => void look(), LOOK_MS).unref();
+  };
+  void look();
+  return {
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
     },
   };
 }

@@ -92,6 +92,8 @@ async function upload(ground: Ground, corpus: Corpus): Promise<Uploaded[]> {
 interface Measured extends Counted {
   readonly jobsPerSecond: number;
   readonly plans: Readonly<Record<string, number>>;
+  /** What the planner believes in the end: milliseconds of a launch, and of 256 × 256 pixels. */
+  readonly believed: { readonly fixedMs: number; readonly eachMs: number };
 }
 
 /** All pictures through one model, by a worker that knows nothing of it yet. */
@@ -115,6 +117,10 @@ async function measure(ground: Ground, model: string, pictures: readonly Uploade
     busyMs: after.busyMs - before.busyMs,
     jobsPerSecond: pictures.length / seconds,
     plans,
+    believed: {
+      fixedMs: round((await ground.metric('imagen_planner_launch_seconds', model)) * 1000),
+      eachMs: round((await ground.metric('imagen_planner_megapixel_seconds', model)) * 65.536),
+    },
   };
 }
 
@@ -148,6 +154,7 @@ async function anyFigures(
     // What the executions cost beyond their launches is what they computed.
     computedToUseful: round(((measured.busyMs - measured.executions * fixedMs) / EACH_MS) * (65_536 / useful)),
     busyMs: Math.round(measured.busyMs),
+    believed: measured.believed,
   });
   const goal = corpus.name === 'thumbnails' && curve === '9b' ? 0.5 : 1.05;
   const name = `batching.any.${corpus.name}.${curve}`;

@@ -21,6 +21,8 @@ export interface Ground {
   run(jobs: readonly JobMessage[]): Promise<{ readonly seconds: number; readonly completions: readonly Completion[] }>;
   /** What Triton has counted for a model. */
   counted(model: string): Promise<Counted>;
+  /** One of the worker's metrics for a model. */
+  metric(name: string, model: string): Promise<number>;
   /** Ends the worker and starts a new one, which has learned nothing yet. */
   freshWorker(): Promise<void>;
   close(): Promise<void>;
@@ -63,12 +65,13 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
   if (code !== 0) throw new Error(`imagen setup exited with ${code}`);
 
   let ended: Completion[] = [];
-  pubsub.subscription('bench').on('message', (message: Message) => {
+  const subscription = pubsub.subscription('bench');
+  subscription.on('message', (message: Message) => {
     ended.push(JSON.parse(message.data.toString()) as Completion);
     message.ack();
   });
 
-  let stopWorker = await startWorker(env);
+  let worker = await startWorker(env);
   return {
     async upload(name, bytes) {
       const uri = `${stack.env.IMAGEN_UPLOAD_PREFIX}${name}`;
@@ -110,12 +113,15 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
     },
 
     async freshWorker() {
-      await stopWorker();
-      stopWorker = await startWorker(env);
+      await worker.stop();
+      worker = await startWorker(env);
     },
 
+    metric: (name, model) => worker.metric(name, model),
+
     async close() {
-      await stopWorker();
+      await worker.stop();
+      await subscription.close();
       await pubsub.close();
       await stack.down();
       await rm(dir, { recursive: true, force: true });
@@ -131,8 +137,12 @@ interface Statistics {
   }[];
 }
 
-/** @returns what ends it */
-async function startWorker(env: NodeJS.ProcessEnv): Promise<() => Promise<void>> {
+interface Worker {
+  metric(name: string, model: string): Promise<number>;
+  stop(): Promise<void>;
+}
+
+async function startWorker(env: NodeJS.ProcessEnv): Promise<Worker> {
   const child = spawn(process.execPath, [main, 'worker'], { env: { ...env, PORT: '0', LOG_LEVEL: 'info' } });
   const exit = once(child, 'exit');
   let log = '';
@@ -145,8 +155,16 @@ async function startWorker(env: NodeJS.ProcessEnv): Promise<() => Promise<void>>
     if (limit.aborted || child.exitCode !== null) throw new Error(`the worker did not start\n${log}`);
     await sleep(50);
   }
-  return async () => {
-    child.kill('SIGTERM');
-    await exit;
+  const port = Number(/"port":(\d+)/.exec(log)?.[1]);
+  return {
+    async metric(name, model) {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      const line = text.split('\n').find((one) => one.startsWith(`${name}{`) && one.includes(`model="${model}"`));
+      return Number(line?.slice(line.lastIndexOf(' ')));
+    },
+    async stop() {
+      child.kill('SIGTERM');
+      await exit;
+    },
   };
 }

@@ -15,10 +15,11 @@ export interface Outlook extends Cost {
 export type Predict = (model: string, version: string) => Outlook;
 
 /**
- * Before anything has been measured: launching costs as much as computing a picture of 256 × 256, which holds within a
- * factor of a few for convolutional networks on a T4-class device.
+ * Before anything has been measured: launching costs as much as computing 32,768 pixels, half a tile of 256 × 256. On a
+ * T4 it is a tenth of that for the heaviest networks and ten times for the lightest. A low guess is the cautious one: of
+ * thumbnails, dear launches then cost 1.3 times what they might until the true figure is known, and cheap ones 1.05 times.
  */
-export const DEFAULT_COST: Cost = { fixed: 65_536, perPixel: 1 };
+export const DEFAULT_COST: Cost = { fixed: 32_768, perPixel: 1 };
 
 /**
  * The permitted shape of least predicted time. Where a picture may be padded, the others may be too and will be in a

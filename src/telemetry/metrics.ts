@@ -7,6 +7,13 @@ export interface Gauges {
   readonly jobsWaiting: () => number;
   readonly requestsInFlight: () => ReadonlyMap<string, number>;
   readonly knownModel: (name: string) => boolean;
+  /** Milliseconds of an execution, and for each of its pixels, as the planner believes at the moment. */
+  readonly learnedCosts: () => readonly {
+    readonly model: string;
+    readonly version: string;
+    readonly fixed: number;
+    readonly perPixel: number;
+  }[];
 }
 
 export interface Metrics {
@@ -78,6 +85,25 @@ export function createMetrics(gauges: Gauges): Metrics {
       for (const [model, count] of gauges.requestsInFlight()) this.set({ model }, count);
     },
   });
+  const costGauge = (name: string, help: string, read: (cost: { fixed: number; perPixel: number }) => number) =>
+    new Gauge({
+      ...{ name, help, registers, labelNames: ['model', 'version'] },
+      collect() {
+        for (const cost of gauges.learnedCosts()) {
+          this.set({ model: cost.model, version: cost.version }, read(cost) / 1000);
+        }
+      },
+    });
+  costGauge(
+    'imagen_planner_launch_seconds',
+    'What an execution costs whatever its size, as the planner has learned from Triton',
+    ({ fixed }) => fixed,
+  );
+  costGauge(
+    'imagen_planner_megapixel_seconds',
+    'What a million pixels of an execution cost, as the planner has learned from Triton',
+    ({ perPixel }) => perPixel * 1e6,
+  );
 
   return {
     async render() {
