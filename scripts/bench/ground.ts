@@ -17,8 +17,11 @@ import { makeModels, type StandIn } from './make-models.js';
 
 export interface Ground {
   upload(name: string, bytes: Buffer): Promise<string>;
-  /** Publishes all jobs at once and waits for all completions. */
-  run(jobs: readonly JobMessage[]): Promise<{ readonly seconds: number; readonly completions: readonly Completion[] }>;
+  /** Publishes the jobs, each `atMs(i)` milliseconds from now, and waits for all completions. */
+  run(
+    jobs: readonly JobMessage[],
+    atMs?: (i: number) => number,
+  ): Promise<{ readonly seconds: number; readonly completions: readonly Completion[] }>;
   /** What Triton has counted for a model. */
   counted(model: string): Promise<Counted>;
   /** One of the worker's metrics for a model. */
@@ -83,11 +86,16 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
       return uri;
     },
 
-    async run(jobs) {
+    async run(jobs, atMs = () => 0) {
       ended = [];
       const topic = pubsub.topic(stack.env.IMAGEN_JOBS_TOPIC);
       const startedAt = performance.now();
-      await Promise.all(jobs.map((job) => topic.publishMessage({ data: Buffer.from(JSON.stringify(job)) })));
+      await Promise.all(
+        jobs.map(async (job, i) => {
+          if (atMs(i) > 0) await sleep(atMs(i));
+          await topic.publishMessage({ data: Buffer.from(JSON.stringify(job)) });
+        }),
+      );
       while (ended.length < jobs.length) {
         if (performance.now() - startedAt > RUN_LIMIT_MS)
           throw new Error(`${ended.length} of ${jobs.length} jobs ended`);

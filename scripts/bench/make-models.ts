@@ -15,6 +15,10 @@ export interface StandIn {
   /** Side of the only input that the network takes; any size when absent. */
   readonly side?: number;
   readonly parameters: Readonly<Record<string, string>>;
+  /** Instances of the model; 1 unless given. */
+  readonly instances?: number;
+  /** Levels of priority and a limit of the queue, as the real models have. */
+  readonly policies?: boolean;
 }
 
 const MAX_BATCH = 8;
@@ -42,7 +46,13 @@ class TritonPythonModel:
         return [pb_utils.InferenceResponse([pb_utils.Tensor("image", image)]) for image in images]
 `;
 
-function config({ name, fixedMs, eachMs, batching, side, parameters }: StandIn): string {
+const POLICIES = `
+  priority_levels: 2
+  default_priority_level: 2
+  default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 600000000 max_queue_size: 256 }
+`;
+
+function config({ name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies }: StandIn): string {
   const dims = `[ ${side ?? -1}, ${side ?? -1}, 3 ]`;
   const unit = side === undefined ? UNIT : side * side;
   const all = { fixed_ms: fixedMs, each_ms: eachMs, unit, ...parameters };
@@ -52,8 +62,8 @@ function config({ name, fixedMs, eachMs, batching, side, parameters }: StandIn):
     `max_batch_size: ${MAX_BATCH}`,
     `input [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
     `output [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
-    'instance_group [ { count: 1 kind: KIND_CPU } ]',
-    ...(batching ? ['dynamic_batching { max_queue_delay_microseconds: 20000 }'] : []),
+    `instance_group [ { count: ${instances} kind: KIND_CPU } ]`,
+    ...(batching ? [`dynamic_batching { max_queue_delay_microseconds: 20000 ${policies ? POLICIES : ''} }`] : []),
     ...Object.entries(all).map(
       ([key, value]) => `parameters { key: "${key}" value { string_value: ${JSON.stringify(String(value))} } }`,
     ),

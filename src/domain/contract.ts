@@ -35,26 +35,54 @@ export interface ModelContract {
   /** 0: the model does no batching. */
   readonly maxBatchSize: number;
   readonly instances: number;
+  /** How the server forms batches of it. */
+  readonly batcher: Batcher;
   /** Ready versions, by their number, newest last. */
   readonly versions: ReadonlyMap<string, VersionContract>;
 }
 
+export interface Batcher {
+  /** How long a request waits for others, in milliseconds. */
+  readonly delayMs: number;
+  /**
+   * Whether a batch is made up while the one before it is running. With levels of priority or limits of the queue Triton
+   * does not do that, so as to choose at the last moment; and of an instance that has become free it may hear only from
+   * the next request, or up to half a second later (rate_limiter.cc and dynamic_batch_scheduler.cc of Triton 2.51).
+   */
+  readonly prefetches: boolean;
+}
+
 /** What a model can take at once. */
 export interface Capacity {
-  /** Requests in flight that keep it busy: two full batches an instance, one computing and one waiting. */
+  /** Requests in flight at the most: two full batches an instance, one computing and one waiting. */
   readonly inFlight: number;
   /** Requests that one execution can serve. */
   readonly batch: number;
+  /** Batches under way at once. */
+  readonly runs: number;
+  /** For how long a batch under way may still grow, in milliseconds. */
+  readonly growMs: number;
 }
 
 /** Of a model that is away at the moment: a request at a time finds out when it is back. */
-export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1 };
+export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1, runs: 1, growMs: 0 };
 
-/** @param contract undefined for a model that is away */
-export function capacityOf(contract: Pick<ModelContract, 'maxBatchSize' | 'instances'> | undefined): Capacity {
+/**
+ * Two batches an instance, one computing and one waiting behind it; but only one where the server would leave the second
+ * waiting although it could run it.
+ * @param contract undefined for a model that is away
+ */
+export function capacityOf(
+  contract: Pick<ModelContract, 'maxBatchSize' | 'instances' | 'batcher'> | undefined,
+): Capacity {
   if (!contract) return NO_CAPACITY;
   const batch = Math.max(1, contract.maxBatchSize);
-  return { inFlight: 2 * batch * Math.max(1, contract.instances), batch };
+  const instances = Math.max(1, contract.instances);
+  const { prefetches, delayMs } = contract.batcher;
+  return {
+    ...{ batch, inFlight: 2 * batch * instances },
+    ...(prefetches ? { runs: 2 * instances, growMs: Infinity } : { runs: instances, growMs: delayMs }),
+  };
 }
 
 /** A contract that cannot be used; the text names model, key, expected and given. */
@@ -67,6 +95,7 @@ export interface ModelDescription {
   readonly model: string;
   readonly maxBatchSize: number;
   readonly instances: number;
+  readonly batcher: Batcher;
   readonly inputs: readonly TensorDescription[];
   readonly outputs: readonly TensorDescription[];
   /** `parameters` of config.pbtxt: each value a string. */
@@ -149,6 +178,7 @@ export function readContract(description: ModelDescription): ModelContract {
     takesOrigin: origin !== undefined,
     maxBatchSize: description.maxBatchSize,
     instances: description.instances,
+    batcher: description.batcher,
     versions: new Map(versions.map((version) => [version, readVersion(description, version)])),
   };
 }

@@ -11,8 +11,8 @@ import type { Lane, Ticket } from '../pipeline/transform.js';
  *
  * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So requests of one shape are
  * sent in runs of at most a batch: jobs take turns at leading one, others that match go along, and pictures that may be
- * padded go along in the bucket that saves most. At most two runs an instance are in flight, one computing and one
- * waiting behind it: what is not sent yet can still be matched with what comes.
+ * padded go along in the bucket that saves most. Only as many runs are in flight as keep the model busy: what is not sent
+ * yet can still be matched with what comes.
  */
 export interface FairShare {
   /**
@@ -43,6 +43,7 @@ interface Waiting {
 interface Run {
   readonly version: string;
   readonly window: Size;
+  readonly begunAt: number;
   sent: number;
   inFlight: number;
 }
@@ -74,10 +75,10 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     }
   }
 
-  /** Sends one more request of the newest run's shape while that does not fill its batch. */
-  function goAlong(gate: Gate, { batch }: Capacity): boolean {
+  /** Sends one more request of the newest run's shape while that can still share its batch. */
+  function goAlong(gate: Gate, { batch, growMs }: Capacity): boolean {
     const run = gate.runs.at(-1);
-    if (!run || run.sent >= batch) return false;
+    if (!run || run.sent >= batch || performance.now() - run.begunAt > growMs) return false;
     for (const [job, [first]] of gate.turns) {
       if (first?.ticket.version === run.version && isSize(first.ticket.shape, run.window)) {
         start(gate, job, run);
@@ -88,8 +89,8 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   }
 
   /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
-  function leadRun(gate: Gate, { inFlight, batch }: Capacity): boolean {
-    if (gate.runs.length >= Math.ceil(inFlight / batch)) return false;
+  function leadRun(gate: Gate, { inFlight, batch, runs }: Capacity): boolean {
+    if (gate.runs.length >= runs) return false;
     const leader = nextLeader(gate);
     const ticket = leader && gate.turns.get(leader)?.[0]?.ticket;
     if (!ticket) return false;
@@ -98,7 +99,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     const { model, version, shape } = ticket;
     const { width, height, bucketPixels } = shape;
     const begin = (window: Size): Run => {
-      const run = { version, window, sent: 0, inFlight: 0 };
+      const run = { version, window, begunAt: performance.now(), sent: 0, inFlight: 0 };
       gate.runs.push(run);
       return run;
     };

@@ -1,9 +1,9 @@
 /** Reads all models of a server: which are ready, what each promises, and why the others cannot serve. */
 import { status } from '@grpc/grpc-js';
-import { ContractError, readContract, type ModelContract, type ModelDescription } from '../../domain/contract.js';
+import { type Batcher, ContractError, readContract, type ModelContract, type ModelDescription } from '../../domain/contract.js';
 import type { CallOptions, Channel } from './channel.js';
 import { isCallFailure } from './errors.js';
-import type { ModelConfig, ModelIndex, ModelTensorConfig } from './wire.js';
+import type { ModelConfig, ModelDynamicBatching, ModelIndex, ModelQueuePolicy, ModelTensorConfig } from './wire.js';
 
 export interface Catalogue {
   /** Models that can serve, by name. */
@@ -90,10 +90,23 @@ function describe(config: ModelConfig, readyVersions: readonly string[]): ModelD
     model: config.name,
     maxBatchSize: config.maxBatchSize,
     instances: config.instanceGroup.reduce((sum, { count, gpus }) => sum + count * Math.max(1, gpus.length), 0),
+    batcher: describeBatcher(config.dynamicBatching ?? undefined),
     inputs: config.input.map(describeTensor),
     outputs: config.output.map(describeTensor),
     parameters: Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, value.stringValue])),
     readyVersions,
+  };
+}
+
+/** A model without dynamic batching has a queue of its own kind, which knows neither delay nor priorities. */
+function describeBatcher(batching: ModelDynamicBatching | undefined): Batcher {
+  if (!batching) return { delayMs: 0, prefetches: true };
+  const { priorityLevels, defaultQueuePolicy, priorityQueuePolicy } = batching;
+  const limited = (policy: ModelQueuePolicy | null) =>
+    policy !== null && (policy.maxQueueSize > 0 || policy.defaultTimeoutMicroseconds > 0);
+  return {
+    delayMs: batching.maxQueueDelayMicroseconds / 1000,
+    prefetches: priorityLevels < 2 && ![defaultQueuePolicy, ...Object.values(priorityQueuePolicy)].some(limited),
   };
 }
 

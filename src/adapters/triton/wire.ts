@@ -70,8 +70,21 @@ export interface ModelConfig {
   readonly input: readonly ModelTensorConfig[];
   readonly output: readonly ModelTensorConfig[];
   readonly instanceGroup: readonly { readonly count: number; readonly gpus: readonly number[] }[];
+  readonly dynamicBatching?: ModelDynamicBatching | null;
   readonly parameters: Readonly<Record<string, { readonly stringValue: string }>>;
   readonly modelTransactionPolicy: { readonly decoupled: boolean } | null;
+}
+
+export interface ModelQueuePolicy {
+  readonly defaultTimeoutMicroseconds: number;
+  readonly maxQueueSize: number;
+}
+
+export interface ModelDynamicBatching {
+  readonly maxQueueDelayMicroseconds: number;
+  readonly priorityLevels: number;
+  readonly defaultQueuePolicy: ModelQueuePolicy | null;
+  readonly priorityQueuePolicy: Readonly<Record<string, ModelQueuePolicy>>;
 }
 
 /** `ns` is the sum over `count`. */

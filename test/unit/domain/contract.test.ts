@@ -14,6 +14,7 @@ const description = (
   model: 'm',
   maxBatchSize: 8,
   instances: 1,
+  batcher: { delayMs: 0, prefetches: true },
   inputs: [tensor('image', 'UINT8', [-1, -1, 3])],
   outputs: [tensor('image', 'UINT8', [-1, -1, 3])],
   parameters: {
@@ -41,7 +42,9 @@ describe('readContract', () => {
       scale: 1,
       parameters: {},
     });
-    expect(capacityOf(contract)).toEqual({ inFlight: 16, batch: 8 });
+    expect(capacityOf(contract)).toEqual({ inFlight: 16, batch: 8, runs: 2, growMs: Infinity });
+    const choosing = { ...contract, instances: 2, batcher: { delayMs: 5, prefetches: false } };
+    expect(capacityOf(choosing)).toEqual({ inFlight: 32, batch: 8, runs: 2, growMs: 5 });
   });
 
   it('lets one version differ', () => {

@@ -18,6 +18,7 @@ function routed(
     model,
     maxBatchSize: 8,
     instances: 1,
+    batcher: { delayMs: 0, prefetches: true },
     inputs: [image],
     outputs,
     parameters,

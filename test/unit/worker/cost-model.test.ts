@@ -7,7 +7,15 @@ import { createCostModel } from '../../../src/worker/cost-model.js';
 
 const image = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
 const contract = readContract({
-  ...{ model: 'm', maxBatchSize: 8, instances: 1, inputs: [image], outputs: [image], readyVersions: ['1'] },
+  ...{
+    model: 'm',
+    maxBatchSize: 8,
+    instances: 1,
+    batcher: { delayMs: 0, prefetches: true },
+    inputs: [image],
+    outputs: [image],
+    readyVersions: ['1'],
+  },
   parameters: { 'imagen.plans': '["whole"]' },
 });
 const signal = new AbortController().signal;

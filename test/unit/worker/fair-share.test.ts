@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Capacity } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Size } from '../../../src/domain/raster.js';
 import type { Ticket } from '../../../src/pipeline/transform.js';
@@ -19,9 +20,16 @@ const windows = new Map<string, string>();
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 const never = new AbortController().signal;
 
-const share = (capacityOf: FairShareOptions['capacityOf'], more: Partial<FairShareOptions> = {}) =>
+const share = (
+  capacity: (model: string) => Pick<Capacity, 'inFlight' | 'batch'> & Partial<Capacity>,
+  more: Partial<FairShareOptions> = {},
+) =>
   createFairShare({
-    ...{ capacityOf, costOf: () => ({ fixed: 10_000, perPixel: 1 }) },
+    capacityOf: (model) => {
+      const given = capacity(model);
+      return { runs: Math.ceil(given.inFlight / given.batch), growMs: Infinity, ...given };
+    },
+    ...{ costOf: () => ({ fixed: 10_000, perPixel: 1 }) },
     ...{ retry: { unavailableMs: 0, failedAttempts: 1 }, ...more },
   });
 const ticket = (width: number, height = width, more: Partial<Ticket> = {}): Ticket => ({
@@ -96,6 +104,26 @@ describe('createFairShare', () => {
     tasks.forEach(({ end }) => end());
     await Promise.all(running);
     expect(log).toEqual(['a1', 'b1', 'b2', 'b3', 'a2', 'a3', 'a4', 'a5']);
+  });
+
+  it('lets a run grow only for as long as the server waits for it', async () => {
+    const shared = share(() => ({ inFlight: 8, batch: 4, runs: 1, growMs: 30 }));
+    const log: string[] = [];
+    const tasks = ['a1', 'a2', 'b1', 'a3', 'a4'].map((name) => task(log, name));
+    const begin = (i: number) => shared.lane({})(ticket(i === 2 ? 9 : 8), tasks[i]?.run ?? expect.fail(), never);
+    const running = [begin(0), begin(1), begin(2), begin(3)];
+    await settled();
+    expect(log).toEqual(['a1', 'a2', 'a3']);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    running.push(begin(4));
+    await settled();
+    expect(log).toEqual(['a1', 'a2', 'a3']);
+    [0, 1, 3].forEach((i) => tasks[i]?.end());
+    await settled();
+    expect(log).toEqual(['a1', 'a2', 'a3', 'b1']);
+    tasks.forEach(({ end }) => end());
+    await Promise.all(running);
+    expect(log).toEqual(['a1', 'a2', 'a3', 'b1', 'a4']);
   });
 
   it('pads pictures to one window where that saves time, and lets at most two runs wait at Triton', async () => {
