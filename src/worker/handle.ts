@@ -77,7 +77,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       const completion = completionOfUnreadable(delivery, salvageJobId(delivery.data), error);
       return { completion, model: undefined, replay: false };
     }
-    const leave = await intake.enter(job.jobId);
+    const leave = await intake.enter(job.jobId, job.operations[0]?.model ?? '');
     try {
       return await decideOnJob(job, delivery, signal);
     } finally {

@@ -3,14 +3,18 @@ import { GivenBack } from '../domain/errors.js';
 /**
  * How many jobs are in work at once, and one at a time for each job id: of two deliveries of one job, the second waits
  * for the first and then finds its record. The client's flow control is no cap, so this is.
+ *
+ * Places are shared fairly among the models: the next goes to the model that holds the fewest, and while jobs of several
+ * models come, none holds more than three quarters of them, so that a burst of one finds room left for another.
  */
 export interface Intake {
   /**
    * Waits for its turn.
+   * @param model of the job's first operation
    * @returns what gives the place back; call it exactly once
    * @throws GivenBack when the intake closes before the turn has come
    */
-  enter(jobId: string): Promise<() => void>;
+  enter(jobId: string, model: string): Promise<() => void>;
   /** Lets nobody in any more and sends away whoever waits; who is inside stays. */
   close(): void;
   readonly active: number;
@@ -19,38 +23,70 @@ export interface Intake {
 
 interface Waiting {
   readonly jobId: string;
+  readonly model: string;
   readonly admit: (leave: () => void) => void;
   readonly turnAway: (reason: Error) => void;
 }
 
-export function createIntake(limit: number): Intake {
+/** A model of which no job has come for this long needs no room kept for it. */
+const REMEMBERED_MS = 60_000;
+
+/**
+ * @param places jobs in work at once
+ * @param now milliseconds on a clock that never goes back
+ */
+export function createIntake(places: number, now: () => number = () => performance.now()): Intake {
   const inside = new Set<string>();
+  const held = new Map<string, number>();
+  const lastSeen = new Map<string, number>();
   let waiting: Waiting[] = [];
   let open = true;
 
-  function leave(jobId: string): void {
+  const heldBy = (model: string) => held.get(model) ?? 0;
+
+  function leave({ jobId, model }: Waiting): void {
     inside.delete(jobId);
+    if (heldBy(model) > 1) held.set(model, heldBy(model) - 1);
+    else held.delete(model);
     admitNext();
   }
 
   function admitNext(): void {
-    while (inside.size < limit) {
-      const index = waiting.findIndex(({ jobId }) => !inside.has(jobId));
-      const [next] = index < 0 ? [] : waiting.splice(index, 1);
+    while (inside.size < places) {
+      const next = nextIn();
       if (!next) return;
+      waiting.splice(waiting.indexOf(next), 1);
       inside.add(next.jobId);
-      next.admit(() => leave(next.jobId));
+      held.set(next.model, heldBy(next.model) + 1);
+      next.admit(() => leave(next));
     }
   }
 
+  /** The longest waiting of the model that holds the fewest places. */
+  function nextIn(): Waiting | undefined {
+    const most = mostForOneModel();
+    let best: Waiting | undefined;
+    for (const one of waiting) {
+      if (inside.has(one.jobId) || heldBy(one.model) >= most) continue;
+      if (!best || heldBy(one.model) < heldBy(best.model)) best = one;
+    }
+    return best;
+  }
+
+  function mostForOneModel(): number {
+    for (const [model, at] of lastSeen) if (now() - at > REMEMBERED_MS) lastSeen.delete(model);
+    return lastSeen.size > 1 ? Math.max(1, places - Math.floor(places / 4)) : places;
+  }
+
   return {
-    enter(jobId) {
+    enter(jobId, model) {
       return new Promise((admit, turnAway) => {
         if (!open) {
           turnAway(closed());
           return;
         }
-        waiting.push({ jobId, admit, turnAway });
+        lastSeen.set(model, now());
+        waiting.push({ jobId, model, admit, turnAway });
         admitNext();
       });
     },
