@@ -102,10 +102,12 @@ async function measure(ground: Ground, model: string, pictures: readonly Uploade
   const before = await ground.counted(model);
   const { seconds, completions } = await ground.run(
     pictures.map(({ uri }, i) => ({
-      jobId: `${model}.${i}.${Math.random().toString(36).slice(2)}`,
-      operations: [model],
-      input: { uri },
-      output: { format: 'jpeg', maxWidth: 256 },
+      job: {
+        jobId: `${model}.${i}.${Math.random().toString(36).slice(2)}`,
+        operations: [model],
+        input: { uri },
+        output: { format: 'jpeg', maxWidth: 256 },
+      },
     })),
   );
   const after = await ground.counted(model);

@@ -16,6 +16,12 @@ export const CORPORA: readonly Corpus[] = [
   { name: 'camera', from: 4, to: 12 },
 ];
 
+export function corpusOf(name: Corpus['name']): Corpus {
+  const corpus = CORPORA.find((one) => one.name === name);
+  if (!corpus) throw new TypeError(`no corpus ${name}`);
+  return corpus;
+}
+
 export interface Sized {
   readonly width: number;
   readonly height: number;

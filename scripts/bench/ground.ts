@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@google-cloud/pubsub';
 import { createStorageClient } from '../../src/adapters/gcs/client.js';
+import { ensureJobsSubscription, ensureTopic } from '../../src/adapters/pubsub/admin.js';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
@@ -17,11 +18,8 @@ import { makeModels, type StandIn } from './make-models.js';
 
 export interface Ground {
   upload(name: string, bytes: Buffer): Promise<string>;
-  /** Publishes the jobs, each `atMs(i)` milliseconds from now, and waits for all completions. */
-  run(
-    jobs: readonly JobMessage[],
-    atMs?: (i: number) => number,
-  ): Promise<{ readonly seconds: number; readonly completions: readonly Completion[] }>;
+  /** Publishes the jobs, each at its time, and waits for all completions. */
+  run(jobs: readonly TimedJob[]): Promise<Outcome>;
   /** What Triton has counted for a model. */
   counted(model: string): Promise<Counted>;
   /** One of the worker's metrics for a model. */
@@ -29,6 +27,21 @@ export interface Ground {
   /** Ends the worker and starts a new one, which has learned nothing yet. */
   freshWorker(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface TimedJob {
+  readonly job: JobMessage;
+  /** When to publish it, in milliseconds from the beginning; at once unless given. */
+  readonly atMs?: number;
+  /** A queue of its own, as a filtered subscription is; the emulator has no filters. */
+  readonly queue?: 'second';
+}
+
+export interface Outcome {
+  readonly seconds: number;
+  readonly completions: readonly Completion[];
+  /** From publish to completion, by job id. */
+  readonly waitsMs: ReadonlyMap<string, number>;
 }
 
 export interface Counted {
@@ -39,6 +52,8 @@ export interface Counted {
 }
 
 const main = join(root, 'dist/main.js');
+const SECOND_TOPIC = 'bench-second';
+const SECOND_SUBSCRIPTION = 'bench-second-worker';
 const RUN_LIMIT_MS = 900_000;
 
 export async function openGround(models: readonly StandIn[], progress: Progress): Promise<Ground> {
@@ -67,14 +82,23 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
   const [code] = (await once(setup, 'exit')) as [number | null];
   if (code !== 0) throw new Error(`imagen setup exited with ${code}`);
 
-  let ended: Completion[] = [];
+  let ended = new Map<string, { readonly completion: Completion; readonly at: number }>();
   const subscription = pubsub.subscription('bench');
   subscription.on('message', (message: Message) => {
-    ended.push(JSON.parse(message.data.toString()) as Completion);
+    const completion = JSON.parse(message.data.toString()) as Completion;
+    ended.set(completion.jobId ?? message.id, { completion, at: performance.now() });
     message.ack();
   });
 
-  let worker = await startWorker(env);
+  await ensureTopic(pubsub, SECOND_TOPIC);
+  await ensureJobsSubscription(pubsub, SECOND_SUBSCRIPTION, {
+    ...{ topic: SECOND_TOPIC, deadLetterTopic: env.IMAGEN_DEAD_LETTER_TOPIC, maxDeliveryAttempts: 10 },
+  });
+  const workerEnv = {
+    ...env,
+    IMAGEN_JOBS_SUBSCRIPTIONS: `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`,
+  };
+  let worker = await startWorker(workerEnv);
   return {
     async upload(name, bytes) {
       const uri = `${stack.env.IMAGEN_UPLOAD_PREFIX}${name}`;
@@ -86,25 +110,28 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
       return uri;
     },
 
-    async run(jobs, atMs = () => 0) {
-      ended = [];
-      const topic = pubsub.topic(stack.env.IMAGEN_JOBS_TOPIC);
+    async run(jobs) {
+      ended = new Map();
+      const [first, second] = [env.IMAGEN_JOBS_TOPIC, SECOND_TOPIC].map((name) => pubsub.topic(name));
+      const published = new Map<string, number>();
       const startedAt = performance.now();
       await Promise.all(
-        jobs.map(async (job, i) => {
-          if (atMs(i) > 0) await sleep(atMs(i));
-          await topic.publishMessage({ data: Buffer.from(JSON.stringify(job)) });
+        jobs.map(async ({ job, atMs = 0, queue }) => {
+          if (atMs > 0) await sleep(atMs);
+          published.set(job.jobId, performance.now());
+          await (queue === 'second' ? second : first)?.publishMessage({ data: Buffer.from(JSON.stringify(job)) });
         }),
       );
-      while (ended.length < jobs.length) {
-        if (performance.now() - startedAt > RUN_LIMIT_MS)
-          throw new Error(`${ended.length} of ${jobs.length} jobs ended`);
+      while (ended.size < jobs.length) {
+        if (performance.now() - startedAt > RUN_LIMIT_MS) throw new Error(`${ended.size} of ${jobs.length} jobs ended`);
         await sleep(20);
       }
       const seconds = (performance.now() - startedAt) / 1000;
-      const failed = ended.find(({ status }) => status !== 'succeeded');
+      const completions = [...ended.values()].map(({ completion }) => completion);
+      const failed = completions.find(({ status }) => status !== 'succeeded');
       if (failed) throw new Error(`${failed.jobId ?? ''}: ${failed.error?.code ?? ''}: ${failed.error?.message ?? ''}`);
-      return { seconds, completions: ended };
+      const waitsMs = new Map([...ended].map(([id, { at }]) => [id, at - (published.get(id) ?? NaN)]));
+      return { seconds, completions, waitsMs };
     },
 
     async counted(model) {
@@ -122,7 +149,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
 
     async freshWorker() {
       await worker.stop();
-      worker = await startWorker(env);
+      worker = await startWorker(workerEnv);
     },
 
     metric: (name, model) => worker.metric(name, model),

@@ -17,6 +17,8 @@ export interface StandIn {
   readonly parameters: Readonly<Record<string, string>>;
   /** Instances of the model; 1 unless given. */
   readonly instances?: number;
+  /** Whether it shares one stand-in for a GPU, which runs one execution at a time, with the others that do. */
+  readonly gpu?: boolean;
   /** Levels of priority and a limit of the queue, as the real models have. */
   readonly policies?: boolean;
 }
@@ -26,6 +28,8 @@ const MAX_BATCH = 8;
 const UNIT = 65_536;
 
 const MODEL = `
+import contextlib
+import fcntl
 import json
 import time
 
@@ -35,6 +39,8 @@ import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     def initialize(self, args):
         parameters = json.loads(args["model_config"])["parameters"]
+        lock = parameters.get("gpu", {}).get("string_value")
+        self.gpu = open(lock, "w") if lock else None
         self.fixed, self.each, self.unit = (
             float(parameters[name]["string_value"]) for name in ("fixed_ms", "each_ms", "unit")
         )
@@ -42,8 +48,17 @@ class TritonPythonModel:
     def execute(self, requests):
         images = [pb_utils.get_input_tensor_by_name(request, "image").as_numpy() for request in requests]
         pixels = sum(image.shape[0] * image.shape[1] * image.shape[2] for image in images)
-        time.sleep((self.fixed + self.each * pixels / self.unit) / 1000)
+        with self.turn():
+            time.sleep((self.fixed + self.each * pixels / self.unit) / 1000)
         return [pb_utils.InferenceResponse([pb_utils.Tensor("image", image)]) for image in images]
+
+    @contextlib.contextmanager
+    def turn(self):
+        if self.gpu:
+            fcntl.flock(self.gpu, fcntl.LOCK_EX)
+        yield
+        if self.gpu:
+            fcntl.flock(self.gpu, fcntl.LOCK_UN)
 `;
 
 const POLICIES = `
@@ -52,10 +67,13 @@ const POLICIES = `
   default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 600000000 max_queue_size: 256 }
 `;
 
-function config({ name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies }: StandIn): string {
+function config(
+  { name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies, gpu }: StandIn,
+  lock: string,
+): string {
   const dims = `[ ${side ?? -1}, ${side ?? -1}, 3 ]`;
   const unit = side === undefined ? UNIT : side * side;
-  const all = { fixed_ms: fixedMs, each_ms: eachMs, unit, ...parameters };
+  const all = { fixed_ms: fixedMs, each_ms: eachMs, unit, ...(gpu ? { gpu: lock } : {}), ...parameters };
   return [
     `name: "${name}"`,
     'backend: "python"',
@@ -75,7 +93,7 @@ function config({ name, fixedMs, eachMs, batching, side, parameters, instances =
 export async function makeModels(folder: string, models: readonly StandIn[]): Promise<void> {
   for (const model of models) {
     await mkdir(join(folder, model.name, '1'), { recursive: true });
-    await writeFile(join(folder, model.name, 'config.pbtxt'), config(model));
+    await writeFile(join(folder, model.name, 'config.pbtxt'), config(model, join(folder, '../gpu.lock')));
     await writeFile(join(folder, model.name, '1/model.py'), MODEL);
   }
 }

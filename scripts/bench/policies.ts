@@ -3,7 +3,7 @@
  * while one is running, and may notice half a second late that an instance is free.
  */
 import type { Progress } from '../progress.js';
-import { CORPORA, picture, sizesOf } from './corpus.js';
+import { corpusOf, picture, sizesOf } from './corpus.js';
 import { type Ground, openGround } from './ground.js';
 import type { StandIn } from './make-models.js';
 import { type Figure, reported, round } from './result.js';
@@ -30,10 +30,8 @@ export async function policies(progress: Progress): Promise<Figure[]> {
   const ground = await openGround(MODELS, progress);
   const figures: Figure[] = [];
   try {
-    const [corpus] = CORPORA;
-    if (!corpus) throw new TypeError('no corpus');
     const uris: string[] = [];
-    for (const size of sizesOf(corpus, PICTURES)) {
+    for (const size of sizesOf(corpusOf('thumbnails'), PICTURES)) {
       uris.push(await ground.upload(`${size.width}x${size.height}.jpg`, await picture(size)));
     }
     for (const load of Object.keys(LOADS) as (keyof typeof LOADS)[]) {
@@ -54,12 +52,10 @@ export async function policies(progress: Progress): Promise<Figure[]> {
 async function measure(ground: Ground, model: string, uris: readonly string[], load: keyof typeof LOADS) {
   await ground.freshWorker();
   const jobs = uris.map((uri, i) => ({
-    jobId: `${model}.${load}.${i}`,
-    operations: [model],
-    input: { uri },
-    output: { format: 'jpeg' as const },
+    job: { jobId: `${model}.${load}.${i}`, operations: [model], input: { uri }, output: { format: 'jpeg' as const } },
+    atMs: LOADS[load](i),
   }));
-  const { seconds, completions } = await ground.run(jobs, LOADS[load]);
+  const { seconds, completions } = await ground.run(jobs);
   const waits = completions.map(({ timingsMs }) => timingsMs?.inference ?? NaN).sort((a, b) => a - b);
   const at = (share: number) => waits[Math.floor(waits.length * share)] ?? NaN;
   return { seconds: round(seconds), medianMs: at(0.5), p95Ms: at(0.95) };

@@ -58,14 +58,15 @@ export interface Capacity {
   readonly inFlight: number;
   /** Requests that one execution can serve. */
   readonly batch: number;
-  /** Batches under way at once. */
+  readonly instances: number;
+  /** Batches under way at once; those beyond the number of instances wait behind the others. */
   readonly runs: number;
   /** For how long a batch under way may still grow, in milliseconds. */
   readonly growMs: number;
 }
 
 /** Of a model that is away at the moment: a request at a time finds out when it is back. */
-export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1, runs: 1, growMs: 0 };
+export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1, instances: 1, runs: 1, growMs: 0 };
 
 /**
  * Two batches an instance, one computing and one waiting behind it; but only one where the server would leave the second
@@ -80,7 +81,7 @@ export function capacityOf(
   const instances = Math.max(1, contract.instances);
   const { prefetches, delayMs } = contract.batcher;
   return {
-    ...{ batch, inFlight: 2 * batch * instances },
+    ...{ batch, instances, inFlight: 2 * batch * instances },
     ...(prefetches ? { runs: 2 * instances, growMs: Infinity } : { runs: instances, growMs: delayMs }),
   };
 }

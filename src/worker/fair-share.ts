@@ -43,6 +43,8 @@ interface Waiting {
 interface Run {
   readonly version: string;
   readonly window: Size;
+  /** The job whose turn it was. */
+  readonly leader: object;
   readonly begunAt: number;
   sent: number;
   inFlight: number;
@@ -55,7 +57,13 @@ interface Gate {
   /** Jobs with waiting requests, in the order of their turns. */
   readonly turns: Map<object, Waiting[]>;
   lastLed: Ticket['priority'];
+  /** The job that asked last, and until when others are to be expected beside it. */
+  lastJob: object | undefined;
+  sharedUntil: number;
 }
+
+/** For so long after two jobs have met at a model, none of them fills it to the brim, in milliseconds. */
+const SHARED_MS = 1_000;
 
 /** Pictures that are looked at for one bucket: finding the best takes the fourth power of it. */
 const MOST_FOR_A_BUCKET = 32;
@@ -64,7 +72,10 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   const gates = new Map<string, Gate>();
 
   function gateOf(model: string): Gate {
-    const gate = gates.get(model) ?? { inFlight: 0, runs: [], turns: new Map<object, Waiting[]>(), lastLed: 'batch' };
+    const gate = gates.get(model) ?? {
+      ...{ inFlight: 0, runs: [], turns: new Map<object, Waiting[]>() },
+      ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0 },
+    };
     gates.set(model, gate);
     return gate;
   }
@@ -89,9 +100,12 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   }
 
   /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
-  function leadRun(gate: Gate, { inFlight, batch, runs }: Capacity): boolean {
+  function leadRun(gate: Gate, { inFlight, batch, instances, runs }: Capacity): boolean {
     if (gate.runs.length >= runs) return false;
-    const leader = nextLeader(gate);
+    // Where jobs meet, the run that waits behind the others is not for one that leads a run already: whoever comes next
+    // would find two large batches of it before him. A large job alone may have its next tiles ready at Triton.
+    const choosy = gate.runs.length >= instances && performance.now() < gate.sharedUntil;
+    const leader = nextLeader(gate, choosy ? gate.runs.map((run) => run.leader) : []);
     const ticket = leader && gate.turns.get(leader)?.[0]?.ticket;
     if (!ticket) return false;
     gate.lastLed = ticket.priority;
@@ -99,7 +113,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     const { model, version, shape } = ticket;
     const { width, height, bucketPixels } = shape;
     const begin = (window: Size): Run => {
-      const run = { version, window, begunAt: performance.now(), sent: 0, inFlight: 0 };
+      const run = { version, window, leader, begunAt: performance.now(), sent: 0, inFlight: 0 };
       gate.runs.push(run);
       return run;
     };
@@ -115,11 +129,16 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     return true;
   }
 
-  /** The first in the row; who is in a hurry goes before the others, but not twice running. */
-  function nextLeader({ turns, lastLed }: Gate): object | undefined {
+  /** The first in the row but those; who is in a hurry goes before the others, but not twice running. */
+  function nextLeader({ turns, lastLed }: Gate, but: readonly object[]): object | undefined {
     const preferred = lastLed === 'interactive' ? 'batch' : 'interactive';
-    for (const [job, [first]] of turns) if (first?.ticket.priority === preferred) return job;
-    return turns.keys().next().value;
+    let next: object | undefined;
+    for (const [job, [first]] of turns) {
+      if (but.includes(job)) continue;
+      if (first?.ticket.priority === preferred) return job;
+      next ??= job;
+    }
+    return next;
   }
 
   function start(gate: Gate, job: object, run: Run): void {
@@ -135,6 +154,9 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
 
   function acquire(job: object, ticket: Ticket, signal: AbortSignal): Promise<Run> {
     const gate = gateOf(ticket.model);
+    const met = gate.lastJob !== job && (gate.inFlight > 0 || gate.turns.size > 0);
+    if (met) gate.sharedUntil = performance.now() + SHARED_MS;
+    gate.lastJob = job;
     return new Promise((resolve, reject) => {
       const queue = gate.turns.get(job) ?? [];
       const waiting: Waiting = {

@@ -27,7 +27,8 @@ const share = (
   createFairShare({
     capacityOf: (model) => {
       const given = capacity(model);
-      return { runs: Math.ceil(given.inFlight / given.batch), growMs: Infinity, ...given };
+      const runs = Math.ceil(given.inFlight / given.batch);
+      return { runs, instances: runs, growMs: Infinity, ...given };
     },
     ...{ costOf: () => ({ fixed: 10_000, perPixel: 1 }) },
     ...{ retry: { unavailableMs: 0, failedAttempts: 1 }, ...more },
@@ -104,6 +105,29 @@ describe('createFairShare', () => {
     tasks.forEach(({ end }) => end());
     await Promise.all(running);
     expect(log).toEqual(['a1', 'b1', 'b2', 'b3', 'a2', 'a3', 'a4', 'a5']);
+  });
+
+  it('gives a job two runs while it is alone, and one while others come', async () => {
+    const shared = share(() => ({ inFlight: 4, batch: 2, runs: 2, instances: 1 }));
+    const log: string[] = [];
+    const tasks = ['L1', 'L2', 'L3', 'L4', 'L5', 'L6', 'S1', 'S2'].map((name) => task(log, name));
+    const large = shared.lane({});
+    const running = tasks.slice(0, 6).map(({ run }) => large(ticket(8), run, never));
+    await settled();
+    expect(log).toEqual(['L1', 'L2', 'L3', 'L4']);
+    running.push(shared.lane({})(ticket(9), tasks[6]?.run ?? expect.fail(), never));
+    tasks.slice(0, 2).forEach(({ end }) => end());
+    await settled();
+    expect(log.slice(4)).toEqual(['S1']);
+    tasks[6]?.end();
+    await settled();
+    expect(log.slice(5)).toEqual([]); // L3 and L4 are under way; L5 may not wait behind them
+    running.push(shared.lane({})(ticket(9), tasks[7]?.run ?? expect.fail(), never));
+    await settled();
+    expect(log.slice(5)).toEqual(['S2']);
+    tasks.forEach(({ end }) => end());
+    await Promise.all(running);
+    expect(log.slice(6)).toEqual(['L5', 'L6']);
   });
 
   it('lets a run grow only for as long as the server waits for it', async () => {
