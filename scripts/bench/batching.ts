@@ -45,6 +45,7 @@ const MODELS: readonly StandIn[] = [
     any(nameOf('planned', curve), fixedMs, '["tile","whole"]'),
     any(nameOf('whole', curve), fixedMs, '["whole"]'),
     any(nameOf('bounded', curve), fixedMs, '["tile","whole"]', 1_000_000),
+    any(nameOf('tiled', curve), fixedMs, '["tile"]'),
   ]),
 ];
 
@@ -167,11 +168,13 @@ async function anyFigures(
     whole: detailOf(whole),
   };
   const figures = [figure(name, planned.busyMs / whole.busyMs, '<=', goal, detail)];
-  if (corpus.to > 1) {
-    const bounded = await measure(ground, nameOf('bounded', curve), pictures);
-    figures.push(
-      reported(`${name}.bounded`, bounded.busyMs / whole.busyMs, { simulated: SIMULATED, bounded: detailOf(bounded) }),
-    );
+  for (const [kind, suffix] of [
+    ...(corpus.to > 1 ? [['bounded', 'whole_to_1_megapixel'] as const] : []),
+    ...(corpus.to < 4 ? [['tiled', 'tiles_only'] as const] : []),
+  ]) {
+    const other = await measure(ground, nameOf(kind, curve), pictures);
+    const more = { simulated: SIMULATED, pictures: pictures.length, ...detailOf(other) };
+    figures.push(reported(`${name}.${suffix}`, other.busyMs / whole.busyMs, more));
   }
   return figures;
 }
