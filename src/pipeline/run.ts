@@ -111,7 +111,7 @@ export async function render(
       ...job.output,
       format: plan.format,
       size: plan.size,
-      ...(job.output.keepMetadata ? { metadataFrom: bytes } : {}),
+      ...(job.output.keepMetadata ? { metadata: picture.metadata } : {}),
     }),
   );
   return { encoded, format: plan.format };
