@@ -23,6 +23,8 @@ export interface Ground {
   counted(model: string): Promise<Counted>;
   /** Ends the worker and starts a new one, which has learned nothing yet. */
   freshWorker(): Promise<void>;
+  /** Of the worker that runs now. */
+  workerPid(): number;
   close(): Promise<void>;
 }
 
@@ -68,7 +70,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
     message.ack();
   });
 
-  let stopWorker = await startWorker(env);
+  let worker = await startWorker(env);
   return {
     async upload(name, bytes) {
       const uri = `${stack.env.IMAGEN_UPLOAD_PREFIX}${name}`;
@@ -110,12 +112,14 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
     },
 
     async freshWorker() {
-      await stopWorker();
-      stopWorker = await startWorker(env);
+      await worker.stop();
+      worker = await startWorker(env);
     },
 
+    workerPid: () => worker.pid,
+
     async close() {
-      await stopWorker();
+      await worker.stop();
       await pubsub.close();
       await stack.down();
       await rm(dir, { recursive: true, force: true });
@@ -131,8 +135,12 @@ interface Statistics {
   }[];
 }
 
-/** @returns what ends it */
-async function startWorker(env: NodeJS.ProcessEnv): Promise<() => Promise<void>> {
+interface Worker {
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+async function startWorker(env: NodeJS.ProcessEnv): Promise<Worker> {
   const child = spawn(process.execPath, [main, 'worker'], { env: { ...env, PORT: '0', LOG_LEVEL: 'info' } });
   const exit = once(child, 'exit');
   let log = '';
@@ -145,8 +153,11 @@ async function startWorker(env: NodeJS.ProcessEnv): Promise<() => Promise<void>>
     if (limit.aborted || child.exitCode !== null) throw new Error(`the worker did not start\n${log}`);
     await sleep(50);
   }
-  return async () => {
-    child.kill('SIGTERM');
-    await exit;
+  return {
+    pid: child.pid ?? 0,
+    async stop() {
+      child.kill('SIGTERM');
+      await exit;
+    },
   };
 }
