@@ -65,7 +65,8 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
   if (code !== 0) throw new Error(`imagen setup exited with ${code}`);
 
   let ended: Completion[] = [];
-  pubsub.subscription('bench').on('message', (message: Message) => {
+  const completions = pubsub.subscription('bench');
+  completions.on('message', (message: Message) => {
     ended.push(JSON.parse(message.data.toString()) as Completion);
     message.ack();
   });
@@ -120,6 +121,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
 
     async close() {
       await worker.stop();
+      await completions.close();
       await pubsub.close();
       await stack.down();
       await rm(dir, { recursive: true, force: true });
