@@ -95,10 +95,9 @@ async function measure(ground: Ground, { name, input, output, tile, operations }
 
 /** The formula of docs/pixels.md, at scale 1. */
 function boundOf(input: Case['input'], output: OutputFormat, tile: number, files: number): number {
-  const alpha = input === 'alpha' ? 1 : 0;
-  const decode = input === 'jpeg' ? 3 : input === 'turned' ? 6 : 8;
-  const infer = 3 + alpha + 3;
-  const encode = 3 + alpha + 3 + ENCODER[output];
+  const decode = { jpeg: 3, turned: 6, alpha: 5 }[input];
+  const infer = (input === 'alpha' ? 5 : 3) + 3;
+  const encode = infer + ENCODER[output];
   const tensors = IN_FLIGHT * tile * tile * 3 * (1 + 1) * 2;
   return PIXELS * Math.max(decode, infer, encode) + files + tensors + CONSTANT_MB * MB;
 }
