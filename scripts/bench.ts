@@ -9,6 +9,7 @@
 import { parseArgs } from 'node:util';
 import { batching } from './bench/batching.js';
 import { fairness } from './bench/fairness.js';
+import { memory } from './bench/memory.js';
 import { policies } from './bench/policies.js';
 import { createProgress } from './progress.js';
 
@@ -16,7 +17,7 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean', default: false } },
 });
-const GROUPS = { batching, fairness, policies };
+const GROUPS = { batching, fairness, memory, policies };
 const chosen = positionals.length > 0 ? positionals : Object.keys(GROUPS);
 const stranger = chosen.find(
   (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),

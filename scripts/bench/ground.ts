@@ -26,6 +26,8 @@ export interface Ground {
   metric(name: string, model: string): Promise<number>;
   /** Ends the worker and starts a new one, which has learned nothing yet. */
   freshWorker(): Promise<void>;
+  /** Of the worker that runs now. */
+  workerPid(): number;
   close(): Promise<void>;
 }
 
@@ -153,6 +155,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
     },
 
     metric: (name, model) => worker.metric(name, model),
+    workerPid: () => worker.pid,
 
     async close() {
       await worker.stop();
@@ -173,6 +176,7 @@ interface Statistics {
 }
 
 interface Worker {
+  readonly pid: number;
   metric(name: string, model: string): Promise<number>;
   stop(): Promise<void>;
 }
@@ -192,6 +196,7 @@ async function startWorker(env: NodeJS.ProcessEnv): Promise<Worker> {
   }
   const port = Number(/"port":(\d+)/.exec(log)?.[1]);
   return {
+    pid: child.pid ?? 0,
     async metric(name, model) {
       const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
       const line = text.split('\n').find((one) => one.startsWith(`${name}{`) && one.includes(`model="${model}"`));

@@ -1,7 +1,10 @@
-import sharp from 'sharp';
+import sharp, { type Metadata, type Sharp } from 'sharp';
 import { JobError } from '../domain/errors.js';
 import type { OutputFormat } from '../domain/job.js';
 import type { Raster } from '../domain/raster.js';
+import { lossesOf } from './losses.js';
+import type { KeptMetadata } from './metadata.js';
+import { isUsable } from './profile.js';
 
 // Hostile bytes choose their own decoder, so only those stay that the README promises. AVIF comes through the HEIF
 // loader, which in sharp's own build knows no other codec.
@@ -25,12 +28,8 @@ export interface Decoded {
   readonly format: OutputFormat;
   /** What the picture had and the raster has not. */
   readonly warnings: readonly string[];
-}
-
-export interface Header {
-  readonly width: number;
-  readonly height: number;
-  readonly format: OutputFormat;
+  /** As they stand in the file. */
+  readonly metadata: KeptMetadata;
 }
 
 /**
@@ -41,25 +40,34 @@ export interface Header {
  */
 export async function decode(bytes: Buffer, options: { readonly maxPixels: number }): Promise<Decoded> {
   const { metadata, format } = await readHeader(bytes, options.maxPixels);
-  const warnings: string[] = [];
-  const frames = metadata.pages ?? 1;
-  if (frames > 1) warnings.push(`only the first of ${frames} frames was used`);
-  if (metadata.depth !== 'uchar') warnings.push('more than 8 bits per channel were reduced to 8');
+  const raster = await guard(readPixels(bytes, metadata));
+  const { exif, xmp, iptc } = metadata;
+  return { raster, format, warnings: lossesOf(bytes, metadata), metadata: { exif, xmp, iptc } };
+}
 
-  const upright = open(bytes).autoOrient().toColourspace('srgb');
-  const { data, info } = await guard(
-    (metadata.hasAlpha ? upright.ensureAlpha() : upright.removeAlpha()).raw().toBuffer({ resolveWithObject: true }),
-  );
-  const { width, height } = info;
-  if (info.channels === 3) return { raster: { width, height, rgb: data }, format, warnings };
-  if (info.channels !== 4) throw new JobError('INPUT_CORRUPT', `expected 3 or 4 channels, decoded ${info.channels}`);
+async function readPixels(bytes: Buffer, metadata: Metadata): Promise<Raster> {
+  const { icc, space, hasAlpha } = metadata;
+  const profile = icc !== undefined && isUsable(icc, space) ? icc : undefined;
+  const upright = toSrgb(open(bytes, { ignoreIcc: !profile }).autoOrient(), space, profile);
+  const { data, info } = await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const { width, height, channels } = info;
+  if (channels === 3) return { width, height, rgb: data };
+  if (channels !== 4) throw new JobError('INPUT_CORRUPT', `expected 3 or 4 channels, decoded ${channels}`);
 
-  const raw = { raw: { width, height, channels: 4 as const } };
-  const [rgb, alpha] = await Promise.all([
-    sharp(data, raw).removeAlpha().raw().toBuffer(),
-    sharp(data, raw).extractChannel('alpha').raw().toBuffer(),
-  ]);
-  return { raster: { width, height, rgb, ...(isOpaque(alpha) ? {} : { alpha }) }, format, warnings };
+  return { width, height, ...(await partAlpha(data)) };
+}
+
+/**
+ * sharp converts an embedded profile by itself, with two exceptions: it takes 16-bit colours to Display P3 and leaves
+ * them there, and the profile of a 16-bit grey it does not look at.
+ */
+function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sharp {
+  const srgb = picture.toColourspace('srgb');
+  if (profile && space === 'rgb16') return srgb.withIccProfile('srgb');
+  if (profile && space === 'grey16') return srgb.pipelineColourspace('b-w');
+  return srgb;
 }
 
 async function readHeader(bytes: Buffer, maxPixels: number) {
@@ -75,9 +83,9 @@ async function readHeader(bytes: Buffer, maxPixels: number) {
   return { metadata, format };
 }
 
-function open(bytes: Buffer) {
+function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sharp {
   // The limit is ours to check, with its own code; libvips' stays as the second lock.
-  return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5 });
+  return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
 }
 
 /** sharp says in words what is wrong; a picture can be wrong in two ways. */
@@ -85,6 +93,7 @@ async function guard<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
+    if (cause instanceof JobError) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     if (/unsupported image format/i.test(message)) {
       throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF', { cause });
@@ -100,6 +109,25 @@ function firstLine(text: string): string {
   return text.split('\n', 1)[0] ?? text;
 }
 
-function isOpaque(alpha: Buffer): boolean {
-  return alpha.every((value) => value === 255);
+/** Pixels between two pauses for the event loop, in which leases and health checks have their turn. */
+const PIXELS_A_TURN = 1_000_000;
+
+/** Moves the colours of RGBA together, in its own memory, and gives the alpha that stood between them, if it hides any. */
+async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly alpha?: Buffer }> {
+  const pixels = rgba.length / 4;
+  const alpha = Buffer.allocUnsafe(pixels);
+  let opaque = true;
+  for (let from = 0; from < pixels; from += PIXELS_A_TURN) {
+    const to = Math.min(pixels, from + PIXELS_A_TURN);
+    for (let i = from; i < to; i++) {
+      const value = rgba[i * 4 + 3] ?? 0;
+      alpha[i] = value;
+      opaque &&= value === 255;
+      rgba[i * 3] = rgba[i * 4] ?? 0;
+      rgba[i * 3 + 1] = rgba[i * 4 + 1] ?? 0;
+      rgba[i * 3 + 2] = rgba[i * 4 + 2] ?? 0;
+    }
+    if (to < pixels) await new Promise((resume) => setImmediate(resume));
+  }
+  return { rgb: rgba.subarray(0, pixels * 3), ...(opaque ? {} : { alpha }) };
 }

@@ -16,8 +16,8 @@ const COLOUR_RADIUS = 3;
 
 /** Coefficients a working pixel: four of the edge model, three of the subject's colour, one of its weight. */
 const FIELDS = 8;
-/** Rows at full resolution between two pauses for the event loop. */
-const ROWS_A_TURN = 64;
+/** Pixels at full resolution between two pauses for the event loop. */
+const PIXELS_A_TURN = 100_000;
 
 /**
  * Cuts the subject out: a mask that was computed on a small picture is refined along the large picture's own edges and
@@ -63,8 +63,9 @@ async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): P
     (constant, i) => constant + (a0[i] ?? 0) * (r[i] ?? 0) + (a1[i] ?? 0) * (g[i] ?? 0) + (a2[i] ?? 0) * (b[i] ?? 0),
   );
   const sure = refined.map((value) => (smoothstep(EMPTY, FULL, value) > SURE ? 1 : 0));
-  const colour = guide.map((channel) => blur(multiply(channel, sure), small));
-  const fields = [...edge, ...colour, blur(sure, small)];
+  const fields = [...edge];
+  for (const channel of guide) fields.push(await blur(multiply(channel, sure), small));
+  fields.push(await blur(sure, small));
   const together = new Float32Array(pixels * FIELDS);
   fields.forEach((field, f) => {
     for (let i = 0; i < pixels; i++) together[i * FIELDS + f] = field[i] ?? 0;
@@ -76,9 +77,12 @@ function multiply(a: Plane, b: Plane): Plane {
   return a.map((value, i) => value * (b[i] ?? 0));
 }
 
-function blur(plane: Plane, { width, height }: Size): Plane {
+async function blur(plane: Plane, { width, height }: Size): Promise<Plane> {
   let result = plane;
-  for (let pass = 0; pass < 3; pass++) result = boxMean(result, width, height, COLOUR_RADIUS);
+  for (let pass = 0; pass < 3; pass++) {
+    await pause();
+    result = boxMean(result, width, height, COLOUR_RADIUS);
+  }
   return result;
 }
 
@@ -91,9 +95,10 @@ async function paint(raster: Raster, coefficients: Float32Array, small: Size): P
   const columns = sampler(width, small.width);
   const rows = sampler(height, small.height);
   const c = new Float32Array(FIELDS);
+  const rowsATurn = Math.ceil(PIXELS_A_TURN / width);
 
   for (let y = 0; y < height; y++) {
-    if (y % ROWS_A_TURN === ROWS_A_TURN - 1) await new Promise((resume) => setImmediate(resume));
+    if (y % rowsATurn === rowsATurn - 1) await pause();
     const [top, bottom, down] = rows(y);
     for (let i = 0; i < row.length; i++) {
       const above = coefficients[top * row.length + i] ?? 0;
@@ -124,6 +129,11 @@ function paintPixel(raster: Raster, rgb: Buffer, alpha: Buffer, i: number, c: Fl
   rgb[i * 3 + 1] = g * (1 - carried) + fg * share + 0.5;
   rgb[i * 3 + 2] = b * (1 - carried) + fb * share + 0.5;
   alpha[i] = opacity * (raster.alpha?.[i] ?? 255) + 0.5;
+}
+
+/** Lets leases and other jobs have their turn. */
+function pause(): Promise<void> {
+  return new Promise((resume) => setImmediate(resume));
 }
 
 function smoothstep(from: number, to: number, value: number): number {

@@ -4,7 +4,7 @@
  * What comes before (parse, recall) and after (record, publish, ack) belongs to every message, whatever becomes of the
  * job, and stands in worker/handle.ts.
  */
-import type { Job } from '../domain/job.js';
+import type { Job, OutputRequest } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
 import type { Predict } from './cost.js';
@@ -13,7 +13,8 @@ import { encode, type Encoded, type Pixels } from './encode.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
 import type { Format } from './formats/index.js';
 import type { Journey } from './journey.js';
-import { planJob } from './plan.js';
+import type { KeptMetadata } from './metadata.js';
+import { type JobPlan, planJob } from './plan.js';
 import { route, type Routed, type RouteOptions } from './route.js';
 import { storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
@@ -86,34 +87,52 @@ export async function render(
   options: RenderOptions,
 ): Promise<{ readonly encoded: Encoded; readonly format: Format }> {
   const { signal } = journey;
+  const piece = await prepare(job, bytes, routed, journey, options);
+  const { steps, format, size } = piece.plan;
 
-  const picture = await journey.stage('decode', 'decode', () => decode(bytes, { maxPixels: options.maxInputPixels }));
-  let { raster } = picture;
-  if (journey.input) journey.input = { ...journey.input, width: raster.width, height: raster.height };
-  journey.warnings.push(...picture.warnings);
-
-  const plan = await journey.stage('plan', undefined, () => planJob(job, picture, routed, options.maxOutputPixels));
-
-  for (const planned of plan.steps) {
-    const done = await journey.stage('infer', 'inference', () =>
-      transform(raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
+  for (const planned of steps) {
+    const { raster, step } = await journey.stage('infer', 'inference', () =>
+      transform(piece.raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
     );
-    raster = done.raster;
-    journey.steps.push(done.step);
+    piece.raster = raster;
+    journey.steps.push(step);
   }
 
   const encoded = await journey.stage('encode', 'encode', () =>
-    encode(job.output.maskOnly ? maskOf(raster) : { ...raster, channels: 3, data: raster.rgb }, {
+    encode(pixelsOf(piece.raster, job.output), {
       ...job.output,
-      format: plan.format,
-      size: plan.size,
-      ...(job.output.keepMetadata ? { metadataFrom: bytes } : {}),
+      format,
+      size,
+      ...(job.output.keepMetadata ? { metadata: piece.metadata } : {}),
     }),
   );
-  return { encoded, format: plan.format };
+  return { encoded, format };
 }
 
-/** The refined mask of the last operation is the picture's alpha. */
-function maskOf({ width, height, alpha }: Raster): Pixels {
-  return { width, height, channels: 1, data: alpha ?? Buffer.alloc(width * height, 255) };
+/** What is in work. It holds the one reference to the picture as it is now, so that its predecessors' memory is free. */
+interface Piece {
+  raster: Raster;
+  readonly metadata: KeptMetadata;
+  readonly plan: JobPlan;
+}
+
+async function prepare(
+  job: Job,
+  bytes: Buffer,
+  routed: readonly Routed[],
+  journey: Journey,
+  options: RenderOptions,
+): Promise<Piece> {
+  const picture = await journey.stage('decode', 'decode', () => decode(bytes, { maxPixels: options.maxInputPixels }));
+  const { raster, metadata } = picture;
+  if (journey.input) journey.input = { ...journey.input, width: raster.width, height: raster.height };
+  journey.warnings.push(...picture.warnings);
+  const plan = await journey.stage('plan', undefined, () => planJob(job, picture, routed, options.maxOutputPixels));
+  return { raster, metadata, plan };
+}
+
+/** What is written: the picture, or its alpha alone, which is the refined mask of the last operation. */
+function pixelsOf({ width, height, rgb, alpha }: Raster, { maskOnly }: OutputRequest): Pixels {
+  if (maskOnly) return { width, height, channels: 1, data: alpha ?? Buffer.alloc(width * height, 255) };
+  return { width, height, channels: 3, data: rgb, ...(alpha ? { alpha } : {}) };
 }

@@ -203,6 +203,24 @@ describe('the worker', () => {
       expect(attributes.errorCode).toBe(code);
     });
 
+    it.each<[string, readonly unknown[]]>([
+      ['of the first operation', [{ model: 'upscale', version: '1' }]],
+      ['of a later operation', ['style_aged', { model: 'upscale', version: '1' }]],
+    ])('ends before any inference when the result would be too large: %s', async (which, operations) => {
+      const asked = async () => (await inferenceCount('style_aged')) + (await inferenceCount('upscale'));
+      const before = await asked();
+      const jobId = which.replaceAll(' ', '-');
+      const side = 4200; // four times that is over IMAGEN_MAX_OUTPUT_PIXELS
+      const large = await sharp({ create: { width: side, height: side, channels: 3, background: '#888' } })
+        .png()
+        .toBuffer();
+      await scene.publish({ jobId, operations, input: { uri: await scene.upload(`${jobId}.png`, large) } });
+      const [{ completion } = expect.fail()] = await scene.completions(1, jobId);
+      expect(completion).toMatchObject({ status: 'failed', error: { code: 'OUTPUT_TOO_LARGE', stage: 'plan' } });
+      expect(completion.steps ?? []).toEqual([]);
+      expect(await asked()).toBe(before);
+    });
+
     it('does not hand out the result of another job, even if it is the same', async () => {
       const uri = await scene.upload('rival.jpg', small);
       const output = { uri: `gs://results-${scene.id}/shared.png`, format: 'png' };

@@ -5,6 +5,8 @@ import { completionSchema } from '../../src/domain/completion.js';
 import { ERROR_CODES } from '../../src/domain/errors.js';
 import { JSON_SCHEMAS } from '../../src/domain/json-schemas.js';
 import { jobSchema } from '../../src/domain/job.js';
+import { FORMATS } from '../../src/pipeline/formats/index.js';
+import { LOSSES } from '../../src/pipeline/losses.js';
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 const readme = read('README.md');
@@ -23,6 +25,14 @@ describe('the documents keep up with the code', () => {
   );
 
   it.each(ERROR_CODES)('the README tells of %s', (code) => expect(readme).toContain(`\`${code}\``));
+
+  it.each([LOSSES.frames('N'), LOSSES.bits, LOSSES.profile])('docs/pixels.md tells of the warning: %s', (text) =>
+    expect(read('docs/pixels.md')).toContain(`| \`${text}\``),
+  );
+
+  it.each(Object.values(FORMATS))('docs/pixels.md tells of the longest side: $extension', ({ maxSide }) =>
+    expect(read('docs/pixels.md')).toContain(`| ${maxSide.toLocaleString('en')} `),
+  );
 
   it('shows a job and a completion that the schemas accept', () => {
     const [job, completion] = [...readme.matchAll(/```json\n([\s\S]*?)```/g)].map(

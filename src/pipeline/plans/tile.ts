@@ -20,6 +20,9 @@ export function layOut(length: number, tile: number, margin: number): Span[] {
   }));
 }
 
+/** Tiles of one picture that are in flight or wait for it: more than any model takes, less than a picture may have. */
+const WAITING = 256;
+
 /** Fixed square windows whose cores are stitched: the same few shapes for every image of every job. */
 export const tile: Plan = {
   shapes: (contract, { width, height }) =>
@@ -35,15 +38,18 @@ export const tile: Plan = {
     const out = { width: raster.width * scale, height: raster.height * scale };
     const data = Buffer.allocUnsafe(out.width * out.height * channels);
     const columns = layOut(raster.width, side, margin);
-    const jobs = layOut(raster.height, side, margin).flatMap((down) =>
-      columns.map((across) =>
-        send(
+    const rows = layOut(raster.height, side, margin);
+    // All takers share one row of windows, so that each is taken once, and none any more after an error.
+    const windows = rows.flatMap((down) => columns.map((across) => ({ across, down }))).values();
+    const take = async () => {
+      for (const { across, down } of windows) {
+        await send(
           (window) => cutWindow(raster, across.start, down.start, window),
           (answer) => copyCore(answer.data, side, across, down, scale, channels, data, out.width),
-        ),
-      ),
-    );
-    await Promise.all(jobs);
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: WAITING }, take));
     return { ...out, channels, data };
   },
 };

@@ -1,4 +1,4 @@
-import sharp, { type Metadata } from 'sharp';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { decode } from '../../../src/pipeline/decode.js';
 
@@ -38,56 +38,6 @@ describe('decode', () => {
     near(await colourAt(bytes, 12, 12), QUARTERS.bottomRight, 12);
   });
 
-  // Which stored corner is shown at the upper left, by EXIF orientation (TIFF 6.0, tag 274).
-  it.each([
-    [1, QUARTERS.topLeft],
-    [2, QUARTERS.topRight],
-    [3, QUARTERS.bottomRight],
-    [4, QUARTERS.bottomLeft],
-    [5, QUARTERS.topLeft],
-    [6, QUARTERS.bottomLeft],
-    [7, QUARTERS.bottomRight],
-    [8, QUARTERS.topRight],
-  ])('turns a picture of orientation %i upright', async (orientation, upperLeft) => {
-    const bytes = await quarters()
-      .jpeg({ quality: 100, chromaSubsampling: '4:4:4' })
-      .withMetadata({ orientation })
-      .toBuffer();
-    near(await colourAt(bytes, 2, 2), upperLeft, 12);
-  });
-
-  it('swaps the sides of a picture that lies on its side', async () => {
-    const lying = await quarters().resize(32, 8, { fit: 'fill' }).jpeg().withMetadata({ orientation: 6 }).toBuffer();
-    expect((await decode(lying, LIMIT)).raster).toMatchObject({ width: 8, height: 32 });
-  });
-
-  it.each<[string, () => Promise<Buffer>, readonly number[], Partial<Metadata>]>([
-    ['grey', () => quarters().greyscale().toColourspace('b-w').png().toBuffer(), [54, 54, 54], { channels: 1 }],
-    ['palette', () => quarters().png({ palette: true }).toBuffer(), QUARTERS.topLeft, { isPalette: true }],
-    ['16-bit', () => quarters().toColourspace('rgb16').png().toBuffer(), QUARTERS.topLeft, { depth: 'ushort' }],
-    [
-      'CMYK',
-      () => quarters().toColourspace('cmyk').jpeg({ quality: 100 }).toBuffer(),
-      QUARTERS.topLeft,
-      { space: 'cmyk' },
-    ],
-    [
-      'progressive',
-      () => quarters().jpeg({ quality: 100, progressive: true }).toBuffer(),
-      QUARTERS.topLeft,
-      { isProgressive: true },
-    ],
-    ['Display P3', () => quarters().withIccProfile('p3').png().toBuffer(), QUARTERS.topLeft, { hasProfile: true }],
-  ])('brings %s to 8-bit sRGB', async (name, make, colour, metadata) => {
-    const bytes = await make();
-    expect(await sharp(bytes).metadata()).toMatchObject(metadata); // the file is what it claims to be
-    const { raster, warnings } = await decode(bytes, LIMIT);
-    expect(raster.rgb).toHaveLength(SIDE * SIDE * 3);
-    expect(warnings).toEqual(name === '16-bit' ? ['more than 8 bits per channel were reduced to 8'] : []);
-    // CMYK without a profile is a matter of convention: the hue must be right.
-    near(await colourAt(bytes, 3, 3), colour, name === 'CMYK' ? 60 : name === 'grey' ? 80 : 14);
-  });
-
   it('keeps alpha apart, and forgets one that hides nothing', async () => {
     const half = await quarters().ensureAlpha(0.5).png().toBuffer();
     const { raster } = await decode(half, LIMIT);
@@ -98,20 +48,6 @@ describe('decode', () => {
     expect((await decode(opaque, LIMIT)).raster.alpha).toBeUndefined();
     const grey = await quarters().greyscale().ensureAlpha(0.5).png().toBuffer();
     near([...((await decode(grey, LIMIT)).raster.alpha ?? [0])], Array<number>(SIDE * SIDE).fill(128), 1);
-  });
-
-  it('takes the first frame of an animation and says so', async () => {
-    const frames = await sharp([await quarters().png().toBuffer(), await quarters().negate().png().toBuffer()], {
-      join: { animated: true },
-    })
-      .webp({ lossless: true })
-      .toBuffer()
-      .catch(() => undefined);
-    if (!frames) throw new Error('the test cannot make an animation');
-    const { raster, warnings } = await decode(frames, LIMIT);
-    expect(raster).toMatchObject({ width: SIDE, height: SIDE });
-    expect(warnings).toEqual(['only the first of 2 frames was used']);
-    near(await colourAt(frames, 3, 3), QUARTERS.topLeft, 2);
   });
 
   const jpegOf = (width: number, height: number) =>

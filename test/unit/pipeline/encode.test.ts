@@ -37,24 +37,4 @@ describe('encode', () => {
     expect(await sharp(bytes).metadata()).toMatchObject({ channels: 1 });
     expect((await sharp(bytes).raw().toBuffer())[0]).toBe(77);
   });
-
-  it('strips metadata, or keeps it with the orientation that holds now', async () => {
-    const original = await sharp({ create: { width: 16, height: 24, channels: 3, background: '#000' } })
-      .jpeg()
-      .withExif({ IFD0: { Copyright: 'somebody' } })
-      .withMetadata({ orientation: 6 })
-      .toBuffer();
-    const bare = await encode(red(), { format: FORMATS.jpeg, size: SIZE });
-    expect((await sharp(bare.bytes).metadata()).exif).toBeUndefined();
-    const kept = await encode(red(), { format: FORMATS.jpeg, size: SIZE, metadataFrom: original });
-    const { exif, orientation, width, height } = await sharp(kept.bytes).metadata();
-    expect(exif?.toString('latin1')).toContain('somebody');
-    expect({ orientation, width, height }).toEqual({ orientation: 1, width: 24, height: 16 });
-    const { raster } = await decode(kept.bytes, { maxPixels: 1e6 });
-    expect(Math.abs((raster.rgb[0] ?? 0) - 200)).toBeLessThanOrEqual(4);
-    const png = await encode(red(), { format: FORMATS.png, size: SIZE, metadataFrom: original });
-    expect((await sharp(png.bytes).metadata()).hasAlpha).toBe(false);
-    const transparent = await encode(red(99), { format: FORMATS.png, size: SIZE, metadataFrom: original });
-    expect((await sharp(transparent.bytes).metadata()).hasAlpha).toBe(true);
-  });
 });

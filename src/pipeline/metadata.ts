@@ -1,0 +1,72 @@
+/** EXIF, XMP and IPTC on their way from one file to another, made true for pixels that are upright sRGB now. */
+import sharp, { type Metadata } from 'sharp';
+
+/** The blocks of a file as sharp gives them. */
+export type KeptMetadata = Pick<Metadata, 'exif' | 'xmp' | 'iptc'>;
+
+const EXIF = { orientation: 0x0112, details: 0x8769, colourSpace: 0xa001 } as const;
+const EXIF_PREFIX = 'Exif\0\0';
+const XMP_PREFIX = 'http://ns.adobe.com/xap/1.0/\0';
+/** What a segment of a JPEG can hold (ITU-T T.81, B.1.1.4). */
+const SEGMENT_BYTES = 65_533;
+
+/**
+ * A file of one black pixel that has the given metadata. sharp copies metadata only from the file that it opens, so
+ * this is opened and the pixels are laid over it. A block larger than 65,533 bytes is left out.
+ * @param alpha whether the pixel is transparent, and the file one that has alpha
+ */
+export async function carrierOf(kept: KeptMetadata, alpha: boolean): Promise<Buffer> {
+  const pixel = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } })
+    .jpeg()
+    .toBuffer();
+  const blocks: readonly (readonly [number, Buffer])[] = [
+    ...(kept.exif ? [[0xe1, uprightExif(kept.exif)] as const] : []),
+    ...(kept.xmp ? [[0xe1, Buffer.from(XMP_PREFIX + uprightXmp(kept.xmp.toString('latin1')), 'latin1')] as const] : []),
+    ...(kept.iptc ? [[0xed, kept.iptc] as const] : []),
+  ];
+  const segments = blocks
+    .filter(([, content]) => content.length > 0 && content.length <= SEGMENT_BYTES)
+    .flatMap(([marker, content]) => {
+      const length = content.length + 2;
+      return [Buffer.from([0xff, marker, length >> 8, length & 0xff]), content];
+    });
+  const jpeg = Buffer.concat([pixel.subarray(0, 2), ...segments, pixel.subarray(2)]);
+  // Only JPEG can carry IPTC, and only into a JPEG, which has no alpha.
+  return alpha ? sharp(jpeg).ensureAlpha(0).keepMetadata().png().toBuffer() : jpeg;
+}
+
+/** Orientation 1, colour space sRGB, and no second directory, which would be a thumbnail of the picture as it was. */
+function uprightExif(exif: Buffer): Buffer {
+  const prefix = exif.toString('latin1', 0, EXIF_PREFIX.length) === EXIF_PREFIX ? EXIF_PREFIX.length : 0;
+  const tiff = Buffer.from(exif.subarray(prefix));
+  const little = tiff.toString('latin1', 0, 2) === 'II';
+  const read16 = (at: number) => (little ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at));
+  const read32 = (at: number) => (little ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at));
+
+  const amend = (directory: number, isMain: boolean): number => {
+    const end = directory + 2 + read16(directory) * 12;
+    for (let entry = directory + 2; entry < end; entry += 12) {
+      const tag = read16(entry);
+      if (tag === EXIF.details && isMain) amend(read32(entry + 8), false);
+      if (tag !== EXIF.orientation && tag !== EXIF.colourSpace) continue;
+      if (little) tiff.writeUInt16LE(1, entry + 8);
+      else tiff.writeUInt16BE(1, entry + 8);
+    }
+    return end;
+  };
+  try {
+    const next = amend(read32(4), true);
+    tiff.fill(0, next, next + 4);
+  } catch {
+    return Buffer.alloc(0); // an address outside of the block: nothing in it can be trusted
+  }
+  return Buffer.concat([Buffer.from(EXIF_PREFIX, 'latin1'), tiff]);
+}
+
+/** The same for XMP, where both are text. */
+function uprightXmp(xmp: string): string {
+  return xmp
+    .replace(/(tiff:Orientation\s*=\s*["'])\d(["'])/g, '$11$2')
+    .replace(/(<tiff:Orientation>)\s*\d\s*(<)/g, '$11$2')
+    .replace(/<(xmp|xap):Thumbnails>.*?<\/\1:Thumbnails>/gs, '');
+}

@@ -1,0 +1,532 @@
+/** What a decoder must make of every kind of picture, against numbers that no decoder has computed. */
+import sharp, { type Metadata } from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { decode } from '../../../src/pipeline/decode.js';
+import { fromAdobeRgb, fromDisplayP3, fromGamma, fromLab, fromLinear, type Rgb } from '../../support/colour.js';
+import { adobeRgbProfile, cmykProfile, greyProfile, linearProfile } from '../../support/icc.js';
+import {
+  cmykJpeg,
+  exif,
+  png,
+  type PngOptions,
+  segmentAt,
+  withJpegProfile,
+  withoutSegment,
+  withSegment,
+} from '../../support/pictures.js';
+
+const SIZE = { width: 16, height: 16 };
+const LIMIT = { maxPixels: 1_000_000 };
+const BITS = 'more than 8 bits per channel were reduced to 8';
+const NO_PROFILE = 'the colour profile cannot be used and was left out';
+
+/** Of these the profiles below make other colours, by 14 levels or more. */
+const GREEN: Rgb = [60, 160, 80];
+const DARK: Rgb = [30, 24, 20];
+const GREY = 100;
+const ALPHA = 128;
+
+const wide = (values: readonly number[]) => values.flatMap((value) => [value, value]);
+const plain = (colour: PngOptions['colour'], pixel: readonly number[], more: Partial<PngOptions> = {}) =>
+  png({ ...SIZE, colour, depth: 8, pixel: () => pixel, ...more });
+const deep = (colour: PngOptions['colour'], pixel: readonly number[], icc?: Buffer) =>
+  plain(colour, wide(pixel), { depth: 16, ...(icc ? { icc } : {}) });
+const solid = ([r, g, b]: Rgb) => sharp({ create: { ...SIZE, channels: 3, background: { r, g, b } } });
+const FINE = { quality: 100, chromaSubsampling: '4:4:4' } as const;
+
+/** A press whose cyan prints green, and so on: nobody's guess comes near. */
+const LAB: Readonly<Record<string, Rgb>> = {
+  paper: [100, 0, 0],
+  cyan: [55, -40, 30],
+  magenta: [60, 50, 30],
+  yellow: [70, 0, -30],
+  cyanAndYellow: [45, 20, 40],
+};
+const lab = (inks: keyof typeof LAB) => LAB[inks] ?? expect.fail();
+const odd = () =>
+  cmykProfile((inks) => {
+    // Cyan and yellow print the same whether there is magenta or not.
+    const [c, m, y, k] = [inks & 8, inks & 4, inks & 2, inks & 1];
+    if (k) return [0, 0, 0];
+    if (c && y) return lab('cyanAndYellow');
+    if ((c && m) || (m && y)) return [0, 0, 0];
+    return lab(c ? 'cyan' : m ? 'magenta' : y ? 'yellow' : 'paper');
+  });
+const [CYAN, MAGENTA, YELLOW] = [
+  [255, 0, 0, 0],
+  [0, 255, 0, 0],
+  [0, 0, 255, 0],
+] as const;
+const withOwnInks = async (inks: typeof CYAN | typeof MAGENTA | typeof YELLOW) =>
+  withJpegProfile(await cmykJpeg(SIZE, inks), odd());
+/** Adobe's marker ends with how the channels are coded: 2 is YCCK. */
+async function ycck(): Promise<Buffer> {
+  const jpeg = await cmykJpeg(SIZE, [0, 0, 0, 0]);
+  jpeg[segmentAt(jpeg, 0xee) + 15] = 2;
+  return withJpegProfile(jpeg, odd());
+}
+
+interface Case {
+  readonly make: () => Buffer | Promise<Buffer>;
+  /** The file is what it claims to be. */
+  readonly is: Partial<Metadata>;
+  readonly rgb: Rgb;
+  readonly alpha?: number;
+  /** Levels of 255, at every pixel. */
+  readonly within: number;
+  readonly warnings?: readonly string[];
+}
+
+const grey = (value: number): Rgb => [value, value, value];
+const adobe = adobeRgbProfile();
+
+const CASES: Readonly<Record<string, Case>> = {
+  'PNG, sRGB': { make: () => plain('rgb', GREEN), is: { format: 'png', hasProfile: false }, rgb: GREEN, within: 0 },
+  'PNG, grey': { make: () => plain('grey', [GREY]), is: { space: 'b-w' }, rgb: grey(GREY), within: 0 },
+  'PNG, grey of 1 bit': {
+    make: () => plain('grey', [0xff], { depth: 1 }),
+    is: { bitsPerSample: 1 },
+    rgb: grey(255),
+    within: 0,
+  },
+  'PNG, grey of 2 bits': {
+    make: () => plain('grey', [0b01010101], { depth: 2 }),
+    is: { bitsPerSample: 2 },
+    rgb: grey(85),
+    within: 0,
+  },
+  'PNG, grey and alpha': {
+    make: () => plain('greyAlpha', [GREY, ALPHA]),
+    is: { space: 'b-w', channels: 2, hasAlpha: true },
+    rgb: grey(GREY),
+    alpha: ALPHA,
+    within: 0,
+  },
+  'PNG, RGB and alpha': {
+    make: () => plain('rgba', [...GREEN, 3]),
+    is: { channels: 4 },
+    rgb: GREEN, // not darkened by its alpha
+    alpha: 3,
+    within: 0,
+  },
+  'PNG, palette': {
+    make: () => plain('palette', [0x11], { depth: 4, chunks: { PLTE: Buffer.from([1, 2, 3, ...GREEN]) } }),
+    is: { isPalette: true, bitsPerSample: 4, hasAlpha: false },
+    rgb: GREEN,
+    within: 0,
+  },
+  'PNG, palette with transparency': {
+    make: () =>
+      plain('palette', [1], { chunks: { PLTE: Buffer.from([1, 2, 3, ...GREEN]), tRNS: Buffer.from([0, 77]) } }),
+    is: { isPalette: true, hasAlpha: true },
+    rgb: GREEN,
+    alpha: 77,
+    within: 0,
+  },
+  'PNG, one colour is transparent': {
+    make: () => plain('rgb', GREEN, { chunks: { tRNS: Buffer.from(GREEN.flatMap((value) => [0, value])) } }),
+    is: { isPalette: false, hasAlpha: true },
+    rgb: GREEN,
+    alpha: 0,
+    within: 0,
+  },
+  'PNG, 16-bit RGB': {
+    make: () => plain('rgb', [0x80, 0xff, 0x40, 0, 0xff, 0xff], { depth: 16 }),
+    is: { depth: 'ushort', space: 'rgb16' },
+    rgb: [128.5, 64, 255],
+    within: 0.5,
+    warnings: [BITS],
+  },
+  'PNG, 16-bit grey': {
+    make: () => deep('grey', [GREY]),
+    is: { depth: 'ushort', space: 'grey16' },
+    rgb: grey(GREY),
+    within: 0,
+    warnings: [BITS],
+  },
+  'PNG, 16-bit RGB and alpha': {
+    make: () => deep('rgba', [...GREEN, ALPHA]),
+    is: { depth: 'ushort', channels: 4 },
+    rgb: GREEN,
+    alpha: ALPHA,
+    within: 0,
+    warnings: [BITS],
+  },
+  'JPEG, sRGB': { make: () => solid(GREEN).jpeg(FINE).toBuffer(), is: { format: 'jpeg' }, rgb: GREEN, within: 2 },
+  'JPEG, progressive': {
+    make: () =>
+      solid(GREEN)
+        .jpeg({ ...FINE, progressive: true })
+        .toBuffer(),
+    is: { format: 'jpeg', isProgressive: true },
+    rgb: GREEN,
+    within: 2,
+  },
+  'JPEG, grey': {
+    make: () => solid(grey(GREY)).toColourspace('b-w').jpeg(FINE).toBuffer(),
+    is: { format: 'jpeg', space: 'b-w', channels: 1 },
+    rgb: grey(GREY),
+    within: 1,
+  },
+  'WebP with alpha': {
+    make: () => solid(GREEN).ensureAlpha(0.5).webp({ lossless: true }).toBuffer(),
+    is: { format: 'webp', hasAlpha: true },
+    rgb: GREEN,
+    alpha: 127.5,
+    within: 0.5,
+  },
+  'AVIF with alpha': {
+    make: () => solid(GREEN).ensureAlpha(0.5).avif(FINE).toBuffer(),
+    is: { format: 'heif', compression: 'av1', hasAlpha: true },
+    rgb: GREEN,
+    alpha: 127.5,
+    within: 2,
+  },
+  'AVIF of 10 bits': {
+    make: () =>
+      solid(GREEN)
+        .avif({ ...FINE, bitdepth: 10 })
+        .toBuffer(),
+    is: { compression: 'av1', bitsPerSample: 10 },
+    rgb: GREEN,
+    within: 2,
+    warnings: [BITS],
+  },
+
+  'Adobe RGB (1998), PNG': {
+    make: () => plain('rgb', GREEN, { icc: adobe }),
+    is: { hasProfile: true },
+    rgb: fromAdobeRgb(GREEN),
+    within: 1,
+  },
+  'Adobe RGB (1998), JPEG': {
+    make: async () => withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), adobe),
+    is: { format: 'jpeg', hasProfile: true },
+    rgb: fromAdobeRgb(GREEN),
+    within: 4,
+  },
+  'Adobe RGB (1998), 16-bit': {
+    make: () => deep('rgb', GREEN, adobe),
+    is: { depth: 'ushort', hasProfile: true },
+    rgb: fromAdobeRgb(GREEN),
+    within: 2,
+    warnings: [BITS],
+  },
+  'Adobe RGB (1998), 16-bit, with alpha': {
+    make: () => deep('rgba', [...GREEN, ALPHA], adobe),
+    is: { depth: 'ushort', hasProfile: true, hasAlpha: true },
+    rgb: fromAdobeRgb(GREEN),
+    alpha: ALPHA,
+    within: 2,
+    warnings: [BITS],
+  },
+  'Display P3, JPEG': {
+    make: async () => withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), await namedProfile('p3')),
+    is: { format: 'jpeg', hasProfile: true },
+    rgb: fromDisplayP3(GREEN),
+    within: 4,
+  },
+  'Display P3, PNG': {
+    make: async () => plain('rgb', GREEN, { icc: await namedProfile('p3') }),
+    is: { hasProfile: true },
+    rgb: fromDisplayP3(GREEN),
+    within: 2,
+  },
+  'Display P3, 16-bit': {
+    make: async () => deep('rgb', GREEN, await namedProfile('p3')),
+    is: { depth: 'ushort', hasProfile: true },
+    rgb: fromDisplayP3(GREEN),
+    within: 2,
+    warnings: [BITS],
+  },
+  'Display P3, WebP': {
+    make: () => solid(GREEN).withIccProfile('p3').webp({ lossless: true }).toBuffer(),
+    is: { format: 'webp', hasProfile: true },
+    rgb: GREEN, // converted on the way in, so the numbers in the file are others
+    within: 2,
+  },
+  'Display P3, AVIF': {
+    make: () => solid(GREEN).withIccProfile('p3').avif(FINE).toBuffer(),
+    is: { format: 'heif', hasProfile: true },
+    rgb: GREEN,
+    within: 3,
+  },
+  'Display P3, AVIF of 10 bits': {
+    make: () =>
+      solid(GREEN)
+        .withIccProfile('p3')
+        .avif({ ...FINE, bitdepth: 10 })
+        .toBuffer(),
+    is: { bitsPerSample: 10, hasProfile: true },
+    rgb: GREEN,
+    within: 3,
+    warnings: [BITS],
+  },
+  'linear RGB': {
+    make: () => plain('rgb', GREEN, { icc: linearProfile() }),
+    is: { hasProfile: true },
+    rgb: fromLinear(GREEN),
+    within: 1,
+  },
+  'linear RGB, 16-bit, dark': {
+    make: () =>
+      plain(
+        'rgb',
+        DARK.flatMap((value) => [0, value]),
+        { depth: 16, icc: linearProfile() },
+      ),
+    is: { depth: 'ushort', hasProfile: true },
+    rgb: fromLinear([DARK[0] / 257, DARK[1] / 257, DARK[2] / 257]),
+    within: 1,
+    warnings: [BITS],
+  },
+  'linear grey': {
+    make: () => plain('grey', [GREY], { icc: greyProfile(1) }),
+    is: { space: 'b-w', hasProfile: true },
+    rgb: grey(fromGamma(GREY, 1)),
+    within: 1,
+  },
+  'linear grey and alpha': {
+    make: () => plain('greyAlpha', [GREY, ALPHA], { icc: greyProfile(1) }),
+    is: { space: 'b-w', hasProfile: true, hasAlpha: true },
+    rgb: grey(fromGamma(GREY, 1)),
+    alpha: ALPHA,
+    within: 1,
+  },
+  'grey of gamma 1.8, JPEG': {
+    make: async () =>
+      withJpegProfile(await solid(grey(GREY)).toColourspace('b-w').jpeg(FINE).toBuffer(), greyProfile(1.8)),
+    is: { space: 'b-w', hasProfile: true },
+    rgb: grey(fromGamma(GREY, 1.8)),
+    within: 2,
+  },
+  'linear grey, 16-bit': {
+    make: () => deep('grey', [GREY], greyProfile(1)),
+    is: { space: 'grey16', hasProfile: true },
+    rgb: grey(fromGamma(GREY, 1)),
+    within: 1,
+    warnings: [BITS],
+  },
+  'linear grey and alpha, 16-bit': {
+    make: () => deep('greyAlpha', [GREY, ALPHA], greyProfile(1)),
+    is: { space: 'grey16', hasProfile: true, hasAlpha: true },
+    rgb: grey(fromGamma(GREY, 1)),
+    alpha: ALPHA,
+    within: 1,
+    warnings: [BITS],
+  },
+
+  // Without a profile: what the same inks look like on coated paper (FOGRA39). The plain formula is 90 levels off.
+  'CMYK, cyan': { make: () => cmykJpeg(SIZE, CYAN), is: { space: 'cmyk' }, rgb: [0, 159, 227], within: 20 },
+  'CMYK, magenta': { make: () => cmykJpeg(SIZE, MAGENTA), is: { space: 'cmyk' }, rgb: [230, 0, 126], within: 20 },
+  'CMYK, yellow': { make: () => cmykJpeg(SIZE, YELLOW), is: { space: 'cmyk' }, rgb: [255, 237, 0], within: 20 },
+  'CMYK, paper': { make: () => cmykJpeg(SIZE, [0, 0, 0, 0]), is: { space: 'cmyk' }, rgb: grey(255), within: 1 },
+  'CMYK, inverted as by Adobe but unmarked': {
+    make: async () => withoutSegment(await cmykJpeg(SIZE, CYAN), 0xee),
+    is: { space: 'cmyk' },
+    rgb: [0, 159, 227],
+    within: 20,
+  },
+  'CMYK with a profile, cyan': {
+    make: () => withOwnInks(CYAN),
+    is: { space: 'cmyk', hasProfile: true },
+    rgb: fromLab(lab('cyan')),
+    within: 6,
+  },
+  'CMYK with a profile, magenta': {
+    make: () => withOwnInks(MAGENTA),
+    is: { space: 'cmyk', hasProfile: true },
+    rgb: fromLab(lab('magenta')),
+    within: 6,
+  },
+  'CMYK with a profile, yellow': {
+    make: () => withOwnInks(YELLOW),
+    is: { space: 'cmyk', hasProfile: true },
+    rgb: fromLab(lab('yellow')),
+    within: 6,
+  },
+  'YCCK with a profile': {
+    // Stored are 255, 255, 255, 255: as YCC that is 255, 121, 255, and so full cyan and yellow, some magenta, no black.
+    make: ycck,
+    is: { space: 'cmyk', hasProfile: true },
+    rgb: fromLab(lab('cyanAndYellow')),
+    within: 6,
+  },
+
+  'a profile cut short': {
+    make: async () => withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), adobe.subarray(0, 200)),
+    is: { format: 'jpeg', hasProfile: true },
+    rgb: GREEN,
+    within: 2,
+    warnings: [NO_PROFILE],
+  },
+  'a profile that is none': {
+    make: async () => withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), Buffer.alloc(500, 7)),
+    is: { format: 'jpeg', hasProfile: true },
+    rgb: GREEN,
+    within: 2,
+    warnings: [NO_PROFILE],
+  },
+  'a profile without its tone curves': {
+    make: async () => withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), renamed(adobe, 'TRC', 'xyz')),
+    is: { format: 'jpeg', hasProfile: true },
+    rgb: GREEN,
+    within: 2,
+    warnings: [NO_PROFILE],
+  },
+  'a profile with broken contents': {
+    make: async () => withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), Buffer.from(adobe).fill(7, 300)),
+    is: { format: 'jpeg', hasProfile: true },
+    rgb: GREEN,
+    within: 2,
+    warnings: [NO_PROFILE],
+  },
+  'a profile of other channels': {
+    make: async () => withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), odd()),
+    is: { format: 'jpeg', hasProfile: true },
+    rgb: GREEN,
+    within: 2,
+    warnings: [NO_PROFILE],
+  },
+  'a profile that is no use, PNG': {
+    make: () => plain('rgb', GREEN, { icc: adobe.subarray(0, 200) }),
+    is: { format: 'png', hasProfile: false },
+    rgb: GREEN,
+    within: 0,
+    warnings: [NO_PROFILE],
+  },
+  'CMYK whose profile is no use': {
+    make: async () => withJpegProfile(await cmykJpeg(SIZE, CYAN), adobe),
+    is: { space: 'cmyk', hasProfile: true },
+    rgb: [0, 159, 227],
+    within: 20,
+    warnings: [NO_PROFILE],
+  },
+  'PNG with a gamma (not applied)': {
+    make: () => plain('rgb', GREEN, { chunks: { gAMA: Buffer.from([0, 1, 0x86, 0xa0]) } }),
+    is: { format: 'png' },
+    rgb: GREEN,
+    within: 0,
+  },
+};
+
+/** A profile that libvips brings along. */
+async function namedProfile(name: string): Promise<Buffer> {
+  const { icc } = await sharp(await solid(GREEN).withIccProfile(name).png().toBuffer()).metadata();
+  return icc ?? expect.fail();
+}
+
+function renamed(profile: Buffer, from: string, to: string): Buffer {
+  return Buffer.from(profile.toString('latin1').replaceAll(from, to), 'latin1');
+}
+
+describe('a decoded picture', () => {
+  it.each(Object.entries(CASES))('%s', async (_name, { make, is, rgb, alpha, within, warnings = [] }) => {
+    const bytes = await make();
+    expect(await sharp(bytes).metadata()).toMatchObject(is);
+    const { raster, ...decoded } = await decode(bytes, LIMIT);
+    expect(decoded.warnings).toEqual(warnings);
+    expect(raster).toMatchObject(SIZE);
+    expect(raster.rgb).toHaveLength(16 * 16 * 3);
+    for (let i = 0; i < 16 * 16; i++) near([...raster.rgb.subarray(i * 3, i * 3 + 3)], rgb, within);
+    expect(raster.alpha === undefined).toBe(alpha === undefined);
+    for (const value of raster.alpha ?? []) near([value], [alpha ?? 255], Math.max(within, 1));
+  });
+
+  it.each(['Adobe RGB (1998), PNG', 'Display P3, PNG', 'linear RGB', 'CMYK with a profile, cyan'])(
+    'would be another one without its profile: %s',
+    async (name) => {
+      const { make, rgb } = CASES[name] ?? expect.fail();
+      const blind = await sharp(await make(), { ignoreIcc: true })
+        .toColourspace('srgb')
+        .raw()
+        .toBuffer();
+      expect(Math.max(...rgb.map((value, i) => Math.abs(value - (blind[i] ?? 0))))).toBeGreaterThan(13);
+    },
+  );
+});
+
+describe('an animation', () => {
+  const frames = async () => [await solid(GREEN).png().toBuffer(), await solid(DARK).png().toBuffer()];
+  const FIRST = 'only the first of 2 frames was used';
+
+  it('gives its first frame: WebP', async () => {
+    const bytes = await sharp(await frames(), { join: { animated: true } })
+      .webp({ lossless: true })
+      .toBuffer();
+    expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', pages: 2 });
+    const { raster, warnings } = await decode(bytes, LIMIT);
+    expect(warnings).toEqual([FIRST]);
+    expect(raster).toMatchObject(SIZE);
+    near([...raster.rgb.subarray(0, 3)], GREEN, 0);
+  });
+
+  it('gives its first frame: PNG', async () => {
+    const acTL = Buffer.from([0, 0, 0, 2, 0, 0, 0, 0]);
+    const { raster, warnings } = await decode(plain('rgb', GREEN, { chunks: { acTL } }), LIMIT);
+    expect(warnings).toEqual([FIRST]);
+    near([...raster.rgb.subarray(0, 3)], GREEN, 0);
+  });
+});
+
+describe('orientation', () => {
+  /** Four quarters: red and green above, blue and white below; twice as wide as high. */
+  const [R, G, B, W] = [
+    [220, 20, 20],
+    [20, 200, 20],
+    [20, 20, 220],
+    [240, 240, 240],
+  ] as const;
+  const stored = () =>
+    sharp(
+      png({
+        width: 32,
+        height: 16,
+        colour: 'rgb',
+        depth: 8,
+        pixel: (x, y) => (y < 8 ? (x < 16 ? R : G) : x < 16 ? B : W),
+      }),
+    );
+
+  // What is seen at the upper left, upper right, lower left and lower right (TIFF 6.0, tag 274).
+  const SEEN = { 1: [R, G, B, W], 2: [G, R, W, B], 3: [W, B, G, R], 4: [B, W, R, G], 5: [R, B, G, W], 6: [B, R, W, G], 7: [W, G, B, R], 8: [G, W, R, B] }; // prettier-ignore
+  const table = Object.entries(SEEN).flatMap(([orientation, corners]) =>
+    (['jpeg', 'png', 'webp', 'avif'] as const).map((format) => [format, Number(orientation), corners] as const),
+  );
+
+  it.each(table)('%s, %i', async (format, orientation, corners) => {
+    const bytes = await stored().withMetadata({ orientation }).toFormat(format, FINE).toBuffer();
+    // AVIF says it with properties of its own, which its library applies.
+    if (format === 'avif') expect(bytes.includes('irot') || bytes.includes('imir')).toBe(orientation > 1);
+    else expect((await sharp(bytes).metadata()).orientation).toBe(orientation);
+    const { raster, warnings } = await decode(bytes, LIMIT);
+    const [width, height] = orientation > 4 ? [16, 32] : [32, 16];
+    expect(raster).toMatchObject({ width, height });
+    expect(warnings).toEqual([]);
+    const at = (x: number, y: number) => [...raster.rgb.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+    const places = [[2, 2], [width - 3, 2], [2, height - 3], [width - 3, height - 3]] as const; // prettier-ignore
+    places.forEach(([x, y], i) => near(at(x, y), corners[i] ?? [], 8));
+  });
+
+  it('turns alpha with the colours', async () => {
+    const lying = png({ width: 4, height: 2, colour: 'rgba', depth: 8, pixel: (x) => [...GREEN, x < 2 ? 200 : 10] });
+    const { raster } = await decode(await sharp(lying).withMetadata({ orientation: 6 }).png().toBuffer(), LIMIT);
+    expect(raster).toMatchObject({ width: 2, height: 4 });
+    expect([...(raster.alpha ?? [])]).toEqual([200, 200, 200, 200, 10, 10, 10, 10]);
+  });
+
+  it('holds for a picture whose EXIF was written by hand', async () => {
+    const bytes = withSegment(await stored().jpeg(FINE).toBuffer(), 0xe1, exif(8));
+    const { raster } = await decode(bytes, LIMIT);
+    expect(raster).toMatchObject({ width: 16, height: 32 });
+    near([...raster.rgb.subarray(0, 3)], G, 8);
+  });
+});
+
+function near(given: readonly number[], wanted: readonly number[], within: number): void {
+  const off = given.map((value, i) => Math.abs(value - (wanted[i] ?? NaN)));
+  expect(
+    off.every((distance) => distance <= within),
+    `expected ${wanted.map(Math.round).join(', ')} within ${within}, given ${given.join(', ')}`,
+  ).toBe(true);
+}

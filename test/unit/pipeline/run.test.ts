@@ -1,0 +1,144 @@
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { NO_CAPACITY, readContract } from '../../../src/domain/contract.js';
+import { parseJob } from '../../../src/domain/job.js';
+import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
+import { createTensor } from '../../../src/domain/tensor.js';
+import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import { Journey } from '../../../src/pipeline/journey.js';
+import type { Routed } from '../../../src/pipeline/route.js';
+import { render } from '../../../src/pipeline/run.js';
+import type { Lane } from '../../../src/pipeline/transform.js';
+import { createFairShare } from '../../../src/worker/fair-share.js';
+import { png } from '../../support/pictures.js';
+
+/** Models that repeat each pixel `scale` times a side, and count what they are asked. */
+function doubles() {
+  const seen = { requests: 0, atOnce: 0, most: 0 };
+  const scaleOf = (model: string) => Number(/\d+$/.exec(model)?.[0] ?? 1);
+  const models = {
+    contracts: () => new Map(),
+    unready: () => new Map(),
+    refresh: () => Promise.resolve(),
+    statistics: () => Promise.resolve([]),
+    async infer({ model, version, inputs: [image = expect.fail()] }: InferenceRequest) {
+      seen.requests++;
+      seen.most = Math.max(seen.most, ++seen.atOnce);
+      await new Promise((resolve) => setImmediate(resolve));
+      seen.atOnce--;
+      const [height = 0, width = 0] = image.shape;
+      const scale = scaleOf(model);
+      const data = await sharp(image.data, { raw: { width, height, channels: 3 } })
+        .resize(width * scale, height * scale, { kernel: 'nearest' })
+        .raw()
+        .toBuffer();
+      return { version, output: createTensor('image', 'UINT8', [height * scale, width * scale, 3], data) };
+    },
+  } satisfies ModelServer;
+  const routed = (model: string): Routed => {
+    const tensor = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
+    const contract = readContract({
+      ...{
+        model,
+        maxBatchSize: 8,
+        instances: 1,
+        batcher: { delayMs: 0, prefetches: true },
+        inputs: [tensor],
+        outputs: [tensor],
+        readyVersions: ['1'],
+      },
+      parameters: {
+        'imagen.plans': '["tile"]',
+        'imagen.tile_sizes': '[16]',
+        'imagen.margin': '2',
+        'imagen.scale': String(scaleOf(model)),
+      },
+    });
+    const version = contract.versions.get('1') ?? expect.fail();
+    return { operation: { model }, model: contract, version: '1', contract: version, parameters: {} };
+  };
+  return { seen, models, routed };
+}
+
+const AT_ONCE: Lane = ({ shape }, task) => task(shape);
+
+async function run(operations: readonly string[], bytes: Buffer, output: object = {}, lane = AT_ONCE) {
+  const { seen, models, routed } = doubles();
+  const message = { jobId: 'a', operations, input: { uri: 'gs://in/a' }, output };
+  const job = parseJob(Buffer.from(JSON.stringify(message)));
+  const journey = new Journey(new AbortController().signal, 0);
+  const rendering = render(job, bytes, operations.map(routed), journey, lane, models, {
+    ...{ maxInputPixels: 1e6, maxOutputPixels: 40_000 },
+    predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+  });
+  const done = await rendering.then(
+    ({ encoded }) => encoded,
+    (error: unknown) => error,
+  );
+  return { seen, done, journey };
+}
+
+const square = (side: number) =>
+  sharp({ create: { width: side, height: side, channels: 3, background: '#345' } })
+    .png()
+    .toBuffer();
+
+describe('a result that would be too large', () => {
+  it.each<[string, readonly string[], number, object]>([
+    ['of the first operation', ['times4'], 51, {}],
+    ['of a later operation', ['times1', 'times2', 'times2'], 51, {}],
+    ['although it would be shrunk afterwards', ['times4'], 51, { maxWidth: 10 }],
+    ['before a smaller one could come of it', ['times4', 'times1'], 51, {}],
+  ])('ends before any inference: %s', async (_name, operations, side, output) => {
+    const { seen, done, journey } = await run(operations, await square(side), output);
+    expect(done).toMatchObject({ code: 'OUTPUT_TOO_LARGE', stage: 'plan' });
+    expect(seen.requests).toBe(0);
+    expect(journey.steps).toEqual([]);
+  });
+
+  it('is computed when it just fits', async () => {
+    const { seen, done } = await run(['times1', 'times2', 'times2'], await square(50));
+    expect(done).toMatchObject({ width: 200, height: 200 });
+    expect(seen.requests).toBeGreaterThan(3);
+  });
+
+  it('ends before any inference also where only the format is too small', async () => {
+    const wide = await sharp({ create: { width: 9000, height: 1, channels: 3, background: '#345' } })
+      .png()
+      .toBuffer();
+    const { seen, done } = await run(['times2'], wide, { format: 'webp' });
+    expect(done).toMatchObject({ code: 'OUTPUT_TOO_LARGE' });
+    expect(seen.requests).toBe(0);
+  });
+});
+
+it('has tensors only for the requests in flight', async () => {
+  const share = createFairShare({
+    capacityOf: () => ({ ...NO_CAPACITY, inFlight: 3, runs: 3, instances: 3 }),
+    costOf: () => DEFAULT_COST,
+    retry: { unavailableMs: 0, failedAttempts: 1 },
+  });
+  const { seen } = await run(['times1'], await square(150), {}, share.lane({}));
+  expect(seen.requests).toBe(169);
+  expect(seen.most).toBe(3);
+});
+
+it('carries alpha past a model that scales', async () => {
+  // Opaque on the left, a quarter on the right.
+  const pixel = (x: number) => (x < 16 ? [200, 40, 30, 255] : [30, 40, 200, 64]);
+  const picture = png({ width: 32, height: 20, colour: 'rgba', depth: 8, pixel });
+  const { done } = await run(['times4'], picture);
+  const { data, info } = await sharp((done as { bytes: Buffer }).bytes)
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  expect(info).toMatchObject({ width: 128, height: 80, channels: 4 });
+  for (let y = 0; y < 80; y++) {
+    for (const x of [0, 20, 50, 80, 100, 127]) {
+      const given = [...data.subarray((y * 128 + x) * 4, (y * 128 + x) * 4 + 4)];
+      expect(given).toEqual(pixel(x / 4));
+    }
+    // Between the two it falls over a pixel of the original.
+    const alphaAt = (x: number) => data[(y * 128 + x) * 4 + 3] ?? 0;
+    expect(alphaAt(62)).toBeGreaterThan(alphaAt(65));
+  }
+});
