@@ -17,7 +17,7 @@ const PIXELS = SIDE * SIDE;
 const MB = 1e6;
 /** Two requests for each place in a batch of eight. */
 const IN_FLIGHT = 16;
-/** What does not grow with the picture: 64 of dead buffers that V8 lets lie, libraries, compiled code, heap. */
+/** What does not grow with the picture: buffers that V8 has not collected yet, libraries, compiled code, heap. */
 const CONSTANT_MB = 150;
 
 /** Bytes a pixel: see the table in docs/pixels.md. */
