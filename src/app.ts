@@ -16,6 +16,7 @@ import { openRoutes } from './routes.js';
 import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
 import { createMetrics } from './telemetry/metrics.js';
+import { createBudget } from './worker/budget.js';
 import { type CostModel, createCostModel, LOOK_MS } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
 import { createHandler, type Observer } from './worker/handle.js';
@@ -67,6 +68,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     unavailableMs: config.storageWaitSeconds * 1000,
   });
   const intake = createIntake(config.maxJobs);
+  const budget = createBudget(config.maxDecodedBytes);
   const costs = createCostModel();
   const share = createFairShare({
     capacityOf: (model) => capacityOf(models.contracts().get(model)),
@@ -77,6 +79,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const metrics = createMetrics({
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
+    decodedBytes: () => budget.held(),
+    limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
     requestsInFlight: () => share.inFlight(),
     knownModel: (name) => models.contracts().has(name),
     learnedCosts: () => costs.learned(),
@@ -99,6 +103,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       pipeline: {
         maxInputPixels: config.maxInputPixels,
         maxOutputPixels: config.maxOutputPixels,
+        reserve: budget.reserve,
         predict: (model, version) => ({
           ...costs.costOf(model, version),
           jobsAtOnce: intake.active,

@@ -150,7 +150,13 @@ export const SETTINGS = {
   ),
   maxAttempts: setting('IMAGEN_MAX_ATTEMPTS', wholeNumber(1, 95), 'Deliveries of a job before it ends as failed', '5'),
   drainSeconds: setting('IMAGEN_DRAIN_SECONDS', wholeNumber(2, 600), 'Longest time between SIGTERM and exit', '25'),
-  maxJobs: setting('IMAGEN_MAX_JOBS', wholeNumber(1, 1000), 'Jobs in work at once', '16'),
+  maxJobs: setting('IMAGEN_MAX_JOBS', wholeNumber(1, 1000), 'Jobs in work at once', '32'),
+  maxDecodedBytes: setting(
+    'IMAGEN_MAX_DECODED_BYTES',
+    wholeNumber(1, 2 ** 40),
+    'Memory for the pictures in work, in bytes; jobs wait for it, and one that needs more works alone',
+    String(2048 * MIB),
+  ),
   maxInputBytes: setting(
     'IMAGEN_MAX_INPUT_BYTES',
     wholeNumber(1, 2 ** 31),

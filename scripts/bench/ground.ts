@@ -71,7 +71,6 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
     ...stack.env,
     ...stack.marker,
     LOG_LEVEL: 'warn',
-    IMAGEN_MAX_JOBS: '32',
     IMAGEN_ROUTES_FILE: '',
   };
   const storage = createStorageClient({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.STORAGE_EMULATOR_HOST });

@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import type { OutputFormat } from '../../src/domain/job.js';
+import type { Header } from '../../src/pipeline/decode.js';
+import { memoryOf } from '../../src/pipeline/memory.js';
 import type { Progress } from '../progress.js';
 import { picture } from './corpus.js';
 import { type Ground, openGround } from './ground.js';
@@ -19,9 +21,6 @@ const MB = 1e6;
 const IN_FLIGHT = 16;
 /** What does not grow with the picture: buffers that V8 has not collected yet, libraries, compiled code, heap. */
 const CONSTANT_MB = 150;
-
-/** Bytes a pixel: see the table in docs/pixels.md. */
-const ENCODER: Readonly<Record<OutputFormat, number>> = { jpeg: 0.5, png: 0.5, webp: 5, avif: 36 };
 
 interface Case {
   readonly name: string;
@@ -64,7 +63,8 @@ export async function memory(progress: Progress, only: readonly string[]): Promi
   return figures;
 }
 
-async function measure(ground: Ground, { name, input, output, tile, operations }: Case): Promise<Figure> {
+async function measure(ground: Ground, one: Case): Promise<Figure> {
+  const { name, input, output, tile, operations } = one;
   const bytes = await largePicture(input);
   const uri = await ground.upload(`memory/${name}`, bytes);
   await ground.freshWorker();
@@ -83,7 +83,7 @@ async function measure(ground: Ground, { name, input, output, tile, operations }
   const peak = statusOf(ground.workerPid(), 'VmHWM');
   const [completion] = completions;
   const files = bytes.length + (completion?.output?.bytes ?? 0);
-  const bound = boundOf(input, output, tile, files);
+  const bound = boundOf(one, files);
   return figure(`memory.${name}`, (peak - idle) / bound, '<=', 1, {
     simulated: 'the model gives its input back',
     megapixels: PIXELS / 1e6,
@@ -95,13 +95,16 @@ async function measure(ground: Ground, { name, input, output, tile, operations }
   });
 }
 
-/** The formula of docs/pixels.md, at scale 1. */
-function boundOf(input: Case['input'], output: OutputFormat, tile: number, files: number): number {
-  const decode = { jpeg: 3, turned: 6, alpha: 5 }[input];
-  const infer = (input === 'alpha' ? 5 : 3) + 3;
-  const encode = infer + ENCODER[output];
+/** What the worker reserves for the picture, and what comes on top (docs/pixels.md). */
+function boundOf({ input, output, tile, operations }: Case, files: number): number {
+  const header: Header = {
+    ...{ width: SIDE, height: SIDE, format: input === 'alpha' ? 'png' : 'jpeg' },
+    ...{ hasAlpha: input === 'alpha', turned: input === 'turned', progressive: false },
+  };
+  const step = { model: { output: 'image' }, contract: { scale: 1 } } as const;
+  const pixels = memoryOf(header, Array<typeof step>(operations).fill(step), { format: output });
   const tensors = IN_FLIGHT * tile * tile * 3 * (1 + 1) * 2;
-  return PIXELS * Math.max(decode, infer, encode) + files + tensors + CONSTANT_MB * MB;
+  return pixels + files + tensors + CONSTANT_MB * MB;
 }
 
 async function largePicture(input: Case['input']): Promise<Buffer> {

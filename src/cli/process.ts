@@ -61,6 +61,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
       maxInputPixels: config.maxInputPixels,
       maxOutputPixels: config.maxOutputPixels,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+      reserve: () => Promise.resolve(() => undefined),
     });
     writeFileSync(flags.output, encoded.bytes);
     for (const warning of journey.warnings) console.error(`warning: ${warning}`);

@@ -32,14 +32,33 @@ export interface Decoded {
   readonly metadata: KeptMetadata;
 }
 
+/** What the file says of itself, before anything is decoded. */
+export interface Header {
+  readonly width: number;
+  readonly height: number;
+  readonly format: OutputFormat;
+  readonly hasAlpha: boolean;
+  /** By its EXIF orientation. */
+  readonly turned: boolean;
+  readonly progressive: boolean;
+}
+
+export interface DecodeOptions {
+  readonly maxPixels: number;
+  /** Waited for when the header has been read and the limit kept. */
+  readonly admit?: (header: Header) => Promise<void>;
+}
+
 /**
  * Turns an encoded picture into upright 8-bit sRGB: EXIF orientation applied, embedded profiles converted, CMYK and
  * grey expanded, 16 bits rounded to 8, the first frame of an animation taken, alpha kept apart.
  * The pixel limit is checked from the header, before anything is decoded.
  * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`
  */
-export async function decode(bytes: Buffer, options: { readonly maxPixels: number }): Promise<Decoded> {
-  const { metadata, format } = await readHeader(bytes, options.maxPixels);
+export async function decode(bytes: Buffer, { maxPixels, admit }: DecodeOptions): Promise<Decoded> {
+  const { metadata, format } = await readHeader(bytes, maxPixels);
+  const { width, height, hasAlpha, orientation = 1, isProgressive: progressive } = metadata;
+  await admit?.({ width, height, format, hasAlpha, progressive, turned: orientation > 1 });
   const raster = await guard(readPixels(bytes, metadata));
   const { exif, xmp, iptc } = metadata;
   return { raster, format, warnings: lossesOf(bytes, metadata), metadata: { exif, xmp, iptc } };

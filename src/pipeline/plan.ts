@@ -30,18 +30,10 @@ export function planJob(
   routed: readonly Routed[],
   maxPixels: number,
 ): JobPlan {
-  let size: Size = picture.raster;
-  let alpha = picture.raster.alpha !== undefined;
-  const steps = routed.map((step): PlannedStep => {
-    const shapes = permittedShapes(step, size);
-    size = { width: size.width * step.contract.scale, height: size.height * step.contract.scale };
-    if (size.width * size.height > maxPixels) {
-      const given = `${size.width}x${size.height} after ${step.operation.model}`;
-      throw new JobError('OUTPUT_TOO_LARGE', `expected at most ${maxPixels} pixels, given ${given}`);
-    }
-    alpha ||= step.model.output === 'mask';
-    return { routed: step, shapes };
-  });
+  const sizes = [picture.raster, ...sizesAfter(picture.raster, routed, maxPixels)];
+  const steps = routed.map((step, i) => ({ routed: step, shapes: permittedShapes(step, sizes[i] ?? picture.raster) }));
+  const size = sizes.at(-1) ?? picture.raster;
+  let alpha = picture.raster.alpha !== undefined || routed.some(({ model }) => model.output === 'mask');
 
   if (job.output.maskOnly) {
     if (routed.at(-1)?.model.output !== 'mask') throw invalid('maskOnly: the last operation gives no mask');
@@ -59,6 +51,21 @@ export function planJob(
     throw new JobError('OUTPUT_TOO_LARGE', `${name}: expected at most ${format.maxSide} pixels a side, given ${given}`);
   }
   return { steps, format, size: final };
+}
+
+/**
+ * The picture's size after each operation.
+ * @throws JobError `OUTPUT_TOO_LARGE`
+ */
+export function sizesAfter({ width, height }: Size, routed: readonly Routed[], maxPixels: number): Size[] {
+  let side = 1;
+  return routed.map(({ operation, contract }) => {
+    side *= contract.scale;
+    const size = { width: width * side, height: height * side };
+    if (size.width * size.height <= maxPixels) return size;
+    const given = `${size.width}x${size.height} after ${operation.model}`;
+    throw new JobError('OUTPUT_TOO_LARGE', `expected at most ${maxPixels} pixels, given ${given}`);
+  });
 }
 
 /** @throws JobError `OUTPUT_TOO_LARGE` when no shape can hold the image */

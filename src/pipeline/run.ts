@@ -8,13 +8,14 @@ import type { Job, OutputRequest } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
 import type { Predict } from './cost.js';
-import { decode } from './decode.js';
+import { decode, type Header } from './decode.js';
 import { encode, type Encoded, type Pixels } from './encode.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
 import type { Format } from './formats/index.js';
 import type { Journey } from './journey.js';
 import type { KeptMetadata } from './metadata.js';
-import { type JobPlan, planJob } from './plan.js';
+import { memoryOf, type Reserve } from './memory.js';
+import { type JobPlan, planJob, sizesAfter } from './plan.js';
 import { route, type Routed, type RouteOptions } from './route.js';
 import { storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
@@ -25,6 +26,8 @@ export interface RenderOptions {
   /** Of any intermediate picture and of the result. */
   readonly maxOutputPixels: number;
   readonly predict: Predict;
+  /** Memory for a picture, from the moment its header has been read until its result has been encoded. */
+  readonly reserve: Reserve;
 }
 
 export interface PipelineOptions extends RenderOptions {
@@ -87,26 +90,35 @@ export async function render(
   options: RenderOptions,
 ): Promise<{ readonly encoded: Encoded; readonly format: Format }> {
   const { signal } = journey;
-  const piece = await prepare(job, bytes, routed, journey, options);
-  const { steps, format, size } = piece.plan;
+  let release: () => void = () => undefined;
+  const admit = async (header: Header) => {
+    sizesAfter(header, routed, options.maxOutputPixels); // what will fail needs no memory
+    release = await options.reserve(memoryOf(header, routed, job.output), signal);
+  };
+  try {
+    const piece = await prepare(job, bytes, routed, journey, options, admit);
+    const { steps, format, size } = piece.plan;
 
-  for (const planned of steps) {
-    const { raster, step } = await journey.stage('infer', 'inference', () =>
-      transform(piece.raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
+    for (const planned of steps) {
+      const { raster, step } = await journey.stage('infer', 'inference', () =>
+        transform(piece.raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
+      );
+      piece.raster = raster;
+      journey.steps.push(step);
+    }
+
+    const encoded = await journey.stage('encode', 'encode', () =>
+      encode(pixelsOf(piece.raster, job.output), {
+        ...job.output,
+        format,
+        size,
+        ...(job.output.keepMetadata ? { metadata: piece.metadata } : {}),
+      }),
     );
-    piece.raster = raster;
-    journey.steps.push(step);
+    return { encoded, format };
+  } finally {
+    release();
   }
-
-  const encoded = await journey.stage('encode', 'encode', () =>
-    encode(pixelsOf(piece.raster, job.output), {
-      ...job.output,
-      format,
-      size,
-      ...(job.output.keepMetadata ? { metadata: piece.metadata } : {}),
-    }),
-  );
-  return { encoded, format };
 }
 
 /** What is in work. It holds the one reference to the picture as it is now, so that its predecessors' memory is free. */
@@ -122,8 +134,11 @@ async function prepare(
   routed: readonly Routed[],
   journey: Journey,
   options: RenderOptions,
+  admit: (header: Header) => Promise<void>,
 ): Promise<Piece> {
-  const picture = await journey.stage('decode', 'decode', () => decode(bytes, { maxPixels: options.maxInputPixels }));
+  const picture = await journey.stage('decode', 'decode', () =>
+    decode(bytes, { maxPixels: options.maxInputPixels, admit }),
+  );
   const { raster, metadata } = picture;
   if (journey.input) journey.input = { ...journey.input, width: raster.width, height: raster.height };
   journey.warnings.push(...picture.warnings);

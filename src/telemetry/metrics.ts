@@ -5,6 +5,8 @@ import type { Completion } from '../domain/completion.js';
 export interface Gauges {
   readonly jobsActive: () => number;
   readonly jobsWaiting: () => number;
+  readonly decodedBytes: () => number;
+  readonly limits: { readonly jobs: number; readonly decodedBytes: number };
   readonly requestsInFlight: () => ReadonlyMap<string, number>;
   readonly knownModel: (name: string) => boolean;
   /** Milliseconds of an execution, and for each of its pixels, as the planner believes at the moment. */
@@ -76,6 +78,20 @@ export function createMetrics(gauges: Gauges): Metrics {
       this.set(gauges.jobsWaiting());
     },
   });
+  new Gauge({
+    name: 'imagen_decoded_bytes',
+    help: 'Memory reserved for the pictures in work',
+    registers,
+    collect() {
+      this.set(gauges.decodedBytes());
+    },
+  });
+  for (const [name, help, limit] of [
+    ['imagen_jobs_active_limit', 'Most jobs in work at once', gauges.limits.jobs],
+    ['imagen_decoded_bytes_limit', 'Most memory for the pictures in work', gauges.limits.decodedBytes],
+  ] as const) {
+    new Gauge({ name, help, registers }).set(limit);
+  }
   new Gauge({
     name: 'imagen_inference_in_flight',
     help: 'Requests in flight to Triton, by model',

@@ -5,5 +5,6 @@ export const avif: Format = {
   extension: 'avif',
   alpha: true,
   maxSide: 16_384,
+  encoderBytes: 36,
   encode: (picture, quality = 60) => picture.avif({ quality }),
 };

@@ -12,6 +12,8 @@ export interface Format {
   readonly alpha: boolean;
   /** Longest side in pixels that the format, or the encoder, can hold. */
   readonly maxSide: number;
+  /** Memory that the encoder takes, in bytes a pixel; measured. */
+  readonly encoderBytes: number;
   readonly encode: (picture: Sharp, quality: number | undefined) => Sharp;
 }
 

@@ -5,6 +5,7 @@ export const png: Format = {
   extension: 'png',
   alpha: true,
   maxSide: 65_535,
+  encoderBytes: 0.5,
   // `quality` would ask sharp for a palette; PNG stays lossless here.
   encode: (picture) => picture.png(),
 };

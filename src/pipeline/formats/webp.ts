@@ -5,5 +5,6 @@ export const webp: Format = {
   extension: 'webp',
   alpha: true,
   maxSide: 16_383,
+  encoderBytes: 5,
   encode: (picture, quality = 85) => picture.webp({ quality }),
 };

@@ -38,6 +38,7 @@ const upscale = routed('upscale', {
   'imagen.scale': '4',
   'imagen.max_whole_pixels': '1000000',
 });
+const small = routed('small', { 'imagen.plans': '["whole"]', 'imagen.max_whole_pixels': '1000' });
 const cutOut = routed('cut', { 'imagen.plans': '["fit"]', 'imagen.fit_size': '64x64' }, [mask]);
 
 function plan(steps: Routed[], width: number, height: number, output: object = {}, format: 'jpeg' | 'webp' = 'jpeg') {
@@ -91,7 +92,12 @@ describe('planJob', () => {
       'OUTPUT_TOO_LARGE',
       /16383/,
     ],
-    ['an image that no plan can take', () => plan([upscale], 1100, 1000), 'OUTPUT_TOO_LARGE', /1000000 pixels/],
+    [
+      'an image that no plan can take',
+      () => plan([small], 40, 30),
+      'OUTPUT_TOO_LARGE',
+      /at most 1000 pixels, given 40x30/,
+    ],
     ['alpha in a JPEG', () => plan([cutOut], 10, 10, { format: 'jpeg' }), 'INVALID_PARAMETERS', /output\.background/],
     [
       'a mask of something that gives none',

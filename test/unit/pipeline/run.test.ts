@@ -6,6 +6,7 @@ import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js
 import { createTensor } from '../../../src/domain/tensor.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { Journey } from '../../../src/pipeline/journey.js';
+import type { Reserve } from '../../../src/pipeline/memory.js';
 import type { Routed } from '../../../src/pipeline/route.js';
 import { render } from '../../../src/pipeline/run.js';
 import type { Lane } from '../../../src/pipeline/transform.js';
@@ -62,7 +63,15 @@ function doubles() {
 
 const AT_ONCE: Lane = ({ shape }, task) => task(shape);
 
-async function run(operations: readonly string[], bytes: Buffer, output: object = {}, lane = AT_ONCE) {
+const FREELY: Reserve = () => Promise.resolve(() => undefined);
+
+async function run(
+  operations: readonly string[],
+  bytes: Buffer,
+  output: object = {},
+  lane = AT_ONCE,
+  reserve = FREELY,
+) {
   const { seen, models, routed } = doubles();
   const message = { jobId: 'a', operations, input: { uri: 'gs://in/a' }, output };
   const job = parseJob(Buffer.from(JSON.stringify(message)));
@@ -70,6 +79,7 @@ async function run(operations: readonly string[], bytes: Buffer, output: object 
   const rendering = render(job, bytes, operations.map(routed), journey, lane, models, {
     ...{ maxInputPixels: 1e6, maxOutputPixels: 40_000 },
     predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+    reserve,
   });
   const done = await rendering.then(
     ({ encoded }) => encoded,
@@ -109,6 +119,40 @@ describe('a result that would be too large', () => {
     const { seen, done } = await run(['times2'], wide, { format: 'webp' });
     expect(done).toMatchObject({ code: 'OUTPUT_TOO_LARGE' });
     expect(seen.requests).toBe(0);
+  });
+});
+
+describe('memory', () => {
+  /** Writes down what is reserved and given back. */
+  function ledger() {
+    const log: string[] = [];
+    const reserve: Reserve = (bytes) => {
+      log.push(`+${bytes}`);
+      return Promise.resolve(() => void log.push(`-${bytes}`));
+    };
+    return { log, reserve };
+  }
+
+  it('is reserved before the picture is decoded, and given back when the result is written', async () => {
+    const { log, reserve } = ledger();
+    const { done } = await run(['times2'], await square(50), {}, AT_ONCE, reserve);
+    expect(done).toMatchObject({ width: 100 });
+    const bytes = 50 * 50 * (3 + 4 * 3 + 4 * 0.5);
+    expect(log).toEqual([`+${bytes}`, `-${bytes}`]);
+  });
+
+  it('is given back also when the job fails', async () => {
+    const { log, reserve } = ledger();
+    const fails: Lane = () => Promise.reject(new Error('broken'));
+    await run(['times1'], await square(50), {}, fails, reserve);
+    expect(log.map((entry) => entry[0])).toEqual(['+', '-']);
+  });
+
+  it('is not asked for by a job that will fail anyway', async () => {
+    const { log, reserve } = ledger();
+    await run(['times4'], await square(51), {}, AT_ONCE, reserve);
+    await run(['times1'], Buffer.from('no picture'), {}, AT_ONCE, reserve);
+    expect(log).toEqual([]);
   });
 });
 

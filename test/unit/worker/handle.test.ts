@@ -77,6 +77,7 @@ function setUp() {
           maxInputPixels: 1,
           maxOutputPixels: 1,
           predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+          reserve: () => Promise.resolve(() => undefined),
           fetch: { allowedInputs: [], maxBytes: 1 },
           target: { outputPrefix: 'gs://out', allowedOutputs: [] },
           route: () => ({ routes: NO_ROUTES, waitMs: 0 }),
