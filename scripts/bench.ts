@@ -8,13 +8,14 @@
  */
 import { parseArgs } from 'node:util';
 import { batching } from './bench/batching.js';
+import { seams } from './bench/seams.js';
 import { createProgress } from './progress.js';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean', default: false } },
 });
-const GROUPS = { batching };
+const GROUPS = { batching, seams };
 const chosen = positionals.length > 0 ? positionals : Object.keys(GROUPS);
 const stranger = chosen.find(
   (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),
