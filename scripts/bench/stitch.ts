@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import type { ModelContract, VersionContract } from '../../src/domain/contract.js';
+import { capacityOf, type ModelContract, type VersionContract } from '../../src/domain/contract.js';
 import type { ModelServer } from '../../src/domain/ports.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
 import { createTensor, originTensor, type Tensor } from '../../src/domain/tensor.js';
@@ -80,10 +80,21 @@ export async function stitched(models: ModelServer, tiled: Tiled, side: number, 
   const { contract } = tiled;
   const shape = PLAN_TABLE.tile.shapes(contract, raster).find(({ width }) => width === side);
   if (!shape) throw new RangeError(`model ${tiled.model.model} has no tiles of ${side}`);
-  const { data } = await PLAN_TABLE.tile.execute(raster, shape, contract, channelsOf(tiled), async (cut, paste) =>
-    paste(await ask(models, tiled, await cut(), raster)),
+  const inTurn = atMost(capacityOf(tiled.model).inFlight);
+  const { data } = await PLAN_TABLE.tile.execute(raster, shape, contract, channelsOf(tiled), (cut, paste) =>
+    inTurn(async () => paste(await ask(models, tiled, await cut(), raster))),
   );
   return data;
+}
+
+/** Runs what it is given, so many at once: Triton's queues are bounded. */
+function atMost(limit: number): (task: () => Promise<void>) => Promise<void> {
+  const lanes: Promise<void>[] = Array.from({ length: limit }, () => Promise.resolve());
+  let next = 0;
+  return (task) => {
+    const lane = next++ % limit;
+    return (lanes[lane] = (lanes[lane] ?? Promise.resolve()).then(task));
+  };
 }
 
 /**
