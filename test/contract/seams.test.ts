@@ -21,7 +21,8 @@ const LARGEST = { width: 700, height: 500 };
 const LIMIT_MS = 300_000;
 
 const models = connectTriton({ url: inject('stack').env.TRITON_URL, inferTimeoutMs: LIMIT_MS });
-await models.refresh(new AbortController().signal);
+const patient = new AbortController().signal;
+await models.refresh(patient);
 const versions = tiledVersions(models)
   .filter(({ model }) => OURS.includes(model.model))
   .map((tiled) => ({ ...tiled, name: `${tiled.model.model}/${tiled.version}` }));
@@ -92,6 +93,29 @@ describe.each(exact)('$name', (tiled) => {
     const careless = { ...tiled, contract: { ...tiled.contract, margin: 0 } };
     const size = { width: two(side, 0), height: side };
     expect(await difference(careless, side, size, tiled)).toBeGreaterThan(EXACT);
+  });
+
+  it('runs eight tiles at once in fewer executions, and answers each as if it were alone', async () => {
+    const { model, version, contract } = tiled;
+    const executions = async () => {
+      const counted = (await models.statistics(model.model, patient)).find((one) => one.version === version);
+      return counted?.batches.reduce((sum, batch) => sum + batch.executions, 0) ?? 0;
+    };
+    const pictures = Array.from({ length: 8 }, (_, i) =>
+      corner({ ...scene, rgb: scene.rgb.subarray(i * 3000) }, { width: side, height: side }),
+    );
+    const infer = (picture: Raster) => atOnce(models, { model, version, contract }, picture, picture);
+    const alone: Buffer[] = [];
+    for (const picture of pictures) alone.push(await infer(picture));
+    const before = await executions();
+    const together = await Promise.all(pictures.map(infer));
+    // Triton counts a little after it has answered.
+    await expect.poll(executions).toBeGreaterThan(before);
+    expect((await executions()) - before).toBeLessThan(8);
+    // ONNX Runtime adds what a batch of style_comic needs in another order: a level in one of thousands of pixels.
+    const tolerance = model.model === 'style_comic' ? 1 : 0;
+    const differences = together.map((answer, i) => apart(answer, alone[i] ?? Buffer.alloc(0)).largest);
+    expect(Math.max(...differences)).toBeLessThanOrEqual(tolerance);
   });
 
   it.runIf(tiled.model.takesOrigin)('would show seams if its tiles did not know where they lie', async () => {
