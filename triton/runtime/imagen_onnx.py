@@ -11,7 +11,7 @@ What the network takes decides what is fed to it:
 
 Its one output becomes the one output that config.pbtxt names. Settings come from `parameters` in config.pbtxt:
 `onnx.threads` (0: every core this process may use) and `onnx.max_run_pixels` (0: no limit), which splits a batch
-that would need too much memory into several runs.
+that would need too much memory into several runs; `onnx.v<version>.max_run_pixels` is one version's own.
 
 With `runtime.model` the network is another model of the same server, whatever its backend: runs are handed to its
 version of the same number. It takes the inputs above by their names, every one of them; `runtime.output` is what its
@@ -51,7 +51,8 @@ class OnnxImageModel:
         config = json.loads(args["model_config"])
         settings = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         self.output = config["output"][0]["name"]
-        self.max_run_pixels = int(settings.get("onnx.max_run_pixels", 0))
+        own = "onnx.v%s.max_run_pixels" % args["model_version"]
+        self.max_run_pixels = int(settings.get(own, settings.get("onnx.max_run_pixels", 0)))
         schema = json.loads(settings.get("imagen.parameters", "{}"))
         self.parameters: Dict[str, Dict[str, Any]] = schema.get("properties", {})
 

@@ -26,6 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 
 
+def run_limit(config, version: int) -> int:
+    """Pixels that one run of a version may have; 0 is no limit."""
+    settings = {key: value.string_value for key, value in config.parameters.items()}
+    own = "onnx.v%d.max_run_pixels" % version
+    return int(settings.get(own, settings.get("onnx.max_run_pixels", "0")))
+
+
 def runs(contract: Contract, max_run_pixels: int) -> List[Tuple[str, int, int, int]]:
     """The largest run of each plan, as (plan, count, height, width)."""
     count = max(1, contract.max_batch_size)
@@ -59,7 +66,7 @@ def main() -> None:
             model, version = path.parts[-3], int(path.parts[-2])
             config = read_config(options.repository / model / "config.pbtxt")
             contract = read_contract(config, version)
-            limit = int(config.parameters["onnx.max_run_pixels"].string_value or 0)
+            limit = run_limit(config, version)
             network = onnx.load(str(path))
             most = max(
                 ((measure(network, {"image": (n, h, w, 3)}), plan, n, h, w) for plan, n, h, w in runs(contract, limit)),

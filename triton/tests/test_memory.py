@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from imagen_models.contract import read_config, read_contract
 from imagen_models.memory import measure
 from imagen_models.repository import SOURCE
-from memory import runs
+from memory import run_limit, runs
 
 
 def network(*nodes, weights=()):
@@ -53,14 +53,13 @@ class Limits(unittest.TestCase):
     def test_a_full_batch_of_tiles_is_never_split_for_want_of_memory(self):
         for model in ("upscale", "enhance", "style_comic", "style_aged"):
             config = read_config(SOURCE / model / "config.pbtxt")
-            limit = int(config.parameters["onnx.max_run_pixels"].string_value)
-            found = dict((plan, count) for plan, count, _h, _w in runs(read_contract(config, 1), limit))
+            found = dict((plan, count) for plan, count, _h, _w in runs(read_contract(config, 1), run_limit(config, 1)))
             self.assertEqual(found["tile"], config.max_batch_size, model)
 
     def test_the_dear_network_has_a_limit_of_its_own(self):
         config = read_config(SOURCE / "upscale" / "config.pbtxt")
-        sizes = {plan: n * h * w for plan, n, h, w in runs(read_contract(config, 2), 524288)}
-        self.assertLessEqual(sizes["whole"], sizes["tile"])
+        sizes = {plan: n * h * w for plan, n, h, w in runs(read_contract(config, 2), run_limit(config, 2))}
+        self.assertEqual(sizes, {"tile": 4 * 256 * 256, "whole": 512 * 512})
 
 
 if __name__ == "__main__":
