@@ -11,13 +11,14 @@ import { batching } from './bench/batching.js';
 import { fairness } from './bench/fairness.js';
 import { memory } from './bench/memory.js';
 import { policies } from './bench/policies.js';
+import { seams } from './bench/seams.js';
 import { createProgress } from './progress.js';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean', default: false } },
 });
-const GROUPS = { batching, fairness, memory, policies };
+const GROUPS = { batching, fairness, memory, policies, seams };
 const chosen = positionals.length > 0 ? positionals : Object.keys(GROUPS);
 const stranger = chosen.find(
   (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),

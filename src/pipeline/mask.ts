@@ -6,6 +6,11 @@ import { boxMean, guidedCoefficients, type Plane } from './guided-filter.js';
 const WORKING_SIDE = 512;
 const RADIUS = 8;
 const EPSILON = 1e-3;
+/**
+ * How far, in working pixels, the network's own edge may be off. The edge model takes a highlight near the edge for
+ * background where the background is as light; so the refined mask stays within what the network says this near by.
+ */
+const SLACK = 1;
 /** Below and above these the refined mask counts as empty and full; between them it rises smoothly. */
 const EMPTY = 0.1;
 const FULL = 0.9;
@@ -14,8 +19,8 @@ const SURE = 0.95;
 /** How far the subject's colour is carried outwards, in working pixels: three box means of it are nearly a Gaussian. */
 const COLOUR_RADIUS = 3;
 
-/** Coefficients a working pixel: four of the edge model, three of the subject's colour, one of its weight. */
-const FIELDS = 8;
+/** Floats a working pixel: four of the edge model, its two bounds, three of the subject's colour, one of its weight. */
+const FIELDS = 10;
 /** Pixels at full resolution between two pauses for the event loop. */
 const PIXELS_A_TURN = 100_000;
 
@@ -59,11 +64,14 @@ async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): P
 
   const [a0, a1, a2, offset] = edge;
   const [r, g, b] = guide;
-  const refined = offset.map(
-    (constant, i) => constant + (a0[i] ?? 0) * (r[i] ?? 0) + (a1[i] ?? 0) * (g[i] ?? 0) + (a2[i] ?? 0) * (b[i] ?? 0),
-  );
+  const least = extremes(goal, small, SLACK, Math.min);
+  const most = extremes(goal, small, SLACK, Math.max);
+  const refined = offset.map((constant, i) => {
+    const value = constant + (a0[i] ?? 0) * (r[i] ?? 0) + (a1[i] ?? 0) * (g[i] ?? 0) + (a2[i] ?? 0) * (b[i] ?? 0);
+    return Math.min(most[i] ?? 1, Math.max(least[i] ?? 0, value));
+  });
   const sure = refined.map((value) => (smoothstep(EMPTY, FULL, value) > SURE ? 1 : 0));
-  const fields = [...edge];
+  const fields = [...edge, least, most];
   for (const channel of guide) fields.push(await blur(multiply(channel, sure), small));
   fields.push(await blur(sure, small));
   const together = new Float32Array(pixels * FIELDS);
@@ -71,6 +79,24 @@ async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): P
     for (let i = 0; i < pixels; i++) together[i * FIELDS + f] = field[i] ?? 0;
   });
   return together;
+}
+
+/** The least or the greatest value of the square around each pixel, cut off at the borders. */
+function extremes(
+  plane: Plane,
+  { width, height }: Size,
+  radius: number,
+  pick: (a: number, b: number) => number,
+): Plane {
+  const along = (source: Plane, length: number, step: number) =>
+    source.map((value, i) => {
+      const at = Math.floor(i / step) % length;
+      let found = value;
+      for (let d = -Math.min(radius, at); d <= Math.min(radius, length - 1 - at); d++)
+        found = pick(found, source[i + d * step] ?? found);
+      return found;
+    });
+  return along(along(plane, width, 1), height, width);
 }
 
 function multiply(a: Plane, b: Plane): Plane {
@@ -117,11 +143,12 @@ async function paint(raster: Raster, coefficients: Float32Array, small: Size): P
 }
 
 function paintPixel(raster: Raster, rgb: Buffer, alpha: Buffer, i: number, c: Float32Array): void {
-  const [a0 = 0, a1 = 0, a2 = 0, offset = 0, fr = 0, fg = 0, fb = 0, weight = 0] = c;
+  const [a0 = 0, a1 = 0, a2 = 0, offset = 0, least = 0, most = 1, fr = 0, fg = 0, fb = 0, weight = 0] = c;
   const r = raster.rgb[i * 3] ?? 0;
   const g = raster.rgb[i * 3 + 1] ?? 0;
   const b = raster.rgb[i * 3 + 2] ?? 0;
-  const opacity = smoothstep(EMPTY, FULL, (a0 * r + a1 * g + a2 * b) / 255 + offset);
+  const refined = (a0 * r + a1 * g + a2 * b) / 255 + offset;
+  const opacity = smoothstep(EMPTY, FULL, Math.min(most, Math.max(least, refined)));
   // Where no sure pixel of the subject is near, its colour is unknown and the picture's own stays.
   const carried = weight > 1e-3 ? 1 - opacity : 0;
   const share = (255 * carried) / (weight || 1);

@@ -11,7 +11,11 @@ What the network takes decides what is fed to it:
 
 Its one output becomes the one output that config.pbtxt names. Settings come from `parameters` in config.pbtxt:
 `onnx.threads` (0: every core this process may use) and `onnx.max_run_pixels` (0: no limit), which splits a batch
-that would need too much memory into several runs.
+that would need too much memory into several runs; `onnx.v<version>.max_run_pixels` is one version's own.
+
+With `runtime.model` the network is another model of the same server, whatever its backend: runs are handed to its
+version of the same number. It takes the inputs above by their names, every one of them; `runtime.output` is what its
+output is called.
 """
 from __future__ import annotations
 
@@ -20,7 +24,6 @@ import os
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 IMAGE, ORIGIN = "image", "origin"
@@ -48,14 +51,21 @@ class OnnxImageModel:
         config = json.loads(args["model_config"])
         settings = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         self.output = config["output"][0]["name"]
-        self.max_run_pixels = int(settings.get("onnx.max_run_pixels", 0))
+        own = "onnx.v%s.max_run_pixels" % args["model_version"]
+        self.max_run_pixels = int(settings.get(own, settings.get("onnx.max_run_pixels", 0)))
         schema = json.loads(settings.get("imagen.parameters", "{}"))
         self.parameters: Dict[str, Dict[str, Any]] = schema.get("properties", {})
 
-        folder = os.path.join(args["model_repository"], args["model_version"])
-        self.session = open_session(os.path.join(folder, "model.onnx"), args, int(settings.get("onnx.threads", 0)))
-        self.inputs = [node.name for node in self.session.get_inputs()]
-        self.inputs += [node.name for node in self.session.get_overridable_initializers()]
+        if "runtime.model" in settings:
+            output = settings.get("runtime.output", "output")
+            self.session: Any = ServedModel(settings["runtime.model"], int(args["model_version"]), output)
+            takes_origin = any(tensor["name"] == ORIGIN for tensor in config["input"])
+            self.inputs = [IMAGE, *([ORIGIN] if takes_origin else []), *self.parameters]
+        else:
+            folder = os.path.join(args["model_repository"], args["model_version"])
+            self.session = open_session(os.path.join(folder, "model.onnx"), args, int(settings.get("onnx.threads", 0)))
+            self.inputs = [node.name for node in self.session.get_inputs()]
+            self.inputs += [node.name for node in self.session.get_overridable_initializers()]
         unknown = set(self.inputs).difference(self.parameters, (IMAGE, ORIGIN))
         if IMAGE not in self.inputs or unknown:
             raise ValueError(
@@ -65,11 +75,11 @@ class OnnxImageModel:
         self.fed_parameters = [name for name in self.inputs if name in self.parameters]
         self.parameter_names = set(self.parameters)
 
-        providers = self.session.get_providers()
+        provider = self.session.get_providers()[0]
         pb_utils.Logger.log_info(
-            "%s version %s: %s, inputs %s" % (args["model_name"], args["model_version"], providers[0], self.inputs)
+            "%s version %s: %s, inputs %s" % (args["model_name"], args["model_version"], provider, self.inputs)
         )
-        if providers[0] != "CPUExecutionProvider":
+        if provider not in ("CPUExecutionProvider", ServedModel.__name__):
             self.warm_up(settings)
 
     def warm_up(self, settings: Dict[str, str]) -> None:
@@ -172,7 +182,34 @@ def failure(message: str, code: Any) -> Any:
     return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))
 
 
-def open_session(path: str, args: Dict[str, str], threads: int) -> onnxruntime.InferenceSession:
+class ServedModel:
+    """As much of an inference session as is used here, answered by another model of the same server."""
+
+    def __init__(self, model: str, version: int, output: str) -> None:
+        self.model, self.version, self.output = model, version, output
+
+    def get_providers(self) -> List[str]:
+        return [ServedModel.__name__]
+
+    def run(self, _outputs: None, feeds: Dict[str, np.ndarray]) -> List[np.ndarray]:
+        request = pb_utils.InferenceRequest(
+            model_name=self.model,
+            model_version=self.version,
+            requested_output_names=[self.output],
+            inputs=[pb_utils.Tensor(name, data) for name, data in feeds.items()],
+            # Wherever it was computed, it is cut apart here.
+            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+        )
+        response = request.exec()
+        if response.has_error():
+            raise RuntimeError(response.error().message())
+        # The tensor's memory is the response's, and ends with it.
+        return [pb_utils.get_output_tensor_by_name(response, self.output).as_numpy().copy()]
+
+
+def open_session(path: str, args: Dict[str, str], threads: int) -> Any:
+    import onnxruntime  # where another model runs the network, there need be none
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1

@@ -3,6 +3,7 @@
 
     export_models.py                                   build everything that is not there yet
     export_models.py --models upscale,style_comic      only these models; upscale/2 names one version
+    export_models.py --backend onnxruntime             for Triton's ONNX Runtime backend or `tensorrt`, TensorRT within it
     export_models.py --install-onnx my.onnx --model upscale --version 3
                                                        check a network of your own and install it as a version
 """
@@ -20,6 +21,7 @@ try:
     from imagen_models.ncnn import NcnnError
     from imagen_models.recipes import ALL, Recipe
     from imagen_models.repository import Repository
+    from imagen_models.variants import BACKENDS
 except ImportError as error:
     sys.exit("%s\nInstall what this script needs: pip install -r triton/requirements.txt" % error)
 
@@ -42,6 +44,9 @@ def choose(names: str) -> List[Recipe]:
 
 def export(options: argparse.Namespace) -> None:
     repository, cache = Repository(options.output), Cache(options.cache, say)
+    if options.backend != "python":
+        export_variants(repository, cache, options)
+        return
     for recipe in choose(options.models):
         say("export %s ..." % recipe.key)
         start = time.monotonic()
@@ -49,6 +54,15 @@ def export(options: argparse.Namespace) -> None:
         size = repository.network(recipe.model, recipe.version).stat().st_size / 1e6
         done = "built in %.1f s" % (time.monotonic() - start) if built else "up to date"
         say("export %s %s, %.1f MB" % (recipe.key, done, size))
+    say("model repository: %s" % options.output)
+
+
+def export_variants(repository: Repository, cache: Cache, options: argparse.Namespace) -> None:
+    recipes = choose(options.models)
+    for recipe in recipes:
+        versions = [other.version for other in recipes if other.model == recipe.model]
+        inner = repository.export_variant(recipe, versions, cache, options.backend, options.force)
+        say("export %s for %s: run by %s" % (recipe.key, options.backend, inner))
     say("model repository: %s" % options.output)
 
 
@@ -65,13 +79,19 @@ def install(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=ROOT / ".imagen" / "cache", help="where packages are kept")
-    parser.add_argument("--output", type=Path, default=ROOT / ".imagen" / "model_repository", help="what is made")
+    parser.add_argument("--output", type=Path, help="what is made; by default .imagen/model_repository[-BACKEND]")
+    parser.add_argument("--backend", choices=BACKENDS, default="python", help="what runs the networks")
     parser.add_argument("--models", default="", help="models or versions, separated by commas; all where left out")
     parser.add_argument("--force", action="store_true", help="build or install again what is there already")
     parser.add_argument("--install-onnx", type=Path, metavar="FILE", help="a network of your own")
     parser.add_argument("--model", help="with --install-onnx: the model that it becomes a version of")
     parser.add_argument("--version", type=int, help="with --install-onnx: the version's number")
     options = parser.parse_args()
+    if options.install_onnx and options.backend != "python":
+        sys.exit("--install-onnx is for the Python backend")
+    if options.output is None:
+        suffix = "" if options.backend == "python" else "-" + options.backend
+        options.output = ROOT / ".imagen" / ("model_repository" + suffix)
     try:
         if options.install_onnx:
             install(options)

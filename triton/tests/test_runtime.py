@@ -73,6 +73,7 @@ class Served(unittest.TestCase):
             {
                 "model_config": json.dumps(
                     {
+                        "input": [{"name": "image"}],
                         "output": [{"name": "image"}],
                         "parameters": {key: {"string_value": value} for key, value in parameters.items()},
                     }
@@ -153,6 +154,9 @@ class Served(unittest.TestCase):
         model = self.serve(support.brighten(), **{"onnx.max_run_pixels": "40"})
         model.execute([Request(image=support.noise(n, 4, 4, 3)) for n in (1, 1, 1, 3)])
         self.assertEqual(self.runs(), [2, 1, 3])
+        model = self.serve(support.brighten(), **{"onnx.max_run_pixels": "40", "onnx.v1.max_run_pixels": "16"})
+        model.execute([Request(image=support.noise(n, 4, 4, 3)) for n in (1, 1, 1, 3)])
+        self.assertEqual(self.runs(), [1, 1, 1, 3])
 
     def test_origin_is_optional_and_each_requests_own(self):
         schema = {"properties": {n: {"default": 1} for n in ("strength", "grain", "vignette")}}
@@ -166,6 +170,39 @@ class Served(unittest.TestCase):
         self.assertEqual(self.runs(), [3])
         bad = model.execute([Request(image=image, origin=np.zeros((1, 3), np.int32))])[0]
         self.assertIn("[1, 4]", bad.error)
+
+    def test_another_model_of_the_server_may_run_the_network(self):
+        asked = []
+
+        class Inference:
+            def __init__(self, model_name, model_version, requested_output_names, inputs, preferred_memory):
+                self.inputs = {tensor.name: tensor.array for tensor in inputs}
+                asked.append((model_name, model_version, requested_output_names, self.inputs))
+
+            def exec(self):
+                failed = self.inputs["image"].max() == 0
+                error = mock.Mock(**{"message.return_value": "black"})
+                return mock.Mock(
+                    **{"has_error.return_value": failed, "error.return_value": error},
+                    made=self.inputs["image"] + np.uint8(1),
+                )
+
+        utils = imagen_onnx.pb_utils
+        utils.InferenceRequest, utils.PreferredMemory = Inference, mock.Mock()
+        utils.TRITONSERVER_MEMORY_CPU = 0
+        utils.get_output_tensor_by_name = lambda response, name: Tensor(name, response.made)
+        model = self.serve(support.brighten(), **{"runtime.model": "elsewhere", "runtime.output": "out"})
+        white, black = np.full((1, 2, 2, 3), 9, np.uint8), np.zeros((1, 2, 2, 3), np.uint8)
+
+        answers = model.execute([Request({"strength": 0.5}, image=white), Request(image=white)])
+        self.assertEqual([int(answer.output.as_numpy().max()) for answer in answers], [10, 10])
+        ((name, version, outputs, fed),) = asked
+        self.assertEqual((name, version, outputs), ("elsewhere", 1, ["out"]))
+        self.assertEqual(fed["strength"].tolist(), [[0.5], [1]])
+        self.assertEqual(fed["image"].shape, (2, 2, 2, 3))
+
+        failed = model.execute([Request(image=black)])[0].error
+        self.assertEqual((failed.code, "black" in failed), (TritonError.INTERNAL, True))
 
     def test_a_network_with_an_input_that_nothing_fills_is_not_loaded(self):
         graph = Graph("odd")

@@ -30,8 +30,8 @@ describe('applyMask', () => {
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
       Buffer.from(inside(x, y) ? [220, 30, 30] : [30, 30, 220]).copy(rgb, (y * side + x) * 3);
-      const [bx, by] = [Math.floor(x / 8) * 8 + 4, Math.floor(y / 8) * 8 + 4];
-      mask[y * side + x] = Math.max(0, Math.min(255, 128 + (60 - Math.hypot(bx - 100, by - 100)) * 16));
+      const [bx, by] = [Math.floor(x / 3) * 3 + 1, Math.floor(y / 3) * 3 + 1];
+      mask[y * side + x] = Math.max(0, Math.min(255, 128 + (60 - Math.hypot(bx - 100, by - 100)) * 40));
     }
   }
 
@@ -65,6 +65,22 @@ describe('applyMask', () => {
       const opacity = done.alpha?.[i] ?? 0;
       if (opacity > 60 && opacity < 200) expect(done.rgb[i * 3 + 2]).toBeLessThan(110);
     }
+  });
+
+  it('leaves no hole where a highlight within the edge is as bright as the ground', async () => {
+    const lit = Buffer.from(rgb);
+    const highlight = (x: number, y: number) => Math.hypot(x - 100, y - 100) > 46 && inside(x + 8, y) && x > 140;
+    const spots: number[] = [];
+    for (let y = 0; y < side; y++) {
+      for (let x = 0; x < side; x++) {
+        if (!highlight(x, y)) continue;
+        Buffer.from([30, 30, 220]).copy(lit, (y * side + x) * 3);
+        spots.push(y * side + x);
+      }
+    }
+    const { alpha } = await applyMask({ width: side, height: side, rgb: lit }, mask);
+    expect(spots.length).toBeGreaterThan(100);
+    expect(Math.min(...spots.map((i) => alpha?.[i] ?? 0))).toBeGreaterThan(240);
   });
 
   it('multiplies an alpha that was there before', async () => {

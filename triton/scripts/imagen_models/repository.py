@@ -12,6 +12,7 @@ from .contract import ContractError, check_network, read_config, read_contract
 from .fetch import Cache
 from .recipes import fingerprint
 from .recipes.base import Recipe
+from .variants import check_network as check_variant, make_variant, write_config
 
 TRITON = Path(__file__).resolve().parents[2]
 SOURCE = TRITON / "model_repository"
@@ -84,6 +85,25 @@ class Repository:
         network = recipe.build(cache.get(recipe.package) if recipe.package else None)
         self.install_network(recipe.model, recipe.version, network.SerializeToString(), made_from)
         return True
+
+    def export_variant(self, recipe: Recipe, versions: List[int], cache: Cache, backend: str, force: bool) -> str:
+        """Builds a recipe's network for Triton's ONNX Runtime backend; says what the model is called that runs it.
+
+        `versions` are all that the repository is to have of the model.
+        """
+        source = SOURCE / recipe.model / "config.pbtxt"
+        variant = make_variant(read_config(source), versions, backend)
+        inner = variant.inner.name
+        made_from = "recipe " + fingerprint(recipe)
+        if force or self.stamp(inner, recipe.version).get("madeFrom") != made_from:
+            network = recipe.build(cache.get(recipe.package) if recipe.package else None)
+            check_variant(network, variant.inner)
+            self.install_network(inner, recipe.version, network.SerializeToString(), made_from)
+        self.install_code(recipe.model, recipe.version)
+        for config in variant:
+            text = write_config(config, "triton/model_repository/%s/config.pbtxt" % recipe.model)
+            write_atomically(self.folder / config.name / "config.pbtxt", text.encode())
+        return inner
 
     def install_onnx(self, file: Path, model: str, version: int, replace: bool = False) -> List[str]:
         """Checks somebody's own network and installs it as a version; returns remarks for them to read."""

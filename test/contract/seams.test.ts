@@ -1,0 +1,139 @@
+/**
+ * No seams: what the worker stitches equals what the model makes of the whole picture at once. The contracts are those
+ * that Triton serves, so another version or tile size of these models is tried without a line here.
+ */
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import {
+  apart,
+  atOnce,
+  corner,
+  EXACT,
+  scenery,
+  stitched,
+  type Tiled,
+  tiledVersions,
+} from '../../scripts/bench/stitch.js';
+import { connectTriton } from '../../src/adapters/triton/server.js';
+import type { Raster, Size } from '../../src/domain/raster.js';
+
+const OURS = ['enhance', 'style_aged', 'style_comic', 'upscale'];
+const LARGEST = { width: 700, height: 500 };
+const LIMIT_MS = 300_000;
+
+const models = connectTriton({ url: inject('stack').env.TRITON_URL, inferTimeoutMs: LIMIT_MS });
+const patient = new AbortController().signal;
+await models.refresh(patient);
+const versions = tiledVersions(models)
+  .filter(({ model }) => OURS.includes(model.model))
+  .map((tiled) => ({ ...tiled, name: `${tiled.model.model}/${tiled.version}` }));
+const exact = versions.filter(({ contract }) => contract.seamTolerance <= EXACT);
+const tolerant = versions.filter(({ contract }) => contract.seamTolerance > EXACT);
+
+let scene: Raster;
+beforeAll(async () => {
+  scene = await scenery({ width: 1024, height: 1024 });
+});
+afterAll(() => models.close());
+
+/** How far the stitched picture of a size is from the whole one, in levels of 255. */
+async function difference(tiled: Tiled, side: number, size: Size, whole: Tiled = tiled): Promise<number> {
+  const picture = corner(scene, size);
+  const expected = await atOnce(models, whole, picture, { width: side, height: side });
+  return apart(await stitched(models, tiled, side, picture), expected).largest;
+}
+
+/** What two tiles can cover: their cores meet exactly a margin away from their edges, so no pixel of it is spare. */
+const two = (side: number, margin: number) => 2 * (side - margin);
+
+const sizes = (...list: [number, number][]) => list.map(([width, height]) => ({ width, height }));
+
+/** From exactly a tile and one pixel more, over the joints from two tiles to three, to the largest. */
+const sizesFrom = (side: number, margin: number) =>
+  sizes(
+    [side, side],
+    [side + 1, side],
+    [side, side + 1],
+    [side + 1, side + 1],
+    [two(side, margin), side],
+    [side, two(side, margin) + 1],
+    [side + 7, side + 61],
+    [LARGEST.width, LARGEST.height],
+  );
+
+/** Smaller than a tile in one direction or both: these are grown by repeating the edge, and their answers are cropped. */
+const sizesBelow = (side: number) =>
+  sizes([1, 1], [1, side + 9], [side + 9, 1], [side - 1, side - 1], [side - 30, side + 30]);
+
+it('tries every model that may be tiled', () => {
+  expect(exact.map(({ name }) => name).sort()).toEqual(['enhance/1', 'style_aged/1', 'style_comic/1', 'upscale/1']);
+  expect(tolerant.map(({ name }) => name)).toEqual(['upscale/2']);
+});
+
+describe.each(exact.flatMap((tiled) => tiled.contract.tileSizes.map((side) => ({ name: tiled.name, side, tiled }))))(
+  '$name in tiles of $side',
+  ({ side, tiled }) => {
+    it.each(sizesFrom(side, tiled.contract.margin))(
+      '$width x $height',
+      async (size) => expect(await difference(tiled, side, size)).toBeLessThanOrEqual(EXACT),
+      LIMIT_MS,
+    );
+
+    it.each(sizesBelow(side))(
+      '$width x $height, grown and cropped',
+      async (size) => expect(await difference(tiled, side, size)).toBeLessThanOrEqual(EXACT),
+      LIMIT_MS,
+    );
+  },
+);
+
+describe.each(exact)('$name', (tiled) => {
+  const [side = 0] = tiled.contract.tileSizes;
+
+  it('would show seams without its margin', async () => {
+    const careless = { ...tiled, contract: { ...tiled.contract, margin: 0 } };
+    const size = { width: two(side, 0), height: side };
+    expect(await difference(careless, side, size, tiled)).toBeGreaterThan(EXACT);
+  });
+
+  it('runs eight tiles at once in fewer executions, and answers each as if it were alone', async () => {
+    const { model, version, contract } = tiled;
+    const executions = async () => {
+      const counted = (await models.statistics(model.model, patient)).find((one) => one.version === version);
+      return counted?.batches.reduce((sum, batch) => sum + batch.executions, 0) ?? 0;
+    };
+    const pictures = Array.from({ length: 8 }, (_, i) =>
+      corner({ ...scene, rgb: scene.rgb.subarray(i * 3000) }, { width: side, height: side }),
+    );
+    const infer = (picture: Raster) => atOnce(models, { model, version, contract }, picture, picture);
+    const alone: Buffer[] = [];
+    for (const picture of pictures) alone.push(await infer(picture));
+    const before = await executions();
+    const together = await Promise.all(pictures.map(infer));
+    // Triton counts a little after it has answered.
+    await expect.poll(executions).toBeGreaterThan(before);
+    expect((await executions()) - before).toBeLessThan(8);
+    // ONNX Runtime adds what a batch of style_comic needs in another order: a level in one of thousands of pixels.
+    const tolerance = model.model === 'style_comic' ? 1 : 0;
+    const differences = together.map((answer, i) => apart(answer, alone[i] ?? Buffer.alloc(0)).largest);
+    expect(Math.max(...differences)).toBeLessThanOrEqual(tolerance);
+  });
+
+  it.runIf(tiled.model.takesOrigin)('would show seams if its tiles did not know where they lie', async () => {
+    const lost = { ...tiled, model: { ...tiled.model, takesOrigin: false } };
+    const size = { width: two(side, tiled.contract.margin), height: side };
+    expect(await difference(lost, side, size, tiled)).toBeGreaterThan(EXACT);
+  });
+});
+
+describe.each(tolerant)('$name', (tiled) => {
+  // The hardest size: others leave more than the margin between the joint and the tiles' edges. Larger pictures are
+  // the benchmark's (`npm run bench -- seams`), for this network takes seconds for each of their tiles.
+  it.each(tiled.contract.tileSizes)(
+    'stays within its tolerance where two tiles of %i meet',
+    async (side) => {
+      const size = { width: two(side, tiled.contract.margin), height: side };
+      expect(await difference(tiled, side, size)).toBeLessThanOrEqual(tiled.contract.seamTolerance);
+    },
+    LIMIT_MS,
+  );
+});
