@@ -16,6 +16,8 @@ const EMPTY = 0.1;
 const FULL = 0.9;
 /** Pixels this opaque show the subject's own colour. */
 const SURE = 0.95;
+/** Below this share of sure pixels around, the subject's colour is unknown. */
+const LEAST_WEIGHT = 1e-3;
 /** How far the subject's colour is carried outwards, in working pixels: three box means of it are nearly a Gaussian. */
 const COLOUR_RADIUS = 3;
 
@@ -57,9 +59,8 @@ async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): P
       .toBuffer(),
   ]);
   const pixels = width * height;
-  const plane = (channel: number) => Float32Array.from({ length: pixels }, (_, i) => (rgb[i * 3 + channel] ?? 0) / 255);
-  const guide = [plane(0), plane(1), plane(2)] as const;
-  const goal = Float32Array.from(target, (value) => value / 255);
+  const guide = [planeOf(rgb, 0, 3), planeOf(rgb, 1, 3), planeOf(rgb, 2, 3)] as const;
+  const goal = planeOf(target, 0, 1);
   const edge = await guidedCoefficients([...guide], goal, width, height, RADIUS, EPSILON);
 
   const [a0, a1, a2, offset] = edge;
@@ -79,6 +80,13 @@ async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): P
     for (let i = 0; i < pixels; i++) together[i * FIELDS + f] = field[i] ?? 0;
   });
   return together;
+}
+
+/** One channel of interleaved bytes, in 0..1. */
+function planeOf(bytes: Buffer, channel: number, channels: number): Plane {
+  const plane = new Float32Array(bytes.length / channels);
+  for (let i = 0; i < plane.length; i++) plane[i] = (bytes[i * channels + channel] ?? 0) / 255;
+  return plane;
 }
 
 /** The least or the greatest value of the square around each pixel, cut off at the borders. */
@@ -112,26 +120,55 @@ async function blur(plane: Plane, { width, height }: Size): Promise<Plane> {
   return result;
 }
 
+/** What may be said of a working pixel without looking at the picture; all four around a pixel must say it. */
+const OUTSIDE = 1;
+const INSIDE = 2;
+
+/**
+ * Outside, nothing is opaque and no colour is carried; inside, everything is opaque. Only in between, along the edge,
+ * does a pixel depend on its own colour.
+ */
+function kindsOf(coefficients: Float32Array): Uint8Array {
+  const kinds = new Uint8Array(coefficients.length / FIELDS);
+  for (let i = 0; i < kinds.length; i++) {
+    const at = i * FIELDS;
+    const least = coefficients[at + 4] ?? 0;
+    const most = coefficients[at + 5] ?? 1;
+    const weight = coefficients[at + FIELDS - 1] ?? 0;
+    if (least >= FULL) kinds[i] = INSIDE;
+    else if (most <= EMPTY && weight <= LEAST_WEIGHT) kinds[i] = OUTSIDE;
+  }
+  return kinds;
+}
+
 /** Applies the coefficients, interpolated bilinearly, to every pixel of the full picture. */
 async function paint(raster: Raster, coefficients: Float32Array, small: Size): Promise<Raster> {
   const { width, height } = raster;
-  const rgb = Buffer.allocUnsafe(width * height * 3);
-  const alpha = Buffer.allocUnsafe(width * height);
+  const rgb = Buffer.from(raster.rgb);
+  const alpha = raster.alpha ? Buffer.from(raster.alpha) : Buffer.alloc(width * height, 255);
   const row = new Float32Array(small.width * FIELDS);
   const columns = sampler(width, small.width);
   const rows = sampler(height, small.height);
+  const kinds = kindsOf(coefficients);
   const c = new Float32Array(FIELDS);
   const rowsATurn = Math.ceil(PIXELS_A_TURN / width);
 
   for (let y = 0; y < height; y++) {
     if (y % rowsATurn === rowsATurn - 1) await pause();
     const [top, bottom, down] = rows(y);
-    for (let i = 0; i < row.length; i++) {
-      const above = coefficients[top * row.length + i] ?? 0;
-      row[i] = above + ((coefficients[bottom * row.length + i] ?? 0) - above) * down;
-    }
+    let interpolated = false;
     for (let x = 0; x < width; x++) {
       const [left, right, across] = columns(x);
+      const kind = kindAround(kinds, small.width, top, bottom, left, right);
+      if (kind === OUTSIDE) alpha[y * width + x] = 0;
+      if (kind !== 0) continue;
+      if (!interpolated) {
+        interpolated = true;
+        for (let i = 0; i < row.length; i++) {
+          const above = coefficients[top * row.length + i] ?? 0;
+          row[i] = above + ((coefficients[bottom * row.length + i] ?? 0) - above) * down;
+        }
+      }
       for (let f = 0; f < FIELDS; f++) {
         const before = row[left * FIELDS + f] ?? 0;
         c[f] = before + ((row[right * FIELDS + f] ?? 0) - before) * across;
@@ -142,6 +179,11 @@ async function paint(raster: Raster, coefficients: Float32Array, small: Size): P
   return { width, height, rgb, alpha };
 }
 
+function kindAround(kinds: Uint8Array, pitch: number, top: number, bottom: number, left: number, right: number) {
+  const above = (kinds[top * pitch + left] ?? 0) & (kinds[top * pitch + right] ?? 0);
+  return above & (kinds[bottom * pitch + left] ?? 0) & (kinds[bottom * pitch + right] ?? 0);
+}
+
 function paintPixel(raster: Raster, rgb: Buffer, alpha: Buffer, i: number, c: Float32Array): void {
   const [a0 = 0, a1 = 0, a2 = 0, offset = 0, least = 0, most = 1, fr = 0, fg = 0, fb = 0, weight = 0] = c;
   const r = raster.rgb[i * 3] ?? 0;
@@ -149,8 +191,8 @@ function paintPixel(raster: Raster, rgb: Buffer, alpha: Buffer, i: number, c: Fl
   const b = raster.rgb[i * 3 + 2] ?? 0;
   const refined = (a0 * r + a1 * g + a2 * b) / 255 + offset;
   const opacity = smoothstep(EMPTY, FULL, Math.min(most, Math.max(least, refined)));
-  // Where no sure pixel of the subject is near, its colour is unknown and the picture's own stays.
-  const carried = weight > 1e-3 ? 1 - opacity : 0;
+  // Where the subject's colour is unknown, the picture's own stays.
+  const carried = weight > LEAST_WEIGHT ? 1 - opacity : 0;
   const share = (255 * carried) / (weight || 1);
   rgb[i * 3] = r * (1 - carried) + fr * share + 0.5;
   rgb[i * 3 + 1] = g * (1 - carried) + fg * share + 0.5;
