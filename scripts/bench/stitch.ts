@@ -9,7 +9,7 @@ import { capacityOf, type ModelContract, type VersionContract } from '../../src/
 import type { ModelServer } from '../../src/domain/ports.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
 import { createTensor, originTensor, type Tensor } from '../../src/domain/tensor.js';
-import { PLAN_TABLE, type View } from '../../src/pipeline/plans/index.js';
+import { PLAN_TABLE, type Shape, type View } from '../../src/pipeline/plans/index.js';
 import { root } from '../stack/paths.js';
 
 /** A version of a model that may be sent in tiles. */
@@ -78,10 +78,20 @@ export function edgeReplicated({ width, height, rgb }: Raster, size: Size): Rast
 /** What the worker would make of a picture with tiles of the given side; pixels of the answer, rows from the top. */
 export async function stitched(models: ModelServer, tiled: Tiled, side: number, raster: Raster): Promise<Buffer> {
   const { contract } = tiled;
-  const shape = PLAN_TABLE.tile.shapes(contract, raster).find(({ width }) => width === side);
+  const [shape] = PLAN_TABLE.tile.shapes({ ...contract, tileSizes: [side] }, raster);
   if (!shape) throw new RangeError(`model ${tiled.model.model} has no tiles of ${side}`);
+  return send(models, tiled, shape, raster);
+}
+
+/** What the worker would make of a picture that is padded to a window. */
+export async function padded(models: ModelServer, tiled: Tiled, window: Size, raster: Raster): Promise<Buffer> {
+  return send(models, tiled, { plan: 'whole', ...window, requests: 1 }, raster);
+}
+
+async function send(models: ModelServer, tiled: Tiled, shape: Shape, raster: Raster): Promise<Buffer> {
   const inTurn = atMost(capacityOf(tiled.model).inFlight);
-  const { data } = await PLAN_TABLE.tile.execute(raster, shape, contract, channelsOf(tiled), (cut, paste) =>
+  const plan = PLAN_TABLE[shape.plan];
+  const { data } = await plan.execute(raster, shape, tiled.contract, channelsOf(tiled), (cut, paste) =>
     inTurn(async () => paste(await ask(models, tiled, await cut(shape), raster), shape)),
   );
   return data;

@@ -22,15 +22,17 @@ export type Predict = (model: string, version: string) => Outlook;
 export const DEFAULT_COST: Cost = { fixed: 32_768, perPixel: 1 };
 
 /**
- * The permitted shape of least predicted time. Where a picture may be padded, the others may be too and will be in a
- * bucket rather than in tiles or frames, so a shape can count on no requests but its own there. Tiles then never win: they
- * compute more, and the whole picture is one launch or a part of one.
+ * The permitted shape of least predicted time. Where a picture may be padded, tiles are out of the question: they compute
+ * more, and the whole picture is one launch or, in a bucket, a part of one. The others may be padded, too, so a frame of
+ * fixed size can count on no requests but its own there.
  * @param shapes not empty
  */
 export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatchSize: number): Shape {
   const batch = Math.max(1, maxBatchSize);
-  const jobsAtOnce = shapes.some(({ bucketPixels }) => bucketPixels !== undefined) ? 1 : outlook.jobsAtOnce;
-  const timed = shapes.map((shape) => ({ shape, time: predictedTime(shape, { ...outlook, jobsAtOnce }, batch) }));
+  const mayMeet = shapes.some(({ bucketPixels }) => bucketPixels !== undefined);
+  const candidates = mayMeet ? shapes.filter(({ plan }) => plan !== 'tile') : shapes;
+  const jobsAtOnce = mayMeet ? 1 : outlook.jobsAtOnce;
+  const timed = candidates.map((shape) => ({ shape, time: predictedTime(shape, { ...outlook, jobsAtOnce }, batch) }));
   return timed.reduce((best, one) => (one.time < best.time ? one : best)).shape;
 }
 

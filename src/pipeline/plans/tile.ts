@@ -23,29 +23,49 @@ export function layOut(length: number, tile: number, margin: number): Span[] {
 /** Tiles of one picture that are in flight or wait for it: more than any model takes, less than a picture may have. */
 const WAITING = 256;
 
-/** Fixed square windows whose cores are stitched: the same few shapes for every image of every job. */
+/** Sides of windows that are made to measure are multiples of this, as convolutions like them. */
+const GRAIN = 8;
+
+/**
+ * The shortest side with which no more windows are needed along an axis of `length` than with `tile`.
+ * @returns at most `tile`
+ */
+export function fittedSide(length: number, tile: number, margin: number): number {
+  if (length <= tile) return length;
+  const count = layOut(length, tile, margin).length;
+  const side = Math.ceil((length - 2 * margin) / count) + 2 * margin;
+  return Math.min(tile, Math.ceil(side / GRAIN) * GRAIN);
+}
+
+/**
+ * Windows whose cores are stitched. Fixed squares, the same few shapes for every image of every job; but where the model
+ * also permits `whole`, and so takes any shape, as many windows of the least equal size, which computes less that nobody
+ * asked for: their batches form among the windows of one image.
+ */
 export const tile: Plan = {
-  shapes: (contract, { width, height }) =>
-    contract.tileSizes.map((side) => ({
-      plan: 'tile',
-      width: side,
-      height: side,
-      requests: layOut(width, side, contract.margin).length * layOut(height, side, contract.margin).length,
-    })),
+  shapes: ({ plans, tileSizes, margin }, { width, height }) =>
+    tileSizes.map((side) => {
+      const fitted = plans.includes('whole');
+      const window = {
+        width: fitted ? fittedSide(width, side, margin) : side,
+        height: fitted ? fittedSide(height, side, margin) : side,
+      };
+      const [across, down] = [layOut(width, window.width, margin), layOut(height, window.height, margin)];
+      return { plan: 'tile', ...window, requests: across.length * down.length };
+    }),
 
   async execute(raster, shape, { margin, scale }, channels, send) {
-    const side = shape.width;
     const out = { width: raster.width * scale, height: raster.height * scale };
     const data = Buffer.allocUnsafe(out.width * out.height * channels);
-    const columns = layOut(raster.width, side, margin);
-    const rows = layOut(raster.height, side, margin);
+    const columns = layOut(raster.width, shape.width, margin);
+    const rows = layOut(raster.height, shape.height, margin);
     // All takers share one row of windows, so that each is taken once, and none any more after an error.
     const windows = rows.flatMap((down) => columns.map((across) => ({ across, down }))).values();
     const take = async () => {
       for (const { across, down } of windows) {
         await send(
           (window) => cutWindow(raster, across.start, down.start, window),
-          (answer) => copyCore(answer.data, side, across, down, scale, channels, data, out.width),
+          (answer) => copyCore(answer.data, shape.width, across, down, scale, channels, data, out.width),
         );
       }
     };

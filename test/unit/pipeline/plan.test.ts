@@ -61,10 +61,19 @@ describe('planJob', () => {
   it('finds the shapes that a model permits', () => {
     expect(plan([tiles], 300, 300).steps[0]?.shapes).toEqual([
       { plan: 'tile', width: 128, height: 128, requests: 9 },
-      { plan: 'tile', width: 256, height: 256, requests: 4 },
+      { plan: 'tile', width: 168, height: 168, requests: 4 },
       { plan: 'whole', width: 300, height: 300, requests: 1, bucketPixels: 1_048_576 },
     ]);
-    expect(plan([tiles], 3000, 2000).steps[0]?.shapes.map((shape) => shape.plan)).toEqual(['tile', 'tile']);
+    expect(plan([tiles], 3000, 2000).steps[0]?.shapes).toEqual([
+      { plan: 'tile', width: 128, height: 128, requests: 31 * 21 },
+      { plan: 'tile', width: 248, height: 256, requests: 14 * 9 },
+    ]);
+    // Engines of fixed shapes get squares.
+    const squares = routed('tiles', { ...parametersOfTiles, 'imagen.plans': '["tile"]' });
+    expect(plan([squares], 300, 300).steps[0]?.shapes).toEqual([
+      { plan: 'tile', width: 128, height: 128, requests: 9 },
+      { plan: 'tile', width: 256, height: 256, requests: 4 },
+    ]);
     // Who knows no tiles has not said that a border other than the image's is harmless.
     expect(plan([upscale], 300, 300).steps[0]?.shapes).toEqual([
       { plan: 'whole', width: 300, height: 300, requests: 1 },
@@ -116,7 +125,7 @@ describe('chooseShape', () => {
 
   it('sends small pictures whole and large ones in the tiles that cost least', () => {
     expect(choose(tiles, 300, 300)).toMatchObject({ plan: 'whole', requests: 1 });
-    expect(choose(tiles, 3000, 2000)).toMatchObject({ plan: 'tile', width: 256 });
+    expect(choose(tiles, 3000, 2000)).toMatchObject({ plan: 'tile', width: 248 });
   });
 
   it('counts on other jobs only where requests have fixed shapes', () => {

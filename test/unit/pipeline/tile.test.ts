@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Raster, Size } from '../../../src/domain/raster.js';
 import type { VersionContract } from '../../../src/domain/contract.js';
-import { layOut, tile } from '../../../src/pipeline/plans/tile.js';
+import { fittedSide, layOut, tile } from '../../../src/pipeline/plans/tile.js';
 import { whole } from '../../../src/pipeline/plans/whole.js';
 import { cutWindow } from '../../../src/pipeline/plans/window.js';
 import type { Send } from '../../../src/pipeline/plans/index.js';
@@ -17,11 +17,11 @@ function noise(width: number, height: number): Raster {
   return { width, height, rgb };
 }
 
-describe('layOut', () => {
-  const cases = [1, 7, 63, 64, 65, 100, 127, 128, 129, 1000].flatMap((length) =>
-    [0, 1, 18, 31].map((margin) => [length, margin] as const),
-  );
+const cases = [1, 7, 63, 64, 65, 100, 127, 128, 129, 1000].flatMap((length) =>
+  [0, 1, 18, 31].map((margin) => [length, margin] as const),
+);
 
+describe('layOut', () => {
   it.each(cases)('covers %i pixels once, with a margin of %i', (length, margin) => {
     const side = 64;
     const spans = layOut(length, side, margin);
@@ -41,6 +41,21 @@ describe('layOut', () => {
   });
 });
 
+describe('fittedSide', () => {
+  it.each(cases)('needs no more windows for %i pixels with a margin of %i, and none larger', (length, margin) => {
+    const side = fittedSide(length, 64, margin);
+    expect(side).toBeLessThanOrEqual(64);
+    expect(layOut(length, side, margin).length).toBe(layOut(length, 64, margin).length);
+    // One grain less would need more windows, or there is only one.
+    if (length > 64) {
+      const shorter = side - 8;
+      expect(shorter <= 2 * margin || layOut(length, shorter, margin).length > layOut(length, 64, margin).length).toBe(
+        true,
+      );
+    }
+  });
+});
+
 describe('cutWindow', () => {
   it('repeats the last row and column beyond the end', () => {
     const image = noise(3, 2);
@@ -52,8 +67,8 @@ describe('cutWindow', () => {
   });
 });
 
-const contract = (scale: number): VersionContract => ({
-  plans: ['tile'],
+const contract = (scale: number, plans: VersionContract['plans'] = ['tile']): VersionContract => ({
+  plans,
   tileSizes: [32],
   margin: 5,
   seamTolerance: 0,
@@ -87,7 +102,10 @@ const enlarge =
     paste(createTensor('image', 'UINT8', [rows, side, 3], data), window);
   };
 
-describe('tile', () => {
+describe.each<[string, VersionContract['plans']]>([
+  ['of fixed shape', ['tile']],
+  ['made to measure', ['tile', 'whole']],
+])('tiles %s', (_name, plans) => {
   it.each([
     [32, 32, 1],
     [33, 32, 1],
@@ -95,10 +113,11 @@ describe('tile', () => {
     [100, 77, 2],
     [5, 90, 1],
     [1, 1, 4],
-  ])('puts a %i x %i picture together at scale %i so that no margin shows', async (width, height, scale) => {
+  ])('put a %i x %i picture together at scale %i so that no margin shows', async (width, height, scale) => {
     const image = noise(width, height);
-    const [shape] = tile.shapes(contract(scale), image);
+    const [shape] = tile.shapes(contract(scale, plans), image);
     if (!shape) throw new Error('no shape');
+    expect(Math.max(shape.width, shape.height)).toBeLessThanOrEqual(32);
     let sent = 0;
     const send = enlarge(scale, 5, image, shape);
     const result = await tile.execute(image, shape, contract(scale), 3, (cut, paste) => {
