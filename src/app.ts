@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createStorageClient } from './adapters/gcs/client.js';
 import { createObjectStore } from './adapters/gcs/store.js';
+import { shortcomings } from './adapters/pubsub/admin.js';
 import { createPubSubClient } from './adapters/pubsub/client.js';
 import { createPublisher } from './adapters/pubsub/publisher.js';
 import { createJobSource } from './adapters/pubsub/source.js';
@@ -143,12 +144,26 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     );
     await waitForModels();
     if (stopping.signal.aborted) return;
+    void warnOfSubscriptions();
     for (const source of sources) source.start(handle);
     pulling = true;
     log.info(
       { port: status.port, models: [...models.contracts().keys()], subscriptions: config.jobsSubscriptions },
       'pulling jobs',
     );
+  }
+
+  /** Beside the work: a worker without the right to look at its subscriptions does its work all the same. */
+  async function warnOfSubscriptions(): Promise<void> {
+    for (const { name } of config.jobsSubscriptions) {
+      try {
+        for (const lack of await shortcomings(pubsub, name, config.maxAttempts)) {
+          log.warn({ subscription: name }, `${lack}; "imagen setup" mends that`);
+        }
+      } catch (error) {
+        log.info({ subscription: name, error }, 'cannot see the policies of the subscription');
+      }
+    }
   }
 
   /** Jobs are not pulled before there is a model: waiting costs nothing, and a delivery attempt does. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { shortcomings } from '../../src/adapters/pubsub/admin.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import type { Delivery, JobSource, Publisher } from '../../src/domain/ports.js';
@@ -25,6 +26,21 @@ describe('JobSource and Publisher on the Pub/Sub emulator', () => {
   afterEach(async () => {
     await source.stop(2_000);
     await scene.close();
+  });
+
+  it('says what a subscription lacks', async () => {
+    const name = scene.env.IMAGEN_JOBS_SUBSCRIPTIONS;
+    expect(await shortcomings(scene.pubsub, name, 5)).toEqual([]);
+    expect(await shortcomings(scene.pubsub, name, 10)).toEqual([
+      'its dead-letter policy allows 10 attempts: expected more than IMAGEN_MAX_ATTEMPTS, 10',
+    ]);
+    const bare = `${name}-bare`;
+    await scene.pubsub.topic(scene.env.IMAGEN_JOBS_TOPIC).createSubscription(bare);
+    expect(await shortcomings(scene.pubsub, bare, 5)).toEqual([
+      expect.stringContaining('no dead-letter policy'),
+      expect.stringContaining('no retry policy'),
+    ]);
+    await expect(shortcomings(scene.pubsub, `${name}-missing`, 5)).rejects.toMatchObject({ code: 5 });
   });
 
   it('delivers what was published, counts attempts, and does not deliver again what was acked', async () => {

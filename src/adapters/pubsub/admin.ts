@@ -57,6 +57,25 @@ export async function ensureJobsSubscription(pubsub: PubSub, name: string, want:
   return 'updated';
 }
 
+/**
+ * What a jobs subscription lacks of what the worker counts on, each in a sentence.
+ * @param attempts the worker's own budget; the service's must be larger
+ * @throws Error of the client, when there is no such subscription or it may not be looked at
+ */
+export async function shortcomings(pubsub: PubSub, name: string, attempts: number): Promise<string[]> {
+  const [found] = await pubsub.subscription(name).getMetadata();
+  const limit = found.deadLetterPolicy?.maxDeliveryAttempts ?? 0;
+  return [
+    ...(limit === 0
+      ? ['it has no dead-letter policy: attempts are not counted, and a job that kills its worker comes back for ever']
+      : []),
+    ...(limit > 0 && limit <= attempts
+      ? [`its dead-letter policy allows ${limit} attempts: expected more than IMAGEN_MAX_ATTEMPTS, ${attempts}`]
+      : []),
+    ...(found.retryPolicy ? [] : ['it has no retry policy: what is given back comes again at once']),
+  ];
+}
+
 async function createUnlessThere(create: () => Promise<unknown>): Promise<boolean> {
   try {
     await create();
