@@ -44,6 +44,8 @@ const TRITON_POLL_MS = 500;
 const WAITS_A_WARNING = 60;
 /** For one look at what Triton has measured. */
 const LOOK_LIMIT_MS = 2_000;
+/** Between two looks at which models can be used. */
+const WATCH_MS = 1_000;
 /** Kept of the drain for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
@@ -77,6 +79,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     retry,
   });
   const looking = keepLooking(costs, models, log);
+  const watching = keepWatching(models, log);
   const metrics = createMetrics({
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
@@ -171,7 +174,6 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     for (let attempt = 0; ; attempt++) {
       try {
         await models.refresh(stopping.signal);
-        for (const [model, reason] of models.unready()) log.warn({ model, reason }, 'a model cannot be used');
         if (models.contracts().size > 0) return;
       } catch (error) {
         if (stopping.signal.aborted) return;
@@ -189,6 +191,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     intake.close();
     if (pulling) await Promise.all(sources.map((source) => source.stop(config.drainSeconds * 1000 - CLOSING_MS)));
     looking.stop();
+    watching.stop();
     routes.close();
     const closed = Promise.all([models.close(), pubsub.close(), status?.close()]);
     await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);
@@ -222,6 +225,21 @@ function keepLooking(costs: CostModel, models: ModelServer, log: Logger): { stop
       clearTimeout(timer);
     },
   };
+}
+
+/** Says when a model, or a version of one, can no longer be used, and why; and when it can again. */
+function keepWatching(models: ModelServer, log: Logger): { stop(): void } {
+  let known = new Map<string, string>();
+  const look = () => {
+    const now = new Map(models.unready());
+    for (const [model, reason] of now) {
+      if (known.get(model) !== reason) log.warn({ model, reason }, 'a model cannot be used');
+    }
+    for (const model of known.keys()) if (!now.has(model)) log.info({ model }, 'a model is no longer out of use');
+    known = now;
+  };
+  const timer = setInterval(look, WATCH_MS).unref();
+  return { stop: () => clearInterval(timer) };
 }
 
 /** A subscription's part of the places, by its weight; at least one. */

@@ -224,7 +224,35 @@ function readVersion(description: ModelDescription, version: string): VersionCon
   if (contract.plans.includes('fit') && !contract.fitSize) {
     throw complaint(model, 'imagen.fit_size', '<width>x<height> for plan fit', 'nothing');
   }
+  checkAgainstTensors(description, contract);
   return contract;
+}
+
+/** Largest frame of `fit`, in pixels: each request holds one. */
+const MAX_FIT_PIXELS = 2 ** 26;
+
+/** What a contract promises must be possible with the model's own tensors. */
+function checkAgainstTensors({ model, inputs, outputs }: ModelDescription, contract: VersionContract): void {
+  const { plans, tileSizes, fitSize, scale } = contract;
+  if (scale !== 1 && outputs.some(({ name }) => name === 'mask')) {
+    throw complaint(model, 'imagen.scale', '1 for a model that gives a mask', String(scale));
+  }
+  if (fitSize && fitSize.width * fitSize.height > MAX_FIT_PIXELS) {
+    throw complaint(model, 'imagen.fit_size', `at most ${MAX_FIT_PIXELS} pixels`, `${fitSize.width}x${fitSize.height}`);
+  }
+  const [height = -1, width = -1] = inputs.find(({ name }) => name === 'image')?.dims ?? [];
+  const takes = (w: number, h: number) => (width === -1 || width === w) && (height === -1 || height === h);
+  const dims = `input image's ${width}x${height}`;
+  if (plans.includes('fit') && fitSize && !takes(fitSize.width, fitSize.height)) {
+    throw complaint(model, 'imagen.fit_size', dims, `${fitSize.width}x${fitSize.height}`);
+  }
+  const stranger = tileSizes.find((side) => !takes(side, side));
+  if (plans.includes('tile') && stranger !== undefined) {
+    throw complaint(model, 'imagen.tile_sizes', dims, String(stranger));
+  }
+  if (plans.includes('whole') && (width !== -1 || height !== -1)) {
+    throw complaint(model, 'imagen.plans', `no plan whole, because of ${dims}`, JSON.stringify(plans));
+  }
 }
 
 function checkKeys({ model, parameters }: ModelDescription): void {

@@ -29,7 +29,7 @@ export const DEFAULT_COST: Cost = { fixed: 32_768, perPixel: 1 };
  */
 export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatchSize: number): Shape {
   const batch = Math.max(1, maxBatchSize);
-  const mayMeet = shapes.some(({ bucketPixels }) => bucketPixels !== undefined);
+  const mayMeet = shapes.some(({ mayGrow }) => mayGrow);
   const candidates = mayMeet ? shapes.filter(({ plan }) => plan !== 'tile') : shapes;
   const jobsAtOnce = mayMeet ? 1 : outlook.jobsAtOnce;
   const timed = candidates.map((shape) => ({ shape, time: predictedTime(shape, { ...outlook, jobsAtOnce }, batch) }));
@@ -37,14 +37,13 @@ export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatch
 }
 
 /**
- * Predicted time of a shape, in the unit of the outlook's cost. Requests of one fixed shape meet in Triton's batcher and
- * share the launch, with each other and with those of the other jobs at once; a whole picture has a shape of its own and
- * pays for it alone, unless it finds a bucket (bucket.ts), which only makes it cheaper.
+ * Predicted time of a shape, in the unit of the outlook's cost. Requests of one shape meet in Triton's batcher and share
+ * the launch, with each other and, where the shape is not this picture's own, with those of the other jobs at once. A
+ * picture that finds a bucket (bucket.ts) is only cheaper.
  * @param batch requests that one execution can serve, at least 1
  */
 export function predictedTime(shape: Shape, outlook: Outlook, batch: number): number {
   const pixels = shape.requests * shape.width * shape.height * outlook.perPixel;
-  if (shape.plan === 'whole') return outlook.fixed + pixels;
-  const together = Math.min(batch, shape.requests * Math.max(1, outlook.jobsAtOnce));
+  const together = Math.min(batch, shape.requests * (shape.ownShape ? 1 : Math.max(1, outlook.jobsAtOnce)));
   return (shape.requests / together) * outlook.fixed + pixels;
 }

@@ -2,9 +2,28 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import { JobError } from '../domain/errors.js';
 import type { ParameterValue } from '../domain/job.js';
 
-const ajv = new Ajv({ allErrors: true, strict: false });
-// A contract's schema object lives as long as the contract does, so compiled validators go with it.
-const validators = new WeakMap<object, ValidateFunction>();
+/** By the schema's text: contracts are read anew every few seconds, mostly unchanged. The oldest goes first. */
+const validators = new Map<string, ValidateFunction>();
+const MOST_VALIDATORS = 256;
+
+/** @throws JobError `INTERNAL`: the model's schema is none */
+function validatorOf(model: string, schema: Readonly<Record<string, unknown>>): ValidateFunction {
+  const text = JSON.stringify(schema);
+  const known = validators.get(text);
+  if (known) return known;
+  try {
+    // Each in an Ajv of its own, which would keep all that it has ever compiled and let no `$id` come twice.
+    const made = new Ajv({ allErrors: true, strict: false }).compile(schema);
+    const [oldest] = validators.keys();
+    if (validators.size >= MOST_VALIDATORS && oldest !== undefined) validators.delete(oldest);
+    validators.set(text, made);
+    return made;
+  } catch (cause) {
+    const given = cause instanceof Error ? cause.message : String(cause);
+    const message = `model ${model}: imagen.parameters: expected a JSON Schema, given one of which Ajv says: ${given}`;
+    throw new JobError('INTERNAL', message, { cause, stage: 'route' });
+  }
+}
 
 /**
  * Checks a job's parameters against what the model declares in `imagen.parameters`. A model that declares nothing takes
@@ -20,8 +39,7 @@ export function checkParameters(
   const complaints = Object.keys(parameters)
     .filter((name) => !declared.includes(name))
     .map((name) => `${name}: unknown, expected ${declared.length ? `one of ${declared.join(', ')}` : 'none'}`);
-  const validate = validators.get(schema) ?? ajv.compile(schema);
-  validators.set(schema, validate);
+  const validate = validatorOf(model, schema);
   if (!validate(parameters)) {
     for (const error of validate.errors ?? []) {
       if (error.keyword === 'additionalProperties') continue; // named above, with what would be right

@@ -16,8 +16,7 @@ export interface Ticket {
   readonly model: string;
   readonly version: string;
   readonly priority: Priority;
-  /** Width and height; with `bucketPixels`, the request may be padded to a larger window. */
-  readonly shape: Size & Pick<Shape, 'bucketPixels'>;
+  readonly shape: Size & Pick<Shape, 'mayGrow' | 'runPixels'>;
 }
 
 /**

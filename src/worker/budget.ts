@@ -1,6 +1,12 @@
 import type { Reserve } from '../pipeline/memory.js';
 
-/** Memory for pictures, shared by all jobs in work. Who asks first is served first. */
+/** For so long may who waits for more than is free be overtaken by others who need less. */
+const OVERTAKEN_MS = 10_000;
+
+/**
+ * Memory for pictures, shared by all jobs in work. Who asks first is served first; but a large picture that waits does not
+ * keep small ones from what is free, for some seconds.
+ */
 export interface Budget {
   /**
    * Waits until so much is free. A job that needs more than there is has all of it, alone.
@@ -13,19 +19,28 @@ export interface Budget {
 
 interface Waiting {
   readonly bytes: number;
+  readonly since: number;
   readonly admit: () => void;
 }
 
-/** @param limit in bytes */
-export function createBudget(limit: number): Budget {
+/**
+ * @param limit in bytes
+ * @param now milliseconds on a clock that never goes back
+ */
+export function createBudget(limit: number, now: () => number = () => performance.now()): Budget {
   let held = 0;
   const waiting: Waiting[] = [];
 
   function admitNext(): void {
-    for (let next = waiting[0]; next && held + next.bytes <= limit; next = waiting[0]) {
-      waiting.shift();
-      held += next.bytes;
-      next.admit();
+    for (let i = 0; i < waiting.length;) {
+      const next = waiting[i];
+      if (!next) return;
+      if (held + next.bytes <= limit) {
+        waiting.splice(i, 1);
+        held += next.bytes;
+        next.admit();
+      } else if (now() - next.since > OVERTAKEN_MS) return;
+      else i++;
     }
   }
 
@@ -45,6 +60,7 @@ export function createBudget(limit: number): Budget {
         };
         const one: Waiting = {
           bytes,
+          since: now(),
           admit() {
             signal.removeEventListener('abort', giveUp);
             resolve(() => {

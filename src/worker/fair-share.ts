@@ -6,8 +6,9 @@ import { type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { Lane, Ticket } from '../pipeline/transform.js';
 
 /**
- * Shares each model's requests in flight among the jobs of this worker, so that a picture of a thousand tiles delays a
- * thumbnail by a batch or two and not by a thousand tiles. Models do not wait for each other.
+ * Shares the requests in flight of each version of a model among the jobs of this worker, so that a picture of a thousand
+ * tiles delays a thumbnail by a batch or two and not by a thousand tiles. Versions, which have instances and a queue each,
+ * do not wait for each other.
  *
  * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So requests of one shape are
  * sent in runs of at most a batch: jobs take turns at leading one, others that match go along, and pictures that may be
@@ -39,10 +40,11 @@ interface Waiting {
   readonly start: (run: Run) => void;
 }
 
-/** Requests of one version and window that are sent together. */
+/** Requests of one window that are sent together. */
 interface Run {
-  readonly version: string;
   readonly window: Size;
+  /** Requests that it may have. */
+  readonly most: number;
   /** The job whose turn it was. */
   readonly leader: object;
   readonly begunAt: number;
@@ -50,7 +52,9 @@ interface Run {
   inFlight: number;
 }
 
+/** Of one version of a model. */
 interface Gate {
+  readonly model: string;
   inFlight: number;
   /** Those with requests in flight, newest last. */
   readonly runs: Run[];
@@ -71,12 +75,14 @@ const MOST_FOR_A_BUCKET = 32;
 export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions): FairShare {
   const gates = new Map<string, Gate>();
 
-  function gateOf(model: string): Gate {
-    const gate = gates.get(model) ?? {
+  function gateOf({ model, version }: Pick<Ticket, 'model' | 'version'>): Gate {
+    const key = `${model}/${version}`;
+    const gate = gates.get(key) ?? {
+      model,
       ...{ inFlight: 0, runs: [], turns: new Map<object, Waiting[]>() },
       ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0 },
     };
-    gates.set(model, gate);
+    gates.set(key, gate);
     return gate;
   }
 
@@ -87,11 +93,11 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   }
 
   /** Sends one more request of the newest run's shape while that can still share its batch. */
-  function goAlong(gate: Gate, { batch, growMs }: Capacity): boolean {
+  function goAlong(gate: Gate, { growMs }: Capacity): boolean {
     const run = gate.runs.at(-1);
-    if (!run || run.sent >= batch || performance.now() - run.begunAt > growMs) return false;
+    if (!run || run.sent >= run.most || performance.now() - run.begunAt > growMs) return false;
     for (const [job, [first]] of gate.turns) {
-      if (first?.ticket.version === run.version && isSize(first.ticket.shape, run.window)) {
+      if (first && isSize(first.ticket.shape, run.window)) {
         start(gate, job, run);
         return true;
       }
@@ -111,18 +117,19 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     gate.lastLed = ticket.priority;
 
     const { model, version, shape } = ticket;
-    const { width, height, bucketPixels } = shape;
+    const { width, height, mayGrow, runPixels = Infinity } = shape;
     const begin = (window: Size): Run => {
-      const run = { version, window, leader, begunAt: performance.now(), sent: 0, inFlight: 0 };
+      const most = Math.max(1, Math.min(batch, Math.floor(runPixels / (window.width * window.height))));
+      const run = { window, most, leader, begunAt: performance.now(), sent: 0, inFlight: 0 };
       gate.runs.push(run);
       return run;
     };
-    if (bucketPixels === undefined) {
+    if (!mayGrow) {
       start(gate, leader, begin({ width, height }));
       return true;
     }
-    const limits = { requests: Math.min(batch, inFlight - gate.inFlight), pixels: bucketPixels };
-    const others = padded(gate, version).filter(({ job }) => job !== leader);
+    const limits = { requests: Math.min(batch, inFlight - gate.inFlight), pixels: runPixels };
+    const others = padded(gate).filter(({ job }) => job !== leader);
     const bucket = fillBucket({ job: leader, width, height }, others, costOf(model, version), limits);
     const run = begin(bucket.window);
     for (const { job } of bucket.members) start(gate, job, run);
@@ -153,7 +160,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   }
 
   function acquire(job: object, ticket: Ticket, signal: AbortSignal): Promise<Run> {
-    const gate = gateOf(ticket.model);
+    const gate = gateOf(ticket);
     const met = gate.lastJob !== job && (gate.inFlight > 0 || gate.turns.size > 0);
     if (met) gate.sharedUntil = performance.now() + SHARED_MS;
     gate.lastJob = job;
@@ -185,7 +192,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   return {
     lane: (job) => async (ticket, task, signal) => {
       const run = await acquire(job, ticket, signal);
-      const gate = gateOf(ticket.model);
+      const gate = gateOf(ticket);
       let inRun = true;
       const leaveRun = () => {
         if (inRun && --run.inFlight === 0) gate.runs.splice(gate.runs.indexOf(run), 1);
@@ -208,16 +215,20 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
         startAll(gate, capacityOf(ticket.model));
       }
     },
-    inFlight: () => new Map([...gates].map(([model, gate]) => [model, gate.inFlight])),
+    inFlight() {
+      const byModel = new Map<string, number>();
+      for (const { model, inFlight } of gates.values()) byModel.set(model, (byModel.get(model) ?? 0) + inFlight);
+      return byModel;
+    },
   };
 }
 
 /** The first ones in the row that may be padded, one a job. */
-function padded({ turns }: Gate, version: string): (Size & { readonly job: object })[] {
+function padded({ turns }: Gate): (Size & { readonly job: object })[] {
   const found: (Size & { readonly job: object })[] = [];
   for (const [job, [first]] of turns) {
     if (found.length === MOST_FOR_A_BUCKET) break;
-    if (first?.ticket.version !== version || first.ticket.shape.bucketPixels === undefined) continue;
+    if (!first?.ticket.shape.mayGrow) continue;
     const { width, height } = first.ticket.shape;
     found.push({ job, width, height });
   }

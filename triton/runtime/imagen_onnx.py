@@ -73,6 +73,9 @@ class OnnxImageModel:
                 % (", ".join(self.inputs), (IMAGE, ORIGIN))
             )
         self.fed_parameters = [name for name in self.inputs if name in self.parameters]
+        for name in self.fed_parameters:
+            if "default" not in self.parameters[name]:
+                raise ValueError("imagen.parameters: %r needs a default, for jobs that leave it out" % name)
         self.parameter_names = set(self.parameters)
 
         provider = self.session.get_providers()[0]
@@ -132,7 +135,7 @@ class OnnxImageModel:
 
     def number(self, name: str, given: Dict[str, Any]) -> float:
         rule = self.parameters[name]
-        value = given.get(name, rule["default"])
+        value = given[name] if name in given else rule["default"]
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise BadRequest("the parameter %r must be a number, is %r" % (name, value))
         low, high = rule.get("minimum", -np.inf), rule.get("maximum", np.inf)

@@ -158,6 +158,10 @@ class Served(unittest.TestCase):
         model.execute([Request(image=support.noise(n, 4, 4, 3)) for n in (1, 1, 1, 3)])
         self.assertEqual(self.runs(), [1, 1, 1, 3])
 
+    def test_a_parameter_without_a_default_is_refused_when_the_model_is_loaded(self):
+        with self.assertRaisesRegex(ValueError, "'strength' needs a default"):
+            self.serve(support.brighten(), {"properties": {"strength": {"type": "number"}}})
+
     def test_origin_is_optional_and_each_requests_own(self):
         schema = {"properties": {n: {"default": 1} for n in ("strength", "grain", "vignette")}}
         model = self.serve(aged.build(None), schema)

@@ -14,11 +14,12 @@ import { whole } from './whole.js';
 export interface Shape extends Size {
   readonly plan: PlanName;
   readonly requests: number;
-  /**
-   * There when the request may be padded to a larger window, to share an execution with others that are: the most pixels
-   * that all their windows together may have.
-   */
-  readonly bucketPixels?: number;
+  /** Whether no other picture has requests of this shape, but by chance. */
+  readonly ownShape?: boolean;
+  /** Whether the request may be padded to a larger window, to share an execution with others that may. */
+  readonly mayGrow?: boolean;
+  /** Pixels that all requests of one run may have together; without it a batch is the only limit. */
+  readonly runPixels?: number;
 }
 
 /** A piece of the image on its way to the model. */

@@ -51,7 +51,7 @@ export const tile: Plan = {
         height: fitted ? fittedSide(height, side, margin) : side,
       };
       const [across, down] = [layOut(width, window.width, margin), layOut(height, window.height, margin)];
-      return { plan: 'tile', ...window, requests: across.length * down.length };
+      return { plan: 'tile', ...window, requests: across.length * down.length, ownShape: fitted };
     }),
 
   async execute(raster, shape, { margin, scale }, channels, send) {

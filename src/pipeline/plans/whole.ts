@@ -1,15 +1,18 @@
 import { copyCore, cutWindow } from './window.js';
 import type { Plan } from './index.js';
 
+/** Levels of 255 that rounding may make. */
+const EXACT = 1;
+
 /**
- * The image in one request. Alone it is sent as it is; where the model also permits tiles, and so knows how to live with
- * a border that is not the image's, it may be padded to the window of a bucket, by repeating its last row and column.
+ * The image in one request. Alone it is sent as it is; it may be padded to the window of a bucket, by repeating its last
+ * row and column, where the model has said that it sees no farther than its margin: by permitting tiles, too, that are exact.
  */
 export const whole: Plan = {
-  shapes: ({ plans, maxWholePixels }, { width, height }) => {
+  shapes: ({ plans, maxWholePixels, seamTolerance }, { width, height }) => {
     if (width * height > maxWholePixels) return [];
-    const bucket = plans.includes('tile') ? { bucketPixels: maxWholePixels } : {};
-    return [{ plan: 'whole', width, height, requests: 1, ...bucket }];
+    const mayGrow = plans.includes('tile') && seamTolerance <= EXACT;
+    return [{ plan: 'whole', width, height, requests: 1, ownShape: true, mayGrow, runPixels: maxWholePixels }];
   },
 
   async execute(raster, _shape, { scale }, channels, send) {

@@ -93,6 +93,34 @@ describe('readContract', () => {
       description({ inputs: [tensor('image', 'UINT8', [-1, -1, 3]), tensor('prompt', 'BYTES', [1])] }),
       /input prompt/,
     ],
+    [
+      'a mask that is enlarged',
+      description({ outputs: [tensor('mask', 'UINT8', [-1, -1, 1])] }, { 'imagen.scale': '2' }),
+      /imagen\.scale: expected 1 for a model that gives a mask, given 2/,
+    ],
+    [
+      'a frame that the tensor cannot hold',
+      description(
+        { inputs: [tensor('image', 'UINT8', [64, 64, 3])] },
+        { 'imagen.plans': '["fit"]', 'imagen.fit_size': '32x32' },
+      ),
+      /imagen\.fit_size: expected input image's 64x64, given 32x32/,
+    ],
+    [
+      'a frame out of all proportion',
+      description({}, { 'imagen.plans': '["fit"]', 'imagen.fit_size': '100000x100000' }),
+      /imagen\.fit_size: expected at most 67108864 pixels, given 100000x100000/,
+    ],
+    [
+      'tiles that the tensor cannot hold',
+      description({ inputs: [tensor('image', 'UINT8', [128, 128, 3])] }, { 'imagen.plans': '["tile"]' }),
+      /imagen\.tile_sizes: expected input image's 128x128, given 256/,
+    ],
+    [
+      'whole pictures in a tensor of one size',
+      description({ inputs: [tensor('image', 'UINT8', [64, 64, 3])] }, { 'imagen.plans': '["whole"]' }),
+      /imagen\.plans: expected no plan whole, because of input image's 64x64/,
+    ],
     ['no ready version', description({ readyVersions: [] }), /versions: expected at least one ready version/],
   ])('refuses %s, naming model, key, expected and given', (_name, bad, message) => {
     expect(() => readContract(bad)).toThrow(message);

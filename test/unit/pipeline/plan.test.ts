@@ -60,24 +60,25 @@ describe('planJob', () => {
 
   it('finds the shapes that a model permits', () => {
     expect(plan([tiles], 300, 300).steps[0]?.shapes).toEqual([
-      { plan: 'tile', width: 128, height: 128, requests: 9 },
-      { plan: 'tile', width: 168, height: 168, requests: 4 },
-      { plan: 'whole', width: 300, height: 300, requests: 1, bucketPixels: 1_048_576 },
+      { plan: 'tile', width: 128, height: 128, requests: 9, ownShape: true },
+      { plan: 'tile', width: 168, height: 168, requests: 4, ownShape: true },
+      { plan: 'whole', width: 300, height: 300, requests: 1, ownShape: true, mayGrow: true, runPixels: 1_048_576 },
     ]);
     expect(plan([tiles], 3000, 2000).steps[0]?.shapes).toEqual([
-      { plan: 'tile', width: 128, height: 128, requests: 31 * 21 },
-      { plan: 'tile', width: 248, height: 256, requests: 14 * 9 },
+      { plan: 'tile', width: 128, height: 128, requests: 31 * 21, ownShape: true },
+      { plan: 'tile', width: 248, height: 256, requests: 14 * 9, ownShape: true },
     ]);
     // Engines of fixed shapes get squares.
     const squares = routed('tiles', { ...parametersOfTiles, 'imagen.plans': '["tile"]' });
     expect(plan([squares], 300, 300).steps[0]?.shapes).toEqual([
-      { plan: 'tile', width: 128, height: 128, requests: 9 },
-      { plan: 'tile', width: 256, height: 256, requests: 4 },
+      { plan: 'tile', width: 128, height: 128, requests: 9, ownShape: false },
+      { plan: 'tile', width: 256, height: 256, requests: 4, ownShape: false },
     ]);
-    // Who knows no tiles has not said that a border other than the image's is harmless.
-    expect(plan([upscale], 300, 300).steps[0]?.shapes).toEqual([
-      { plan: 'whole', width: 300, height: 300, requests: 1 },
-    ]);
+    // Who knows no tiles, or none that are exact, has not said that a border other than the image's is harmless.
+    const alone = { plan: 'whole', width: 300, height: 300, requests: 1, ownShape: true, mayGrow: false };
+    expect(plan([upscale], 300, 300).steps[0]?.shapes).toEqual([{ ...alone, runPixels: 1_000_000 }]);
+    const inexact = routed('tiles', { ...parametersOfTiles, 'imagen.seam_tolerance': '5' });
+    expect(plan([inexact], 300, 300).steps[0]?.shapes.at(-1)).toEqual({ ...alone, runPixels: 1_048_576 });
   });
 
   it('writes what has alpha in a format that has it', () => {

@@ -5,8 +5,9 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 const never = new AbortController().signal;
 
 describe('createBudget', () => {
-  it('never gives more than there is, and serves in order', async () => {
-    const budget = createBudget(100);
+  it('never gives more than there is, and lets who needs less overtake who waits, for a time', async () => {
+    let time = 0;
+    const budget = createBudget(100, () => time);
     const order: string[] = [];
     const take = (name: string, bytes: number) =>
       budget.reserve(bytes, never).then((release) => {
@@ -15,15 +16,18 @@ describe('createBudget', () => {
       });
     const a = take('a', 60);
     const b = take('b', 50);
-    const c = take('c', 10); // would fit, but is not first
+    const c = take('c', 10);
     await settled();
-    expect(order).toEqual(['a']);
-    expect(budget.held()).toBe(60);
+    expect(order).toEqual(['a', 'c']);
+    expect(budget.held()).toBe(70);
+    time = 11_000;
+    const d = take('d', 10); // would fit, but b has waited long enough
+    await settled();
+    expect(order).toEqual(['a', 'c']);
     (await a)();
     await settled();
-    expect(order).toEqual(['a', 'b', 'c']);
-    (await b)();
-    (await c)();
+    expect(order).toEqual(['a', 'c', 'b', 'd']);
+    for (const one of [b, c, d]) (await one)();
     expect(budget.held()).toBe(0);
   });
 

@@ -159,7 +159,7 @@ describe('looking', () => {
 
 describe('predictedTime', () => {
   const tiles = { plan: 'tile', width: 256, height: 256, requests: 4 } as const;
-  const whole = { plan: 'whole', width: 512, height: 512, requests: 1 } as const;
+  const whole = { plan: 'whole', width: 512, height: 512, requests: 1, ownShape: true } as const;
 
   it('shares the launch among tiles of this job and of the others', () => {
     const cost = { fixed: 80, perPixel: 0 };

@@ -37,7 +37,7 @@ const ticket = (width: number, height = width, more: Partial<Ticket> = {}): Tick
   ...{ model: 'm', version: '1', priority: 'batch', shape: { width, height }, ...more },
 });
 const padded = (width: number, height: number, more: Partial<Ticket> = {}): Ticket =>
-  ticket(width, height, { shape: { width, height, bucketPixels: 1_000_000 }, ...more });
+  ticket(width, height, { shape: { width, height, mayGrow: true, runPixels: 1_000_000 }, ...more });
 
 describe('createFairShare', () => {
   it('gives jobs their turns one request at a time', async () => {
@@ -183,23 +183,45 @@ describe('createFairShare', () => {
     expect(shared.inFlight().get('m')).toBe(0);
   });
 
-  it('never mixes versions, nor pads what may not be padded', async () => {
+  it('pads nothing that may not be padded, and mixes no versions, which do not wait for each other', async () => {
     const shared = share(() => ({ inFlight: 16, batch: 8 }));
     const log: string[] = [];
     const blockers = ['x', 'y'].map((name) => task(log, name));
     const running = blockers.map(({ run }, i) => shared.lane({})(ticket(500 + i), run, never));
     const tasks = ['one', 'two', 'tile', 'mate'].map((name) => task(log, name));
-    running.push(shared.lane({})(padded(100, 100), tasks[0]?.run ?? expect.fail(), never));
-    running.push(shared.lane({})(padded(101, 101, { version: '2' }), tasks[1]?.run ?? expect.fail(), never));
-    running.push(shared.lane({})(ticket(99, 99), tasks[2]?.run ?? expect.fail(), never));
-    running.push(shared.lane({})(padded(102, 102), tasks[3]?.run ?? expect.fail(), never));
+    const begin = (i: number, one: Ticket) => running.push(shared.lane({})(one, tasks[i]?.run ?? expect.fail(), never));
+    begin(0, padded(100, 100));
+    begin(1, padded(101, 101, { version: '2' }));
+    begin(2, ticket(99, 99));
+    begin(3, padded(102, 102));
+    await settled();
+    expect(log).toEqual(['x', 'y', 'two']);
     blockers[0]?.end();
     await settled();
-    expect(log).toEqual(['x', 'y', 'one', 'mate']);
+    expect(log).toEqual(['x', 'y', 'two', 'one', 'mate']);
+    expect(shared.inFlight().get('m')).toBe(4);
     [...blockers, ...tasks].forEach(({ end }) => end());
     await Promise.all(running);
     expect(windows.get('two')).toBe('101x101');
+    expect(windows.get('mate')).toBe('102x102');
     expect(windows.get('tile')).toBe('99x99');
+  });
+
+  it('keeps a run to its pixels, also where all pictures have one size', async () => {
+    const shared = share(() => ({ inFlight: 16, batch: 8 }));
+    const log: string[] = [];
+    // Three of them are a million pixels.
+    const tickets = (mayGrow: boolean) =>
+      ticket(600, 550, { shape: { width: 600, height: 550, mayGrow, runPixels: 1e6 } });
+    const tasks = Array.from({ length: 14 }, (_, i) => task(log, `p${i}`));
+    const running = tasks.map(({ run }, i) => shared.lane({})(tickets(i % 2 === 0), run, never));
+    await settled();
+    expect(log).toHaveLength(6); // two runs of three
+    tasks.slice(0, 3).forEach(({ end }) => end());
+    await settled();
+    expect(log).toHaveLength(9);
+    tasks.forEach(({ end }) => end());
+    await Promise.all(running);
   });
 
   it('lets a job in a hurry go first, but not twice running', async () => {
