@@ -63,14 +63,22 @@ export interface Capacity {
   readonly runs: number;
   /** For how long a batch under way may still grow, in milliseconds. */
   readonly growMs: number;
+  /** How long to wait from the end of one batch to the next, in milliseconds. */
+  readonly pauseMs: number;
 }
 
+/**
+ * An instance answers a moment before it is free. A request that comes in between does not wake a batcher that does not
+ * fetch ahead, and if it is the only one, nothing does for half a second.
+ */
+const INSTANCE_FREE_MS = 4;
+
 /** Of a model that is away at the moment: a request at a time finds out when it is back. */
-export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1, instances: 1, runs: 1, growMs: 0 };
+export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1, instances: 1, runs: 1, growMs: 0, pauseMs: 0 };
 
 /**
  * Two batches an instance, one computing and one waiting behind it; but only one where the server would leave the second
- * waiting although it could run it.
+ * waiting although it could run it. That one grows for half of the server's delay, so that the last to come is not late.
  * @param contract undefined for a model that is away
  */
 export function capacityOf(
@@ -82,7 +90,9 @@ export function capacityOf(
   const { prefetches, delayMs } = contract.batcher;
   return {
     ...{ batch, instances, inFlight: 2 * batch * instances },
-    ...(prefetches ? { runs: 2 * instances, growMs: Infinity } : { runs: instances, growMs: delayMs }),
+    ...(prefetches
+      ? { runs: 2 * instances, growMs: Infinity, pauseMs: 0 }
+      : { runs: instances, growMs: delayMs / 2, pauseMs: INSTANCE_FREE_MS }),
   };
 }
 

@@ -61,6 +61,9 @@ interface Gate {
   /** Jobs with waiting requests, in the order of their turns. */
   readonly turns: Map<object, Waiting[]>;
   lastLed: Ticket['priority'];
+  /** When the last run ended, and the timer that waits for the next to begin. */
+  endedAt: number;
+  pause: NodeJS.Timeout | undefined;
   /** The job that asked last, and until when others are to be expected beside it. */
   lastJob: object | undefined;
   sharedUntil: number;
@@ -80,7 +83,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     const gate = gates.get(key) ?? {
       model,
       ...{ inFlight: 0, runs: [], turns: new Map<object, Waiting[]>() },
-      ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0 },
+      ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0, endedAt: -Infinity, pause: undefined },
     };
     gates.set(key, gate);
     return gate;
@@ -106,8 +109,16 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   }
 
   /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
-  function leadRun(gate: Gate, { inFlight, batch, instances, runs }: Capacity): boolean {
-    if (gate.runs.length >= runs) return false;
+  function leadRun(gate: Gate, { inFlight, batch, instances, runs, pauseMs }: Capacity): boolean {
+    if (gate.runs.length >= runs || gate.pause) return false;
+    const rest = gate.endedAt + pauseMs - performance.now();
+    if (rest > 0) {
+      gate.pause = setTimeout(() => {
+        gate.pause = undefined;
+        startAll(gate, capacityOf(gate.model));
+      }, rest);
+      return false;
+    }
     // Where jobs meet, the run that waits behind the others is not for one that leads a run already: whoever comes next
     // would find two large batches of it before him. A large job alone may have its next tiles ready at Triton.
     const choosy = gate.runs.length >= instances && performance.now() < gate.sharedUntil;
@@ -195,7 +206,10 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       const gate = gateOf(ticket);
       let inRun = true;
       const leaveRun = () => {
-        if (inRun && --run.inFlight === 0) gate.runs.splice(gate.runs.indexOf(run), 1);
+        if (inRun && --run.inFlight === 0) {
+          gate.runs.splice(gate.runs.indexOf(run), 1);
+          gate.endedAt = performance.now();
+        }
         inRun = false;
       };
       const attempt = async () => {

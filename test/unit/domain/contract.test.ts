@@ -42,9 +42,16 @@ describe('readContract', () => {
       scale: 1,
       parameters: {},
     });
-    expect(capacityOf(contract)).toEqual({ inFlight: 16, batch: 8, instances: 1, runs: 2, growMs: Infinity });
+    expect(capacityOf(contract)).toEqual({
+      inFlight: 16,
+      batch: 8,
+      instances: 1,
+      runs: 2,
+      growMs: Infinity,
+      pauseMs: 0,
+    });
     const choosing = { ...contract, instances: 2, batcher: { delayMs: 5, prefetches: false } };
-    expect(capacityOf(choosing)).toEqual({ inFlight: 32, batch: 8, instances: 2, runs: 2, growMs: 5 });
+    expect(capacityOf(choosing)).toEqual({ inFlight: 32, batch: 8, instances: 2, runs: 2, growMs: 2.5, pauseMs: 4 });
   });
 
   it('lets one version differ', () => {

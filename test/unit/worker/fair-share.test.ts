@@ -28,7 +28,7 @@ const share = (
     capacityOf: (model) => {
       const given = capacity(model);
       const runs = Math.ceil(given.inFlight / given.batch);
-      return { runs, instances: runs, growMs: Infinity, ...given };
+      return { runs, instances: runs, growMs: Infinity, pauseMs: 0, ...given };
     },
     ...{ costOf: () => ({ fixed: 10_000, perPixel: 1 }) },
     ...{ retry: { unavailableMs: 0, failedAttempts: 1 }, ...more },
@@ -148,6 +148,15 @@ describe('createFairShare', () => {
     tasks.forEach(({ end }) => end());
     await Promise.all(running);
     expect(log).toEqual(['a1', 'a2', 'a3', 'b1', 'a4']);
+  });
+
+  it('waits a moment between two runs where the server needs it', async () => {
+    const shared = share(() => ({ inFlight: 2, batch: 1, runs: 1, pauseMs: 20 }));
+    const at: number[] = [];
+    const run = () => Promise.resolve(void at.push(performance.now()));
+    await Promise.all([1, 2, 3].map(() => shared.lane({})(ticket(8), run, never)));
+    expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThan(15);
+    expect((at[2] ?? 0) - (at[1] ?? 0)).toBeGreaterThan(15);
   });
 
   it('pads pictures to one window where that saves time, and lets at most two runs wait at Triton', async () => {
