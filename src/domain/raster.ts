@@ -12,3 +12,7 @@ export interface Size {
   readonly width: number;
   readonly height: number;
 }
+
+export function isSameSize(a: Size, b: Size): boolean {
+  return a.width === b.width && a.height === b.height;
+}

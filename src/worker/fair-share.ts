@@ -1,5 +1,5 @@
 import type { Capacity } from '../domain/contract.js';
-import type { Size } from '../domain/raster.js';
+import { isSameSize, type Size } from '../domain/raster.js';
 import { fillBucket } from '../pipeline/bucket.js';
 import type { Cost } from '../pipeline/cost.js';
 import { type RetryLimits, withRetries } from '../pipeline/retry.js';
@@ -100,7 +100,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     const run = gate.runs.at(-1);
     if (!run || run.sent >= run.most || performance.now() - run.begunAt > growMs) return false;
     for (const [job, [first]] of gate.turns) {
-      if (first && isSize(first.ticket.shape, run.window)) {
+      if (first && isSameSize(first.ticket.shape, run.window)) {
         start(gate, job, run);
         return true;
       }
@@ -247,8 +247,4 @@ function padded({ turns }: Gate): (Size & { readonly job: object })[] {
     found.push({ job, width, height });
   }
   return found;
-}
-
-function isSize(a: Size, b: Size): boolean {
-  return a.width === b.width && a.height === b.height;
 }

@@ -23,13 +23,10 @@ function noise({ width, height }: Size): Raster {
   return { width, height, rgb };
 }
 
-interface Statistics {
-  readonly model_stats: readonly { readonly inference_count: number; readonly execution_count: number }[];
-}
 async function counted(model: string) {
-  const response = await fetch(`http://127.0.0.1:${inject('stack').ports.tritonHttp}/v2/models/${model}/stats`);
-  const { model_stats: stats } = (await response.json()) as Statistics;
-  return { requests: stats[0]?.inference_count ?? 0, executions: stats[0]?.execution_count ?? 0 };
+  const [statistics] = await triton.statistics(model, signal);
+  const executions = statistics?.batches.reduce((sum, batch) => sum + batch.executions, 0) ?? 0;
+  return { requests: statistics?.requests ?? 0, executions };
 }
 
 async function send(model: string, pictures: readonly Raster[]) {

@@ -1,3 +1,4 @@
+import { isSameSize } from '../../domain/raster.js';
 import { copyCore, cutWindow } from './window.js';
 import type { Plan } from './index.js';
 
@@ -21,7 +22,7 @@ export const whole: Plan = {
     await send(
       (window) => cutWindow(raster, 0, 0, window),
       (answer, window) => {
-        if (window.width === raster.width && window.height === raster.height) {
+        if (isSameSize(window, raster)) {
           data = answer.data;
           return;
         }

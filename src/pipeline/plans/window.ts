@@ -1,5 +1,5 @@
 /** Windows of an image: cut out for the model, and what comes back put in its place. */
-import type { Raster, Size } from '../../domain/raster.js';
+import { isSameSize, type Raster, type Size } from '../../domain/raster.js';
 import type { View } from './index.js';
 
 /** One axis of one window: where it starts, and which part of it is kept (all in pixels of the image). */
@@ -13,8 +13,9 @@ export interface Span {
  * A window of the image whose upper left corner is at (x, y), the image's last row and column repeated beyond its end.
  * The image's own pixels, not a copy, where the window is the image.
  */
-export function cutWindow(image: Raster, x: number, y: number, { width, height }: Size): View {
-  if (width === image.width && height === image.height) return { x, y, width, height, rgb: image.rgb };
+export function cutWindow(image: Raster, x: number, y: number, window: Size): View {
+  const { width, height } = window;
+  if (isSameSize(window, image)) return { x, y, width, height, rgb: image.rgb };
   const rgb = Buffer.allocUnsafe(width * height * 3);
   const inside = Math.min(width, image.width - x);
   const rows = Math.min(height, image.height - y);
