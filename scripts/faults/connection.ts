@@ -1,4 +1,14 @@
 import type { Socket } from 'node:net';
+import type { OpenStreams } from './http2.js';
+
+export interface ConnectionOptions {
+  /** What of the server's bytes the client may have; less than all ends the connection. */
+  readonly permit: (chunk: Buffer) => Buffer;
+  /** Told once, when both sockets are closed. */
+  readonly onClose: () => void;
+  /** To be cancelled at the server when the connection ends or dies. */
+  readonly streams?: OpenStreams | undefined;
+}
 
 /**
  * Two sockets joined, with back-pressure, and three ways to part them. Both must allow half-open: an end is passed on
@@ -10,16 +20,27 @@ export class Connection {
   #state: 'passing' | 'held' | 'dead' = 'passing';
   readonly #client: Socket;
   readonly #server: Socket;
+  readonly #streams: OpenStreams | undefined;
 
-  /**
-   * @param permit what of the server's bytes the client may have; less than all ends the connection
-   * @param onClose told once, when both sockets are closed
-   */
-  constructor(client: Socket, server: Socket, permit: (chunk: Buffer) => Buffer, onClose: () => void) {
+  constructor(client: Socket, server: Socket, options: ConnectionOptions) {
+    const { permit, onClose, streams } = options;
     this.#client = client;
     this.#server = server;
-    this.#forward(client, server, (chunk) => chunk);
-    this.#forward(server, client, permit);
+    this.#streams = streams;
+    this.#forward(client, server, (chunk) => {
+      streams?.clientSent(chunk);
+      return chunk;
+    });
+    this.#forward(server, client, (chunk) => {
+      streams?.serverSent(chunk);
+      return permit(chunk);
+    });
+    client.on('end', () => {
+      if (this.#state !== 'dead') this.#endServer();
+    });
+    server.on('end', () => {
+      if (this.#state !== 'dead') client.end();
+    });
     for (const socket of [client, server]) {
       socket.on('error', () => {
         if (this.#state !== 'dead') this.reset();
@@ -52,17 +73,17 @@ export class Connection {
   die(): boolean {
     if (this.#state === 'dead') return false;
     this.#state = 'dead';
+    this.#cancelStreams();
     this.#client.resume();
     this.#server.resume();
     return true;
   }
 
-  /** Destroys both sides with a reset. */
+  /** Ends both sides at once, the client's with a reset; and the server's too, unless it is told of its streams. */
   reset(): void {
-    for (const socket of [this.#client, this.#server]) {
-      if (socket.connecting) socket.destroy();
-      else socket.resetAndDestroy();
-    }
+    destroy(this.#client);
+    if (this.#streams && this.#state !== 'dead') this.#endServer();
+    else destroy(this.#server);
   }
 
   #forward(from: Socket, to: Socket, permit: (chunk: Buffer) => Buffer): void {
@@ -70,10 +91,10 @@ export class Connection {
       if (this.#state === 'dead') return;
       const permitted = permit(chunk);
       const more = to.write(permitted);
-      if (permitted.length < chunk.length) {
+      if (permitted.length < chunk.length && !this.#isDead()) {
         // What was permitted arrives; a reset would take it back.
         this.#client.destroySoon();
-        this.#server.destroy();
+        this.#endServer();
       } else if (!more) {
         from.pause();
       }
@@ -81,8 +102,24 @@ export class Connection {
     to.on('drain', () => {
       if (this.#state !== 'held') from.resume();
     });
-    from.on('end', () => {
-      if (this.#state !== 'dead') to.end();
-    });
   }
+
+  /** As a function, since a callback may have changed it. */
+  #isDead(): boolean {
+    return this.#state === 'dead';
+  }
+
+  #endServer(): void {
+    this.#cancelStreams();
+    this.#server.destroySoon();
+  }
+
+  #cancelStreams(): void {
+    if (this.#streams && this.#server.writable) this.#server.write(this.#streams.cancellation());
+  }
+}
+
+function destroy(socket: Socket): void {
+  if (socket.connecting) socket.destroy();
+  else socket.resetAndDestroy();
 }

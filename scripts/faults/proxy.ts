@@ -2,6 +2,14 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../stack/ports.js';
 import { Connection } from './connection.js';
+import { OpenStreams } from './http2.js';
+
+export interface FaultProxyOptions {
+  /** To listen on at 127.0.0.1; a free one by default. */
+  readonly port?: number;
+  /** The server is the Pub/Sub emulator, which has to be told of streams that have lost their connection. */
+  readonly cancelStreams?: boolean;
+}
 
 /** What a proxy has done, in connections; refusals in times. */
 export interface FaultCounts {
@@ -19,7 +27,7 @@ export interface FaultCounts {
 
 /**
  * A TCP proxy before one server (the Pub/Sub emulator, fake-gcs-server, Triton) that passes everything on until it is
- * told to do harm. It knows nothing of what it carries, and its address stays the same for its life.
+ * told to do harm. Its address stays the same for its life.
  */
 export class FaultProxy {
   // prettier-ignore
@@ -28,29 +36,30 @@ export class FaultProxy {
   readonly address: string;
   readonly #target: { readonly host: string; readonly port: number };
   readonly #port: number;
+  readonly #cancelStreams: boolean;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   /** The clients' ends of connections that never got a server. */
   readonly #swallowed = new Set<Socket>();
   #swallowing = false;
-  #cutAfter: number | undefined;
+  #cut: { readonly after: number; readonly how: 'close' | 'silence' } | undefined;
   #closed = false;
 
-  private constructor(target: string, port: number) {
+  private constructor(target: string, port: number, cancelStreams: boolean) {
     const [host = '', targetPort = ''] = target.split(':');
     this.#target = { host, port: Number(targetPort) };
     this.#port = port;
+    this.#cancelStreams = cancelStreams;
     this.address = `127.0.0.1:${port}`;
     this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
   }
 
   /**
    * @param target `host:port` of the server, which need not be up yet
-   * @param port to listen on at 127.0.0.1; a free one by default
    * @throws Error when the port is taken
    */
-  static async before(target: string, port?: number): Promise<FaultProxy> {
-    const proxy = new FaultProxy(target, port ?? (await freePort()));
+  static async before(target: string, { port, cancelStreams = false }: FaultProxyOptions = {}): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, port ?? (await freePort()), cancelStreams);
     await proxy.#listen();
     return proxy;
   }
@@ -83,14 +92,18 @@ export class FaultProxy {
     this.#swallowing = newConnections === 'swallow';
   }
 
-  /** New connections work again. Those that have died stay dead. */
+  /** New connections work again. Those that have died stay dead; those that were swallowed are reset. */
   heal(): void {
     this.#swallowing = false;
+    for (const client of this.#swallowed) client.resetAndDestroy();
   }
 
-  /** The first connection on which the server sends more than `bytes` from now on ends there, for both sides. */
-  cutNext(bytes: number): void {
-    this.#cutAfter = bytes;
+  /**
+   * The first connection on which the server sends more than `bytes` from now on is cut there.
+   * @param how `close`: both sides see it end; `silence`: it dies as in `blackHole`
+   */
+  cutNext(bytes: number, how: 'close' | 'silence' = 'close'): void {
+    this.#cut = { after: bytes, how };
     for (const connection of this.#connections) connection.received = 0;
   }
 
@@ -124,28 +137,30 @@ export class FaultProxy {
     if (this.#swallowing) {
       this.counts.swallowed += 1;
       this.#swallowed.add(client);
-      client.on('error', () => client.destroy()).on('close', () => this.#swallowed.delete(client));
+      for (const event of ['error', 'end']) client.on(event, () => client.destroy());
+      client.on('close', () => this.#swallowed.delete(client));
       client.resume();
       return;
     }
     this.counts.accepted += 1;
-    const connection: Connection = new Connection(
-      client,
-      connect({ ...this.#target, allowHalfOpen: true }),
-      (chunk) => this.#permit(connection, chunk),
-      () => this.#connections.delete(connection),
-    );
+    const connection: Connection = new Connection(client, connect({ ...this.#target, allowHalfOpen: true }), {
+      permit: (chunk) => this.#permit(connection, chunk),
+      onClose: () => this.#connections.delete(connection),
+      streams: this.#cancelStreams ? new OpenStreams() : undefined,
+    });
     this.#connections.add(connection);
   }
 
   /** How much of what the server has sent may go on to the client; less than all of it ends the connection. */
   #permit(connection: Connection, chunk: Buffer): Buffer {
-    if (this.#cutAfter === undefined) return chunk;
-    const allowed = this.#cutAfter - connection.received;
+    if (!this.#cut) return chunk;
+    const { after, how } = this.#cut;
+    const allowed = after - connection.received;
     connection.received += chunk.length;
     if (chunk.length <= allowed) return chunk;
-    this.#cutAfter = undefined;
+    this.#cut = undefined;
     this.counts.cut += 1;
+    if (how === 'silence') connection.die();
     return chunk.subarray(0, allowed);
   }
 }

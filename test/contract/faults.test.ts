@@ -1,32 +1,19 @@
 /** Each connection through a proxy that does it harm: nothing outlives its limit by more than a second, and it works again afterwards. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../scripts/faults/proxy.js';
 import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../src/adapters/gcs/store.js';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
-import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import type { JobSource, ObjectStore, Publisher } from '../../src/domain/ports.js';
-import { createTensor } from '../../src/domain/tensor.js';
 import { retryingStore } from '../../src/pipeline/retry.js';
+import { endOf } from '../support/bounded.js';
 import { createScene, type Scene, until } from '../support/scene.js';
 
-const SLACK_MS = 1_000;
 const patient = new AbortController().signal;
-
-/** @returns how it ended: the code of the error, or `ok`; checks that it took no longer than the limit and a second */
-async function endOf(limitMs: number, promise: Promise<unknown>): Promise<string> {
-  const begun = performance.now();
-  const end = await promise.then(
-    () => 'ok',
-    (error: unknown) => (error as { code?: string }).code ?? String(error),
-  );
-  expect(performance.now() - begun).toBeLessThan(limitMs + SLACK_MS);
-  return end;
-}
 
 describe('Cloud Storage', () => {
   const LIMITS = { requestMs: 700, idleMs: 700 };
@@ -41,9 +28,12 @@ describe('Cloud Storage', () => {
   const create = (to: ObjectStore, name: string) =>
     to.create(output(name), picture, { contentType: 'image/png', signal: patient });
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     scene = await createScene();
     await scene.upload('a.png', picture);
+  });
+  afterAll(() => scene.close());
+  beforeEach(async () => {
     const { STORAGE_EMULATOR_HOST, GOOGLE_CLOUD_PROJECT: projectId } = scene.env;
     proxy = await FaultProxy.before(new URL(STORAGE_EMULATOR_HOST).host);
     store = createObjectStore(createStorageClient({ projectId, emulator: `http://${proxy.address}` }), LIMITS);
@@ -51,14 +41,16 @@ describe('Cloud Storage', () => {
     // Four connections that will be idle when the harm is done.
     await Promise.all([1, 2, 3, 4].map(() => read(store)));
   });
-  afterEach(async () => {
-    proxy.close();
-    await scene.close();
-  });
+  afterEach(() => proxy.close());
 
+  const arrives = async () => {
+    const found = await read(retrying);
+    expect(found.kind === 'found' && found.bytes.equals(picture)).toBe(true);
+  };
+  let created = 0;
   const worksAgain = async () => {
-    expect(await read(retrying)).toMatchObject({ kind: 'found', bytes: picture });
-    expect(await create(retrying, 'again')).toMatchObject({ kind: 'created' });
+    await arrives();
+    expect(await create(retrying, `again-${++created}`)).toMatchObject({ kind: 'created' });
   };
 
   it('black hole, of the open connections: one attempt is lost, and the next has a new one', async () => {
@@ -66,20 +58,25 @@ describe('Cloud Storage', () => {
     expect(await endOf(LIMITS.requestMs, store.stat(input(), patient))).toBe('STORAGE_UNAVAILABLE');
     expect(await endOf(100, store.stat(input(), patient))).toBe('ok');
     proxy.blackHole();
-    expect(await endOf(LIMITS.requestMs + 400, create(store, 'b'))).toBe('STORAGE_UNAVAILABLE');
+    expect(await endOf(LIMITS.requestMs + 400, create(store, 'unseen'))).toBe('STORAGE_UNAVAILABLE');
     await worksAgain();
   });
 
   it('black hole, of new connections too', async () => {
     proxy.blackHole('swallow');
-    const ends = [
+    const ends = () => [
       endOf(LIMITS.requestMs, store.stat(input(), patient)),
       endOf(LIMITS.requestMs, read(store)),
-      endOf(LIMITS.requestMs + 400, create(store, 'b')),
+      endOf(LIMITS.requestMs + 400, create(store, 'unseen')),
     ];
-    expect(await Promise.all(ends)).toEqual(Array(3).fill('STORAGE_UNAVAILABLE'));
+    for (let i = 0; i < 2; i++) expect(await Promise.all(ends())).toEqual(Array(3).fill('STORAGE_UNAVAILABLE'));
+    expect(proxy.counts.swallowed).toBeGreaterThan(0);
     // Requests that were given up do not keep their connections.
-    await until(() => proxy.counts.swallowed === 0 || proxy.open === proxy.counts.blackHoled, 2_000);
+    await until(
+      () => proxy.open <= proxy.counts.blackHoled,
+      2_000,
+      () => `${proxy.open} open, ${JSON.stringify(proxy.counts)}`,
+    );
     proxy.heal();
     await worksAgain();
   });
@@ -91,7 +88,10 @@ describe('Cloud Storage', () => {
     await worksAgain();
 
     proxy.cutNext(200_000);
-    expect(await read(retrying)).toMatchObject({ kind: 'found', bytes: picture });
+    await arrives();
+    proxy.cutNext(200_000, 'silence');
+    expect(await endOf(LIMITS.requestMs + LIMITS.idleMs, read(store))).toBe('STORAGE_UNAVAILABLE');
+    await worksAgain();
     proxy.stall(3_000);
     expect(await endOf(LIMITS.requestMs, read(store))).toBe('STORAGE_UNAVAILABLE');
     await worksAgain();
@@ -101,18 +101,15 @@ describe('Cloud Storage', () => {
     const many = Array.from({ length: 8 }, (_, i) => create(retrying, `r-${i}`));
     await sleep(20);
     proxy.reset();
-    expect(new Set((await Promise.all(many)).map(({ kind }) => kind)).size).toBeGreaterThan(0);
+    // After a lost answer the retry finds what the first attempt has written.
+    for (const done of await Promise.all(many)) expect(done.kind === 'created' || done.sameBytes).toBe(true);
+    expect(proxy.counts.reset).toBeGreaterThan(0);
 
     const over = proxy.refuse(1_000);
     proxy.reset();
     expect(await endOf(200, store.stat(input(), patient))).toBe('STORAGE_UNAVAILABLE');
     await worksAgain();
     await over;
-  });
-
-  it('a request that storage finds wrong fails where it was made', async () => {
-    const wrong = store.create({ bucket: 'NOT A BUCKET', name: '' }, picture, { contentType: 'x', signal: patient });
-    expect(await endOf(LIMITS.requestMs + 400, wrong)).not.toBe('ok');
   });
 });
 
@@ -128,7 +125,7 @@ describe('Pub/Sub', () => {
 
   beforeEach(async () => {
     scene = await createScene();
-    proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST);
+    proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST, { cancelStreams: true });
     const connect = () => {
       const client = createPubSubClient({
         ...{ projectId: scene.env.GOOGLE_CLOUD_PROJECT, emulator: proxy.address, pings: PINGS },
@@ -154,23 +151,27 @@ describe('Pub/Sub', () => {
     await scene.close();
   });
 
-  /** A message published past the proxy comes through it. @returns after how many milliseconds */
+  /**
+   * Publishes past the proxy until a message comes through it; the emulator gives the first one after a fault to the pull
+   * that it had under way, and so not again for an ack deadline.
+   * @returns after how many milliseconds
+   */
   async function flows(text: string, limitMs: number): Promise<number> {
     const begun = performance.now();
-    await scene.publishRaw(text);
-    await until(
-      () => seen.includes(text),
-      limitMs,
-      () => `${text} among ${seen.join()}`,
-    );
+    const here = () => seen.some((one) => one.startsWith(text));
+    for (let i = 0; !here(); i++) {
+      expect(performance.now() - begun, `${text} among ${seen.join()}`).toBeLessThan(limitMs);
+      await scene.publishRaw(`${text} ${i}`);
+      await sleep(200);
+    }
     return performance.now() - begun;
   }
   const publish = (text: string) => publisher.publish(Buffer.from(text), {});
 
   it('black hole: a dead stream is noticed, and messages flow again', async () => {
     proxy.blackHole();
-    const ms = await flows('after', 20_000);
-    process.stderr.write(`black-holed stream: flows again after ${ms} ms\n`);
+    // A ping is sent, its answer does not come, and the stream begins again.
+    await flows('after', PINGS.everyMs + PINGS.answerMs + 3_000);
   });
 
   it('black hole: a publish settles within its limit, and the next works', async () => {
@@ -178,92 +179,33 @@ describe('Pub/Sub', () => {
     proxy.blackHole();
     expect(await endOf(LIMIT_MS, publish('lost'))).not.toBe('ok');
     expect(await endOf(LIMIT_MS, publish('next'))).toBe('ok');
-    await until(() => seen.includes('next'), 20_000);
+    await flows('later', 5_000);
   });
 
   it('black hole of new connections too, until it heals', async () => {
     proxy.blackHole('swallow');
     expect(await endOf(LIMIT_MS, publish('lost'))).not.toBe('ok');
-    await sleep(3_000);
+    await sleep(2_500);
     proxy.heal();
-    await flows('healed', 20_000);
+    await flows('healed', 5_000);
     expect(await endOf(LIMIT_MS, publish('next'))).toBe('ok');
   });
 
   it('reset, stall and refusal: it goes on by itself', async () => {
     proxy.reset();
-    await flows('reset', 15_000);
+    await flows('reset', 3_000);
     proxy.stall(1_500);
-    await flows('stalled', 15_000);
+    await flows('stalled', 5_000);
     void proxy.refuse(1_000);
     proxy.reset();
-    await flows('refused', 15_000);
+    await flows('refused', 5_000);
     expect(await endOf(LIMIT_MS, publish('next'))).toBe('ok');
   });
 
   it('is not taken for an attacker by an emulator that has nothing to say', async () => {
     const before = proxy.counts.accepted;
     await sleep(6 * PINGS.everyMs);
-    expect(await flows('idle', 1_000)).toBeLessThan(1_000);
+    expect(await flows('idle', 2_000)).toBeLessThan(1_000);
     expect(proxy.counts.accepted).toBe(before);
-  });
-});
-
-describe.each(['unary', 'stream', 'shm'] as const)('Triton by %s', (transport) => {
-  const LIMIT_MS = 800;
-  let proxy: FaultProxy;
-  let triton: Triton;
-  const image = createTensor('image', 'UINT8', [256, 256, 3], randomBytes(256 * 256 * 3));
-  const infer = (model = 'echo', parameters = {}) =>
-    triton.infer({ model, version: '1', inputs: [image], output: 'image', priority: 'batch', parameters }, patient);
-  const worksAgain = () =>
-    expect
-      .poll(() => infer().then(({ output }) => output.data.equals(image.data), String), { timeout: 10_000 })
-      .toBe(true);
-
-  beforeEach(async () => {
-    const { inject } = await import('vitest');
-    proxy = await FaultProxy.before(inject('stack').env.TRITON_URL);
-    triton = connectTriton({ url: proxy.address, transport, inferTimeoutMs: LIMIT_MS, pollMs: 200 });
-    await triton.refresh(patient);
-    await infer();
-  });
-  afterEach(async () => {
-    await triton.close();
-    proxy.close();
-  });
-
-  it('black hole', async () => {
-    proxy.blackHole();
-    const ends = [1, 2, 3].map(() => endOf(LIMIT_MS, infer()));
-    expect(await Promise.all(ends)).toEqual(Array(3).fill('MODEL_UNAVAILABLE'));
-    await worksAgain();
-  });
-
-  it('stall', async () => {
-    proxy.stall(2_000);
-    expect(await endOf(LIMIT_MS, infer())).toBe('MODEL_UNAVAILABLE');
-    await worksAgain();
-  });
-
-  it('cut answer and reset', async () => {
-    proxy.cutNext(transport === 'shm' ? 50 : 20_000);
-    expect(await endOf(LIMIT_MS, infer())).toBe('MODEL_UNAVAILABLE');
-    await worksAgain();
-    const underWay = endOf(LIMIT_MS, infer('sleep', { ms: 500 }));
-    await sleep(100);
-    proxy.reset();
-    expect(await underWay).toBe('MODEL_UNAVAILABLE');
-    await worksAgain();
-  });
-
-  it('refusal: full rate is back within two seconds', async () => {
-    const over = proxy.refuse(2_000);
-    proxy.reset();
-    expect(await endOf(LIMIT_MS, infer())).toBe('MODEL_UNAVAILABLE');
-    await over;
-    const begun = performance.now();
-    await worksAgain();
-    expect(performance.now() - begun).toBeLessThan(2_000);
   });
 });

@@ -36,6 +36,11 @@ export class OwnTriton {
     this.#stacks.push(stack);
   }
 
+  /** Starts it again if it has died. */
+  async revive(): Promise<void> {
+    if (readState(this.#dir)?.parts.triton === undefined) await this.start();
+  }
+
   /** SIGKILL ends it; SIGSTOP makes it a server that accepts and never answers, until SIGCONT. */
   signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
     const pid = readState(this.#dir)?.parts.triton?.pid;

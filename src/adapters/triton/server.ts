@@ -24,6 +24,8 @@ export interface TritonOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Limit for one inference, queue included, in milliseconds. */
   readonly inferTimeoutMs?: number;
+  /** Limit for calls that only ask, in milliseconds. One that passes it has the connection made anew. */
+  readonly controlTimeoutMs?: number;
   /** How often the contracts are read again, in milliseconds. */
   readonly pollMs?: number;
   /** Told when reading the contracts fails; the last ones stay in use. */
@@ -32,8 +34,8 @@ export interface TritonOptions {
 
 const INFER_TIMEOUT_MS = 120_000;
 const POLL_MS = 5_000;
-/** Limit for calls that only ask, and shortest pause between two reads that a failed inference asks for. */
 const CONTROL_TIMEOUT_MS = 5_000;
+/** Shortest pause between two reads that a failed inference asks for. */
 const HURRY_MS = 500;
 
 /**
@@ -57,10 +59,12 @@ export class Triton implements ModelServer {
   #reading: Promise<void> | undefined;
   #readNext: Promise<void> | undefined;
   #lastRead = 0;
+  readonly #controlTimeoutMs: number;
   readonly #poll: NodeJS.Timeout;
 
   constructor(options: TritonOptions) {
     this.#options = options;
+    this.#controlTimeoutMs = options.controlTimeoutMs ?? CONTROL_TIMEOUT_MS;
     this.#channel = new Channel(options.url, options.headers);
     this.#transport = openTransport(options.transport ?? 'auto', this.#channel);
     this.#poll = setInterval(() => this.#readInBackground(), options.pollMs ?? POLL_MS);
@@ -125,7 +129,7 @@ export class Triton implements ModelServer {
    */
   async ready(signal: AbortSignal): Promise<boolean> {
     try {
-      return (await this.#channel.call('ServerReady', {}, { signal, deadlineMs: CONTROL_TIMEOUT_MS })).ready;
+      return (await this.#channel.call('ServerReady', {}, { signal, deadlineMs: this.#controlTimeoutMs })).ready;
     } catch (error) {
       if (signal.aborted || !isCallFailure(error)) throw error;
       return false;
@@ -139,7 +143,7 @@ export class Triton implements ModelServer {
    */
   async statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]> {
     try {
-      return await readStatistics(this.#channel, model, { signal, deadlineMs: CONTROL_TIMEOUT_MS });
+      return await readStatistics(this.#channel, model, { signal, deadlineMs: this.#controlTimeoutMs });
     } catch (error) {
       throw toJobError(error, `statistics of model ${model}`, signal);
     }
@@ -166,7 +170,7 @@ export class Triton implements ModelServer {
       return this.#readNext;
     }
     this.#lastRead = Date.now();
-    this.#reading = readCatalogue(this.#channel, { signal: this.#closing.signal, deadlineMs: CONTROL_TIMEOUT_MS })
+    this.#reading = readCatalogue(this.#channel, { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs })
       .then((catalogue) => {
         this.#catalogue = catalogue;
       })
