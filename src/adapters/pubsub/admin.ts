@@ -1,5 +1,6 @@
 /** Creates topics and subscriptions, or brings existing subscriptions to the wanted policies. */
 import type { PubSub } from '@google-cloud/pubsub';
+import { within } from '../within.js';
 
 export type Ensured = 'created' | 'updated' | 'unchanged';
 
@@ -24,16 +25,19 @@ export const ACK_DEADLINE_SECONDS = 10;
 const RETRY_POLICY = { minimumBackoff: { seconds: 2 }, maximumBackoff: { seconds: 600 } };
 const NEVER_EXPIRES = { expirationPolicy: { ttl: null } };
 
+/** Of one call: the client by itself goes on for ten minutes. */
+const CALL_LIMIT_MS = 20_000;
+
 /** gRPC's code for something that is there already. */
 const ALREADY_EXISTS = 6;
 
 export async function ensureTopic(pubsub: PubSub, name: string): Promise<Ensured> {
-  return (await createUnlessThere(() => pubsub.createTopic(name))) ? 'created' : 'unchanged';
+  return (await createUnlessThere(name, () => pubsub.createTopic(name))) ? 'created' : 'unchanged';
 }
 
 /** A subscription that keeps everything until somebody acks it: for dead letters, or for a reader of completions. */
 export async function ensurePlainSubscription(pubsub: PubSub, topic: string, name: string): Promise<Ensured> {
-  const created = await createUnlessThere(() => pubsub.topic(topic).createSubscription(name, NEVER_EXPIRES));
+  const created = await createUnlessThere(name, () => pubsub.topic(topic).createSubscription(name, NEVER_EXPIRES));
   return created ? 'created' : 'unchanged';
 }
 
@@ -48,10 +52,11 @@ export async function ensureJobsSubscription(pubsub: PubSub, name: string, want:
     },
   };
   const creation = { ...policies, ...NEVER_EXPIRES, ...(want.filter === undefined ? {} : { filter: want.filter }) };
-  if (await createUnlessThere(() => pubsub.topic(want.topic).createSubscription(name, creation))) return 'created';
+  if (await createUnlessThere(name, () => pubsub.topic(want.topic).createSubscription(name, creation)))
+    return 'created';
 
   const subscription = pubsub.subscription(name);
-  const [found] = await subscription.getMetadata();
+  const [found] = await within(CALL_LIMIT_MS, `look at ${name}`, () => subscription.getMetadata());
   const attempts = found.deadLetterPolicy?.maxDeliveryAttempts;
   const backoff = Number(found.retryPolicy?.minimumBackoff?.seconds ?? 0);
   const same =
@@ -60,17 +65,17 @@ export async function ensureJobsSubscription(pubsub: PubSub, name: string, want:
     attempts === want.maxDeliveryAttempts &&
     backoff === RETRY_POLICY.minimumBackoff.seconds;
   if (same) return 'unchanged';
-  await subscription.setMetadata(policies);
+  await within(CALL_LIMIT_MS, `change ${name}`, () => subscription.setMetadata(policies));
   return 'updated';
 }
 
 /**
  * What a jobs subscription lacks of what the worker counts on, each in a sentence.
  * @param attempts the worker's own budget; the service's must be larger
- * @throws Error of the client, when there is no such subscription or it may not be looked at
+ * @throws Error of the client, when there is no such subscription or it may not be looked at; NoAnswer
  */
 export async function shortcomings(pubsub: PubSub, name: string, attempts: number): Promise<string[]> {
-  const [found] = await pubsub.subscription(name).getMetadata();
+  const [found] = await within(CALL_LIMIT_MS, `look at ${name}`, () => pubsub.subscription(name).getMetadata());
   const limit = found.deadLetterPolicy?.maxDeliveryAttempts ?? 0;
   return [
     ...(limit === 0
@@ -83,9 +88,9 @@ export async function shortcomings(pubsub: PubSub, name: string, attempts: numbe
   ];
 }
 
-async function createUnlessThere(create: () => Promise<unknown>): Promise<boolean> {
+async function createUnlessThere(name: string, create: () => Promise<unknown>): Promise<boolean> {
   try {
-    await create();
+    await within(CALL_LIMIT_MS, `create ${name}`, create);
     return true;
   } catch (error) {
     if ((error as { code?: unknown }).code === ALREADY_EXISTS) return false;
