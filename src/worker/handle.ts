@@ -12,6 +12,7 @@ import { Journey } from '../pipeline/journey.js';
 import { recall } from '../pipeline/recall.js';
 import { decide } from '../pipeline/record.js';
 import { type PipelineOptions, type PipelineParts, runJob } from '../pipeline/run.js';
+import { type StepDone, stepDone } from '../pipeline/steps.js';
 import { completionOf, completionOfReusedId, completionOfUnreadable } from './complete.js';
 import { deadLetterAttributes } from './dead-letter.js';
 import { timeLimit } from './deadline.js';
@@ -92,13 +93,16 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
 
     const record = await work(job, fingerprint, delivery, signal);
     const holding = await decide(store, options.statePrefix, job.jobId, record, signal);
+    done(job.jobId, delivery, 'record');
     return fromRecord(job, fingerprint, delivery, holding.record, !holding.ours);
   }
 
   /** Does the job, or finds out why not. @throws GivenBack or JobError when it should be tried again later */
   async function work(job: Job, fingerprint: string, delivery: Delivery, outer: AbortSignal): Promise<JobRecord> {
     const { signal, clear } = timeLimit(job, outer);
-    const journey = new Journey(signal, Date.now() - delivery.publishedAt.getTime());
+    const journey = new Journey(signal, Date.now() - delivery.publishedAt.getTime(), (stage) =>
+      done(job.jobId, delivery, stage),
+    );
     const model = job.operations.at(-1)?.model;
     const end = (status: Completion['status'], error?: JobError): JobRecord => ({
       fingerprint,
@@ -117,7 +121,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       if (spent) throw spent;
       await runJob(job, fingerprint, journey, parts.share.lane(job), parts, options.pipeline);
       // The deadline holds until the record: a result that nobody has been told of has not succeeded yet.
-      await journey.stage('record', undefined, () => undefined);
+      journey.checkTime('record');
       return end('succeeded');
     } catch (thrown) {
       if (thrown instanceof GivenBack) throw thrown;
@@ -150,6 +154,11 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       await parts.deadLetters.publish(delivery.data, deadLetterAttributes(delivery, completion));
     }
     await parts.completions.publish(completionBytes(completion), completionAttributes(completion, model));
+    done(completion.jobId, delivery, 'publish');
     observer.ended(completion, { model, replay });
   }
+}
+
+function done(jobId: string | undefined, { attempt }: Delivery, step: StepDone['step']): void {
+  if (jobId !== undefined) stepDone.publish({ jobId, attempt, step } satisfies StepDone);
 }
