@@ -1,9 +1,11 @@
 import type { Capacity } from '../domain/contract.js';
+import { JobError } from '../domain/errors.js';
 import { isSameSize, type Size } from '../domain/raster.js';
 import { fillBucket } from '../pipeline/bucket.js';
 import type { Cost } from '../pipeline/cost.js';
 import { type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { Lane, Ticket } from '../pipeline/transform.js';
+import { createWindow, type Window } from './window.js';
 
 /**
  * Shares the requests in flight of each version of a model among the jobs of this worker, so that a picture of a thousand
@@ -55,6 +57,7 @@ interface Run {
 /** Of one version of a model. */
 interface Gate {
   readonly model: string;
+  readonly window: Window;
   inFlight: number;
   /** Those with requests in flight, newest last. */
   readonly runs: Run[];
@@ -81,7 +84,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   function gateOf({ model, version }: Pick<Ticket, 'model' | 'version'>): Gate {
     const key = `${model}/${version}`;
     const gate = gates.get(key) ?? {
-      model,
+      ...{ model, window: createWindow() },
       ...{ inFlight: 0, runs: [], turns: new Map<object, Waiting[]>() },
       ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0, endedAt: -Infinity, pause: undefined },
     };
@@ -89,7 +92,9 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     return gate;
   }
 
-  function startAll(gate: Gate, capacity: Capacity): void {
+  function startAll(gate: Gate): void {
+    const declared = capacityOf(gate.model);
+    const capacity = { ...declared, inFlight: gate.window.limit(declared.inFlight) };
     while (gate.inFlight < capacity.inFlight) {
       if (!goAlong(gate, capacity) && !leadRun(gate, capacity)) return;
     }
@@ -115,7 +120,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     if (rest > 0) {
       gate.pause = setTimeout(() => {
         gate.pause = undefined;
-        startAll(gate, capacityOf(gate.model));
+        startAll(gate);
       }, rest);
       return false;
     }
@@ -196,7 +201,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       signal.addEventListener('abort', giveUp, { once: true });
       queue.push(waiting);
       gate.turns.set(job, queue);
-      startAll(gate, capacityOf(ticket.model));
+      startAll(gate);
     });
   }
 
@@ -213,11 +218,16 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
         inRun = false;
       };
       const attempt = async () => {
+        const sentAt = performance.now();
         try {
-          return await task(run.window);
+          const result = await task(run.window);
+          gate.window.answered();
+          return result;
         } catch (error) {
+          if (error instanceof JobError && error.code === 'MODEL_OVERLOADED')
+            gate.window.refused(sentAt, gate.inFlight);
           leaveRun();
-          startAll(gate, capacityOf(ticket.model));
+          startAll(gate);
           throw error;
         }
       };
@@ -226,7 +236,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       } finally {
         gate.inFlight--;
         leaveRun();
-        startAll(gate, capacityOf(ticket.model));
+        startAll(gate);
       }
     },
     inFlight() {
