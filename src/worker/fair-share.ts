@@ -21,7 +21,7 @@ export interface FairShare {
   /**
    * The lane of one job; its tasks keep their order, and take turns with those of other jobs. A task that fails is run
    * again as its error's verdict permits; while it waits for that it counts as in flight, so that a server in trouble is
-   * not asked by more and more, but holds up no run.
+   * not asked by more and more, but holds up no run. One that a full queue refused waits for another turn.
    */
   lane(job: object): Lane;
   /** Requests in flight now, by model. */
@@ -116,7 +116,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
   function leadRun(gate: Gate, { inFlight, batch, instances, runs, pauseMs }: Capacity): boolean {
     if (gate.runs.length >= runs || gate.pause) return false;
-    const rest = gate.endedAt + pauseMs - performance.now();
+    const rest = Math.max(gate.endedAt + pauseMs, gate.window.restUntil(gate.inFlight)) - performance.now();
     if (rest > 0) {
       gate.pause = setTimeout(() => {
         gate.pause = undefined;
@@ -205,38 +205,52 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     });
   }
 
-  return {
-    lane: (job) => async (ticket, task, signal) => {
-      const run = await acquire(job, ticket, signal);
-      const gate = gateOf(ticket);
-      let inRun = true;
-      const leaveRun = () => {
-        if (inRun && --run.inFlight === 0) {
-          gate.runs.splice(gate.runs.indexOf(run), 1);
-          gate.endedAt = performance.now();
-        }
-        inRun = false;
-      };
-      const attempt = async () => {
-        const sentAt = performance.now();
-        try {
-          const result = await task(run.window);
-          gate.window.answered();
-          return result;
-        } catch (error) {
-          if (error instanceof JobError && error.code === 'MODEL_OVERLOADED')
-            gate.window.refused(sentAt, gate.inFlight);
-          leaveRun();
-          startAll(gate);
-          throw error;
-        }
-      };
+  /** One request in its run, tried again in place while its model is down. @throws Refused when the queue is full */
+  async function inRun<T>(gate: Gate, run: Run, task: (window: Size) => Promise<T>, signal: AbortSignal): Promise<T> {
+    let inside = true;
+    const leaveRun = () => {
+      if (inside && --run.inFlight === 0) {
+        gate.runs.splice(gate.runs.indexOf(run), 1);
+        gate.endedAt = performance.now();
+      }
+      inside = false;
+    };
+    const attempt = async () => {
+      const sentAt = performance.now();
       try {
-        return await withRetries(attempt, retry, signal);
-      } finally {
-        gate.inFlight--;
+        const result = await task(run.window);
+        gate.window.answered(sentAt);
+        return result;
+      } catch (error) {
+        if (error instanceof JobError && error.code === 'MODEL_OVERLOADED') {
+          gate.window.refused(sentAt, gate.inFlight);
+          throw new Refused(error);
+        }
         leaveRun();
         startAll(gate);
+        throw error;
+      }
+    };
+    try {
+      return await withRetries(attempt, retry, signal);
+    } finally {
+      gate.inFlight--;
+      leaveRun();
+      startAll(gate);
+    }
+  }
+
+  return {
+    lane: (job) => async (ticket, task, signal) => {
+      const giveUpAt = performance.now() + retry.unavailableMs;
+      for (;;) {
+        const run = await acquire(job, ticket, signal);
+        try {
+          return await inRun(gateOf(ticket), run, task, signal);
+        } catch (error) {
+          if (!(error instanceof Refused)) throw error;
+          if (performance.now() >= giveUpAt) throw error.reason;
+        }
       }
     },
     inFlight() {
@@ -245,6 +259,13 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       return byModel;
     },
   };
+}
+
+/** The queue was full. Who meets that waits for another turn, and it is the answers of others that say when. */
+class Refused extends Error {
+  constructor(readonly reason: JobError) {
+    super(reason.message);
+  }
 }
 
 /** The first ones in the row that may be padded, one a job. */
