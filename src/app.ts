@@ -85,6 +85,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
   const parking = createParking({
     room: parkingRoom,
+    starving: () => intake.waiting === 0 && intake.active < config.maxJobs,
     circuits,
     refresh: () => {
       models

@@ -2,18 +2,18 @@ import type { Circuits } from './circuits.js';
 
 /**
  * Where jobs stand whose model cannot serve: they keep their message's lease but hold no place in the intake, and go on
- * when the model is back. Only so many may stand here; the one that has stood longest is sent off when more come, to be
- * put back into the queue by whoever called, so that what stands behind it can be pulled.
+ * when the model is back. When more stand here than there is room for, and the worker has nothing else to do, those that
+ * have stood longest are sent off, to be put back into the queue by whoever called: what stands behind them can then be
+ * pulled.
  */
 export interface Parking {
   /**
    * Waits while one of the models cannot serve.
-   * @returns `go on` when all can, or when it is time for a trial; `sent off` when others need the room, or after ten
-   * minutes
+   * @returns `go on` when all can, or when it is time for a trial; `sent off` for the sake of others, or after ten minutes
    * @throws the signal's reason
    */
   wait(models: readonly string[], signal: AbortSignal): Promise<Departure>;
-  /** Told of a job that found its models at work: what was sent off made room for something. */
+  /** Told of a job that found its models at work: to send others off was worth while. */
   passed(): void;
   readonly parked: number;
 }
@@ -21,8 +21,10 @@ export interface Parking {
 export type Departure = 'go on' | 'sent off';
 
 export interface ParkingOptions {
-  /** Jobs that may stand here. */
+  /** Jobs that may stand here although the worker has nothing else to do. */
   readonly room: number;
+  /** Whether it has nothing else to do: places that nobody waits for. */
+  readonly starving: () => boolean;
   readonly circuits: Pick<Circuits, 'broken' | 'mayTry'>;
   /** Asked, now and then, to find out whether a model that the server could not serve is back. */
   readonly refresh: () => void;
@@ -45,7 +47,7 @@ const LONGEST_MS = 600_000;
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 
-export function createParking({ room, circuits, refresh }: ParkingOptions): Parking {
+export function createParking({ room, starving, circuits, refresh }: ParkingOptions): Parking {
   const parked = new Set<Parked>(); // in the order in which they came
   let timer: NodeJS.Timeout | undefined;
   let refreshedAt = -Infinity;
@@ -64,7 +66,7 @@ export function createParking({ room, circuits, refresh }: ParkingOptions): Park
       if (!broken || trial) one.leave('go on');
       else if (now - one.since > LONGEST_MS) one.leave('sent off');
     }
-    if (parked.size > room && now - sentOffAt >= pauseMs) {
+    if (parked.size > room && now - sentOffAt >= pauseMs && starving()) {
       pauseMs = passedSince ? SHORTEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
       passedSince = false;
       sentOffAt = now;

@@ -66,7 +66,7 @@ function setUp() {
     }) satisfies Publisher;
   const circuits = createCircuits(models);
   const intake = createIntake(4);
-  const parking = createParking({ room: 1, circuits, refresh: () => undefined });
+  const parking = createParking({ room: 1, starving: () => true, circuits, refresh: () => undefined });
   const handler = () =>
     createHandler(
       {

@@ -9,14 +9,17 @@ describe('parking', () => {
   let broken: Set<string>;
   let trials: Set<string>;
   let refreshes: number;
+  let starving: boolean;
   let parking: Parking;
 
   beforeEach(() => {
     vi.useFakeTimers();
+    starving = true;
     [broken, trials, refreshes] = [new Set(['a']), new Set(), 0];
     const reasonOf = (model: string) => (broken.has(model) ? { model, reason: 'down' } : undefined);
     parking = createParking({
       room: 2,
+      starving: () => starving,
       circuits: {
         broken: (names) => names.map(reasonOf).find((one) => one !== undefined),
         mayTry: (name) => trials.has(name),
@@ -62,6 +65,13 @@ describe('parking', () => {
     const left = park(5);
     await vi.advanceTimersByTimeAsync(150);
     expect(left.map(({ number, how }) => `${number} ${how}`)).toEqual(['0 sent off', '1 sent off', '2 sent off']);
+  });
+
+  it('keeps them all as long as there is other work', async () => {
+    starving = false;
+    park(5);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(parking.parked).toBe(5);
   });
 
   it('does so ever more seldom while nothing else comes, and soon again when something does', async () => {
