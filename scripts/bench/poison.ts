@@ -11,11 +11,11 @@ import type { StandIn } from './make-models.js';
 import { type Figure, figure, round } from './result.js';
 import { openTraffic, withWorkers } from './traffic.js';
 
-const GOOD = 1_000;
+const GOOD = 800;
 const EVERY = 100;
 
 const model: StandIn = {
-  ...{ name: 'sleeper', batching: true, fixedMs: 120, eachMs: 15 },
+  ...{ name: 'sleeper', batching: true, fixedMs: 250, eachMs: 15 },
   parameters: {
     'imagen.plans': '["whole"]',
     'imagen.parameters': '{"type":"object","properties":{"fail":{"type":"boolean"}}}',
