@@ -10,6 +10,8 @@ import { parseArgs } from 'node:util';
 import { batching } from './bench/batching.js';
 import { fairness } from './bench/fairness.js';
 import { memory } from './bench/memory.js';
+import { outage } from './bench/outage.js';
+import { poison } from './bench/poison.js';
 import { policies } from './bench/policies.js';
 import { seams } from './bench/seams.js';
 import { createProgress } from './progress.js';
@@ -18,7 +20,7 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean', default: false } },
 });
-const GROUPS = { batching, fairness, memory, policies, seams };
+const GROUPS = { batching, fairness, memory, outage, poison, policies, seams };
 const chosen = positionals.length > 0 ? positionals : Object.keys(GROUPS);
 const stranger = chosen.find(
   (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),

@@ -18,10 +18,12 @@ import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
 import { createMetrics } from './telemetry/metrics.js';
 import { createBudget } from './worker/budget.js';
+import { createCircuits } from './worker/circuits.js';
 import { type CostModel, createCostModel, LOOK_MS } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
 import { createHandler, type Observer } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
+import { createParking } from './worker/parking.js';
 
 export interface App {
   /** Settles when jobs are being pulled; Triton is waited for as long as it takes. */
@@ -40,6 +42,12 @@ export interface App {
 /** A job may hold its message for this long at the most, in seconds; then the lease is let go and another worker tries. */
 const MAX_LEASE_SECONDS = 3_600;
 const TRITON_POLL_MS = 500;
+/** Longest pause between two attempts in place at an inference: so soon is a job at work again when its model is back. */
+const MODEL_RETRY_MS = 1_000;
+/** Of the places for jobs, as many again for jobs that stand aside. */
+const PARKED_SHARE = 0.5;
+/** Between two looks whether a job in work was canceled, or has ended elsewhere. */
+const WATCH_RECORD_MS = 5_000;
 /** One warning in half a minute says as much as sixty. */
 const WAITS_A_WARNING = 60;
 /** For one look at what Triton has measured. */
@@ -50,6 +58,7 @@ const WATCH_MS = 1_000;
 const CLOSING_MS = 500;
 
 export function createApp(config: WorkerConfig, log: Logger): App {
+  const stopping = new AbortController();
   const pubsub = createPubSubClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
   const publishing = createPubSubClient({
     projectId: config.projectId,
@@ -70,12 +79,25 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const retry: RetryLimits = {
     unavailableMs: config.modelWaitSeconds * 1000,
     failedAttempts: config.inferenceAttempts,
+    maxDelayMs: MODEL_RETRY_MS,
   };
   const store = retryingStore(createObjectStore(storage), {
-    ...retry,
     unavailableMs: config.storageWaitSeconds * 1000,
+    failedAttempts: config.inferenceAttempts,
   });
   const intake = createIntake(config.maxJobs);
+  const circuits = createCircuits(models);
+  const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
+  const parking = createParking({
+    room: parkingRoom,
+    starving: () => intake.waiting === 0 && intake.active < config.maxJobs,
+    circuits,
+    refresh: () => {
+      models
+        .refresh(stopping.signal)
+        .catch((error: unknown) => log.debug({ error }, 'cannot read the models from Triton'));
+    },
+  });
   const budget = createBudget(config.maxDecodedBytes);
   const costs = createCostModel();
   const share = createFairShare({
@@ -84,10 +106,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     retry,
   });
   const looking = keepLooking(costs, models, log);
-  const watching = keepWatching(models, log);
+  const watching = keepWatching(() => new Map([...models.unready(), ...circuits.open()]), log);
   const metrics = createMetrics({
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
+    jobsParked: () => parking.parked,
+    circuitsOpen: () => [...circuits.open().keys()],
     decodedBytes: () => budget.held(),
     limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
     requestsInFlight: () => share.inFlight(),
@@ -98,9 +122,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const handle = createHandler(
     {
       store,
-      models: costs.watch(models),
+      models: circuits.watch(costs.watch(models)),
       intake,
+      circuits,
+      parking,
       share,
+      jobs: createPublisher(publishing, config.jobsTopic),
       completions: createPublisher(publishing, config.completionsTopic),
       deadLetters: createPublisher(publishing, config.deadLetterTopic),
       observer: createObserver(log, metrics),
@@ -108,6 +135,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     {
       statePrefix: config.statePrefix,
       maxAttempts: config.maxAttempts,
+      maxDeferredMs: config.maxDeferredSeconds * 1000,
+      watchMs: WATCH_RECORD_MS,
       worker: config.workerName,
       pipeline: {
         maxInputPixels: config.maxInputPixels,
@@ -125,13 +154,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   );
   const sources = config.jobsSubscriptions.map((subscription) =>
     createJobSource(pubsub, subscription.name, {
-      maxMessages: fairPart(subscription, config.jobsSubscriptions, config.maxJobs),
+      maxMessages: fairPart(subscription, config.jobsSubscriptions, config.maxJobs + parkingRoom),
       maxExtensionSeconds: MAX_LEASE_SECONDS,
       onError: (error) => log.error({ error, subscription: subscription.name }, 'unexpected error at the subscription'),
     }),
   );
 
-  const stopping = new AbortController();
   let status: StatusServer | undefined;
   let pulling = false;
   let failure: Error | undefined;
@@ -233,10 +261,10 @@ function keepLooking(costs: CostModel, models: ModelServer, log: Logger): { stop
 }
 
 /** Says when a model, or a version of one, can no longer be used, and why; and when it can again. */
-function keepWatching(models: ModelServer, log: Logger): { stop(): void } {
+function keepWatching(outOfUse: () => Map<string, string>, log: Logger): { stop(): void } {
   let known = new Map<string, string>();
   const look = () => {
-    const now = new Map(models.unready());
+    const now = outOfUse();
     for (const [model, reason] of now) {
       if (known.get(model) !== reason) log.warn({ model, reason }, 'a model cannot be used');
     }
@@ -277,10 +305,18 @@ function createObserver(log: Logger, metrics: ReturnType<typeof createMetrics>):
       );
       metrics.jobEnded(completion, about);
     },
+    deferred({ messageId, attempt }, error) {
+      log.warn({ messageId, attempt, code: codeOf(error), error }, 'message put back into the queue');
+      metrics.jobDeferred(codeOf(error));
+    },
     givenBack(delivery, error) {
-      const code = error instanceof JobError ? error.code : error.name;
+      const code = codeOf(error);
       log.warn({ messageId: delivery.messageId, attempt: delivery.attempt, code, error }, 'message given back');
       metrics.jobGivenBack(code);
     },
   };
+}
+
+function codeOf(error: Error): string {
+  return error instanceof JobError ? error.code : error.name;
 }

@@ -107,7 +107,12 @@ export const SETTINGS = {
     'How tensors travel',
     'auto',
   ),
-  jobsTopic: setting('IMAGEN_JOBS_TOPIC', word, 'Where jobs are published', 'imagen-jobs'),
+  jobsTopic: setting(
+    'IMAGEN_JOBS_TOPIC',
+    word,
+    'Where jobs are published, and put back by workers when their model or storage is down',
+    'imagen-jobs',
+  ),
   jobsSubscriptions: setting(
     'IMAGEN_JOBS_SUBSCRIPTIONS',
     subscriptions,
@@ -179,13 +184,19 @@ export const SETTINGS = {
     'IMAGEN_MODEL_WAIT_SECONDS',
     wholeNumber(0, 600),
     'How long a job waits in place for a model that is not ready',
-    '30',
+    '10',
   ),
   storageWaitSeconds: setting(
     'IMAGEN_STORAGE_WAIT_SECONDS',
     wholeNumber(0, 600),
     'How long a job waits in place for storage that does not answer',
     '30',
+  ),
+  maxDeferredSeconds: setting(
+    'IMAGEN_MAX_DEFERRED_SECONDS',
+    wholeNumber(0, 604_800),
+    'How long a job is put off because its model or storage is down, before it ends as failed',
+    '86400',
   ),
   inferenceTimeoutSeconds: setting(
     'IMAGEN_INFERENCE_TIMEOUT_SECONDS',
@@ -246,11 +257,7 @@ export function readConfig<const K extends SettingKey>(
 }
 
 /** Settings that only the other commands read. */
-const NOT_FOR_WORKERS = [
-  'uploadPrefix',
-  'jobsTopic',
-  'deadLetterSubscription',
-] as const satisfies readonly SettingKey[];
+const NOT_FOR_WORKERS = ['uploadPrefix', 'deadLetterSubscription'] as const satisfies readonly SettingKey[];
 type WorkerSetting = Exclude<SettingKey, (typeof NOT_FOR_WORKERS)[number]>;
 export type WorkerConfig = Pick<Config, WorkerSetting>;
 export const WORKER_SETTINGS = (Object.keys(SETTINGS) as SettingKey[]).filter(

@@ -21,6 +21,8 @@ export interface StandIn {
   readonly gpu?: boolean;
   /** Levels of priority and a limit of the queue, as the real models have. */
   readonly policies?: boolean;
+  /** A limit of the queue, in requests, and nothing else of that kind. */
+  readonly queueSize?: number;
 }
 
 const MAX_BATCH = 8;
@@ -50,7 +52,12 @@ class TritonPythonModel:
         pixels = sum(image.shape[0] * image.shape[1] * image.shape[2] for image in images)
         with self.turn():
             time.sleep((self.fixed + self.each * pixels / self.unit) / 1000)
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("image", image)]) for image in images]
+        return [self.answer(request, image) for request, image in zip(requests, images)]
+
+    def answer(self, request, image):
+        if json.loads(request.parameters()).get("fail"):
+            return pb_utils.InferenceResponse([], pb_utils.TritonError("as it was told to"))
+        return pb_utils.InferenceResponse([pb_utils.Tensor("image", image)])
 
     @contextlib.contextmanager
     def turn(self):
@@ -68,10 +75,11 @@ const POLICIES = `
 `;
 
 function config(
-  { name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies, gpu }: StandIn,
+  { name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies, queueSize, gpu }: StandIn,
   lock: string,
 ): string {
   const dims = `[ ${side ?? -1}, ${side ?? -1}, 3 ]`;
+  const queue = queueSize === undefined ? '' : `default_queue_policy { max_queue_size: ${queueSize} }`;
   const unit = side === undefined ? UNIT : side * side;
   const all = { fixed_ms: fixedMs, each_ms: eachMs, unit, ...(gpu ? { gpu: lock } : {}), ...parameters };
   return [
@@ -81,7 +89,7 @@ function config(
     `input [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
     `output [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
     `instance_group [ { count: ${instances} kind: KIND_CPU } ]`,
-    ...(batching ? [`dynamic_batching { max_queue_delay_microseconds: 20000 ${policies ? POLICIES : ''} }`] : []),
+    ...(batching ? [`dynamic_batching { max_queue_delay_microseconds: 20000 ${policies ? POLICIES : queue} }`] : []),
     ...Object.entries(all).map(
       ([key, value]) => `parameters { key: "${key}" value { string_value: ${JSON.stringify(String(value))} } }`,
     ),

@@ -123,7 +123,10 @@ async function makeBackends(context: Context, site: ReturnType<typeof files>): P
   const folder = join(backends, 'python');
   await mkdir(folder, { recursive: true });
   for (const file of [site.backend, site.utilities, site.stub]) {
-    await copyFile(join(venv(context), file), join(folder, file.slice(file.lastIndexOf('/') + 1)));
+    const copy = join(folder, file.slice(file.lastIndexOf('/') + 1));
+    // A stub may outlive a server that was killed, and a program that runs cannot be written to.
+    await rm(copy, { force: true });
+    await copyFile(join(venv(context), file), copy);
   }
   return backends;
 }

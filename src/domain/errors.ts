@@ -24,10 +24,11 @@ export type Stage = (typeof STAGES)[number];
  * - `fail`: the job is wrong and will be wrong again: failed completion, ack.
  * - `reject`: as `fail`, and a copy of the message with the reason goes to the dead-letter topic.
  * - `expire`: the job came too late: expired completion, ack.
- * - `retry`: something outside the job is down: nack, and the subscription's retry policy brings it back.
+ * - `defer`: something outside the job is down: tried again in place, then put back into the queue without an attempt
+ *   counted, until it has been put off for too long.
  * - `retry-then-fail`: worth another try in place; when those are used up, as `fail`.
  */
-export type Verdict = 'fail' | 'reject' | 'expire' | 'retry' | 'retry-then-fail';
+export type Verdict = 'fail' | 'reject' | 'expire' | 'defer' | 'retry-then-fail';
 
 interface ErrorRow {
   /** Where it usually happens. */
@@ -54,9 +55,9 @@ export const ERRORS = {
   OUTPUT_TOO_LARGE: { stage: 'plan', verdict: 'fail' },
   DEADLINE_EXCEEDED: { stage: 'recall', verdict: 'expire' },
   EXECUTION_TIMEOUT: { stage: 'infer', verdict: 'fail' },
-  STORAGE_UNAVAILABLE: { stage: 'fetch', verdict: 'retry', anywhere: true },
-  MODEL_UNAVAILABLE: { stage: 'infer', verdict: 'retry' },
-  MODEL_OVERLOADED: { stage: 'infer', verdict: 'retry' },
+  STORAGE_UNAVAILABLE: { stage: 'fetch', verdict: 'defer', anywhere: true },
+  MODEL_UNAVAILABLE: { stage: 'infer', verdict: 'defer' },
+  MODEL_OVERLOADED: { stage: 'infer', verdict: 'defer' },
   INFERENCE_FAILED: { stage: 'infer', verdict: 'retry-then-fail' },
   MODEL_REJECTED_INPUT: { stage: 'infer', verdict: 'fail' },
   MODEL_OUTPUT_INVALID: { stage: 'infer', verdict: 'fail' },
@@ -71,8 +72,8 @@ export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
 /**
- * Not an end but a pause: the worker gives the message back unfinished (it is draining, or has lost the lease), and a
- * redelivery takes the job up again.
+ * Not an end but a pause: the worker gives the message back unfinished (it is draining, or the job has ended elsewhere), and
+ * a redelivery takes the job up again.
  */
 export class GivenBack extends Error {
   override readonly name = 'GivenBack';
@@ -101,7 +102,7 @@ export class JobError extends Error {
   /** Whether the same job, published again later under a new id, may succeed without a change. */
   get retryable(): boolean {
     const verdict = this.verdict;
-    return verdict === 'retry' || verdict === 'retry-then-fail' || this.code === 'RETRIES_EXHAUSTED';
+    return verdict === 'defer' || verdict === 'retry-then-fail' || this.code === 'RETRIES_EXHAUSTED';
   }
 
   /**

@@ -13,9 +13,11 @@ export class Journey {
   readonly #timings: Partial<Timings> = {};
   readonly #startedAt: number;
 
+  /** @param onDone told of each stage that has been done; must not throw */
   constructor(
     readonly signal: AbortSignal,
     readonly queuedMs: number,
+    private readonly onDone: (stage: Stage) => void = () => undefined,
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#startedAt = now();
@@ -29,18 +31,29 @@ export class Journey {
     const startedAt = this.now();
     try {
       this.signal.throwIfAborted();
-      return await work();
+      const done = await work();
+      this.onDone(stage);
+      return done;
     } catch (thrown) {
-      const reason: unknown = this.signal.aborted ? this.signal.reason : thrown;
-      if (reason instanceof GivenBack) throw reason;
-      // A passed deadline is found out wherever the job happens to be.
-      if (reason instanceof JobError && reason === this.signal.reason) {
-        throw new JobError(reason.code, reason.message, { stage });
-      }
-      throw JobError.from(reason, stage);
+      throw this.#reasonOf(thrown, stage);
     } finally {
       if (timing) this.#timings[timing] = round((this.#timings[timing] ?? 0) + this.now() - startedAt);
     }
+  }
+
+  /** @throws the job's own reason to end, if there is one by now */
+  checkTime(stage: Stage): void {
+    if (this.signal.aborted) throw this.#reasonOf(this.signal.reason, stage);
+  }
+
+  #reasonOf(thrown: unknown, stage: Stage): Error {
+    const reason: unknown = this.signal.aborted ? this.signal.reason : thrown;
+    if (reason instanceof GivenBack) return reason;
+    // A passed deadline is found out wherever the job happens to be.
+    if (reason instanceof JobError && reason === this.signal.reason) {
+      return new JobError(reason.code, reason.message, { stage });
+    }
+    return JobError.from(reason, stage);
   }
 
   timings(): Timings {

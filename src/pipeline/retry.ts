@@ -3,8 +3,10 @@ import { JobError } from '../domain/errors.js';
 import type { ObjectStore } from '../domain/ports.js';
 
 export interface RetryLimits {
-  /** How long to wait for something that is down before the message is given back, in milliseconds. */
+  /** How long to wait in place for something that is down, in milliseconds. */
   readonly unavailableMs: number;
+  /** Longest pause between two attempts, in milliseconds. */
+  readonly maxDelayMs?: number;
   /** How many attempts in place for something that failed without saying why. */
   readonly failedAttempts: number;
 }
@@ -13,12 +15,12 @@ const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
 
 /** Exponential backoff with full jitter, so that workers that failed together do not come back together. */
-export function backoffMs(failures: number, random: () => number = Math.random): number {
-  return random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures, 16));
+export function backoffMs(failures: number, maxDelayMs = MAX_DELAY_MS, random: () => number = Math.random): number {
+  return random() * Math.min(maxDelayMs, FIRST_DELAY_MS * 2 ** Math.min(failures, 16));
 }
 
 /**
- * Runs `work` again as its error's verdict permits: `retry` until `unavailableMs` have passed, `retry-then-fail` for
+ * Runs `work` again as its error's verdict permits: `defer` until `unavailableMs` have passed, `retry-then-fail` for
  * `failedAttempts` attempts, anything else not at all. The last error is thrown.
  */
 export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits, signal: AbortSignal): Promise<T> {
@@ -29,9 +31,9 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
     } catch (thrown) {
       signal.throwIfAborted();
       if (!(thrown instanceof JobError)) throw thrown;
-      const delay = backoffMs(failures);
+      const delay = backoffMs(failures, limits.maxDelayMs);
       const again =
-        (thrown.verdict === 'retry' && performance.now() + delay < giveUpAt) ||
+        (thrown.verdict === 'defer' && performance.now() + delay < giveUpAt) ||
         (thrown.verdict === 'retry-then-fail' && failures < limits.failedAttempts);
       if (!again) throw thrown;
       await sleep(delay, undefined, { signal });

@@ -5,6 +5,8 @@ import type { Completion } from '../domain/completion.js';
 export interface Gauges {
   readonly jobsActive: () => number;
   readonly jobsWaiting: () => number;
+  readonly jobsParked: () => number;
+  readonly circuitsOpen: () => readonly string[];
   readonly decodedBytes: () => number;
   readonly limits: { readonly jobs: number; readonly decodedBytes: number };
   readonly requestsInFlight: () => ReadonlyMap<string, number>;
@@ -22,6 +24,7 @@ export interface Metrics {
   /** Prometheus' text format. */
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
   jobEnded(completion: Completion, about: { readonly model: string | undefined; readonly replay: boolean }): void;
+  jobDeferred(code: string): void;
   jobGivenBack(code: string): void;
 }
 
@@ -46,6 +49,12 @@ export function createMetrics(gauges: Gauges): Metrics {
   const givenBack = new Counter({
     name: 'imagen_given_back_total',
     help: 'Deliveries that were nacked to be tried again, by the reason',
+    labelNames: ['code'],
+    registers,
+  });
+  const deferred = new Counter({
+    name: 'imagen_deferred_total',
+    help: 'Messages that were put back into the queue because their job could not be done then, by the reason',
     labelNames: ['code'],
     registers,
   });
@@ -76,6 +85,24 @@ export function createMetrics(gauges: Gauges): Metrics {
     registers,
     collect() {
       this.set(gauges.jobsWaiting());
+    },
+  });
+  new Gauge({
+    name: 'imagen_jobs_parked',
+    help: 'Jobs pulled that stand aside until their model can serve again',
+    registers,
+    collect() {
+      this.set(gauges.jobsParked());
+    },
+  });
+  new Gauge({
+    name: 'imagen_model_circuit_open',
+    help: '1 for a model that inferences have found unavailable, and whose jobs stand aside',
+    labelNames: ['model'],
+    registers,
+    collect() {
+      this.reset();
+      for (const model of gauges.circuitsOpen()) this.set({ model }, 1);
     },
   });
   new Gauge({
@@ -136,6 +163,9 @@ export function createMetrics(gauges: Gauges): Metrics {
       for (const step of completion.steps ?? []) {
         requests.inc({ model: step.model, version: step.servedVersion, plan: step.plan }, step.requests);
       }
+    },
+    jobDeferred(code) {
+      deferred.inc({ code });
     },
     jobGivenBack(code) {
       givenBack.inc({ code });

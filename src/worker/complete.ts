@@ -29,10 +29,15 @@ export function completionOf(
 }
 
 /**
- * A job id that stands for another job already. There is no record to make this one final, so it holds only what every
- * delivery of the message would say again.
+ * For a job that cannot have a record: its id stands for another one, or what stands in the record's place is none. With
+ * nothing to make this completion final, it holds only what every delivery of the message would say again.
  */
-export function completionOfReusedId(job: Job, fingerprint: string, delivery: Delivery, error: JobError): Completion {
+export function completionWithoutRecord(
+  job: Job,
+  fingerprint: string,
+  delivery: Delivery,
+  error: JobError,
+): Completion {
   return { ...headOf(job, fingerprint, { status: 'failed', error }), input: inputOf(job), ...tailOf(job, delivery) };
 }
 

@@ -1,5 +1,6 @@
 import type { ModelServer, VersionStatistics } from '../domain/ports.js';
 import { type Cost, DEFAULT_COST } from '../pipeline/cost.js';
+import { withInfer } from './with-infer.js';
 
 /**
  * Learns what an execution of each version costs, `fixed + perPixel·pixels`, from Triton's own statistics and from the
@@ -101,20 +102,15 @@ export function createCostModel(): CostModel {
   }
 
   return {
-    watch: (server) => ({
-      contracts: () => server.contracts(),
-      unready: () => server.unready(),
-      refresh: (signal) => server.refresh(signal),
-      statistics: (model, signal) => server.statistics(model, signal),
-      async infer(request, signal) {
+    watch: (server) =>
+      withInfer(server, async (request, signal) => {
         const result = await server.infer(request, signal);
         const [height = 0, width = 0] = request.inputs[0]?.shape ?? [];
         const { sent } = entry(request.model, result.version);
         sent.requests++;
         sent.pixels += height * width;
         return result;
-      },
-    }),
+      }),
 
     async look(server, signal) {
       const due = new Map<string, Known>();

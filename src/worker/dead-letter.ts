@@ -1,18 +1,15 @@
 import type { Completion } from '../domain/completion.js';
 import type { Delivery } from '../domain/ports.js';
+import { ownAttributes } from './defer.js';
 
 /** Pub/Sub's own limit for the value of an attribute, in bytes. */
 const MAX_VALUE_BYTES = 1_024;
 
-/**
- * The attributes of a dead letter: those that the message came with, and why it is there. The service reserves names
- * that begin with "goog", so those that the client libraries added stay behind.
- */
+/** The attributes of a dead letter: those that the message came with, and why it is there. */
 export function deadLetterAttributes(delivery: Delivery, completion: Completion): Record<string, string> {
   const { error, jobId } = completion;
-  const own = Object.entries(delivery.attributes).filter(([name]) => !/^goog/i.test(name));
   return {
-    ...Object.fromEntries(own),
+    ...ownAttributes(delivery),
     ...(jobId === undefined ? {} : { jobId }),
     ...(error === undefined ? {} : { errorCode: error.code, errorMessage: truncate(error.message) }),
     eventId: completion.eventId,

@@ -9,7 +9,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  * deadline, `EXECUTION_TIMEOUT` when this attempt has taken too long; or when `outer` fires, with its reason.
  * @returns the signal, and what stops its timers; call that when the job is over
  */
-export function timeLimit(job: Job, outer: AbortSignal, now = Date.now()): { signal: AbortSignal; clear: () => void } {
+export function timeLimit(
+  job: Pick<Job, 'deadline' | 'timeoutSeconds'>,
+  outer: AbortSignal,
+  now = Date.now(),
+): { signal: AbortSignal; clear: () => void } {
   const controller = new AbortController();
   const timers: NodeJS.Timeout[] = [];
   const endAfter = (ms: number, error: JobError) => {

@@ -1,9 +1,11 @@
 import type { Capacity } from '../domain/contract.js';
+import { JobError } from '../domain/errors.js';
 import { isSameSize, type Size } from '../domain/raster.js';
 import { fillBucket } from '../pipeline/bucket.js';
 import type { Cost } from '../pipeline/cost.js';
 import { type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { Lane, Ticket } from '../pipeline/transform.js';
+import { createWindow, type Window } from './window.js';
 
 /**
  * Shares the requests in flight of each version of a model among the jobs of this worker, so that a picture of a thousand
@@ -19,7 +21,7 @@ export interface FairShare {
   /**
    * The lane of one job; its tasks keep their order, and take turns with those of other jobs. A task that fails is run
    * again as its error's verdict permits; while it waits for that it counts as in flight, so that a server in trouble is
-   * not asked by more and more, but holds up no run.
+   * not asked by more and more, but holds up no run. One that a full queue refused waits for another turn.
    */
   lane(job: object): Lane;
   /** Requests in flight now, by model. */
@@ -55,6 +57,7 @@ interface Run {
 /** Of one version of a model. */
 interface Gate {
   readonly model: string;
+  readonly window: Window;
   inFlight: number;
   /** Those with requests in flight, newest last. */
   readonly runs: Run[];
@@ -81,7 +84,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   function gateOf({ model, version }: Pick<Ticket, 'model' | 'version'>): Gate {
     const key = `${model}/${version}`;
     const gate = gates.get(key) ?? {
-      model,
+      ...{ model, window: createWindow() },
       ...{ inFlight: 0, runs: [], turns: new Map<object, Waiting[]>() },
       ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0, endedAt: -Infinity, pause: undefined },
     };
@@ -89,7 +92,9 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     return gate;
   }
 
-  function startAll(gate: Gate, capacity: Capacity): void {
+  function startAll(gate: Gate): void {
+    const declared = capacityOf(gate.model);
+    const capacity = { ...declared, inFlight: gate.window.limit(declared.inFlight) };
     while (gate.inFlight < capacity.inFlight) {
       if (!goAlong(gate, capacity) && !leadRun(gate, capacity)) return;
     }
@@ -111,11 +116,11 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
   function leadRun(gate: Gate, { inFlight, batch, instances, runs, pauseMs }: Capacity): boolean {
     if (gate.runs.length >= runs || gate.pause) return false;
-    const rest = gate.endedAt + pauseMs - performance.now();
+    const rest = Math.max(gate.endedAt + pauseMs, gate.window.restUntil(gate.inFlight)) - performance.now();
     if (rest > 0) {
       gate.pause = setTimeout(() => {
         gate.pause = undefined;
-        startAll(gate, capacityOf(gate.model));
+        startAll(gate);
       }, rest);
       return false;
     }
@@ -196,37 +201,56 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       signal.addEventListener('abort', giveUp, { once: true });
       queue.push(waiting);
       gate.turns.set(job, queue);
-      startAll(gate, capacityOf(ticket.model));
+      startAll(gate);
     });
+  }
+
+  /** One request in its run, tried again in place while its model is down. @throws Refused when the queue is full */
+  async function inRun<T>(gate: Gate, run: Run, task: (window: Size) => Promise<T>, signal: AbortSignal): Promise<T> {
+    let inside = true;
+    const leaveRun = () => {
+      if (inside && --run.inFlight === 0) {
+        gate.runs.splice(gate.runs.indexOf(run), 1);
+        gate.endedAt = performance.now();
+      }
+      inside = false;
+    };
+    const attempt = async () => {
+      const sentAt = performance.now();
+      try {
+        const result = await task(run.window);
+        gate.window.answered(sentAt);
+        return result;
+      } catch (error) {
+        if (error instanceof JobError && error.code === 'MODEL_OVERLOADED') {
+          gate.window.refused(sentAt, gate.inFlight);
+          throw new Refused(error);
+        }
+        leaveRun();
+        startAll(gate);
+        throw error;
+      }
+    };
+    try {
+      return await withRetries(attempt, retry, signal);
+    } finally {
+      gate.inFlight--;
+      leaveRun();
+      startAll(gate);
+    }
   }
 
   return {
     lane: (job) => async (ticket, task, signal) => {
-      const run = await acquire(job, ticket, signal);
-      const gate = gateOf(ticket);
-      let inRun = true;
-      const leaveRun = () => {
-        if (inRun && --run.inFlight === 0) {
-          gate.runs.splice(gate.runs.indexOf(run), 1);
-          gate.endedAt = performance.now();
-        }
-        inRun = false;
-      };
-      const attempt = async () => {
+      const giveUpAt = performance.now() + retry.unavailableMs;
+      for (;;) {
+        const run = await acquire(job, ticket, signal);
         try {
-          return await task(run.window);
+          return await inRun(gateOf(ticket), run, task, signal);
         } catch (error) {
-          leaveRun();
-          startAll(gate, capacityOf(ticket.model));
-          throw error;
+          if (!(error instanceof Refused)) throw error;
+          if (performance.now() >= giveUpAt) throw error.reason;
         }
-      };
-      try {
-        return await withRetries(attempt, retry, signal);
-      } finally {
-        gate.inFlight--;
-        leaveRun();
-        startAll(gate, capacityOf(ticket.model));
       }
     },
     inFlight() {
@@ -235,6 +259,13 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       return byModel;
     },
   };
+}
+
+/** The queue was full. Who meets that waits for another turn, and it is the answers of others that say when. */
+class Refused extends Error {
+  constructor(readonly reason: JobError) {
+    super(reason.message);
+  }
 }
 
 /** The first ones in the row that may be padded, one a job. */

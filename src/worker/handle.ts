@@ -1,6 +1,7 @@
 /**
  * The life of one message: parse, recall, work, record, publish, ack — in this order, always. No message is acked
- * before somebody else can see its outcome, and nobody but this function's answer acks.
+ * before somebody else can see its outcome, or a copy of it is in the queue again; and nobody but this function's answer
+ * acks.
  */
 import { type Completion, completionAttributes, completionBytes } from '../domain/completion.js';
 import { ERRORS, GivenBack, JobError } from '../domain/errors.js';
@@ -12,19 +13,28 @@ import { Journey } from '../pipeline/journey.js';
 import { recall } from '../pipeline/recall.js';
 import { decide } from '../pipeline/record.js';
 import { type PipelineOptions, type PipelineParts, runJob } from '../pipeline/run.js';
-import { completionOf, completionOfReusedId, completionOfUnreadable } from './complete.js';
+import { type StepDone, stepDone } from '../pipeline/steps.js';
+import type { Circuits } from './circuits.js';
+import { completionOf, completionOfUnreadable, completionWithoutRecord } from './complete.js';
 import { deadLetterAttributes } from './dead-letter.js';
 import { timeLimit } from './deadline.js';
+import { deferredAttributes, deferredForMs, undeferred } from './defer.js';
 import type { FairShare } from './fair-share.js';
 import type { Intake } from './intake.js';
 import { createLastErrors } from './last-errors.js';
+import type { Parking } from './parking.js';
 import { overBudget, settle } from './settle.js';
+import { watchRecord } from './watch-record.js';
 
 export interface HandlerParts extends PipelineParts {
   readonly store: ObjectStore;
+  /** Where messages are put back whose job cannot be done now. */
+  readonly jobs: Publisher;
   readonly completions: Publisher;
   readonly deadLetters: Publisher;
   readonly intake: Intake;
+  readonly circuits: Pick<Circuits, 'broken' | 'refuse'>;
+  readonly parking: Parking;
   readonly share: FairShare;
   readonly observer: Observer;
 }
@@ -32,6 +42,10 @@ export interface HandlerParts extends PipelineParts {
 export interface HandlerOptions {
   readonly statePrefix: string;
   readonly maxAttempts: number;
+  /** How long a job may be put off, in milliseconds from the first time. */
+  readonly maxDeferredMs: number;
+  /** Between two looks whether a job in work has ended elsewhere, in milliseconds. */
+  readonly watchMs: number;
   /** How this worker signs its completions. */
   readonly worker: string;
   readonly pipeline: PipelineOptions;
@@ -41,6 +55,8 @@ export interface HandlerOptions {
 export interface Observer {
   /** A completion was published. `replay`: it had been decided before this delivery. */
   ended(completion: Completion, about: { readonly model: string | undefined; readonly replay: boolean }): void;
+  /** A copy of the message was put back into the queue. */
+  deferred(delivery: Delivery, error: Error): void;
   /** The message was given back; it will come again. */
   givenBack(delivery: Delivery, error: Error): void;
 }
@@ -53,13 +69,19 @@ interface Decision {
 
 /** @returns the handler for a JobSource; it never throws */
 export function createHandler(parts: HandlerParts, options: HandlerOptions) {
-  const { store, intake, observer } = parts;
+  const { store, intake, circuits, parking, observer } = parts;
   const lastErrors = createLastErrors();
 
   return async function handle(delivery: Delivery, signal: AbortSignal): Promise<Settlement> {
     try {
-      const decision = await decideOn(delivery, signal);
-      await announce(decision, delivery);
+      let job: Job;
+      try {
+        job = parseJob(delivery.data);
+      } catch (thrown) {
+        await announce(unreadable(delivery, JobError.from(thrown, 'parse')), delivery);
+        return 'ack';
+      }
+      await finish(job, undeferred(delivery), signal);
       return 'ack';
     } catch (thrown) {
       observer.givenBack(delivery, thrown instanceof Error ? thrown : new Error(String(thrown)));
@@ -67,39 +89,93 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     }
   };
 
-  /** @throws whatever means "not now": the message is then given back */
-  async function decideOn(delivery: Delivery, signal: AbortSignal): Promise<Decision> {
-    let job: Job;
-    try {
-      job = parseJob(delivery.data);
-    } catch (thrown) {
-      const error = JobError.from(thrown, 'parse');
-      const completion = completionOfUnreadable(delivery, salvageJobId(delivery.data), error);
-      return { completion, model: undefined, replay: false };
-    }
-    const leave = await intake.enter(job.jobId, job.operations[0]?.model ?? '');
-    try {
-      return await decideOnJob(job, delivery, signal);
-    } finally {
-      leave();
+  /** Until the job has ended or a copy of its message is in the queue. @throws whatever means that neither is so */
+  async function finish(job: Job, delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const names = job.operations.map(({ model }) => model);
+    for (;;) {
+      let leave: () => void;
+      try {
+        leave = await intake.enter(job.jobId, names[0] ?? '');
+      } catch (thrown) {
+        // The worker is stopping. To be given back counts as an attempt: once, that does not matter.
+        if (delivery.attempt <= 1) throw thrown;
+        return defer(job, delivery, thrown as Error);
+      }
+      let error: JobError;
+      try {
+        const decision = await decideOnJob(job, delivery, signal);
+        await announce(decision, delivery);
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof JobError) || thrown.verdict !== 'defer') throw thrown;
+        error = thrown;
+      } finally {
+        leave();
+      }
+      // Without its place: this is where the jobs of a model that is down let the others pass.
+      const waited = circuits.broken(names) ? await standAside(job, names, signal) : 'sent off';
+      if (waited === 'sent off') return defer(job, delivery, error);
     }
   }
 
+  async function standAside(job: Job, names: readonly string[], signal: AbortSignal) {
+    const limit = timeLimit({ deadline: job.deadline }, AbortSignal.any([signal, intake.closing]));
+    try {
+      return await parking.wait(names, limit.signal);
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      return thrown instanceof GivenBack ? 'sent off' : 'go on'; // the worker is stopping; the deadline has passed
+    } finally {
+      limit.clear();
+    }
+  }
+
+  /** @throws Error of the publisher: the message is then given back, which counts as an attempt */
+  async function defer(job: Job, delivery: Delivery, error: Error): Promise<void> {
+    if (error instanceof JobError) lastErrors.set(job.jobId, error);
+    await parts.jobs.publish(delivery.data, deferredAttributes(delivery));
+    observer.deferred(delivery, error);
+  }
+
+  /** @throws JobError of the verdict `defer`, or GivenBack */
   async function decideOnJob(job: Job, delivery: Delivery, signal: AbortSignal): Promise<Decision> {
     const fingerprint = fingerprintOf(job);
-    const known = await recall(store, options.statePrefix, job.jobId, signal);
+    const look = (until: AbortSignal) => recall(store, options.statePrefix, job.jobId, until);
+    let known: JobRecord | undefined;
+    try {
+      known = await look(signal);
+    } catch (thrown) {
+      const error = JobError.from(thrown, 'recall');
+      if (signal.aborted || error.verdict === 'defer') throw thrown;
+      // What stands in the record's place is no record. Nobody knows how the job ended, and no attempt will find out.
+      return withoutRecord(job, fingerprint, delivery, error);
+    }
     if (known) return fromRecord(job, fingerprint, delivery, known, true);
 
-    const record = await work(job, fingerprint, delivery, signal);
+    const watch = watchRecord(look, options.watchMs);
+    let record: JobRecord;
+    try {
+      record = await work(job, fingerprint, delivery, AbortSignal.any([signal, watch.signal]));
+    } catch (thrown) {
+      const found = watch.found();
+      if (found) return fromRecord(job, fingerprint, delivery, found, true);
+      throw thrown;
+    } finally {
+      watch.stop();
+    }
     const holding = await decide(store, options.statePrefix, job.jobId, record, signal);
+    done(job.jobId, delivery, 'record');
     return fromRecord(job, fingerprint, delivery, holding.record, !holding.ours);
   }
 
   /** Does the job, or finds out why not. @throws GivenBack or JobError when it should be tried again later */
   async function work(job: Job, fingerprint: string, delivery: Delivery, outer: AbortSignal): Promise<JobRecord> {
     const { signal, clear } = timeLimit(job, outer);
-    const journey = new Journey(signal, Date.now() - delivery.publishedAt.getTime());
-    const model = job.operations.at(-1)?.model;
+    const journey = new Journey(signal, Date.now() - delivery.publishedAt.getTime(), (stage) =>
+      done(job.jobId, delivery, stage),
+    );
+    const names = job.operations.map(({ model }) => model);
+    const model = names.at(-1);
     const end = (status: Completion['status'], error?: JobError): JobRecord => ({
       fingerprint,
       ...(model === undefined ? {} : { model }),
@@ -115,18 +191,19 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     try {
       const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrors.get(job.jobId));
       if (spent) throw spent;
+      journey.checkTime('recall');
+      const refused = circuits.refuse(names);
+      if (refused) throw new JobError('MODEL_UNAVAILABLE', refused.reason, { stage: 'route' });
+      parking.passed();
       await runJob(job, fingerprint, journey, parts.share.lane(job), parts, options.pipeline);
       // The deadline holds until the record: a result that nobody has been told of has not succeeded yet.
-      await journey.stage('record', undefined, () => undefined);
+      journey.checkTime('record');
       return end('succeeded');
     } catch (thrown) {
       if (thrown instanceof GivenBack) throw thrown;
       const error = JobError.from(thrown, 'infer');
-      const outcome = settle(error, delivery.attempt, options.maxAttempts);
-      if (outcome.kind === 'again') {
-        lastErrors.set(job.jobId, error);
-        throw error;
-      }
+      const outcome = settle(error, deferredForMs(delivery) ?? 0, options.maxDeferredMs);
+      if (outcome.kind === 'defer') throw error;
       return end(outcome.status, outcome.error);
     } finally {
       clear();
@@ -139,8 +216,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       return { completion: record.completion, model: record.model, replay };
     }
     const error = new JobError('JOB_ID_REUSED', `jobId ${job.jobId} stands for another job already`);
-    const completion = completionOfReusedId(job, fingerprint, delivery, error);
-    return { completion, model: job.operations.at(-1)?.model, replay: false };
+    return withoutRecord(job, fingerprint, delivery, error);
   }
 
   /** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */
@@ -150,6 +226,21 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       await parts.deadLetters.publish(delivery.data, deadLetterAttributes(delivery, completion));
     }
     await parts.completions.publish(completionBytes(completion), completionAttributes(completion, model));
+    done(completion.jobId, delivery, 'publish');
     observer.ended(completion, { model, replay });
   }
+}
+
+function withoutRecord(job: Job, fingerprint: string, delivery: Delivery, error: JobError): Decision {
+  const completion = completionWithoutRecord(job, fingerprint, delivery, error);
+  return { completion, model: job.operations.at(-1)?.model, replay: false };
+}
+
+function unreadable(delivery: Delivery, error: JobError): Decision {
+  const completion = completionOfUnreadable(delivery, salvageJobId(delivery.data), error);
+  return { completion, model: undefined, replay: false };
+}
+
+function done(jobId: string | undefined, { attempt }: Delivery, step: StepDone['step']): void {
+  if (jobId !== undefined) stepDone.publish({ jobId, attempt, step } satisfies StepDone);
 }

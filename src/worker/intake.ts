@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { GivenBack } from '../domain/errors.js';
 
 /**
@@ -17,6 +18,8 @@ export interface Intake {
   enter(jobId: string, model: string): Promise<() => void>;
   /** Lets nobody in any more and sends away whoever waits; who is inside stays. */
   close(): void;
+  /** Fires with a GivenBack when it closes. */
+  readonly closing: AbortSignal;
   readonly active: number;
   readonly waiting: number;
 }
@@ -40,7 +43,8 @@ export function createIntake(places: number, now: () => number = () => performan
   const held = new Map<string, number>();
   const lastSeen = new Map<string, number>();
   let waiting: Waiting[] = [];
-  let open = true;
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal); // every job that stands aside listens
 
   const heldBy = (model: string) => held.get(model) ?? 0;
 
@@ -81,7 +85,7 @@ export function createIntake(places: number, now: () => number = () => performan
   return {
     enter(jobId, model) {
       return new Promise((admit, turnAway) => {
-        if (!open) {
+        if (closing.signal.aborted) {
           turnAway(closed());
           return;
         }
@@ -91,11 +95,12 @@ export function createIntake(places: number, now: () => number = () => performan
       });
     },
     close() {
-      open = false;
+      closing.abort(closed());
       const sentAway = waiting;
       waiting = [];
       sentAway.forEach(({ turnAway }) => turnAway(closed()));
     },
+    closing: closing.signal,
     get active() {
       return inside.size;
     },

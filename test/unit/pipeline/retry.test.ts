@@ -41,7 +41,8 @@ describe('withRetries', () => {
 
 describe('backoffMs', () => {
   it('doubles up to its limit, with full jitter', () => {
-    expect([1, 2, 3, 20].map((failures) => backoffMs(failures, () => 1))).toEqual([200, 400, 800, 5_000]);
-    expect(backoffMs(3, () => 0)).toBe(0);
+    expect([1, 2, 3, 20].map((failures) => backoffMs(failures, undefined, () => 1))).toEqual([200, 400, 800, 5_000]);
+    expect(backoffMs(3, undefined, () => 0)).toBe(0);
+    expect(backoffMs(20, 1_000, () => 1)).toBe(1_000);
   });
 });

@@ -271,4 +271,22 @@ describe('createFairShare', () => {
     await Promise.all(running);
     expect(shared.inFlight().get('m')).toBe(0);
   });
+
+  it('sends fewer at once when the queue refuses some', async () => {
+    const shared = share(() => ({ inFlight: 8, batch: 8 }));
+    const log: string[] = [];
+    const full = () => Promise.reject(new JobError('MODEL_OVERLOADED', 'full'));
+    const refused = Array.from({ length: 8 }, () =>
+      shared
+        .lane({})(ticket(8), full, never)
+        .catch(() => undefined),
+    );
+    await Promise.all(refused);
+    const tasks = Array.from({ length: 8 }, (_, i) => task(log, String(i)));
+    const running = tasks.map(({ run }) => shared.lane({})(ticket(8), run, never));
+    await new Promise((resolve) => setTimeout(resolve, 60)); // longer than the pause after a refusal
+    expect(log).toHaveLength(5);
+    tasks.forEach(({ end }) => end());
+    await Promise.all(running);
+  });
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Completion } from '../../../src/domain/completion.js';
 import { NO_CAPACITY } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
@@ -7,9 +7,12 @@ import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { objectUri } from '../../../src/domain/uri.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { createFairShare } from '../../../src/worker/fair-share.js';
+import { createCircuits } from '../../../src/worker/circuits.js';
 import { createHandler } from '../../../src/worker/handle.js';
 import { createIntake } from '../../../src/worker/intake.js';
+import { createParking } from '../../../src/worker/parking.js';
 
+const DAY_MS = 86_400_000;
 const ONE_ATTEMPT = { unavailableMs: 0, failedAttempts: 1 };
 
 /*
@@ -38,9 +41,12 @@ function memoryStore() {
   return { store, objects, fail: (how: typeof failing) => (failing = how) };
 }
 
+/** Models that the server knows and cannot serve. */
+let away: string[] = [];
+
 const models = {
   contracts: () => new Map(),
-  unready: () => new Map(),
+  unready: () => new Map(away.map((name) => [name, 'unloaded'])),
   refresh: () => Promise.resolve(),
   statistics: () => Promise.resolve([]),
   infer: () => Promise.reject(new JobError('INFERENCE_FAILED', 'not reached')),
@@ -58,20 +64,28 @@ function setUp() {
         return Promise.resolve();
       },
     }) satisfies Publisher;
+  const circuits = createCircuits(models);
+  const intake = createIntake(4);
+  const parking = createParking({ room: 1, starving: () => true, circuits, refresh: () => undefined });
   const handler = () =>
     createHandler(
       {
         store: memory.store,
         models,
-        intake: createIntake(4),
+        intake,
+        circuits,
+        parking,
+        jobs: publisher('jobs'),
         share: createFairShare({ capacityOf: () => NO_CAPACITY, costOf: () => DEFAULT_COST, retry: ONE_ATTEMPT }),
         completions: publisher('completions'),
         deadLetters: publisher('dead-letters'),
-        observer: { ended: () => undefined, givenBack: () => undefined },
+        observer: { ended: () => undefined, deferred: () => undefined, givenBack: () => undefined },
       },
       {
         statePrefix: 'gs://state',
         maxAttempts: 3,
+        maxDeferredMs: DAY_MS,
+        watchMs: 20,
         worker: 'w',
         pipeline: {
           maxInputPixels: 1,
@@ -84,7 +98,7 @@ function setUp() {
         },
       },
     );
-  return { ...memory, sent, handler, breakTopic: (topic?: string) => (broken = topic) };
+  return { ...memory, sent, intake, parking, handler, breakTopic: (topic?: string) => (broken = topic) };
 }
 
 let messages = 0;
@@ -103,6 +117,10 @@ const never = new AbortController().signal;
 const bodies = (sent: { topic: string; body: string }[], topic = 'completions') =>
   sent.filter((message) => message.topic === topic).map(({ body }) => body);
 const parsed = (sent: { topic: string; body: string }[]) => bodies(sent).map((body) => JSON.parse(body) as Completion);
+
+const until = async (condition: () => boolean) => {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+};
 
 describe('the handler', () => {
   it('does not ack before the completion is accepted, and then publishes what the record holds', async () => {
@@ -130,13 +148,14 @@ describe('the handler', () => {
     expect(sent[0]?.attributes).not.toHaveProperty('googclient_x');
   });
 
-  it('gives the message back when the record cannot be read or written', async () => {
-    const { handler, sent, fail } = setUp();
+  it('gives the message back when it can neither be worked on nor put back', async () => {
+    const { handler, sent, fail, breakTopic } = setUp();
     const handle = handler();
     for (const operation of ['read', 'create'] as const) {
       fail((given) => {
         if (given === operation) throw new JobError('STORAGE_UNAVAILABLE', 'away');
       });
+      breakTopic('jobs');
       expect(await handle(delivery(job()), never)).toBe('nack');
     }
     expect(sent).toEqual([]);
@@ -173,6 +192,86 @@ describe('the handler', () => {
     expect(await handler()(delivery(job(), 4), never)).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ status: 'failed', error: { code: 'WORKER_LOST' } }]);
     expect(bodies(sent, 'dead-letters')).toHaveLength(1);
+  });
+
+  it('puts a job back, with its attempts uncounted, when storage is away', async () => {
+    const { handler, sent, fail } = setUp();
+    fail(() => {
+      throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    const message = delivery(job(), 2);
+    expect(await handler()(message, never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', body: message.data.toString() }]);
+    expect(sent[0]?.attributes).toMatchObject({ origin: 'test', deferrals: '1', attempts: '1' });
+  });
+
+  it('ends a job that has been put off for too long, with the real reason', async () => {
+    const { handler, sent } = setUp();
+    const message = delivery(job());
+    const attributes = { deferrals: '9', deferredSince: String(Date.now() - DAY_MS) };
+    away = ['x'];
+    expect(await handler()({ ...message, attributes }, never)).toBe('ack');
+    away = [];
+    expect(parsed(sent)).toMatchObject([{ status: 'failed', error: { code: 'RETRIES_EXHAUSTED', retryable: true } }]);
+    expect(bodies(sent, 'dead-letters')).toHaveLength(1);
+  });
+
+  describe('when a model is down', () => {
+    beforeEach(() => (away = ['x']));
+    afterEach(() => (away = []));
+
+    it('lets its jobs stand aside without a place, and takes them up when it is back', async () => {
+      const { handler, sent, parking, intake } = setUp();
+      const handled = handler()(delivery(job()), never);
+      await until(() => parking.parked === 1);
+      expect(intake.active).toBe(0);
+      away = [];
+      expect(await handled).toBe('ack');
+      expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 }]);
+      expect(bodies(sent, 'jobs')).toEqual([]);
+    });
+
+    it('answers a job that has ended, all the same', async () => {
+      const { handler, sent } = setUp();
+      away = [];
+      await handler()(delivery(job()), never);
+      away = ['x'];
+      expect(await handler()(delivery(job()), never)).toBe('ack');
+      expect(new Set(bodies(sent)).size).toBe(1);
+    });
+
+    it('ends one whose deadline passes while it stands aside', async () => {
+      const { handler, sent } = setUp();
+      const deadline = new Date(Date.now() + 150).toISOString();
+      expect(await handler()(delivery({ ...job(), deadline }), never)).toBe('ack');
+      expect(parsed(sent)).toMatchObject([{ status: 'expired', error: { code: 'DEADLINE_EXCEEDED' } }]);
+    });
+
+    it('puts back what stands aside when the worker stops', async () => {
+      const { handler, sent, parking, intake } = setUp();
+      const handled = handler()(delivery(job()), never);
+      await until(() => parking.parked === 1);
+      intake.close();
+      expect(await handled).toBe('ack');
+      expect(sent).toMatchObject([{ topic: 'jobs' }]);
+    });
+  });
+
+  it('gives back what it has not begun when the worker stops, and puts back what has been given back before', async () => {
+    const { handler, sent, intake } = setUp();
+    intake.close();
+    expect(await handler()(delivery(job('a'), 1), never)).toBe('nack');
+    expect(await handler()(delivery(job('b'), 2), never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '1' } }]);
+  });
+
+  it('tells what stands in the place of a record, and works on nothing', async () => {
+    const { handler, sent, store, objects } = setUp();
+    await store.create({ bucket: 'state', name: 'a.json' }, Buffer.from('no'), { contentType: '', signal: never });
+    const handle = handler();
+    for (const attempt of [1, 2]) expect(await handle(delivery(job(), attempt), never)).toBe('ack');
+    expect(parsed(sent)[0]).toMatchObject({ status: 'failed', error: { code: 'INTERNAL', stage: 'recall' } });
+    expect(objects.size).toBe(1);
   });
 
   it('gives every delivery of an unreadable message the same completion', async () => {

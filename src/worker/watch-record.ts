@@ -1,0 +1,50 @@
+import { GivenBack } from '../domain/errors.js';
+import type { JobRecord } from '../domain/record.js';
+
+export interface RecordWatch {
+  /** Fires with a GivenBack when the job has ended elsewhere: it was canceled, or another worker was faster. */
+  readonly signal: AbortSignal;
+  /** How it ended there. */
+  readonly found: () => JobRecord | undefined;
+  stop(): void;
+}
+
+/**
+ * Looks for the record of a job again and again while it is in work.
+ * @param look a recall; one that fails is no news
+ * @param everyMs between two looks, in milliseconds
+ */
+export function watchRecord(
+  look: (signal: AbortSignal) => Promise<JobRecord | undefined>,
+  everyMs: number,
+): RecordWatch {
+  const ended = new AbortController();
+  const stopped = new AbortController();
+  let found: JobRecord | undefined;
+  let timer: NodeJS.Timeout;
+  const again = () => {
+    timer = setTimeout(() => {
+      // The work goes on beside it, and asks storage itself before it ends: a failure here says nothing about the job.
+      look(stopped.signal).then(
+        (record) => {
+          if (stopped.signal.aborted) return;
+          found = record;
+          if (record) ended.abort(new GivenBack('the job has ended elsewhere'));
+          else again();
+        },
+        () => {
+          if (!stopped.signal.aborted) again();
+        },
+      );
+    }, everyMs);
+  };
+  again();
+  return {
+    signal: ended.signal,
+    found: () => found,
+    stop() {
+      clearTimeout(timer);
+      stopped.abort(new GivenBack('the job is over'));
+    },
+  };
+}

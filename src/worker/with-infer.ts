@@ -1,0 +1,12 @@
+import type { ModelServer } from '../domain/ports.js';
+
+/** The same server but for its inference. */
+export function withInfer(server: ModelServer, infer: ModelServer['infer']): ModelServer {
+  return {
+    contracts: () => server.contracts(),
+    unready: () => server.unready(),
+    refresh: (signal) => server.refresh(signal),
+    statistics: (model, signal) => server.statistics(model, signal),
+    infer,
+  };
+}

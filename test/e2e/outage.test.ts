@@ -1,0 +1,72 @@
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OwnTriton } from '../support/own-triton.js';
+import { createScene, type Scene, showOnFailure, until } from '../support/scene.js';
+
+describe('a worker whose models go away', () => {
+  const triton = new OwnTriton('outage');
+  let scene: Scene;
+  let uri: string;
+
+  beforeAll(async () => {
+    await triton.start();
+    scene = await createScene({ TRITON_URL: triton.url, IMAGEN_MAX_JOBS: '4', IMAGEN_MODEL_WAIT_SECONDS: '2' });
+    const picture = sharp({ create: { width: 48, height: 48, channels: 3, background: '#456' } });
+    uri = await scene.upload('a.png', await picture.png().toBuffer());
+  });
+  afterAll(async () => {
+    await scene.close();
+    await triton.down();
+  });
+
+  it('lets the jobs of an unloaded model stand aside, puts back what is too much, and does all when it is back', async () => {
+    const worker = await scene.startWorker();
+    showOnFailure(worker);
+    await triton.unload('echo');
+    const echoes = Array.from({ length: 8 }, (_, i) => `echo-${i}`);
+    for (const jobId of echoes) await scene.publish({ jobId, operations: ['style_aged', 'echo'], input: { uri } });
+    await until(async () => (await worker.metric('imagen_jobs_parked')) >= 2, 15_000, worker.log);
+    await until(async () => (await worker.metric('imagen_deferred_total')) >= 3, 15_000, worker.log);
+    // None of them holds a place, and jobs of the others pass.
+    await scene.publish({ jobId: 'other', operations: ['style_aged'], input: { uri } });
+    expect((await scene.completions(1, 'other'))[0]?.completion.status).toBe('succeeded');
+    expect(scene.published).toHaveLength(1);
+
+    await triton.load('echo');
+    const ended = (await scene.completions(9)).map(({ completion }) => completion);
+    expect(ended.map(({ status }) => status)).toEqual(Array(9).fill('succeeded'));
+    expect(ended.map(({ attempt }) => attempt)).toEqual(Array(9).fill(1));
+    expect(await worker.metric('imagen_given_back_total')).toBe(0);
+    expect(await worker.metric('imagen_jobs_parked')).toBe(0);
+    worker.signal('SIGTERM');
+    expect(await worker.exit).toBe(0);
+  });
+
+  it('burns no attempt while Triton is gone, and goes on when it is back', async () => {
+    const worker = await scene.startWorker();
+    showOnFailure(worker);
+    const before = scene.published.length;
+    triton.signal('SIGKILL');
+    for (let i = 0; i < 8; i++) await scene.publish({ jobId: `gone-${i}`, operations: ['echo'], input: { uri } });
+    await until(async () => (await worker.metric('imagen_model_circuit_open')) === 1, 15_000, worker.log);
+    await until(async () => (await worker.metric('imagen_jobs_parked')) >= 2, 15_000, worker.log);
+    await triton.start();
+    const ended = (await scene.completions(before + 8)).slice(before).map(({ completion }) => completion);
+    expect(ended.map(({ status, attempt }) => `${status} ${attempt}`)).toEqual(Array(8).fill('succeeded 1'));
+    await until(async () => (await worker.metric('imagen_model_circuit_open')) === 0, 5_000);
+    expect(await worker.metric('imagen_given_back_total')).toBe(0);
+    worker.signal('SIGTERM');
+    expect(await worker.exit).toBe(0);
+  });
+
+  it('ends a job that is canceled while it is in work', async () => {
+    const worker = await scene.startWorker();
+    showOnFailure(worker);
+    const slow = { model: 'sleep', parameters: { ms: 30_000 } };
+    await scene.publish({ jobId: 'unwanted', operations: [slow], input: { uri } });
+    await until(async () => (await worker.metric('imagen_inference_in_flight')) > 0, 15_000, worker.log);
+    expect((await scene.imagen('cancel', 'unwanted')).code).toBe(0);
+    const [{ completion } = expect.fail()] = await scene.completions(1, 'unwanted', 12_000);
+    expect(completion.status).toBe('canceled');
+  });
+});

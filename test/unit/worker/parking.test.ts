@@ -1,0 +1,104 @@
+import { setMaxListeners } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createParking, type Departure, type Parking } from '../../../src/worker/parking.js';
+
+const never = new AbortController().signal;
+setMaxListeners(0, never);
+
+describe('parking', () => {
+  let broken: Set<string>;
+  let trials: Set<string>;
+  let refreshes: number;
+  let starving: boolean;
+  let parking: Parking;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    starving = true;
+    [broken, trials, refreshes] = [new Set(['a']), new Set(), 0];
+    const reasonOf = (model: string) => (broken.has(model) ? { model, reason: 'down' } : undefined);
+    parking = createParking({
+      room: 2,
+      starving: () => starving,
+      circuits: {
+        broken: (names) => names.map(reasonOf).find((one) => one !== undefined),
+        mayTry: (name) => trials.has(name),
+      },
+      refresh: () => refreshes++,
+    });
+  });
+  afterEach(() => vi.useRealTimers());
+
+  function park(count: number, models: readonly string[] = ['a'], signal = never) {
+    const left: { number: number; how: Departure }[] = [];
+    for (let number = 0; number < count; number++) {
+      parking.wait(models, signal).then(
+        (how) => left.push({ number, how }),
+        () => undefined,
+      );
+    }
+    return left;
+  }
+
+  it('lets all go on soon after the model is back, and asks for it meanwhile', async () => {
+    const left = park(2, ['b', 'a']);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(left).toEqual([]);
+    expect(refreshes).toBeGreaterThanOrEqual(2);
+    broken.clear();
+    await vi.advanceTimersByTimeAsync(300);
+    expect(left.map(({ how }) => how)).toEqual(['go on', 'go on']);
+    expect(parking.parked).toBe(0);
+    const before = refreshes;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(refreshes).toBe(before); // no timer is left behind
+  });
+
+  it('lets one go for a trial', async () => {
+    const left = park(2);
+    trials.add('a');
+    await vi.advanceTimersByTimeAsync(300);
+    expect(left).toEqual([{ number: 0, how: 'go on' }]);
+  });
+
+  it('sends off the longest standing when more come than it has room for', async () => {
+    const left = park(5);
+    await vi.advanceTimersByTimeAsync(150);
+    expect(left.map(({ number, how }) => `${number} ${how}`)).toEqual(['0 sent off', '1 sent off', '2 sent off']);
+  });
+
+  it('keeps them all as long as there is other work', async () => {
+    starving = false;
+    park(5);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(parking.parked).toBe(5);
+  });
+
+  it('does so ever more seldom while nothing else comes, and soon again when something does', async () => {
+    const arrivals = async (seconds: number) => {
+      for (let i = 0; i < seconds * 20; i++) {
+        park(1);
+        await vi.advanceTimersByTimeAsync(50);
+      }
+    };
+    await arrivals(60);
+    expect(parking.parked).toBeGreaterThan(50); // what comes in some seconds
+    parking.passed();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(parking.parked).toBe(2);
+    parking.passed();
+    await arrivals(2);
+    expect(parking.parked).toBeLessThan(50);
+  });
+
+  it('keeps nobody longer than ten minutes, and nobody whose signal has fired', async () => {
+    const controller = new AbortController();
+    const [patient, hasty] = [park(1), park(1, ['a'], controller.signal)];
+    controller.abort(new Error('stop'));
+    await vi.advanceTimersByTimeAsync(599_000);
+    expect([patient, hasty]).toEqual([[], []]);
+    expect(parking.parked).toBe(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(patient).toEqual([{ number: 0, how: 'sent off' }]);
+  });
+});
