@@ -8,7 +8,7 @@ import { within } from '../within.js';
 import { httpStatus, storageError } from './errors.js';
 
 export interface StoreOptions {
-  /** Limit of one metadata request, in milliseconds; an upload gets a second more for every MiB. */
+  /** Limit of one metadata request, in milliseconds; uploads and downloads get a second more for every MiB. */
   readonly requestMs?: number;
   /** A download that brings no byte for so many milliseconds is dead: the client itself would wait forever. */
   readonly idleMs?: number;
@@ -20,7 +20,7 @@ export interface StoreOptions {
  */
 const REQUEST_MS = 8_000;
 const IDLE_MS = 8_000;
-const UPLOAD_MS_A_BYTE = 1_000 / 1024 ** 2;
+const TRANSFER_MS_A_BYTE = 1_000 / 1024 ** 2;
 
 /** Cloud Storage as an ObjectStore. The client is the caller's, who has nothing to close. */
 export function createObjectStore(storage: Storage, options: StoreOptions = {}): ObjectStore {
@@ -68,7 +68,8 @@ export function createObjectStore(storage: Storage, options: StoreOptions = {}):
     // Pinned, so that the bytes are those of the metadata even if the object is replaced in between.
     const pinned = { ...ref, generation: info.generation };
     try {
-      const bytes = await download(fileOf(pinned, idleMs), info.bytes, idleMs, signal);
+      const limitMs = requestMs + info.bytes * TRANSFER_MS_A_BYTE;
+      const bytes = await download(fileOf(pinned, idleMs), info.bytes, { idleMs, limitMs }, signal);
       return { kind: 'found', bytes, generation: info.generation };
     } catch (thrown) {
       signal.throwIfAborted();
@@ -90,7 +91,7 @@ export function createObjectStore(storage: Storage, options: StoreOptions = {}):
       readonly signal: AbortSignal;
     },
   ): Promise<CreateResult> {
-    const limitMs = requestMs + bytes.length * UPLOAD_MS_A_BYTE;
+    const limitMs = requestMs + bytes.length * TRANSFER_MS_A_BYTE;
     const file = fileOf(ref, limitMs);
     try {
       // One request: a resumable upload costs two, and emulators have been seen to forget its precondition.
@@ -124,10 +125,16 @@ interface Response {
   readonly request?: { readonly agent?: Agent };
 }
 
-/** Collects the body, checked against its CRC32C by the client; destroyed when it stalls, overflows or is given up. */
-async function download(file: File, expected: number, idleMs: number, signal: AbortSignal): Promise<Buffer> {
+/** Collects the body, checked against its CRC32C by the client; destroyed when it stalls, dribbles, overflows or is given up. */
+async function download(
+  file: File,
+  expected: number,
+  { idleMs, limitMs }: { readonly idleMs: number; readonly limitMs: number },
+  signal: AbortSignal,
+): Promise<Buffer> {
   const body = file.createReadStream({ validation: 'crc32c', decompress: false });
   const stopListening = onAbort(signal, () => body.destroy(signal.reason as Error));
+  const limit = setTimeout(() => body.destroy(new Error(`not whole within ${Math.round(limitMs)} ms`)), limitMs);
   let idle = setTimeout(() => undefined, 0);
   const stillAlive = () => {
     clearTimeout(idle);
@@ -146,6 +153,7 @@ async function download(file: File, expected: number, idleMs: number, signal: Ab
     if (length !== expected) throw new Error(`expected ${expected} bytes, received ${length}`);
     return Buffer.concat(chunks, length);
   } finally {
+    clearTimeout(limit);
     clearTimeout(idle);
     stopListening();
   }
