@@ -1,5 +1,6 @@
 import { JobError } from '../../domain/errors.js';
 import { type Box, childrenOf, corrupt, only, optional, Reader } from './boxes.js';
+import { screenExif } from './exif.js';
 
 /** Cells of a grid and layers of transparency, all together. */
 const MAX_REFERENCES = 10_000;
@@ -26,6 +27,7 @@ export function screenAvif(file: Buffer): number {
   const meta = only(top, 'meta');
   const boxes = childrenOf(file, meta.from + 4, meta.to);
   const items = readItems(file, boxes);
+  for (const [id, type] of items.types) if (type === 'Exif') screenExif(contentOf(file, id, boxes));
   const pitm = new Reader(file, only(boxes, 'pitm'));
   return pixelsOf(headOf(pitm).version === 0 ? pitm.number(2) : pitm.number(4), items);
 }
@@ -109,6 +111,30 @@ function readReferences(file: Buffer, iref: Box | undefined): Pick<Items, 'madeO
     }
   }
   return { madeOf, layers };
+}
+
+/** The bytes of an item that lies in one piece, in the file or in the box idat. */
+function contentOf(file: Buffer, wanted: number, boxes: readonly Box[]): Buffer {
+  const iloc = new Reader(file, only(boxes, 'iloc'));
+  const { version } = headOf(iloc);
+  const [sizes, more] = [iloc.number(1), iloc.number(1)];
+  const [ofOffset, ofLength, ofBase, ofIndex] = [sizes >> 4, sizes & 15, more >> 4, version > 0 ? more & 15 : 0];
+  for (let left = iloc.number(version < 2 ? 2 : 4); left > 0; left--) {
+    const id = iloc.number(version < 2 ? 2 : 4);
+    const method = version > 0 ? iloc.number(2) & 15 : 0;
+    iloc.number(2); // of another file, which nobody reads
+    const base = iloc.number(ofBase);
+    const extents = Array.from({ length: iloc.number(2) }, () => {
+      iloc.number(ofIndex);
+      return { offset: iloc.number(ofOffset), length: iloc.number(ofLength) };
+    });
+    if (id !== wanted) continue;
+    const [extent] = extents;
+    if (!extent || extents.length > 1 || method > 1) throw corrupt('expected EXIF in one piece');
+    const from = base + extent.offset + (method === 1 ? only(boxes, 'idat').from : 0);
+    return file.subarray(from, extent.length === 0 ? undefined : from + extent.length);
+  }
+  return Buffer.alloc(0);
 }
 
 function append(map: Map<number, number[]>, key: number, value: number): void {

@@ -48,11 +48,12 @@ export class Reader {
     private at = box.from,
   ) {}
 
-  number(bytes: 1 | 2 | 3 | 4): number {
+  number(bytes: number): number {
     const at = this.at;
     this.at += bytes;
     if (this.at > this.box.to) throw corrupt(`box ${this.box.type} is cut short`);
-    return this.file.readUIntBE(at, bytes);
+    if (bytes === 0) return 0;
+    return bytes === 8 ? Number(this.file.readBigUInt64BE(at)) : this.file.readUIntBE(at, bytes);
   }
 
   text(length: number): string {

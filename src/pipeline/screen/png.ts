@@ -1,5 +1,6 @@
 import { inflateSync } from 'node:zlib';
 import { JobError } from '../../domain/errors.js';
+import { screenExif } from './exif.js';
 
 /** Of all compressed texts of a file; libpng permits 1,000 of 8 MB each, and keeps five copies. */
 export const MAX_TEXT_BYTES = 4 * 1024 * 1024;
@@ -19,6 +20,7 @@ export function screenPng(png: Buffer): void {
     }
     const end = at + 8 + png.readUInt32BE(at);
     if (type === 'zTXt' || type === 'iTXt') left -= inflatedBytes(type, png.subarray(at + 8, end), left);
+    if (type === 'eXIf') screenExif(png.subarray(at + 8, end));
     at = end + 4;
   }
 }

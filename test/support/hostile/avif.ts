@@ -9,7 +9,7 @@ export interface Coded {
 }
 
 export interface Item {
-  readonly type: 'av01' | 'grid' | 'iovl' | 'iden' | 'hvc1' | 'jpeg';
+  readonly type: 'av01' | 'grid' | 'iovl' | 'iden' | 'hvc1' | 'jpeg' | 'Exif';
   readonly data: Buffer;
   /** Boxes; those of an av01 are its size and its av1C. */
   readonly properties: readonly Buffer[];
