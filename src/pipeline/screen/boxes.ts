@@ -48,7 +48,9 @@ export class Reader {
     private at = box.from,
   ) {}
 
+  /** @param bytes 0, which reads as 0, to 4, or 8 */
   number(bytes: number): number {
+    if (bytes > 4 && bytes !== 8) throw corrupt(`box ${this.box.type} has numbers of ${bytes} bytes`);
     const at = this.at;
     this.at += bytes;
     if (this.at > this.box.to) throw corrupt(`box ${this.box.type} is cut short`);

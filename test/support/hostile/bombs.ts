@@ -67,6 +67,13 @@ function selfReferringExif(bytes: number): Buffer {
   return block;
 }
 
+/** With another byte at so many bytes from where the text begins. */
+function patched(bytes: Buffer, text: string, at: number, value: number): Buffer {
+  const other = Buffer.from(bytes);
+  other[other.indexOf(text, 0, 'latin1') + at] = value;
+  return other;
+}
+
 const jpegWithExif = (jpeg: Buffer, block: Buffer) =>
   withSegment(jpeg, 0xe1, Buffer.concat([latin1('Exif\0\0'), block]));
 
@@ -105,6 +112,11 @@ export async function bombs(): Promise<Readonly<Record<string, Bomb>>> {
   const texts = (type: string, head: string) =>
     Array.from({ length: 100 }, (_, i) => pngChunk(type, Buffer.concat([latin1(`k${i}${head}`), text])));
 
+  const withExif = (block: Buffer) =>
+    avif([
+      picture(dot, s16),
+      { type: 'Exif', data: Buffer.concat([Buffer.alloc(4), block]), properties: [], refers: { as: 'cdsc', to: [1] } },
+    ]);
   const hours = selfReferringExif(40_000);
   const TOO_MANY = 'INPUT_TOO_MANY_PIXELS';
   return {
@@ -116,18 +128,8 @@ export async function bombs(): Promise<Readonly<Record<string, Bomb>>> {
       bytes: riff([canvas(16, 16, 8), ['VP8L', lossless], ['EXIF', hours]]),
       outcome: 'INPUT_CORRUPT',
     },
-    'avif with an exif of itself': {
-      bytes: avif([
-        picture(dot, s16),
-        {
-          type: 'Exif',
-          data: Buffer.concat([Buffer.alloc(4), hours]),
-          properties: [],
-          refers: { as: 'cdsc', to: [1] },
-        },
-      ]),
-      outcome: 'INPUT_CORRUPT',
-    },
+    'avif with an exif of itself': { bytes: withExif(hours), outcome: 'INPUT_CORRUPT' },
+    'avif with numbers of 15 bytes': { bytes: patched(withExif(exif(1)), 'iloc', 8, 0xff), outcome: 'INPUT_CORRUPT' },
     'png of 50000 x 50000': { bytes: png([], 50_000, 50_000), outcome: TOO_MANY },
     'png of 2^31 x 2^31': { bytes: png([], 0x7fffffff, 0x7fffffff), outcome: 'INPUT_CORRUPT' },
     'png with 790 MB of zTXt': { bytes: png(texts('zTXt', '\0\0')), outcome: 'INPUT_TOO_LARGE' },
