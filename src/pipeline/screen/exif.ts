@@ -10,8 +10,8 @@ const DIRECTORIES = [0x8769, 0x8825, 0xa005];
 const STARTS = ['II*\0', 'MM\0*'];
 
 /**
- * Visits each directory as often as libexif would: one that names itself in each of its entries, 40 KB in all, keeps it
- * busy for hours.
+ * Visits each directory as often as libexif would: one that names itself in each of its 200 entries, 2.4 KB
+ * in all, keeps it busy for 86 s, and sharp has it read EXIF several times.
  * @throws JobError `INPUT_CORRUPT` for more than 20,000 entries in all visits
  */
 export function screenExif(block: Buffer): void {
