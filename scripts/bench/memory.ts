@@ -99,7 +99,7 @@ async function measure(ground: Ground, one: Case): Promise<Figure> {
 function boundOf({ input, output, tile, operations }: Case, files: number): number {
   const header: Header = {
     ...{ width: SIDE, height: SIDE, format: input === 'alpha' ? 'png' : 'jpeg' },
-    ...{ hasAlpha: input === 'alpha', turned: input === 'turned', progressive: false },
+    ...{ hasAlpha: input === 'alpha', turned: input === 'turned', progressive: false, deep: false },
   };
   const step = { model: { output: 'image' }, contract: { scale: 1 } } as const;
   const pixels = memoryOf(header, Array<typeof step>(operations).fill(step), { format: output });

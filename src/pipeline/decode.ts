@@ -5,6 +5,7 @@ import type { Raster } from '../domain/raster.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
+import { screen } from './screen/index.js';
 
 // Hostile bytes choose their own decoder, so only those stay that the README promises. AVIF comes through the HEIF
 // loader, which in sharp's own build knows no other codec.
@@ -20,6 +21,13 @@ sharp.unblock({
 // No picture comes twice; and one thread a picture, because many pictures are in work at once.
 sharp.cache(false);
 sharp.concurrency(1);
+
+/**
+ * Pixels decoded for one that is shown: its colours, its transparency, and something for what is cut off. The cells of a
+ * small grid reach beyond it by up to four times.
+ */
+const MOST_CODED = 3;
+const SPARE_PIXELS = 2_000_000;
 
 const FORMATS: Readonly<Record<string, OutputFormat>> = { jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif' };
 
@@ -41,10 +49,17 @@ export interface Header {
   /** By its EXIF orientation. */
   readonly turned: boolean;
   readonly progressive: boolean;
+  /** More than 8 bits a channel. */
+  readonly deep: boolean;
 }
 
 export interface DecodeOptions {
   readonly maxPixels: number;
+  /**
+   * Whole seconds, 120 unless given. libvips looks at its clock when rows come out: a decoder that makes the whole
+   * picture at once is stopped after that, and has a bound in the limits alone.
+   */
+  readonly maxSeconds?: number;
   /** Waited for when the header has been read and the limit kept. */
   readonly admit?: (header: Header) => Promise<void>;
 }
@@ -52,24 +67,36 @@ export interface DecodeOptions {
 /**
  * Turns an encoded picture into upright 8-bit sRGB: EXIF orientation applied, embedded profiles converted, CMYK and
  * grey expanded, 16 bits rounded to 8, the first frame of an animation taken, alpha kept apart.
- * The pixel limit is checked from the header, before anything is decoded.
- * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`
+ * The limits are checked from the structure and the header, before anything is decoded.
+ * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`,
+ *   `EXECUTION_TIMEOUT`
  */
-export async function decode(bytes: Buffer, { maxPixels, admit }: DecodeOptions): Promise<Decoded> {
+export async function decode(bytes: Buffer, options: DecodeOptions): Promise<Decoded> {
+  const { maxPixels, maxSeconds = 120, admit } = options;
   const { metadata, format } = await readHeader(bytes, maxPixels);
-  const { width, height, hasAlpha, orientation = 1, isProgressive: progressive } = metadata;
-  await admit?.({ width, height, format, hasAlpha, progressive, turned: orientation > 1 });
-  const raster = await guard(readPixels(bytes, metadata));
+  const { width, height, hasAlpha, orientation = 1, isProgressive: progressive, depth } = metadata;
+  await admit?.({ width, height, format, hasAlpha, progressive, turned: orientation > 1, deep: depth !== 'uchar' });
+  const startedAt = performance.now();
+  const raster = await guard(async () => {
+    try {
+      return await readPixels(bytes, metadata, maxSeconds);
+    } catch (cause) {
+      // What libvips says of it depends on the format.
+      if (performance.now() - startedAt < maxSeconds * 1000) throw cause;
+      throw new JobError('EXECUTION_TIMEOUT', `decoding took longer than ${maxSeconds} s`, { cause, stage: 'decode' });
+    }
+  });
   const { exif, xmp, iptc } = metadata;
   return { raster, format, warnings: lossesOf(bytes, metadata), metadata: { exif, xmp, iptc } };
 }
 
-async function readPixels(bytes: Buffer, metadata: Metadata): Promise<Raster> {
+async function readPixels(bytes: Buffer, metadata: Metadata, maxSeconds: number): Promise<Raster> {
   const { icc, space, hasAlpha } = metadata;
   const profile = icc !== undefined && isUsable(icc, space) ? icc : undefined;
   const upright = toSrgb(open(bytes, { ignoreIcc: !profile }).autoOrient(), space, profile);
   const { data, info } = await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
     .raw()
+    .timeout({ seconds: maxSeconds })
     .toBuffer({ resolveWithObject: true });
   const { width, height, channels } = info;
   if (channels === 3) return { width, height, rgb: data };
@@ -90,7 +117,8 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
 }
 
 async function readHeader(bytes: Buffer, maxPixels: number) {
-  const metadata = await guard(open(bytes).metadata());
+  const { codedPixels = 0 } = screen(bytes);
+  const metadata = await guard(() => open(bytes).metadata());
   const format = FORMATS[metadata.format];
   if (!format || (format === 'avif' && metadata.compression !== 'av1')) {
     throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${metadata.format}`);
@@ -98,6 +126,9 @@ async function readHeader(bytes: Buffer, maxPixels: number) {
   const pixels = metadata.width * metadata.height;
   if (pixels > maxPixels) {
     throw new JobError('INPUT_TOO_MANY_PIXELS', `expected at most ${maxPixels} pixels, given ${pixels}`);
+  }
+  if (codedPixels > pixels * MOST_CODED + SPARE_PIXELS) {
+    throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels holds ${codedPixels} to be decoded`);
   }
   return { metadata, format };
 }
@@ -108,13 +139,13 @@ function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sh
 }
 
 /** sharp says in words what is wrong; a picture can be wrong in two ways. */
-async function guard<T>(work: Promise<T>): Promise<T> {
+async function guard<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await work;
+    return await work();
   } catch (cause) {
     if (cause instanceof JobError) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
-    if (/unsupported image format/i.test(message)) {
+    if (/unsupported image format|buffer is empty/i.test(message)) {
       throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF', { cause });
     }
     if (/exceeds pixel limit/i.test(message)) {

@@ -40,7 +40,17 @@ export function memoryOf(header: Header, steps: readonly Step[], output: OutputR
   return Math.max(most, atEncode + pixels * (format.encoderBytes + (copied ? 4 : 0)));
 }
 
-/** Bytes a pixel: the picture, twice if it is turned; a progressive JPEG has all its coefficients at once. */
-function decoding({ hasAlpha, turned, progressive }: Header): number {
-  return Math.max((hasAlpha ? 5 : 3) + (turned ? 3 : 0), progressive ? 9 : 0);
+/** Bytes a pixel: the picture, twice if it is turned. Some decoders hold more than rows; what they hold was measured. */
+function decoding({ format, hasAlpha, turned, progressive, deep }: Header): number {
+  const rows = (hasAlpha ? 5 : 3) + (turned ? (deep ? 7 : 3) : 0);
+  switch (format) {
+    case 'jpeg':
+      return Math.max(rows, progressive ? 11 : 0); // all coefficients at once, of four inks at most
+    case 'png':
+      return Math.max(rows, progressive ? (deep ? 16 : 8) : 0);
+    case 'webp':
+      return hasAlpha ? 9 : 8;
+    case 'avif':
+      return deep ? 29 : 23;
+  }
 }

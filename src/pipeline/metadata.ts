@@ -19,10 +19,11 @@ export async function carrierOf(kept: KeptMetadata, alpha: boolean): Promise<Buf
   const pixel = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } })
     .jpeg()
     .toBuffer();
+  const { exif, xmp, iptc } = kept;
   const blocks: readonly (readonly [number, Buffer])[] = [
-    ...(kept.exif ? [[0xe1, uprightExif(kept.exif)] as const] : []),
-    ...(kept.xmp ? [[0xe1, Buffer.from(XMP_PREFIX + uprightXmp(kept.xmp.toString('latin1')), 'latin1')] as const] : []),
-    ...(kept.iptc ? [[0xed, kept.iptc] as const] : []),
+    ...(fits(exif) ? [[0xe1, uprightExif(exif)] as const] : []),
+    ...(fits(xmp) ? [[0xe1, Buffer.from(XMP_PREFIX + uprightXmp(xmp.toString('latin1')), 'latin1')] as const] : []),
+    ...(fits(iptc) ? [[0xed, iptc] as const] : []),
   ];
   const segments = blocks
     .filter(([, content]) => content.length > 0 && content.length <= SEGMENT_BYTES)
@@ -35,6 +36,11 @@ export async function carrierOf(kept: KeptMetadata, alpha: boolean): Promise<Buf
   return alpha ? sharp(jpeg).ensureAlpha(0).keepMetadata().png().toBuffer() : jpeg;
 }
 
+/** Looked at before anything is done to it: a file may hold 64 MiB of it. */
+function fits(block: Buffer | undefined): block is Buffer {
+  return block !== undefined && block.length <= SEGMENT_BYTES;
+}
+
 /** Orientation 1, colour space sRGB, and no second directory, which would be a thumbnail of the picture as it was. */
 function uprightExif(exif: Buffer): Buffer {
   const prefix = exif.toString('latin1', 0, EXIF_PREFIX.length) === EXIF_PREFIX ? EXIF_PREFIX.length : 0;
@@ -43,11 +49,12 @@ function uprightExif(exif: Buffer): Buffer {
   const read16 = (at: number) => (little ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at));
   const read32 = (at: number) => (little ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at));
 
-  const amend = (directory: number, isMain: boolean): number => {
+  let details: number | undefined;
+  const amend = (directory: number): number => {
     const end = directory + 2 + read16(directory) * 12;
     for (let entry = directory + 2; entry < end; entry += 12) {
       const tag = read16(entry);
-      if (tag === EXIF.details && isMain) amend(read32(entry + 8), false);
+      if (tag === EXIF.details) details ??= read32(entry + 8);
       if (tag !== EXIF.orientation && tag !== EXIF.colourSpace) continue;
       if (little) tiff.writeUInt16LE(1, entry + 8);
       else tiff.writeUInt16BE(1, entry + 8);
@@ -55,7 +62,8 @@ function uprightExif(exif: Buffer): Buffer {
     return end;
   };
   try {
-    const next = amend(read32(4), true);
+    const next = amend(read32(4));
+    if (details !== undefined) amend(details);
     tiff.fill(0, next, next + 4);
   } catch {
     return Buffer.alloc(0); // an address outside of the block: nothing in it can be trusted
@@ -65,8 +73,22 @@ function uprightExif(exif: Buffer): Buffer {
 
 /** The same for XMP, where both are text. */
 function uprightXmp(xmp: string): string {
-  return xmp
+  const upright = xmp
     .replace(/(tiff:Orientation\s*=\s*["'])\d(["'])/g, '$11$2')
-    .replace(/(<tiff:Orientation>)\s*\d\s*(<)/g, '$11$2')
-    .replace(/<(xmp|xap):Thumbnails>.*?<\/\1:Thumbnails>/gs, '');
+    .replace(/(<tiff:Orientation>)\s*\d\s*(<)/g, '$11$2');
+  return without(without(upright, 'xmp:Thumbnails'), 'xap:Thumbnails');
+}
+
+/** Removes elements, in time that grows with the text alone (an expression would look for each end up to the last byte). */
+function without(xml: string, element: string): string {
+  const [start, end] = [`<${element}>`, `</${element}>`];
+  const kept: string[] = [];
+  let at = 0;
+  for (;;) {
+    const from = xml.indexOf(start, at);
+    const to = from < 0 ? -1 : xml.indexOf(end, from);
+    if (to < 0) return kept.join('') + xml.slice(at);
+    kept.push(xml.slice(at, from));
+    at = to + end.length;
+  }
 }

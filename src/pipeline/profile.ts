@@ -2,6 +2,8 @@
 
 const HEADER_BYTES = 128;
 const ENTRY_BYTES = 12;
+/** As many as Little CMS reads. */
+const MAX_TAGS = 100;
 /** Of monitors, cameras and scanners, printers, and colour spaces; links between devices say nothing of a picture. */
 const CLASSES = ['mntr', 'scnr', 'prtr', 'spac'];
 /** Tags without which nothing can be converted (ICC.1:2022, clause 8), unless a table stands for all of them. */
@@ -26,10 +28,12 @@ export function isUsable(icc: Buffer, space: string): boolean {
   return needed.length > 0 && needed.every(fits);
 }
 
-/** The type of each tag that lies within the profile. */
+/** The type of each tag that lies within the profile; none where there are too many to be read. */
 function typesOfTags(icc: Buffer): Map<string, string> {
   const types = new Map<string, string>();
-  const end = HEADER_BYTES + 4 + icc.readUInt32BE(HEADER_BYTES) * ENTRY_BYTES;
+  const count = icc.readUInt32BE(HEADER_BYTES);
+  if (count > MAX_TAGS) return types;
+  const end = HEADER_BYTES + 4 + count * ENTRY_BYTES;
   for (let entry = HEADER_BYTES + 4; entry + ENTRY_BYTES <= Math.min(end, icc.length); entry += ENTRY_BYTES) {
     const offset = icc.readUInt32BE(entry + 4);
     if (offset + icc.readUInt32BE(entry + 8) <= icc.length) types.set(text(icc, entry), text(icc, offset));

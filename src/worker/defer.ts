@@ -54,12 +54,16 @@ export function deferredAttributes(delivery: Delivery): Record<string, string> {
   };
 }
 
+/** Pub/Sub permits 100 attributes; we add up to five of our own. */
+const MOST_OWN = 95;
+
 /**
  * The attributes that the message came with, to be published again. The service reserves names that begin with "goog",
  * so those that the client libraries added stay behind.
  */
 export function ownAttributes({ attributes }: Delivery): Record<string, string> {
-  return Object.fromEntries(Object.entries(attributes).filter(([name]) => !/^goog/i.test(name)));
+  const own = Object.entries(attributes).filter(([name]) => !/^goog/i.test(name));
+  return Object.fromEntries(own.slice(0, MOST_OWN));
 }
 
 function wholeNumber(text: string | undefined, most: number): number | undefined {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { scans } from '../support/hostile/scans.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 import { inferenceCount } from '../support/triton-http.js';
 
@@ -167,6 +168,22 @@ describe('the worker', () => {
         async () => {
           await scene.upload('bad-truncated', truncated());
           await scene.publish(job('bad-truncated'));
+        },
+      ],
+      [
+        'bad-polyglot',
+        'UNSUPPORTED_FORMAT',
+        async () => {
+          await scene.upload('bad-polyglot', Buffer.concat([Buffer.from('%PDF-1.4\n%%EOF\n'), small]));
+          await scene.publish(job('bad-polyglot'));
+        },
+      ],
+      [
+        'bad-bomb',
+        'INPUT_TOO_MANY_PIXELS',
+        async () => {
+          await scene.upload('bad-bomb', scans(10_000, 10_000, 4, 63));
+          await scene.publish(job('bad-bomb'));
         },
       ],
       [

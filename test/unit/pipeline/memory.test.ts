@@ -6,7 +6,7 @@ import { memoryOf } from '../../../src/pipeline/memory.js';
 
 const MP = 1e6;
 const header = (more: Partial<Header> = {}): Header => ({
-  ...{ width: 1000, height: 1000, format: 'jpeg', hasAlpha: false, turned: false, progressive: false },
+  ...{ width: 1000, height: 1000, format: 'jpeg', hasAlpha: false, turned: false, progressive: false, deep: false },
   ...more,
 });
 function step(scale: number, output: 'image' | 'mask' = 'image') {
@@ -28,7 +28,12 @@ describe('memoryOf', () => {
     // 3 in, 3 out, half a byte of the encoder.
     ['a plain picture', header(), [step(1)], {}, 6.5],
     ['a turned one, of which decoding takes less than the rest', header({ turned: true }), [step(1)], {}, 6.5],
-    ['a progressive one', header({ progressive: true }), [step(1)], {}, 9],
+    ['a progressive one', header({ progressive: true }), [step(1)], {}, 11],
+    ['an interlaced one of 16 bits', header({ format: 'png', progressive: true, deep: true }), [step(1)], {}, 16],
+    ['a turned one of 16 bits', header({ format: 'png', turned: true, deep: true, hasAlpha: true }), [step(1)], {}, 12],
+    ['a WebP', header({ format: 'webp' }), [step(1)], { format: 'jpeg' }, 8],
+    ['an AVIF of 8 bits', header({ format: 'avif' }), [step(1)], { format: 'jpeg' }, 23],
+    ['an AVIF of 10', header({ format: 'avif', deep: true }), [step(1)], { format: 'jpeg' }, 29],
     // 3 and 16 times 3, and half a byte for each of 16.
     ['one that is enlarged', header(), [step(4)], {}, 3 + 48 + 8],
     ['one that is enlarged and then written as AVIF', header(), [step(4)], { format: 'avif' }, 3 + 48 + 16 * 36],

@@ -59,4 +59,11 @@ describe('a deferred message', () => {
     });
     expect(deferredAttributes({ ...first, attributes })).toMatchObject({ deferrals: '1', deferredSince: '1000' });
   });
+
+  it('never has more attributes than Pub/Sub permits', () => {
+    const attributes = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`a${i}`, 'x']));
+    const copied = deferredAttributes({ ...first, attributes });
+    expect(Object.keys(copied)).toHaveLength(100);
+    expect(copied.deferrals).toBe('1');
+  });
 });

@@ -1,0 +1,148 @@
+import { JobError } from '../../domain/errors.js';
+import { type Box, childrenOf, corrupt, only, optional, Reader } from './boxes.js';
+import { screenExif } from './exif.js';
+
+/** Cells of a grid and layers of transparency, all together. */
+const MAX_REFERENCES = 10_000;
+
+/** What decoding an item means (ISO/IEC 23008-12): its own pixels, the items it is made of, those that belong to it. */
+interface Items {
+  readonly types: ReadonlyMap<number, string>;
+  readonly pixels: ReadonlyMap<number, number>;
+  readonly madeOf: ReadonlyMap<number, readonly number[]>;
+  readonly layers: ReadonlyMap<number, readonly number[]>;
+}
+
+/**
+ * Pixels that must be decoded for the picture that an AVIF shows. Cells of a grid count as often as they are named, and
+ * layers of transparency with what they belong to: none need be as large as the picture says it is.
+ * @throws JobError `UNSUPPORTED_FORMAT` if the picture is coded otherwise than as AV1; `INPUT_CORRUPT`
+ */
+export function screenAvif(file: Buffer): number {
+  const top = childrenOf(file, 0, file.length);
+  // What begins like a film is one.
+  if (!optional(top, 'meta') && file.toString('latin1', 8, 11) !== 'avi') {
+    throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF');
+  }
+  const meta = only(top, 'meta');
+  const boxes = childrenOf(file, meta.from + 4, meta.to);
+  const items = readItems(file, boxes);
+  for (const [id, type] of items.types) if (type === 'Exif') screenExif(contentOf(file, id, boxes));
+  const pitm = new Reader(file, only(boxes, 'pitm'));
+  return pixelsOf(headOf(pitm).version === 0 ? pitm.number(2) : pitm.number(4), items);
+}
+
+function pixelsOf(primary: number, { types, pixels, madeOf, layers }: Items): number {
+  const known = new Map<number, number>();
+  const sum = (ids: readonly number[] = [], depth: number): number =>
+    ids.reduce((total, id) => total + pixelsOfItem(id, depth), 0);
+  const pixelsOfItem = (id: number, depth: number): number => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    // A picture, or a grid of them, and the transparency of either: encoders of AVIF write nothing deeper.
+    if (depth > 2) throw corrupt('expected a picture, or a grid of pictures');
+    const type = types.get(id);
+    if (type !== 'av01' && type !== 'grid') {
+      throw new JobError('UNSUPPORTED_FORMAT', `expected AV1 in an AVIF, given ${JSON.stringify(type)}`);
+    }
+    const own = type === 'grid' ? sum(madeOf.get(id), depth + 1) : pixels.get(id);
+    if (!own) throw corrupt(`item ${id} does not say its size`);
+    const all = own + sum(layers.get(id), depth + 1);
+    known.set(id, all);
+    return all;
+  };
+  return pixelsOfItem(primary, 0);
+}
+
+function readItems(file: Buffer, boxes: readonly Box[]): Items {
+  const types = new Map<number, string>();
+  const iinf = new Reader(file, only(boxes, 'iinf'));
+  iinf.number(headOf(iinf).version === 0 ? 2 : 4);
+  for (const box of iinf.rest()) {
+    const info = new Reader(file, box);
+    const { version } = headOf(info);
+    if (version < 2) continue;
+    const id = info.number(version === 2 ? 2 : 4);
+    info.number(2); // how it is protected
+    types.set(id, info.text(4));
+  }
+  return { types, pixels: readSizes(file, only(boxes, 'iprp')), ...readReferences(file, optional(boxes, 'iref')) };
+}
+
+/** Of each item the largest that its properties say. */
+function readSizes(file: Buffer, iprp: Box): Map<number, number> {
+  const boxes = childrenOf(file, iprp.from, iprp.to);
+  const properties = new Reader(file, only(boxes, 'ipco')).rest().map((box) => {
+    if (box.type !== 'ispe') return 0;
+    const size = new Reader(file, box);
+    headOf(size);
+    return size.number(4) * size.number(4);
+  });
+  const pixels = new Map<number, number>();
+  for (const box of boxes.filter(({ type }) => type === 'ipma')) {
+    const table = new Reader(file, box);
+    const { version, flags } = headOf(table);
+    for (let entries = table.number(4); entries > 0; entries--) {
+      const id = table.number(version === 0 ? 2 : 4);
+      for (let count = table.number(1); count > 0; count--) {
+        const index = flags & 1 ? table.number(2) & 0x7fff : table.number(1) & 0x7f;
+        pixels.set(id, Math.max(pixels.get(id) ?? 0, properties[index - 1] ?? 0));
+      }
+    }
+  }
+  return pixels;
+}
+
+function readReferences(file: Buffer, iref: Box | undefined): Pick<Items, 'madeOf' | 'layers'> {
+  const madeOf = new Map<number, number[]>();
+  const layers = new Map<number, number[]>();
+  if (!iref) return { madeOf, layers };
+  const all = new Reader(file, iref);
+  const bytes = headOf(all).version === 0 ? 2 : 4;
+  let count = 0;
+  for (const box of all.rest()) {
+    const reference = new Reader(file, box);
+    const from = reference.number(bytes);
+    for (let left = reference.number(2); left > 0; left--) {
+      if (++count > MAX_REFERENCES) throw corrupt(`expected at most ${MAX_REFERENCES} references`);
+      const to = reference.number(bytes);
+      if (box.type === 'dimg') append(madeOf, from, to);
+      if (box.type === 'auxl') append(layers, to, from);
+    }
+  }
+  return { madeOf, layers };
+}
+
+/** The bytes of an item that lies in one piece, in the file or in the box idat. */
+function contentOf(file: Buffer, wanted: number, boxes: readonly Box[]): Buffer {
+  const iloc = new Reader(file, only(boxes, 'iloc'));
+  const { version } = headOf(iloc);
+  const [sizes, more] = [iloc.number(1), iloc.number(1)];
+  const [ofOffset, ofLength, ofBase, ofIndex] = [sizes >> 4, sizes & 15, more >> 4, version > 0 ? more & 15 : 0];
+  for (let left = iloc.number(version < 2 ? 2 : 4); left > 0; left--) {
+    const id = iloc.number(version < 2 ? 2 : 4);
+    const method = version > 0 ? iloc.number(2) & 15 : 0;
+    iloc.number(2); // of another file, which nobody reads
+    const base = iloc.number(ofBase);
+    const extents = Array.from({ length: iloc.number(2) }, () => {
+      iloc.number(ofIndex);
+      return { offset: iloc.number(ofOffset), length: iloc.number(ofLength) };
+    });
+    if (id !== wanted) continue;
+    const [extent] = extents;
+    if (!extent || extents.length > 1 || method > 1) throw corrupt('expected EXIF in one piece');
+    const from = base + extent.offset + (method === 1 ? only(boxes, 'idat').from : 0);
+    return file.subarray(from, extent.length === 0 ? undefined : from + extent.length);
+  }
+  return Buffer.alloc(0);
+}
+
+function append(map: Map<number, number[]>, key: number, value: number): void {
+  const list = map.get(key);
+  if (list) list.push(value);
+  else map.set(key, [value]);
+}
+
+function headOf(box: Reader): { readonly version: number; readonly flags: number } {
+  return { version: box.number(1), flags: box.number(3) };
+}

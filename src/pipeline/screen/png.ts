@@ -1,0 +1,49 @@
+import { inflateSync } from 'node:zlib';
+import { JobError } from '../../domain/errors.js';
+import { screenExif } from './exif.js';
+
+/** Of all compressed texts of a file; libpng permits 1,000 of 8 MB each, and keeps five copies. */
+export const MAX_TEXT_BYTES = 4 * 1024 * 1024;
+/** A file has a dozen before its pixels. */
+export const MAX_CHUNKS = 10_000;
+
+/** @throws JobError `INPUT_TOO_LARGE` for too much compressed text, `INPUT_CORRUPT` for too many chunks */
+export function screenPng(png: Buffer): void {
+  let left = MAX_TEXT_BYTES;
+  let chunks = 0;
+  // What comes after the pixels is not read.
+  for (let at = 8; at + 12 <= png.length;) {
+    const type = png.toString('latin1', at + 4, at + 8);
+    if (type === 'IDAT') return;
+    if (++chunks > MAX_CHUNKS) {
+      throw new JobError('INPUT_CORRUPT', `expected at most ${MAX_CHUNKS} chunks before a PNG's pixels`);
+    }
+    const end = at + 8 + png.readUInt32BE(at);
+    if (type === 'zTXt' || type === 'iTXt') left -= inflatedBytes(type, png.subarray(at + 8, end), left);
+    if (type === 'eXIf') screenExif(png.subarray(at + 8, end));
+    at = end + 4;
+  }
+}
+
+/** How many bytes of text there are in the chunk, if it is compressed at all. */
+function inflatedBytes(type: 'zTXt' | 'iTXt', chunk: Buffer, limit: number): number {
+  const keyword = chunk.indexOf(0);
+  let text = keyword + 2; // behind the method
+  if (keyword >= 0 && type === 'iTXt') {
+    if (chunk[keyword + 1] === 0) return 0;
+    const language = chunk.indexOf(0, keyword + 3);
+    const translated = language < 0 ? -1 : chunk.indexOf(0, language + 1);
+    if (translated < 0) return 0;
+    text = translated + 1;
+  }
+  if (keyword < 0 || text >= chunk.length) return 0;
+  try {
+    return inflateSync(chunk.subarray(text), { maxOutputLength: Math.max(1, limit) }).length;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      const message = `expected at most ${MAX_TEXT_BYTES} bytes of compressed text in a PNG`;
+      throw new JobError('INPUT_TOO_LARGE', message, { cause, stage: 'decode' });
+    }
+    throw new JobError('INPUT_CORRUPT', 'a compressed text of the PNG cannot be inflated', { cause });
+  }
+}
