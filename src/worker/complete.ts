@@ -29,11 +29,19 @@ export function completionOf(
 }
 
 /**
- * A job id that stands for another job already. There is no record to make this one final, so it holds only what every
- * delivery of the message would say again.
+ * A job id that stands for another job already. There is no record to make this one final, so the refusal is the
+ * message's, not the job's: its Pub/Sub id is its identity, and it holds only what every delivery would say again.
  */
-export function completionOfReusedId(job: Job, fingerprint: string, delivery: Delivery, error: JobError): Completion {
-  return { ...headOf(job, fingerprint, { status: 'failed', error }), input: inputOf(job), ...tailOf(job, delivery) };
+export function completionOfReusedId(job: Job, delivery: Delivery, error: JobError): Completion {
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    eventId: eventIdOfMessage(delivery.messageId),
+    jobId: job.jobId,
+    status: 'failed',
+    error: describeError(error),
+    input: inputOf(job),
+    ...tailOf(job, delivery),
+  };
 }
 
 /** A message that cannot be read: its Pub/Sub id is its identity, and again only what every delivery would say. */

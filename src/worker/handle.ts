@@ -143,7 +143,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       return { completion: record.completion, model: record.model, replay };
     }
     const error = new JobError('JOB_ID_REUSED', `jobId ${job.jobId} stands for another job already`);
-    const completion = completionOfReusedId(job, fingerprint, delivery, error);
+    const completion = completionOfReusedId(job, delivery, error);
     return { completion, model: job.operations.at(-1)?.model, replay: false };
   }
 
