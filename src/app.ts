@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createStorageClient } from './adapters/gcs/client.js';
 import { createObjectStore } from './adapters/gcs/store.js';
 import { shortcomings } from './adapters/pubsub/admin.js';
-import { createPubSubClient } from './adapters/pubsub/client.js';
+import { createPubSubClient, PUBLISHING } from './adapters/pubsub/client.js';
 import { createPublisher } from './adapters/pubsub/publisher.js';
 import { createJobSource } from './adapters/pubsub/source.js';
 import { connectTriton } from './adapters/triton/server.js';
@@ -51,6 +51,11 @@ const CLOSING_MS = 500;
 
 export function createApp(config: WorkerConfig, log: Logger): App {
   const pubsub = createPubSubClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
+  const publishing = createPubSubClient({
+    projectId: config.projectId,
+    emulator: config.pubsubEmulator,
+    pings: PUBLISHING,
+  });
   const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
   const models = connectTriton({
     url: config.tritonUrl,
@@ -96,8 +101,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       models: costs.watch(models),
       intake,
       share,
-      completions: createPublisher(pubsub, config.completionsTopic),
-      deadLetters: createPublisher(pubsub, config.deadLetterTopic),
+      completions: createPublisher(publishing, config.completionsTopic),
+      deadLetters: createPublisher(publishing, config.deadLetterTopic),
       observer: createObserver(log, metrics),
     },
     {
@@ -193,7 +198,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     looking.stop();
     watching.stop();
     routes.close();
-    const closed = Promise.all([models.close(), pubsub.close(), status?.close()]);
+    const closed = Promise.all([models.close(), pubsub.close(), publishing.close(), status?.close()]);
     await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);
     log.info('stopped');
   }

@@ -2,4 +2,5 @@
 /** The process edge: words in, exit code out. */
 import { run } from './cli/index.js';
 
-process.exitCode = await run(process.argv, process.env);
+// A connection that is dead without having been closed would keep the process: what is to be waited for has been.
+process.exit(await run(process.argv, process.env));

@@ -30,22 +30,24 @@ export function defaultPorts(env: NodeJS.ProcessEnv = process.env): Ports {
   });
 }
 
-/**
- * Ports below the range from which Linux takes the local end of outgoing connections (32768 and up), so that no
- * client of anybody's can sit on one between this look and the part's own bind.
- */
 export async function freePorts(): Promise<Ports> {
   const taken = new Set<number>();
-  const pick = async (): Promise<number> => {
-    for (;;) {
-      const port = 20_000 + Math.floor(Math.random() * 12_000);
-      if (taken.has(port)) continue;
-      taken.add(port);
-      if (await isFree(port)) return port;
-    }
-  };
-  const picked = await Promise.all(portNames.map(pick));
+  const picked = await Promise.all(portNames.map(() => freePort(taken)));
   return mapPorts((_, index) => picked[index] ?? 0);
+}
+
+/**
+ * A port below the range from which Linux takes the local end of outgoing connections (32768 and up), so that no
+ * client of anybody's can sit on it between this look and the bind.
+ * @param taken ports given out before; the new one is added
+ */
+export async function freePort(taken = new Set<number>()): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    if (taken.has(port)) continue;
+    taken.add(port);
+    if (await isFree(port)) return port;
+  }
 }
 
 /** Binding every address is refused where anybody listens on any one of them. */

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { createStorageClient } from '../adapters/gcs/client.js';
 import { createObjectStore } from '../adapters/gcs/store.js';
-import { createPubSubClient } from '../adapters/pubsub/client.js';
+import { createPubSubClient, PUBLISHING } from '../adapters/pubsub/client.js';
 import { createPublisher } from '../adapters/pubsub/publisher.js';
 import { type Config, readConfig } from '../config.js';
 import type { Completion } from '../domain/completion.js';
@@ -148,7 +148,11 @@ async function upload(store: ObjectStore, uri: string, bytes: Buffer): Promise<v
 }
 
 async function publish(config: Pick<Config, 'projectId' | 'pubsubEmulator' | 'jobsTopic'>, message: JobMessage) {
-  const pubsub = createPubSubClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
+  const pubsub = createPubSubClient({
+    projectId: config.projectId,
+    emulator: config.pubsubEmulator,
+    pings: PUBLISHING,
+  });
   try {
     const [first] = message.operations;
     await createPublisher(pubsub, config.jobsTopic).publish(Buffer.from(JSON.stringify(message)), {

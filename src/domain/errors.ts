@@ -30,8 +30,11 @@ export type Stage = (typeof STAGES)[number];
 export type Verdict = 'fail' | 'reject' | 'expire' | 'retry' | 'retry-then-fail';
 
 interface ErrorRow {
+  /** Where it usually happens. */
   readonly stage: Stage;
   readonly verdict: Verdict;
+  /** It happens in other stages as well: the one that it is met in counts. */
+  readonly anywhere?: true;
 }
 
 export const ERRORS = {
@@ -51,7 +54,7 @@ export const ERRORS = {
   OUTPUT_TOO_LARGE: { stage: 'plan', verdict: 'fail' },
   DEADLINE_EXCEEDED: { stage: 'recall', verdict: 'expire' },
   EXECUTION_TIMEOUT: { stage: 'infer', verdict: 'fail' },
-  STORAGE_UNAVAILABLE: { stage: 'fetch', verdict: 'retry' },
+  STORAGE_UNAVAILABLE: { stage: 'fetch', verdict: 'retry', anywhere: true },
   MODEL_UNAVAILABLE: { stage: 'infer', verdict: 'retry' },
   MODEL_OVERLOADED: { stage: 'infer', verdict: 'retry' },
   INFERENCE_FAILED: { stage: 'infer', verdict: 'retry-then-fail' },
@@ -61,7 +64,7 @@ export const ERRORS = {
   OUTPUT_EXISTS: { stage: 'store', verdict: 'fail' },
   RETRIES_EXHAUSTED: { stage: 'recall', verdict: 'reject' },
   WORKER_LOST: { stage: 'recall', verdict: 'reject' },
-  INTERNAL: { stage: 'infer', verdict: 'retry-then-fail' },
+  INTERNAL: { stage: 'infer', verdict: 'retry-then-fail', anywhere: true },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -81,11 +84,14 @@ export class JobError extends Error {
   readonly code: ErrorCode;
   /** Where it happened; the code's usual stage unless the caller knows better. */
   readonly stage: Stage;
+  readonly #stageIsKnown: boolean;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; stage?: Stage } = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
-    this.stage = options.stage ?? ERRORS[code].stage;
+    const row: ErrorRow = ERRORS[code];
+    this.stage = options.stage ?? row.stage;
+    this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
   }
 
   get verdict(): Verdict {
@@ -98,10 +104,14 @@ export class JobError extends Error {
     return verdict === 'retry' || verdict === 'retry-then-fail' || this.code === 'RETRIES_EXHAUSTED';
   }
 
-  /** The converter for whatever is thrown inside a stage: ours passes unchanged, anything else becomes INTERNAL. */
+  /**
+   * The converter for whatever is thrown inside a stage: ours passes unchanged, but for the stage where it does not
+   * know its own; anything else becomes INTERNAL.
+   */
   static from(thrown: unknown, stage: Stage): JobError {
-    if (thrown instanceof JobError) return thrown;
+    if (thrown instanceof JobError && thrown.#stageIsKnown) return thrown;
+    const code = thrown instanceof JobError ? thrown.code : 'INTERNAL';
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    return new JobError('INTERNAL', message, { cause: thrown, stage });
+    return new JobError(code, message, { cause: thrown, stage });
   }
 }

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import type { InferenceRequest } from '../../src/domain/ports.js';
 import { createTensor } from '../../src/domain/tensor.js';
-import { FreezingProxy } from '../support/freezing-proxy.js';
 import { OwnTriton } from '../support/own-triton.js';
 
 const patient = new AbortController().signal;
@@ -137,18 +136,6 @@ describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport
     }
     await comesBack(hasty);
     await hasty.close();
-  });
-
-  it('leaves a connection that is dead without being closed', async () => {
-    const proxy = await FreezingProxy.before(server.url);
-    const hasty = connect(proxy.url, 500);
-    await hasty.refresh(patient);
-    await hasty.infer(ask('echo'), patient);
-    proxy.freeze();
-    await expect(hasty.infer(ask('echo'), patient)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' });
-    await comesBack(hasty);
-    await hasty.close();
-    proxy.close();
   });
 
   it('fails what is under way when the server dies, and goes on when it is back', async () => {

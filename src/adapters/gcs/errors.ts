@@ -16,7 +16,7 @@ export function storageError(what: string, cause: unknown): JobError {
   const status = httpStatus(cause);
   const reason = cause instanceof Error ? cause.message : String(cause);
   // The request itself is wrong, and will be wrong again.
-  if (status === 400) return new JobError('INTERNAL', `${what}: ${reason}`, { cause, stage: 'fetch' });
+  if (status === 400) return new JobError('INTERNAL', `${what}: ${reason}`, { cause });
   const denied = status === 401 || status === 403 ? ' (the worker lacks the right)' : '';
   return new JobError('STORAGE_UNAVAILABLE', `${what}: ${reason}${denied}`, { cause });
 }

@@ -1,29 +1,60 @@
 import { CRC32C, type File, type Storage } from '@google-cloud/storage';
+import type { Agent } from 'node:http';
 import { JobError } from '../../domain/errors.js';
 import type { CreateResult, ObjectInfo, ObjectStore, ReadResult } from '../../domain/ports.js';
 import { type ObjectRef, objectUri } from '../../domain/uri.js';
+import { onAbort } from '../abort.js';
+import { within } from '../within.js';
 import { httpStatus, storageError } from './errors.js';
 
 export interface StoreOptions {
-  /** Limit of one metadata request or upload, in milliseconds. */
+  /** Limit of one metadata request, in milliseconds; an upload gets a second more for every MiB. */
   readonly requestMs?: number;
-  /** A download that brings no byte for so long is dead: the client itself would wait forever. */
+  /** A download that brings no byte for so many milliseconds is dead: the client itself would wait forever. */
   readonly idleMs?: number;
 }
 
+/**
+ * Short beside the time for which a job waits for storage (IMAGEN_STORAGE_WAIT_SECONDS): an attempt on a connection
+ * that is dead without having been closed must leave time for others.
+ */
+const REQUEST_MS = 8_000;
+const IDLE_MS = 8_000;
+const UPLOAD_MS_A_BYTE = 1_000 / 1024 ** 2;
+
 /** Cloud Storage as an ObjectStore. The client is the caller's, who has nothing to close. */
 export function createObjectStore(storage: Storage, options: StoreOptions = {}): ObjectStore {
-  const { requestMs = 30_000, idleMs = 10_000 } = options;
+  const { requestMs = REQUEST_MS, idleMs = IDLE_MS } = options;
+  /** The client's own, as its answers show it. */
+  let agent: Agent | undefined;
+
+  /** @param limitMs after which the client ends the request, and with it the connection, unless an answer has begun */
+  function fileOf({ bucket, name, generation }: ObjectRef & { readonly generation?: string }, limitMs: number): File {
+    const file = storage.bucket(bucket).file(name, generation === undefined ? {} : { generation });
+    file.interceptors.push({ request: (sent) => Object.assign(sent as RequestOptions, { timeout: limitMs }) });
+    return file;
+  }
+
+  /** What has failed without an answer may have been one of many connections that died together. */
+  function dropIdleConnections(): void {
+    for (const sockets of Object.values(agent?.freeSockets ?? {})) sockets?.forEach((socket) => socket.destroy());
+  }
+
+  function failure(what: string, ref: ObjectRef, thrown: unknown): JobError {
+    if (httpStatus(thrown) === undefined) dropIdleConnections();
+    return storageError(`${what} ${objectUri(ref)}`, thrown);
+  }
 
   async function stat(ref: ObjectRef & { generation?: string }, signal: AbortSignal): Promise<ObjectInfo | undefined> {
-    const file = fileOf(storage, ref);
+    const file = fileOf(ref, requestMs);
     try {
-      const [metadata] = await within(requestMs, signal, () => file.getMetadata());
+      const [metadata, response] = await within(requestMs, 'metadata', () => file.getMetadata(), signal);
+      agent = (response as Response).request?.agent;
       return toInfo(metadata);
     } catch (thrown) {
       signal.throwIfAborted();
       if (httpStatus(thrown) === 404) return undefined;
-      throw storageError(`stat ${objectUri(ref)}`, thrown);
+      throw failure('stat', ref, thrown);
     }
   }
 
@@ -37,12 +68,12 @@ export function createObjectStore(storage: Storage, options: StoreOptions = {}):
     // Pinned, so that the bytes are those of the metadata even if the object is replaced in between.
     const pinned = { ...ref, generation: info.generation };
     try {
-      const bytes = await download(fileOf(storage, pinned), info.bytes, idleMs, signal);
+      const bytes = await download(fileOf(pinned, idleMs), info.bytes, idleMs, signal);
       return { kind: 'found', bytes, generation: info.generation };
     } catch (thrown) {
       signal.throwIfAborted();
       if (httpStatus(thrown) === 404 && ref.generation !== undefined) return { kind: 'missing' };
-      throw storageError(`read ${objectUri(ref)}`, thrown);
+      throw failure('read', ref, thrown);
     }
   }
 
@@ -59,21 +90,22 @@ export function createObjectStore(storage: Storage, options: StoreOptions = {}):
       readonly signal: AbortSignal;
     },
   ): Promise<CreateResult> {
-    const file = fileOf(storage, ref);
+    const limitMs = requestMs + bytes.length * UPLOAD_MS_A_BYTE;
+    const file = fileOf(ref, limitMs);
     try {
       // One request: a resumable upload costs two, and emulators have been seen to forget its precondition.
-      await within(requestMs, signal, () =>
+      const saved = () =>
         file.save(bytes, {
           resumable: false,
           validation: 'crc32c',
           preconditionOpts: { ifGenerationMatch: 0 },
           metadata: { contentType, metadata: { ...metadata } },
-        }),
-      );
+        });
+      await within(limitMs, 'upload', saved, signal);
       return { kind: 'created', info: toInfo(file.metadata) };
     } catch (thrown) {
       signal.throwIfAborted();
-      if (httpStatus(thrown) !== 412) throw storageError(`create ${objectUri(ref)}`, thrown);
+      if (httpStatus(thrown) !== 412) throw failure('create', ref, thrown);
     }
     const info = await stat(ref, signal);
     if (!info) throw storageError(`create ${objectUri(ref)}`, new Error('refused as existing, but it is gone'));
@@ -85,20 +117,22 @@ export function createObjectStore(storage: Storage, options: StoreOptions = {}):
   return { read, stat, create };
 }
 
-function fileOf(storage: Storage, { bucket, name, generation }: ObjectRef & { readonly generation?: string }): File {
-  return storage.bucket(bucket).file(name, generation === undefined ? {} : { generation });
+type RequestOptions = ReturnType<File['interceptors'][number]['request']>;
+
+/** Of what the client gives beside metadata: what it does not declare. */
+interface Response {
+  readonly request?: { readonly agent?: Agent };
 }
 
 /** Collects the body, checked against its CRC32C by the client; destroyed when it stalls, overflows or is given up. */
 async function download(file: File, expected: number, idleMs: number, signal: AbortSignal): Promise<Buffer> {
   const body = file.createReadStream({ validation: 'crc32c', decompress: false });
-  const giveUp = () => body.destroy(abortError(signal));
+  const stopListening = onAbort(signal, () => body.destroy(signal.reason as Error));
   let idle = setTimeout(() => undefined, 0);
   const stillAlive = () => {
     clearTimeout(idle);
     idle = setTimeout(() => body.destroy(new Error(`no byte for ${idleMs} ms`)), idleMs);
   };
-  signal.addEventListener('abort', giveUp);
   stillAlive();
   try {
     const chunks: Buffer[] = [];
@@ -113,35 +147,8 @@ async function download(file: File, expected: number, idleMs: number, signal: Ab
     return Buffer.concat(chunks, length);
   } finally {
     clearTimeout(idle);
-    signal.removeEventListener('abort', giveUp);
+    stopListening();
   }
-}
-
-/**
- * Bounds a call that takes no signal. What was started goes on unseen after the limit; that is harmless for reads and
- * for create-only writes.
- */
-async function within<T>(limitMs: number, signal: AbortSignal, start: () => Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  let finish: () => void = () => undefined;
-  const stopped = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer for ${limitMs} ms`)), limitMs);
-    const onAbort = () => reject(abortError(signal));
-    signal.addEventListener('abort', onAbort);
-    finish = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-    };
-  });
-  try {
-    return await Promise.race([start(), stopped]);
-  } finally {
-    finish();
-  }
-}
-
-function abortError(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('aborted');
 }
 
 function toInfo(metadata: File['metadata']): ObjectInfo {

@@ -12,9 +12,16 @@ export interface JobsSubscription {
   readonly filter?: string | undefined;
 }
 
-/** Short, so that the jobs of a killed worker come back soon; workers extend it as long as they live. */
-const ACK_DEADLINE_SECONDS = 10;
-const RETRY_POLICY = { minimumBackoff: { seconds: 5 }, maximumBackoff: { seconds: 600 } };
+/**
+ * The lease of a message, which a worker extends as long as it works on it: that of the subscription, and what the
+ * client asks for each time. Short, so that the jobs of a killed worker come back soon; Pub/Sub permits no less. What it
+ * costs: every message in work is extended every few seconds (many in one request), and a worker that cannot do so for
+ * 10 s (its network is gone, its event loop blocked) has its jobs given to others as well. Their records keep that
+ * harmless.
+ */
+export const ACK_DEADLINE_SECONDS = 10;
+/** Holds for what is given back and, on Google's service, for expired leases too: the jobs of a killed worker wait for it. */
+const RETRY_POLICY = { minimumBackoff: { seconds: 2 }, maximumBackoff: { seconds: 600 } };
 const NEVER_EXPIRES = { expirationPolicy: { ttl: null } };
 
 /** gRPC's code for something that is there already. */

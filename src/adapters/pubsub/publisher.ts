@@ -1,26 +1,30 @@
 import type { PubSub } from '@google-cloud/pubsub';
 import type { Publisher } from '../../domain/ports.js';
+import { within } from '../within.js';
 
-/** Longer than a hiccup, shorter than a lease that nobody extends. */
+/** Longer than it takes to notice a dead connection (PUBLISHING in client.ts) and to try again on a new one. */
 const PUBLISH_LIMIT_MS = 20_000;
 
-/** A topic as a Publisher. A publish that was given up may still arrive: every publish of one outcome is the same. */
-export function createPublisher(pubsub: PubSub, topicName: string): Publisher {
-  const topic = pubsub.topic(topicName, { gaxOpts: { timeout: PUBLISH_LIMIT_MS } });
+/**
+ * A topic as a Publisher. A publish that was given up may still arrive: every publish of one outcome is the same.
+ * @param limitMs of one publish, retries of the client included, in milliseconds
+ */
+export function createPublisher(pubsub: PubSub, topicName: string, limitMs = PUBLISH_LIMIT_MS): Publisher {
+  // Left alone, the client would go on for ten minutes with what nobody waits for any more.
+  const backoffSettings = {
+    initialRetryDelayMillis: 100,
+    retryDelayMultiplier: 2,
+    maxRetryDelayMillis: 2_000,
+    initialRpcTimeoutMillis: limitMs,
+    rpcTimeoutMultiplier: 1,
+    maxRpcTimeoutMillis: limitMs,
+    totalTimeoutMillis: limitMs,
+  };
+  const topic = pubsub.topic(topicName, { gaxOpts: { retry: { backoffSettings } } });
   return {
     async publish(data, attributes) {
-      let timer: NodeJS.Timeout | undefined;
-      const limit = new Promise<never>((_, reject) => {
-        timer = setTimeout(
-          () => reject(new Error(`${topicName}: not accepted in ${PUBLISH_LIMIT_MS} ms`)),
-          PUBLISH_LIMIT_MS,
-        );
-      });
-      try {
-        await Promise.race([topic.publishMessage({ data, attributes: { ...attributes } }), limit]);
-      } finally {
-        clearTimeout(timer);
-      }
+      const accepted = () => topic.publishMessage({ data, attributes: { ...attributes } });
+      await within(limitMs, `publish to ${topicName}`, accepted);
     },
   };
 }

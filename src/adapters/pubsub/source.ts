@@ -1,7 +1,15 @@
 import { setMaxListeners } from 'node:events';
-import { Duration, type Message, type PubSub, SubscriptionCloseBehaviors } from '@google-cloud/pubsub';
+import {
+  Duration,
+  type Message,
+  type PubSub,
+  type Subscription,
+  SubscriptionCloseBehaviors,
+} from '@google-cloud/pubsub';
 import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
+import { ACK_DEADLINE_SECONDS } from './admin.js';
+import { pingIntervalOf } from './client.js';
 
 export interface SourceOptions {
   /** How many messages to ask the server for at a time; no cap (the caller has its own), but what keeps it near one. */
@@ -25,13 +33,15 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
     streamingOptions: { maxStreams: 1 },
     flowControl: { maxMessages: options.maxMessages, maxBytes: 1024 ** 3, allowExcessMessages: true },
     // Left alone, the client raises its deadline to ten minutes, and that is how long the jobs of a killed worker wait.
-    maxAckDeadline: Duration.from({ seconds: 60 }),
+    minAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
+    maxAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
     maxExtensionTime: Duration.from({ seconds: options.maxExtensionSeconds }),
   });
   const running = new Set<Promise<void>>();
   const cap = new AbortController();
   setMaxListeners(0, cap.signal); // every job in work listens
   let stopping: Promise<void> | undefined;
+  let talking: NodeJS.Timeout | undefined;
 
   let reportClosed: (reason: Error) => void = () => undefined;
   const closed = new Promise<Error>((resolve) => (reportClosed = resolve));
@@ -48,6 +58,7 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
   }
 
   async function stop(capMs: number): Promise<void> {
+    clearInterval(talking);
     // Closing ends the stream at once; in this mode the client goes on extending leases until its inventory is empty.
     subscription.setOptions({
       closeOptions: {
@@ -76,9 +87,26 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
         const work = deliver(message, handle).finally(() => running.delete(work));
         running.add(work);
       });
+      if (pubsub.isEmulator) talking = keepTalking(subscription, pingIntervalOf(pubsub) / 2);
     },
     stop: (capMs) => (stopping ??= stop(capMs)),
   };
+}
+
+/**
+ * The emulator (0.8.20) closes a connection on the third ping between which it had nothing to say, and then keeps
+ * messages for a stream that is no longer there. An answer to anything is something to say.
+ */
+function keepTalking(subscription: Subscription, everyMs: number): NodeJS.Timeout {
+  let asking = false;
+  const ask = async () => {
+    if (asking) return;
+    asking = true;
+    // Whatever it answers: how the subscription fares is the stream's to tell.
+    await subscription.getMetadata().catch(() => undefined);
+    asking = false;
+  };
+  return setInterval(() => void ask(), everyMs).unref();
 }
 
 /** gRPC's code for something that is not there. */

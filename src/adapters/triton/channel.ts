@@ -14,7 +14,7 @@ import {
   type MethodDefinition,
 } from '@grpc/grpc-js';
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
-import { onAbort } from './abort.js';
+import { onAbort } from '../abort.js';
 import type { Methods, ModelInferRequest, ModelStreamInferResponse } from './wire.js';
 
 /** The same place seen from src/ and from dist/: both lie beside proto/. */
@@ -36,7 +36,9 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 20_000,
   // A connection of our own, so that `reconnect` really makes a new one.
   'grpc.use_local_subchannel_pool': 1,
-  'grpc.max_reconnect_backoff_ms': 5_000,
+  // The server is near: after an outage all models are to be at work again within seconds.
+  'grpc.initial_reconnect_backoff_ms': 200,
+  'grpc.max_reconnect_backoff_ms': 1_000,
   // Tensors never go through a web proxy that the environment happens to name.
   'grpc.enable_http_proxy': 0,
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),

@@ -9,7 +9,7 @@ import type { Channel } from './channel.js';
 import { isCallFailure, toJobError } from './errors.js';
 import { aligned, reclaimRegions, Region } from './region.js';
 import { MIN_BYTES, RegionPool } from './region-pool.js';
-import type { InferOptions, InferTransport } from './transport.js';
+import { countdown, type InferOptions, type InferTransport, inTime } from './transport.js';
 import type { InferParameters, ModelInferRequest, ModelInferResponse } from './wire.js';
 
 /** @param unary takes the requests for which there is no memory left */
@@ -26,12 +26,13 @@ export function sharedMemoryTransport(
         // Beside the first request: nothing depends on it but the memory of workers that have died.
         reclaimRegions(channel).catch(() => (reclaimed = false));
       }
+      const left = countdown(options);
       const inputBytes = request.rawInputContents.reduce((sum, { length }) => sum + aligned(length), 0);
-      const region = await pool.take(inputBytes + options.outputBytes);
-      if (!region) return unary.infer(request, options);
+      const region = await takeInTime(pool, inputBytes + options.outputBytes, options);
+      if (!region) return unary.infer(request, left());
       try {
         const described = intoRegion(request, region, inputBytes, options.outputBytes);
-        const response = await channel.call('ModelInfer', described, options);
+        const response = await channel.call('ModelInfer', described, left());
         const answer = outOfRegion(response, region, inputBytes, options.outputBytes);
         pool.give(region);
         return answer;
@@ -40,7 +41,7 @@ export function sharedMemoryTransport(
         else void pool.retire(region);
         if (!isUnknownRegion(error)) throw error;
         pool.forget();
-        return unary.infer(request, options);
+        return unary.infer(request, left());
       }
     },
     close: () => pool.close(),
@@ -53,15 +54,31 @@ export function autoTransport(channel: Channel, unary: InferTransport): InferTra
   let trial: Promise<InferTransport> | undefined;
   return {
     async infer(request, options) {
+      const left = countdown(options);
       trial ??= sharesMemory(channel).then((works) => (works ? shared : unary));
-      const transport = await trial.catch(() => {
+      const decided = trial.catch(() => {
         trial = undefined;
         return unary;
       });
-      return transport.infer(request, options);
+      const transport = await inTime(decided, 'trial of shared memory', options);
+      return transport.infer(request, left());
     },
     close: () => shared.close(),
   };
+}
+
+/** @throws also TransportError DEADLINE_EXCEEDED, and the signal's reason; a region that comes too late is another's */
+async function takeInTime(pool: RegionPool, bytes: number, options: InferOptions): Promise<Region | undefined> {
+  const taking = pool.take(bytes);
+  try {
+    return await inTime(taking, 'making shared memory', options);
+  } catch (error) {
+    taking.then(
+      (region) => region && pool.give(region),
+      () => undefined, // it is the same error, or comes too late to matter
+    );
+    throw error;
+  }
 }
 
 /** Writes the inputs into the region; the output will follow them. */

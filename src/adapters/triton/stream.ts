@@ -5,7 +5,7 @@
  * What a stream cannot do, by the protocol: spread over replicas once it is open, and say more of an error than its text.
  */
 import { status, type ClientDuplexStream } from '@grpc/grpc-js';
-import { onAbort } from './abort.js';
+import { onAbort } from '../abort.js';
 import type { CallOptions, Channel } from './channel.js';
 import { TransportError } from './errors.js';
 import type { InferTransport } from './transport.js';
