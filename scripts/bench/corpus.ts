@@ -1,6 +1,7 @@
 /** Pictures of all different sizes, the same in every run. */
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { seeded } from '../random.js';
 import { root } from '../stack/paths.js';
 
 export interface Corpus {
@@ -27,10 +28,9 @@ export interface Sized {
   readonly height: number;
 }
 
-/** Log-uniform areas, sides between 2:3 and 3:2, no size twice. Park and Miller's generator with a fixed seed. */
+/** Log-uniform areas, sides between 2:3 and 3:2, no size twice; the same ones each time. */
 export function sizesOf({ from, to }: Corpus, count: number): Sized[] {
-  let state = 20_261_123;
-  const random = () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+  const random = seeded(20_261_122);
   const sizes = new Map<string, Sized>();
   while (sizes.size < count) {
     const area = from * (to / from) ** random() * 1e6;

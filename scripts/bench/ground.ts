@@ -1,20 +1,13 @@
 /** What a benchmark runs on: real parts with stand-ins for the models, one worker, and an outside publisher. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@google-cloud/pubsub';
-import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { ensureJobsSubscription, ensureTopic } from '../../src/adapters/pubsub/admin.js';
-import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
-import { objectRef } from '../../src/domain/uri.js';
+import { openParts } from '../ground.js';
 import type { Progress } from '../progress.js';
-import { localDir, root } from '../stack/paths.js';
-import { upStack } from '../stack/up.js';
-import { makeModels, type StandIn } from './make-models.js';
+import { metricIn, startWorker, type Worker } from '../workers.js';
+import type { StandIn } from './make-models.js';
 
 export interface Ground {
   upload(name: string, bytes: Buffer): Promise<string>;
@@ -53,35 +46,13 @@ export interface Counted {
   readonly busyMs: number;
 }
 
-const main = join(root, 'dist/main.js');
 const SECOND_TOPIC = 'bench-second';
 const SECOND_SUBSCRIPTION = 'bench-second-worker';
 const RUN_LIMIT_MS = 900_000;
 
 export async function openGround(models: readonly StandIn[], progress: Progress): Promise<Ground> {
-  const dir = join(localDir, `bench-${process.pid}`);
-  const repository = join(dir, 'stand-ins');
-  await makeModels(repository, models);
-  const stack = await upStack({
-    ...{ dir, ports: 'free', parts: ['pubsub', 'gcs', 'triton'], models: ['style_aged'], progress },
-    modelRepositories: [{ folder: repository }],
-  });
-  const env = {
-    ...process.env,
-    ...stack.env,
-    ...stack.marker,
-    LOG_LEVEL: 'warn',
-    IMAGEN_ROUTES_FILE: '',
-  };
-  const storage = createStorageClient({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.STORAGE_EMULATOR_HOST });
-  const pubsub = createPubSubClient({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.PUBSUB_EMULATOR_HOST });
-
-  const setup = spawn(process.execPath, [main, 'setup', '--completions-subscription', 'bench'], {
-    env,
-    stdio: 'ignore',
-  });
-  const [code] = (await once(setup, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`imagen setup exited with ${code}`);
+  const parts = await openParts({ name: 'bench', models, progress });
+  const { env, pubsub, stack } = parts;
 
   let ended = new Map<string, { readonly completion: Completion; readonly at: number }>();
   const subscription = pubsub.subscription('bench');
@@ -101,15 +72,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
   };
   let worker = await startWorker(workerEnv);
   return {
-    async upload(name, bytes) {
-      const uri = `${stack.env.IMAGEN_UPLOAD_PREFIX}${name}`;
-      const { bucket, name: object } = objectRef(uri);
-      await storage
-        .bucket(bucket)
-        .file(object)
-        .save(bytes, { resumable: false, preconditionOpts: { ifGenerationMatch: 0 } });
-      return uri;
-    },
+    upload: (name, bytes) => parts.upload(name, bytes),
 
     async run(jobs) {
       ended = new Map();
@@ -149,19 +112,17 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
     },
 
     async freshWorker() {
-      await worker.stop();
+      await end(worker);
       worker = await startWorker(workerEnv);
     },
 
-    metric: (name, model) => worker.metric(name, model),
+    metric: async (name, model) => metricIn(await worker.metrics(), name, { model }),
     workerPid: () => worker.pid,
 
     async close() {
-      await worker.stop();
+      await end(worker);
       await subscription.close();
-      await pubsub.close();
-      await stack.down();
-      await rm(dir, { recursive: true, force: true });
+      await parts.close();
     },
   };
 }
@@ -174,36 +135,7 @@ interface Statistics {
   }[];
 }
 
-interface Worker {
-  readonly pid: number;
-  metric(name: string, model: string): Promise<number>;
-  stop(): Promise<void>;
-}
-
-async function startWorker(env: NodeJS.ProcessEnv): Promise<Worker> {
-  const child = spawn(process.execPath, [main, 'worker'], { env: { ...env, PORT: '0', LOG_LEVEL: 'info' } });
-  const exit = once(child, 'exit');
-  let log = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    log = (log + chunk.toString()).slice(-10_000);
-  });
-  child.stderr.resume();
-  const limit = AbortSignal.timeout(60_000);
-  while (!log.includes('"pulling jobs"')) {
-    if (limit.aborted || child.exitCode !== null) throw new Error(`the worker did not start\n${log}`);
-    await sleep(50);
-  }
-  const port = Number(/"port":(\d+)/.exec(log)?.[1]);
-  return {
-    pid: child.pid ?? 0,
-    async metric(name, model) {
-      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-      const line = text.split('\n').find((one) => one.startsWith(`${name}{`) && one.includes(`model="${model}"`));
-      return Number(line?.slice(line.lastIndexOf(' ')));
-    },
-    async stop() {
-      child.kill('SIGTERM');
-      await exit;
-    },
-  };
+async function end(worker: Worker): Promise<void> {
+  worker.signal('SIGTERM');
+  await worker.exit;
 }

@@ -1,0 +1,77 @@
+/** Workers as processes of their own, as a deployment runs them. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { root } from './stack/paths.js';
+
+/** The command line, as it is built. */
+export const cli = join(root, 'dist/main.js');
+
+export interface Worker {
+  readonly pid: number;
+  /** Settles when the process has ended, however that came. */
+  readonly exit: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  signal(name: NodeJS.Signals): void;
+  /** All its metrics, in Prometheus' text format. @throws Error when it does not answer */
+  metrics(limitMs?: number): Promise<string>;
+}
+
+export interface WorkerStart {
+  /** A module that is loaded before the worker, beside it. */
+  readonly preload?: string;
+  /** A file that gets what it logs; otherwise that is lost. */
+  readonly logFile?: string;
+}
+
+const START_LIMIT_MS = 60_000;
+const LOG_KEPT = 10_000;
+
+/** Returns when it pulls jobs. @throws Error with the end of its log when it does not come to that */
+export async function startWorker(env: NodeJS.ProcessEnv, { preload, logFile }: WorkerStart = {}): Promise<Worker> {
+  const args = [...(preload === undefined ? [] : ['--import', preload]), cli, 'worker'];
+  const child = spawn(process.execPath, args, {
+    env: { ...env, PORT: '0', LOG_LEVEL: 'info' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exit = once(child, 'exit').then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as NodeJS.Signals | null,
+  }));
+  const file = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a' });
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      log = (log + chunk.toString()).slice(-LOG_KEPT);
+      file?.write(chunk);
+    });
+  }
+  const limit = AbortSignal.timeout(START_LIMIT_MS);
+  void exit.then(() => file?.end());
+  while (!log.includes('"pulling jobs"')) {
+    if (limit.aborted || child.exitCode !== null || child.signalCode !== null) {
+      child.kill('SIGKILL');
+      throw new Error(`the worker did not start\n${log}`);
+    }
+    await sleep(50);
+  }
+  const port = Number(/"port":(\d+)/.exec(log)?.[1]);
+  return {
+    pid: child.pid ?? 0,
+    exit,
+    signal: (name) => child.kill(name),
+    async metrics(limitMs = 10_000) {
+      return (await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(limitMs) })).text();
+    },
+  };
+}
+
+/** One value out of the text format, or NaN: the first line of that name with all of those labels. */
+export function metricIn(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number {
+  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+  const line = text
+    .split('\n')
+    .find((one) => (one.startsWith(`${name}{`) || one.startsWith(`${name} `)) && wanted.every((l) => one.includes(l)));
+  return line === undefined ? NaN : Number(line.slice(line.lastIndexOf(' ')));
+}
