@@ -91,5 +91,5 @@ try {
 } catch (error) {
   progress.close();
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode ??= 1;
+  process.exit(process.exitCode ?? 1); // what is still planned would go on waiting for its time
 }

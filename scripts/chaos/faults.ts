@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
 import type { Parts } from '../ground.js';
+import { isFree } from '../stack/ports.js';
 import { isAlive } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
 import { type Stack, upStack } from '../stack/up.js';
@@ -56,7 +57,10 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
     const running = readState(parts.dir)?.parts.triton;
     if (!running) throw new Error('Triton is not running');
     process.kill(running.pid, dice < 0.5 ? 'SIGKILL' : 'SIGTERM');
-    while (isAlive(running)) await sleep(50);
+    // The processes of its models outlive it for a moment, and hold its sockets.
+    const { tritonHttp, tritonGrpc, tritonMetrics } = parts.stack.ports;
+    const down = async () => (await Promise.all([tritonHttp, tritonGrpc, tritonMetrics].map(isFree))).every(Boolean);
+    while (isAlive(running) || !(await down())) await sleep(50);
     restarted.push(await upStack({ ...parts.options, ports: parts.stack.ports, parts: ['triton'] }));
   }
 

@@ -27,7 +27,10 @@ it("the stack's Pub/Sub emulator sends nothing to subscribers that were killed",
   const [subscription] = await topic.createSubscription(name);
   for (let i = 0; i < GONE; i++) {
     const args = ['--input-type=module', '--eval', SUBSCRIBER, emulator, projectId, name];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 2], env: { ...process.env, ...marker } });
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...marker },
+    });
     await topic.publishMessage({ data: Buffer.from('for whoever is there') });
     await once(child.stdout, 'data');
     child.kill('SIGKILL');
