@@ -94,7 +94,8 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   closers.push(
     () => witness.close(),
     () => faults.close(),
-    () => fleet.stop(),
+    // After a failure workers may still be waiting for their start: those end with the parts.
+    () => Promise.race([fleet.stop(), sleep(DRAIN_SECONDS * 1_000, undefined, { ref: false })]),
   );
   while (fleet.up.length < WORKERS) await sleep(50);
 
