@@ -24,7 +24,7 @@ export async function openProxies({ env, stack }: Parts): Promise<Proxies> {
 }
 
 /** Where in what the server sends an answer is cut, at most: in the middle of a message, of a picture, of a tensor. */
-const CUT_BYTES: Readonly<Record<Connection, number>> = { pubsub: 300, gcs: 6_000, triton: 20_000 };
+const CUT_BYTES: Readonly<Record<Connection, number>> = { pubsub: 300, gcs: 6_000, triton: 5_000 };
 const STALL_MS = { from: 2_000, to: 12_000 };
 const UNLOADED_MS = 1_500;
 const MODEL_PROCESS = 'triton_python_backend_stub';

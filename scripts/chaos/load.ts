@@ -46,7 +46,7 @@ export const STAND_INS: readonly StandIn[] = [
 const LATE_MS = 1_500;
 const CANCEL_AFTER_MS = 1_000;
 /** Workers die of such a job again and again, which takes its time: all come so long before the end, or at its beginning. */
-const KILLER_MS = 180_000;
+const KILLER_MS = 90_000;
 const BEGINNING = 0.05;
 
 /** How many of a thousand jobs are of a kind, and the fewest in any run; for crashes, after each step. */

@@ -42,13 +42,19 @@ export function missing(jobs: number, counts: Readonly<Record<string, number>>):
   return [...FAULTS.filter((kind) => (counts[kind] ?? 0) < countOf(kind, jobs, 'demanded')), ...crashes];
 }
 
+/** Where in the whole time faults come; a cut needs answers that can be cut after it. */
+const FIRST = 0.05;
+const LAST = 0.95;
+const LAST_CUT = 0.7;
+
 /** Each kind is spread over the whole time, with chance only in where exactly. */
 export function planFaults(jobs: number, durationMs: number, random: () => number): PlannedFault[] {
   return FAULTS.flatMap((kind) => {
     const count = countOf(kind, jobs, 'planned');
+    const last = kind.endsWith('.cut') ? LAST_CUT : LAST;
     return Array.from({ length: count }, (_, i) => ({
       kind,
-      atMs: (0.05 + (0.9 * (i + random())) / count) * durationMs,
+      atMs: (FIRST + ((last - FIRST) * (i + random())) / count) * durationMs,
       dice: random(),
     }));
   }).sort((a, b) => a.atMs - b.atMs);

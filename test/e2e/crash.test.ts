@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CRASH_STEPS, crashPoints, readCrashes } from '../../scripts/chaos/crashes.js';
 import { generationsOf, type Lane, openLane, recorded } from '../support/lane.js';
-import { createScene, type Scene, showOnFailure, until } from '../support/scene.js';
+import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 /** Of the subscriptions. */
 const ACK_DEADLINE_MS = 10_000;
@@ -17,6 +17,7 @@ const jobOf = (step: Step) => `job-dies-after-${step}`;
 describe('a worker that is killed', () => {
   let scene: Scene;
   let crashes: string;
+  let successor: WorkerProcess;
   let successorAt: number;
   /** When the last completion that is to come had come, by step. */
   const doneAt = new Map<Step, number>();
@@ -40,7 +41,7 @@ describe('a worker that is killed', () => {
       }),
     );
     const names = [...lanes.values()].map(({ subscription }) => subscription);
-    showOnFailure(await scene.startWorker({ IMAGEN_JOBS_SUBSCRIPTIONS: names.join(',') }));
+    successor = await scene.startWorker({ IMAGEN_JOBS_SUBSCRIPTIONS: names.join(',') });
     successorAt = Date.now();
     await Promise.all(
       CRASH_STEPS.map(async (step) => {
@@ -51,6 +52,7 @@ describe('a worker that is killed', () => {
     );
   }, 120_000);
 
+  beforeEach(() => showOnFailure(successor));
   afterAll(async () => {
     await scene.close();
     await rm(crashes, { recursive: true, force: true });

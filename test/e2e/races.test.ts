@@ -94,10 +94,10 @@ describe('of two that decide on one job, one does', () => {
   });
 
   it.each([
-    ['succeeded', true],
-    ['expired', false],
-  ] as const)('when the deadline passes for one of them: %s, if the other was in time: %s', async (status, inTime) => {
-    const jobId = `late-${status}-waits-after-store`;
+    ['succeeded', 'store', true],
+    ['expired', 'encode', false],
+  ] as const)('when the deadline passes for one of them: %s (held after %s)', async (status, step, inTime) => {
+    const jobId = `late-${status}-waits-after-${step}`;
     const deadline = Date.now() + 2_500;
     const late = job(jobId, { deadline: new Date(deadline).toISOString() });
     await first.publish(late);
@@ -121,7 +121,8 @@ describe('of two that decide on one job, one does', () => {
     slow.signal('SIGSTOP');
     const next = await scene.startWorker({ IMAGEN_JOBS_SUBSCRIPTIONS: lane.subscription });
     showOnFailure(next);
-    expect((await scene.completions(1, jobId))[0]?.completion.attempt).toBe(2);
+    // Or more: the one that is stopped has not closed its stream, and may be sent the message again.
+    expect((await scene.completions(1, jobId, 45_000))[0]?.completion.attempt).toBeGreaterThan(1);
     slow.signal('SIGCONT');
     const { status, output } = await oneOutcome(jobId, 2);
     expect(status).toBe('succeeded');
