@@ -1,12 +1,15 @@
 import { readdirSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { which } from '../stack/paths.js';
+import { root, which } from '../stack/paths.js';
 import { outputOf } from './output.js';
 import type { Missing, Part } from './part.js';
 import { answers } from './probe.js';
 
 const minimumJava = 17;
+
+/** A class without which the emulator never notices that a subscriber has gone; its source is beside it. */
+const mended = join(root, 'scripts/parts/pubsub-emulator');
 
 /** Google's Pub/Sub emulator, run from the Cloud SDK's jar: `gcloud beta emulators` would put a shell and a Python in between. */
 export const pubsub: Part = {
@@ -43,8 +46,12 @@ export const pubsub: Part = {
     if (!jar) throw new Error("the Cloud SDK's Pub/Sub emulator is gone");
     return Promise.resolve({
       command: java(),
-      // The quick compiler and the simple collector: a second sooner ready, and no threads to spare on a small machine.
-      args: ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-jar', jar, '--host=127.0.0.1', `--port=${ports.pubsub}`],
+      args: [
+        // The quick compiler and the simple collector: a second sooner ready, and no threads to spare on a small machine.
+        ...['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'],
+        ...['-cp', `${mended}:${jar}`, 'com.google.cloud.pubsub.testing.v1.Main'],
+        ...['--host=127.0.0.1', `--port=${ports.pubsub}`],
+      ],
       ready: () => answers(`http://127.0.0.1:${ports.pubsub}/`),
     });
   },

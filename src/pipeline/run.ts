@@ -57,7 +57,7 @@ export async function runJob(
   const { signal } = journey;
 
   const routed = await journey.stage('route', undefined, () => route(job.operations, models, options.route(), signal));
-  const target = await journey.stage('store', undefined, () => chooseTarget(job, options.target));
+  const target = await journey.stage('plan', undefined, () => chooseTarget(job, options.target));
 
   const fetched = await journey.stage('fetch', 'fetch', () => fetchInput(job.input, store, options.fetch, signal));
   journey.input = { uri: job.input.uri, generation: fetched.generation, bytes: fetched.bytes.length };

@@ -30,15 +30,19 @@ export function completionOf(
 
 /**
  * For a job that cannot have a record: its id stands for another one, or what stands in the record's place is none. With
- * nothing to make this completion final, it holds only what every delivery of the message would say again.
+ * nothing to make it final, this is the message's outcome and not the job's: its Pub/Sub id is its identity, and it holds
+ * only what every delivery would say again.
  */
-export function completionWithoutRecord(
-  job: Job,
-  fingerprint: string,
-  delivery: Delivery,
-  error: JobError,
-): Completion {
-  return { ...headOf(job, fingerprint, { status: 'failed', error }), input: inputOf(job), ...tailOf(job, delivery) };
+export function completionWithoutRecord(job: Job, delivery: Delivery, error: JobError): Completion {
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    eventId: eventIdOfMessage(delivery.messageId),
+    jobId: job.jobId,
+    status: 'failed',
+    error: describeError(error),
+    input: inputOf(job),
+    ...tailOf(job, delivery),
+  };
 }
 
 /** A message that cannot be read: its Pub/Sub id is its identity, and again only what every delivery would say. */

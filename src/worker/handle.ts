@@ -148,7 +148,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       const error = JobError.from(thrown, 'recall');
       if (signal.aborted || error.verdict === 'defer') throw thrown;
       // What stands in the record's place is no record. Nobody knows how the job ended, and no attempt will find out.
-      return withoutRecord(job, fingerprint, delivery, error);
+      return withoutRecord(job, delivery, error);
     }
     if (known) return fromRecord(job, fingerprint, delivery, known, true);
 
@@ -216,7 +216,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       return { completion: record.completion, model: record.model, replay };
     }
     const error = new JobError('JOB_ID_REUSED', `jobId ${job.jobId} stands for another job already`);
-    return withoutRecord(job, fingerprint, delivery, error);
+    return withoutRecord(job, delivery, error);
   }
 
   /** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */
@@ -231,8 +231,8 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   }
 }
 
-function withoutRecord(job: Job, fingerprint: string, delivery: Delivery, error: JobError): Decision {
-  const completion = completionWithoutRecord(job, fingerprint, delivery, error);
+function withoutRecord(job: Job, delivery: Delivery, error: JobError): Decision {
+  const completion = completionWithoutRecord(job, delivery, error);
   return { completion, model: job.operations.at(-1)?.model, replay: false };
 }
 

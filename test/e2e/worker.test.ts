@@ -349,6 +349,11 @@ describe('the worker', () => {
       await scene.publish(job);
       const [, , third] = await scene.completions(3, 'reused');
       expect(third?.body).toBe(first?.body);
+      // Each message is refused for itself: another one says another thing, and so is another event.
+      await scene.publish({ ...job, operations: ['style_aged'], metadata: { other: true } });
+      const [, , , fourth] = await scene.completions(4, 'reused');
+      expect(fourth?.completion.error?.code).toBe('JOB_ID_REUSED');
+      expect(fourth?.completion.eventId).not.toBe(second?.completion.eventId);
     });
 
     it('ends a job that was canceled before it came', async () => {

@@ -1,0 +1,61 @@
+/** Which faults come when, and how many there must have been. */
+import { CRASH_STEPS } from './crashes.js';
+
+export const FAULTS = [
+  'worker.sigkill',
+  'worker.sigterm',
+  'triton.restart',
+  'model.reload',
+  'pubsub.reset',
+  'pubsub.stall',
+  'pubsub.cut',
+  'gcs.reset',
+  'gcs.stall',
+  'gcs.cut',
+  'triton.reset',
+  'triton.stall',
+  'triton.cut',
+] as const;
+export type FaultKind = (typeof FAULTS)[number];
+
+export interface PlannedFault {
+  readonly kind: FaultKind;
+  readonly atMs: number;
+  /** From 0 to 1: how long a stall is, where an answer is cut, who is hit. */
+  readonly dice: number;
+}
+
+/** In a thousand jobs, and in proportion in others; the plan has a few more than are demanded. */
+const OF_1000 = { planned: 6, demanded: 5 };
+const KILLS_OF_1000 = { planned: 12, demanded: 10 };
+/** Of each kind, in any run; and so many workers must have died after each step. */
+const FEWEST = 1;
+
+function countOf(kind: FaultKind, jobs: number, what: 'planned' | 'demanded'): number {
+  const of1000 = (kind === 'worker.sigkill' ? KILLS_OF_1000 : OF_1000)[what];
+  return Math.max(FEWEST, Math.floor((of1000 * jobs) / 1000));
+}
+
+/** The kinds of faults that have come to pass too seldom for the run to prove anything. */
+export function missing(jobs: number, counts: Readonly<Record<string, number>>): string[] {
+  const crashes = CRASH_STEPS.map((step) => `crash.after.${step}`).filter((kind) => (counts[kind] ?? 0) < FEWEST);
+  return [...FAULTS.filter((kind) => (counts[kind] ?? 0) < countOf(kind, jobs, 'demanded')), ...crashes];
+}
+
+/** Where in the whole time faults come; a cut needs answers that can be cut after it. */
+const FIRST = 0.05;
+const LAST = 0.95;
+const LAST_CUT = 0.7;
+
+/** Each kind is spread over the whole time, with chance only in where exactly. */
+export function planFaults(jobs: number, durationMs: number, random: () => number): PlannedFault[] {
+  return FAULTS.flatMap((kind) => {
+    const count = countOf(kind, jobs, 'planned');
+    const last = kind.endsWith('.cut') ? LAST_CUT : LAST;
+    return Array.from({ length: count }, (_, i) => ({
+      kind,
+      atMs: (FIRST + ((last - FIRST) * (i + random())) / count) * durationMs,
+      dice: random(),
+    }));
+  }).sort((a, b) => a.atMs - b.atMs);
+}
