@@ -8,6 +8,7 @@ import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
 import { openParts, type Parts } from '../ground.js';
 import type { Progress } from '../progress.js';
+import { endModelProcesses } from '../parts/triton.js';
 import { readState } from '../stack/state.js';
 import { upStack } from '../stack/up.js';
 import { picture } from './corpus.js';
@@ -91,6 +92,7 @@ async function wholeServer({ parts, traffic, uri }: Ground, progress: Progress):
     if (pid === undefined) throw new Error('Triton is not running');
     process.kill(pid, 'SIGKILL');
     await sleep(OUTAGE_MS);
+    await endModelProcesses(parts.dir);
     await upStack({ ...parts.options, ports: parts.stack.ports, parts: ['triton'] });
     const back = performance.now();
     await sleep(BACK_WITHIN_MS + MEASURE_MS);

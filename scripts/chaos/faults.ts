@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
 import type { Parts } from '../ground.js';
-import { findMarked, isAlive, stopAll } from '../stack/processes.js';
+import { endModelProcesses } from '../parts/triton.js';
+import { isAlive } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
 import { type Stack, upStack } from '../stack/up.js';
 import type { Fleet } from './fleet.js';
@@ -27,8 +28,6 @@ export async function openProxies({ env, stack }: Parts): Promise<Proxies> {
 const CUT_BYTES: Readonly<Record<Connection, number>> = { pubsub: 300, gcs: 6_000, triton: 5_000 };
 const STALL_MS = { from: 2_000, to: 12_000 };
 const UNLOADED_MS = 1_500;
-const MODEL_PROCESS = 'triton_python_backend_stub';
-const MODELS_OUTLIVE_MS = 1_000;
 const CONTROL_LIMIT_MS = 60_000;
 
 export interface Faults {
@@ -59,11 +58,7 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
     if (!running) throw new Error('Triton is not running');
     process.kill(running.pid, dice < 0.5 ? 'SIGKILL' : 'SIGTERM');
     while (isAlive(running)) await sleep(50);
-    // The processes of its models may outlive it, and hold its sockets and the file of their own program.
-    await stopAll(
-      () => findMarked(({ dir }) => dir === parts.dir).filter(({ command }) => command.includes(MODEL_PROCESS)),
-      MODELS_OUTLIVE_MS,
-    );
+    await endModelProcesses(parts.dir);
     restarted.push(await upStack({ ...parts.options, ports: parts.stack.ports, parts: ['triton'] }));
   }
 

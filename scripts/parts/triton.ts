@@ -4,6 +4,7 @@ import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linkTree } from '../stack/files.js';
 import { root } from '../stack/paths.js';
+import { findMarked, stopAll } from '../stack/processes.js';
 import type { Context, ModelRepository, Part } from './part.js';
 import { answers } from './probe.js';
 import { installVenv, missingPython, requirePython, type Python } from './python.js';
@@ -84,6 +85,15 @@ function files({ version }: Python) {
     stub: `${server}/python_backend_stubs/${version}/triton_python_backend_stub`,
     libraries: `${site}/nvidia_pytriton.libs`,
   };
+}
+
+const MODEL_PROCESS = 'triton_python_backend_stub';
+const MODELS_OUTLIVE_MS = 1_000;
+
+/** After a kill: the processes of its models may outlive a server, and hold its sockets and the file of their program. */
+export async function endModelProcesses(dir: string): Promise<void> {
+  const left = () => findMarked((of) => of.dir === dir).filter(({ command }) => command.includes(MODEL_PROCESS));
+  await stopAll(left, MODELS_OUTLIVE_MS);
 }
 
 /** Tells this instance's regions under /dev/shm from those of any other Triton. */

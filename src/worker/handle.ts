@@ -170,7 +170,8 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
 
   /** Does the job, or finds out why not. @throws GivenBack or JobError when it should be tried again later */
   async function work(job: Job, fingerprint: string, delivery: Delivery, outer: AbortSignal): Promise<JobRecord> {
-    const { signal, clear } = timeLimit(job, outer);
+    const limit = timeLimit(job, outer);
+    const { signal } = limit;
     const journey = new Journey(signal, Date.now() - delivery.publishedAt.getTime(), (stage) =>
       done(job.jobId, delivery, stage),
     );
@@ -197,6 +198,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       parking.passed();
       await runJob(job, fingerprint, journey, parts.share.lane(job), parts, options.pipeline);
       // The deadline holds until the record: a result that nobody has been told of has not succeeded yet.
+      limit.check();
       journey.checkTime('record');
       return end('succeeded');
     } catch (thrown) {
@@ -206,7 +208,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       if (outcome.kind === 'defer') throw error;
       return end(outcome.status, outcome.error);
     } finally {
-      clear();
+      limit.clear();
     }
   }
 

@@ -1,5 +1,6 @@
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { endModelProcesses } from '../../scripts/parts/triton.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import type { Ports } from '../../scripts/stack/ports.js';
 import { readState } from '../../scripts/stack/state.js';
@@ -24,7 +25,8 @@ export class OwnTriton {
 
   /** On the same ports each time. */
   async start(): Promise<void> {
-    if (!this.#ports) await cp(join(root, 'test/fixtures/models'), this.models, { recursive: true });
+    if (this.#ports) await endModelProcesses(this.#dir);
+    else await cp(join(root, 'test/fixtures/models'), this.models, { recursive: true });
     const stack = await upStack({
       dir: this.#dir,
       ports: this.#ports ?? 'free',

@@ -26,4 +26,14 @@ describe('timeLimit', () => {
     expect(signal.aborted).toBe(false);
     clear();
   });
+
+  it('goes by the clock when it is asked, where the timer has had no turn', () => {
+    const limit = timeLimit(job({ deadline: new Date(Date.now() + 20).toISOString() }), outer);
+    const from = Date.now();
+    while (Date.now() - from < 30); // as a busy event loop does
+    expect(limit.signal.aborted).toBe(false);
+    limit.check();
+    expect((limit.signal.reason as JobError).code).toBe('DEADLINE_EXCEEDED');
+    limit.clear();
+  });
 });
