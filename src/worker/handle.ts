@@ -14,6 +14,7 @@ import { recall } from '../pipeline/recall.js';
 import { decide } from '../pipeline/record.js';
 import { type PipelineOptions, type PipelineParts, runJob } from '../pipeline/run.js';
 import { type StepDone, stepDone } from '../pipeline/steps.js';
+import { attemptsBegun, markBegun } from './begun.js';
 import type { Circuits } from './circuits.js';
 import { completionOf, completionOfUnreadable, completionWithoutRecord } from './complete.js';
 import { deadLetterAttributes } from './dead-letter.js';
@@ -61,6 +62,9 @@ export interface Observer {
   givenBack(delivery: Delivery, error: Error): void;
 }
 
+/** From this attempt on a job is worked on alone: if it is what kills its worker, nobody else shall pay for it again. */
+const SUSPECT_ATTEMPT = 3;
+
 interface Decision {
   readonly completion: Completion;
   readonly model: string | undefined;
@@ -81,7 +85,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
         await announce(unreadable(delivery, JobError.from(thrown, 'parse')), delivery);
         return 'ack';
       }
-      await finish(job, undeferred(delivery), signal);
+      await finish(job, delivery, signal);
       return 'ack';
     } catch (thrown) {
       observer.givenBack(delivery, thrown instanceof Error ? thrown : new Error(String(thrown)));
@@ -90,12 +94,13 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   };
 
   /** Until the job has ended or a copy of its message is in the queue. @throws whatever means that neither is so */
-  async function finish(job: Job, delivery: Delivery, signal: AbortSignal): Promise<void> {
+  async function finish(job: Job, given: Delivery, signal: AbortSignal): Promise<void> {
+    const delivery = undeferred(given);
     const names = job.operations.map(({ model }) => model);
     for (;;) {
       let leave: () => void;
       try {
-        leave = await intake.enter(job.jobId, names[0] ?? '');
+        leave = await intake.enter(job.jobId, names[0] ?? '', delivery.attempt >= SUSPECT_ATTEMPT);
       } catch (thrown) {
         // The worker is stopping. To be given back counts as an attempt: once, that does not matter.
         if (delivery.attempt <= 1) throw thrown;
@@ -103,10 +108,14 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       }
       let error: JobError;
       try {
-        const decision = await decideOnJob(job, delivery, signal);
+        const decision = await decideOnJob(job, given, delivery, signal);
         await announce(decision, delivery);
         return;
       } catch (thrown) {
+        if (thrown instanceof Unbegun) {
+          await defer(job, { ...delivery, attempt: thrown.attempt }, thrown);
+          return;
+        }
         if (!(thrown instanceof JobError) || thrown.verdict !== 'defer') throw thrown;
         error = thrown;
       } finally {
@@ -137,8 +146,8 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     observer.deferred(delivery, error);
   }
 
-  /** @throws JobError of the verdict `defer`, or GivenBack */
-  async function decideOnJob(job: Job, delivery: Delivery, signal: AbortSignal): Promise<Decision> {
+  /** @throws JobError of the verdict `defer`, Unbegun or GivenBack */
+  async function decideOnJob(job: Job, given: Delivery, delivery: Delivery, signal: AbortSignal): Promise<Decision> {
     const fingerprint = fingerprintOf(job);
     const look = (until: AbortSignal) => recall(store, options.statePrefix, job.jobId, until);
     let known: JobRecord | undefined;
@@ -151,6 +160,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       return withoutRecord(job, delivery, error);
     }
     if (known) return fromRecord(job, fingerprint, delivery, known, true);
+    await begin(job, given, delivery, signal);
 
     const watch = watchRecord(look, options.watchMs);
     let record: JobRecord;
@@ -166,6 +176,15 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     const holding = await decide(store, options.statePrefix, job.jobId, record, signal);
     done(job.jobId, delivery, 'record');
     return fromRecord(job, fingerprint, delivery, holding.record, !holding.ours);
+  }
+
+  /** @throws Unbegun when the deliveries are used up, but not by this job's own attempts */
+  async function begin(job: Job, given: Delivery, delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const { statePrefix, maxAttempts } = options;
+    if (delivery.attempt <= maxAttempts) return markBegun(store, statePrefix, job.jobId, given, signal);
+    const inFormerLives = delivery.attempt - given.attempt;
+    const begun = inFormerLives + (await attemptsBegun(store, statePrefix, job.jobId, given, signal));
+    if (begun < maxAttempts) throw new Unbegun(begun + 1, `${begun} of ${delivery.attempt - 1} attempts have begun`);
   }
 
   /** Does the job, or finds out why not. @throws GivenBack or JobError when it should be tried again later */
@@ -230,6 +249,19 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     await parts.completions.publish(completionBytes(completion), completionAttributes(completion, model));
     done(completion.jobId, delivery, 'publish');
     observer.ended(completion, { model, replay });
+  }
+}
+
+/** The message goes on in a new life, with as many attempts as have really been made. */
+class Unbegun extends Error {
+  override readonly name = 'Unbegun';
+
+  /** @param attempt that this delivery is, if only those count that have begun */
+  constructor(
+    readonly attempt: number,
+    message: string,
+  ) {
+    super(message);
   }
 }
 

@@ -12,10 +12,11 @@ export interface Intake {
   /**
    * Waits for its turn.
    * @param model of the job's first operation
+   * @param alone nobody else is inside as long as this one is
    * @returns what gives the place back; call it exactly once
    * @throws GivenBack when the intake closes before the turn has come
    */
-  enter(jobId: string, model: string): Promise<() => void>;
+  enter(jobId: string, model: string, alone?: boolean): Promise<() => void>;
   /** Lets nobody in any more and sends away whoever waits; who is inside stays. */
   close(): void;
   /** Fires with a GivenBack when it closes. */
@@ -27,6 +28,7 @@ export interface Intake {
 interface Waiting {
   readonly jobId: string;
   readonly model: string;
+  readonly alone: boolean;
   readonly admit: (leave: () => void) => void;
   readonly turnAway: (reason: Error) => void;
 }
@@ -43,13 +45,16 @@ export function createIntake(places: number, now: () => number = () => performan
   const held = new Map<string, number>();
   const lastSeen = new Map<string, number>();
   let waiting: Waiting[] = [];
+  /** Whether the one inside must be alone. */
+  let loner = false;
   const closing = new AbortController();
   setMaxListeners(0, closing.signal); // every job that stands aside listens
 
   const heldBy = (model: string) => held.get(model) ?? 0;
 
-  function leave({ jobId, model }: Waiting): void {
+  function leave({ jobId, model, alone }: Waiting): void {
     inside.delete(jobId);
+    if (alone) loner = false;
     if (heldBy(model) > 1) held.set(model, heldBy(model) - 1);
     else held.delete(model);
     admitNext();
@@ -61,13 +66,17 @@ export function createIntake(places: number, now: () => number = () => performan
       if (!next) return;
       waiting.splice(waiting.indexOf(next), 1);
       inside.add(next.jobId);
+      loner = next.alone;
       held.set(next.model, heldBy(next.model) + 1);
       next.admit(() => leave(next));
     }
   }
 
-  /** The longest waiting of the model that holds the fewest places. */
+  /** The longest waiting of the model that holds the fewest places; who must be alone goes before, when all have left. */
   function nextIn(): Waiting | undefined {
+    if (loner) return undefined;
+    const alone = waiting.find((one) => one.alone);
+    if (alone) return inside.size === 0 ? alone : undefined;
     const most = mostForOneModel();
     let best: Waiting | undefined;
     for (const one of waiting) {
@@ -83,14 +92,14 @@ export function createIntake(places: number, now: () => number = () => performan
   }
 
   return {
-    enter(jobId, model) {
+    enter(jobId, model, alone = false) {
       return new Promise((admit, turnAway) => {
         if (closing.signal.aborted) {
           turnAway(closed());
           return;
         }
         lastSeen.set(model, now());
-        waiting.push({ jobId, model, admit, turnAway });
+        waiting.push({ jobId, model, alone, admit, turnAway });
         admitNext();
       });
     },

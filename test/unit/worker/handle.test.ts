@@ -188,10 +188,35 @@ describe('the handler', () => {
   });
 
   it('ends a job whose attempts are used up, with a dead letter, without working on it', async () => {
-    const { handler, sent } = setUp();
-    expect(await handler()(delivery(job(), 4), never)).toBe('ack');
+    const { handler, sent, fail } = setUp();
+    const handle = handler();
+    const message = delivery(job(), 2);
+    fail((operation, uri) => {
+      if (operation === 'create' && uri.endsWith('a.json')) throw new Error('the worker dies here');
+    });
+    for (const attempt of [2, 3]) expect(await handle({ ...message, attempt }, never)).toBe('nack');
+    fail(undefined);
+    expect(await handle({ ...message, attempt: 4 }, never)).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ status: 'failed', error: { code: 'WORKER_LOST' } }]);
     expect(bodies(sent, 'dead-letters')).toHaveLength(1);
+  });
+
+  it('counts only attempts that have begun against a job whose deliveries are used up', async () => {
+    const { handler, sent, fail } = setUp();
+    const handle = handler();
+    const message = delivery(job());
+    // The second delivery is begun and cannot be ended; the third lay in a worker that died.
+    fail((operation, uri) => {
+      if (operation === 'create' && uri.endsWith('a.json')) throw new Error('the worker dies here');
+    });
+    expect(await handle({ ...message, attempt: 2 }, never)).toBe('nack');
+    fail(undefined);
+    expect(await handle({ ...message, attempt: 4 }, never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '2' } }]);
+    // Its copy has one attempt left, and is worked on.
+    const copy = { ...message, messageId: 'copy', attributes: sent[0]?.attributes ?? {}, attempt: 1 };
+    expect(await handle(copy, never)).toBe('ack');
+    expect(parsed(sent.slice(1))).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 3 }]);
   });
 
   it('puts a job back, with its attempts uncounted, when storage is away', async () => {

@@ -78,4 +78,28 @@ describe('createIntake', () => {
     expect(order).not.toContain('u8'); // two may come in, for nothing else has come for a minute
     expect([intake.active, intake.waiting]).toEqual([8, 1]);
   });
+
+  it('lets in alone who must be, before all others, when those inside have left', async () => {
+    const intake = createIntake(3);
+    const log: string[] = [];
+    const enter = (id: string, alone = false) =>
+      intake.enter(id, 'm', alone).then((leave) => {
+        log.push(id);
+        return leave;
+      });
+    const first = await enter('a');
+    const suspect = enter('b', true);
+    const second = enter('c', true);
+    const others = [enter('d'), enter('e')];
+    await Promise.resolve();
+    expect(log).toEqual(['a']);
+    first();
+    (await suspect)();
+    const leave = await second;
+    expect(log).toEqual(['a', 'b', 'c']);
+    expect(intake.active).toBe(1);
+    leave();
+    await Promise.all(others);
+    expect(intake.active).toBe(2);
+  });
 });
