@@ -87,7 +87,8 @@ try {
     pass: breaches.length === 0,
   };
   console.log(values.json ? JSON.stringify(line) : line);
-  if (!line.pass) process.exitCode = 1;
+  // Everything is stopped; but a client whose connection was broken on purpose may still wait to make another.
+  process.stdout.write('', () => process.exit(line.pass ? 0 : 1));
 } catch (error) {
   progress.close();
   console.error(error instanceof Error ? error.message : error);
