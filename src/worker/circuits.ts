@@ -34,6 +34,8 @@ interface Trouble {
 
 /** Failures must span this long: a lost connection is no outage. */
 const OPENS_AFTER_MS = 1_000;
+/** Two failures so far apart are two and not one: nobody has asked for the model in between. */
+const FORGOTTEN_AFTER_MS = 600_000;
 /** Between two trials, unless the last is still being retried in place. */
 const TRIAL_EVERY_MS = 1_500;
 
@@ -47,7 +49,9 @@ export function createCircuits(
   function failed(model: string, error: unknown): void {
     // A full queue is not an outage: what it takes is fewer requests, and that is the business of who sends them.
     if (!(error instanceof JobError) || error.code !== 'MODEL_UNAVAILABLE') return;
-    const { since, reason } = troubles.get(model) ?? { since: now(), reason: error.message };
+    const before = troubles.get(model);
+    const known = before && now() - before.failedAt < FORGOTTEN_AFTER_MS ? before : undefined;
+    const { since, reason } = known ?? { since: now(), reason: error.message };
     troubles.set(model, { since, reason, triedAt: now(), failedAt: now() });
   }
 

@@ -2,6 +2,9 @@ import type { Completion } from '../domain/completion.js';
 import type { Delivery } from '../domain/ports.js';
 import { ownAttributes } from './defer.js';
 
+/** Of the 100 that Pub/Sub permits: five are ours. */
+const MOST_OWN = 95;
+
 /** Pub/Sub's own limit for the value of an attribute, in bytes. */
 const MAX_VALUE_BYTES = 1_024;
 
@@ -9,7 +12,7 @@ const MAX_VALUE_BYTES = 1_024;
 export function deadLetterAttributes(delivery: Delivery, completion: Completion): Record<string, string> {
   const { error, jobId } = completion;
   return {
-    ...ownAttributes(delivery),
+    ...Object.fromEntries(Object.entries(ownAttributes(delivery)).slice(0, MOST_OWN)),
     ...(jobId === undefined ? {} : { jobId }),
     ...(error === undefined ? {} : { errorCode: error.code, errorMessage: truncate(error.message) }),
     eventId: completion.eventId,

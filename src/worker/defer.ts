@@ -13,6 +13,7 @@ const NAMES = {
   messageId: 'messageId',
 } as const;
 
+const CLOCKS_APART_MS = 60_000;
 /** More than any subscription permits. */
 const MOST_ATTEMPTS = 1_000;
 
@@ -41,11 +42,16 @@ export function deferredForMs({ attributes }: Delivery): number | undefined {
 /**
  * The attributes of the copy. This delivery is not counted among its attempts: it has not failed.
  * @param delivery as `undeferred` gives it
+ * @throws Error when it has too many attributes of its own
  */
 export function deferredAttributes(delivery: Delivery): Record<string, string> {
   const { attributes, attempt, publishedAt, messageId } = delivery;
+  const own = ownAttributes(delivery);
+  // A subscription's filter may go by any of them, so none may be left out.
+  const most = MOST_ATTRIBUTES - Object.keys(NAMES).length;
+  if (Object.keys(own).length > most) throw new Error(`expected at most ${most} attributes on what is put back`);
   return {
-    ...ownAttributes(delivery),
+    ...own,
     [NAMES.deferrals]: String((wholeNumber(attributes[NAMES.deferrals], Number.MAX_SAFE_INTEGER - 1) ?? 0) + 1),
     [NAMES.since]: String(time(attributes[NAMES.since])?.getTime() ?? Date.now()),
     [NAMES.attempts]: String(Math.max(0, attempt - 1)),
@@ -54,16 +60,18 @@ export function deferredAttributes(delivery: Delivery): Record<string, string> {
   };
 }
 
-/** Pub/Sub permits 100 attributes; we add up to five of our own. */
-const MOST_OWN = 95;
+/** What Pub/Sub permits. */
+const MOST_ATTRIBUTES = 100;
 
 /**
- * The attributes that the message came with, to be published again. The service reserves names that begin with "goog",
- * so those that the client libraries added stay behind.
+ * The attributes that the message came with, to be published again, but for what deferrals have put there. The service
+ * reserves names that begin with "goog", so those that the client libraries added stay behind, too.
  */
 export function ownAttributes({ attributes }: Delivery): Record<string, string> {
-  const own = Object.entries(attributes).filter(([name]) => !/^goog/i.test(name));
-  return Object.fromEntries(own.slice(0, MOST_OWN));
+  const ours = Object.values<string>(NAMES);
+  return Object.fromEntries(
+    Object.entries(attributes).filter(([name]) => !ours.includes(name) && !/^goog/i.test(name)),
+  );
 }
 
 function wholeNumber(text: string | undefined, most: number): number | undefined {
@@ -71,8 +79,8 @@ function wholeNumber(text: string | undefined, most: number): number | undefined
   return number <= most ? number : undefined;
 }
 
-/** A time of the past, from milliseconds since 1970. */
+/** A time of the past, from milliseconds since 1970; another worker's clock may be a little ahead. */
 function time(text: string | undefined): Date | undefined {
-  const ms = wholeNumber(text, Date.now());
-  return ms === undefined ? undefined : new Date(ms);
+  const ms = wholeNumber(text, Date.now() + CLOCKS_APART_MS);
+  return ms === undefined ? undefined : new Date(Math.min(ms, Date.now()));
 }

@@ -21,7 +21,8 @@ export interface FairShare {
   /**
    * The lane of one job; its tasks keep their order, and take turns with those of other jobs. A task that fails is run
    * again as its error's verdict permits; while it waits for that it counts as in flight, so that a server in trouble is
-   * not asked by more and more, but holds up no run. One that a full queue refused waits for another turn.
+   * not asked by more and more, but holds up no run. One that a full queue refused waits for another turn. When one
+   * gives up because its model is away, all that wait for the model do.
    */
   lane(job: object): Lane;
   /** Requests in flight now, by model. */
@@ -40,6 +41,7 @@ export interface FairShareOptions {
 interface Waiting {
   readonly ticket: Ticket;
   readonly start: (run: Run) => void;
+  readonly refuse: (reason: Error) => void;
 }
 
 /** Requests of one window that are sent together. */
@@ -188,6 +190,10 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
           signal.removeEventListener('abort', giveUp);
           resolve(run);
         },
+        refuse(reason) {
+          signal.removeEventListener('abort', giveUp);
+          reject(reason);
+        },
       };
       const giveUp = () => {
         queue.splice(queue.indexOf(waiting), 1);
@@ -203,6 +209,12 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       gate.turns.set(job, queue);
       startAll(gate);
     });
+  }
+
+  function refuseAll(gate: Gate, reason: Error): void {
+    const waiting = [...gate.turns.values()].flat();
+    gate.turns.clear();
+    for (const one of waiting) one.refuse(reason);
   }
 
   /** One request in its run, tried again in place while its model is down. @throws Refused when the queue is full */
@@ -233,6 +245,10 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     };
     try {
       return await withRetries(attempt, retry, signal);
+    } catch (error) {
+      // Whoever waits behind it would wait as long again, each in his turn.
+      if (error instanceof JobError && error.code === 'MODEL_UNAVAILABLE') refuseAll(gate, error);
+      throw error;
     } finally {
       gate.inFlight--;
       leaveRun();

@@ -95,6 +95,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
 
   /** Until the job has ended or a copy of its message is in the queue. @throws whatever means that neither is so */
   async function finish(job: Job, given: Delivery, signal: AbortSignal): Promise<void> {
+    const arrivedAt = performance.now();
     const delivery = undeferred(given);
     const names = job.operations.map(({ model }) => model);
     for (;;) {
@@ -122,15 +123,15 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
         leave();
       }
       // Without its place: this is where the jobs of a model that is down let the others pass.
-      const waited = circuits.broken(names) ? await standAside(job, names, signal) : 'sent off';
+      const waited = circuits.broken(names) ? await standAside(job, names, arrivedAt, signal) : 'sent off';
       if (waited === 'sent off') return defer(job, delivery, error);
     }
   }
 
-  async function standAside(job: Job, names: readonly string[], signal: AbortSignal) {
+  async function standAside(job: Job, names: readonly string[], since: number, signal: AbortSignal) {
     const limit = timeLimit({ deadline: job.deadline }, AbortSignal.any([signal, intake.closing]));
     try {
-      return await parking.wait(names, limit.signal);
+      return await parking.wait(names, since, limit.signal);
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       return thrown instanceof GivenBack ? 'sent off' : 'go on'; // the worker is stopping; the deadline has passed
@@ -157,9 +158,9 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       const error = JobError.from(thrown, 'recall');
       if (signal.aborted || error.verdict === 'defer') throw thrown;
       // What stands in the record's place is no record. Nobody knows how the job ended, and no attempt will find out.
-      return withoutRecord(job, delivery, error);
+      return withoutRecord(job, given, error);
     }
-    if (known) return fromRecord(job, fingerprint, delivery, known, true);
+    if (known) return fromRecord(job, fingerprint, given, known, true);
     await begin(job, given, delivery, signal);
 
     const watch = watchRecord(look, options.watchMs);
@@ -168,14 +169,14 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       record = await work(job, fingerprint, delivery, AbortSignal.any([signal, watch.signal]));
     } catch (thrown) {
       const found = watch.found();
-      if (found) return fromRecord(job, fingerprint, delivery, found, true);
+      if (found) return fromRecord(job, fingerprint, given, found, true);
       throw thrown;
     } finally {
       watch.stop();
     }
     const holding = await decide(store, options.statePrefix, job.jobId, record, signal);
     done(job.jobId, delivery, 'record');
-    return fromRecord(job, fingerprint, delivery, holding.record, !holding.ours);
+    return fromRecord(job, fingerprint, given, holding.record, !holding.ours);
   }
 
   /** @throws Unbegun when the deliveries are used up, but not by this job's own attempts */
@@ -232,12 +233,12 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   }
 
   /** What the record says to this message: its outcome, or that the id is taken by another job. */
-  function fromRecord(job: Job, fingerprint: string, delivery: Delivery, record: JobRecord, replay: boolean): Decision {
+  function fromRecord(job: Job, fingerprint: string, given: Delivery, record: JobRecord, replay: boolean): Decision {
     if (record.fingerprint === fingerprint || record.fingerprint === null) {
       return { completion: record.completion, model: record.model, replay };
     }
     const error = new JobError('JOB_ID_REUSED', `jobId ${job.jobId} stands for another job already`);
-    return withoutRecord(job, delivery, error);
+    return withoutRecord(job, given, error);
   }
 
   /** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */

@@ -10,9 +10,10 @@ export interface Parking {
   /**
    * Waits while one of the models cannot serve.
    * @returns `go on` when all can, or when it is time for a trial; `sent off` for the sake of others, or after ten minutes
+   * @param since when the job came, by `performance.now()`: what it has waited before counts
    * @throws the signal's reason
    */
-  wait(models: readonly string[], signal: AbortSignal): Promise<Departure>;
+  wait(models: readonly string[], since: number, signal: AbortSignal): Promise<Departure>;
   /** Told of a job that found its models at work: to send others off was worth while. */
   passed(): void;
   readonly parked: number;
@@ -55,16 +56,19 @@ export function createParking({ room, starving, circuits, refresh }: ParkingOpti
   let pauseMs = SHORTEST_PAUSE_MS;
   let passedSince = false;
 
+  const mayTry = (model: string) => !circuits.broken([model]) || circuits.mayTry(model);
+
   function look(): void {
     const now = performance.now();
     const tried = new Set<string>();
     for (const one of [...parked]) {
       const broken = circuits.broken(one.models);
       // One for each model: what becomes of it will tell the others.
-      const trial = broken && !tried.has(broken.model) && circuits.mayTry(broken.model);
-      if (trial) tried.add(broken.model);
-      if (!broken || trial) one.leave('go on');
+      const trial = broken && !tried.has(broken.model) && one.models.every(mayTry);
+      if (broken && trial) tried.add(broken.model);
+      if (!broken) one.leave('go on');
       else if (now - one.since > LONGEST_MS) one.leave('sent off');
+      else if (trial) one.leave('go on');
     }
     if (parked.size > room && now - sentOffAt >= pauseMs && starving()) {
       pauseMs = passedSince ? SHORTEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
@@ -81,7 +85,7 @@ export function createParking({ room, starving, circuits, refresh }: ParkingOpti
   }
 
   return {
-    wait(models, signal) {
+    wait(models, since, signal) {
       return new Promise((resolve, reject) => {
         if (signal.aborted) {
           reject(signal.reason as Error);
@@ -93,7 +97,7 @@ export function createParking({ room, starving, circuits, refresh }: ParkingOpti
         };
         const one: Parked = {
           models,
-          since: performance.now(),
+          since,
           leave(how) {
             parked.delete(one);
             signal.removeEventListener('abort', giveUp);

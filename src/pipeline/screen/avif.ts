@@ -1,6 +1,6 @@
 import { JobError } from '../../domain/errors.js';
 import { type Box, childrenOf, corrupt, only, optional, Reader } from './boxes.js';
-import { screenExif } from './exif.js';
+import { exifScreen } from './exif.js';
 
 /** Cells of a grid and layers of transparency, all together. */
 const MAX_REFERENCES = 10_000;
@@ -27,7 +27,9 @@ export function screenAvif(file: Buffer): number {
   const meta = only(top, 'meta');
   const boxes = childrenOf(file, meta.from + 4, meta.to);
   const items = readItems(file, boxes);
-  for (const [id, type] of items.types) if (type === 'Exif') screenExif(contentOf(file, id, boxes));
+  const [exif, second] = [...items.types].filter(([, type]) => type === 'Exif');
+  if (second) throw corrupt('expected EXIF once');
+  if (exif) exifScreen()(contentOf(file, exif[0], boxes));
   const pitm = new Reader(file, only(boxes, 'pitm'));
   return pixelsOf(headOf(pitm).version === 0 ? pitm.number(2) : pitm.number(4), items);
 }
@@ -119,20 +121,25 @@ function contentOf(file: Buffer, wanted: number, boxes: readonly Box[]): Buffer 
   const { version } = headOf(iloc);
   const [sizes, more] = [iloc.number(1), iloc.number(1)];
   const [ofOffset, ofLength, ofBase, ofIndex] = [sizes >> 4, sizes & 15, more >> 4, version > 0 ? more & 15 : 0];
+  let count = 0;
   for (let left = iloc.number(version < 2 ? 2 : 4); left > 0; left--) {
     const id = iloc.number(version < 2 ? 2 : 4);
     const method = version > 0 ? iloc.number(2) & 15 : 0;
     iloc.number(2); // of another file, which nobody reads
     const base = iloc.number(ofBase);
-    const extents = Array.from({ length: iloc.number(2) }, () => {
+    const pieces = iloc.number(2);
+    // The fields of a piece may all have no bytes, so that what counts is their number and not the size of the file.
+    count += 1 + pieces;
+    if (count > MAX_REFERENCES) throw corrupt(`expected at most ${MAX_REFERENCES} places of items`);
+    let [offset, length] = [0, 0];
+    for (let piece = 0; piece < pieces; piece++) {
       iloc.number(ofIndex);
-      return { offset: iloc.number(ofOffset), length: iloc.number(ofLength) };
-    });
+      [offset, length] = [iloc.number(ofOffset), iloc.number(ofLength)];
+    }
     if (id !== wanted) continue;
-    const [extent] = extents;
-    if (!extent || extents.length > 1 || method > 1) throw corrupt('expected EXIF in one piece');
-    const from = base + extent.offset + (method === 1 ? only(boxes, 'idat').from : 0);
-    return file.subarray(from, extent.length === 0 ? undefined : from + extent.length);
+    if (pieces !== 1 || method > 1) throw corrupt('expected EXIF in one piece');
+    const from = base + offset + (method === 1 ? only(boxes, 'idat').from : 0);
+    return file.subarray(from, length === 0 ? undefined : from + length);
   }
   return Buffer.alloc(0);
 }

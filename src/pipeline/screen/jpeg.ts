@@ -1,5 +1,5 @@
 import { JobError } from '../../domain/errors.js';
-import { screenExif } from './exif.js';
+import { exifScreen } from './exif.js';
 
 /** Each passes over the whole picture again, if only to say "nothing here" in 150 bytes; encoders write 10, or 20. */
 export const MAX_SCANS = 100;
@@ -12,6 +12,7 @@ const END = 0xd9;
 
 /** @throws JobError `INPUT_TOO_MANY_PIXELS` for a progressive picture of more scans than {@link MAX_SCANS} */
 export function screenJpeg(jpeg: Buffer): void {
+  const screenExif = exifScreen();
   let scans = 0;
   let progressive = true;
   for (let at = nextMarker(jpeg, 2); at >= 0;) {

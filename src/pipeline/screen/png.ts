@@ -1,6 +1,6 @@
 import { inflateSync } from 'node:zlib';
 import { JobError } from '../../domain/errors.js';
-import { screenExif } from './exif.js';
+import { exifScreen } from './exif.js';
 
 /** Of all compressed texts of a file; libpng permits 1,000 of 8 MB each, and keeps five copies. */
 export const MAX_TEXT_BYTES = 4 * 1024 * 1024;
@@ -9,6 +9,7 @@ export const MAX_CHUNKS = 10_000;
 
 /** @throws JobError `INPUT_TOO_LARGE` for too much compressed text, `INPUT_CORRUPT` for too many chunks */
 export function screenPng(png: Buffer): void {
+  const screenExif = exifScreen();
   let left = MAX_TEXT_BYTES;
   let chunks = 0;
   // What comes after the pixels is not read.

@@ -1,11 +1,12 @@
 import { JobError } from '../../domain/errors.js';
-import { screenExif } from './exif.js';
+import { exifScreen } from './exif.js';
 
 /** To list n frames takes libwebp n² steps: 5,000 some 30 ms, 100,000 eleven seconds. */
 export const MAX_CHUNKS = 5_000;
 
 /** @throws JobError `INPUT_TOO_MANY_PIXELS` for more frames, and other chunks, than {@link MAX_CHUNKS} */
 export function screenWebp(webp: Buffer): void {
+  const screenExif = exifScreen();
   let chunks = 0;
   for (let at = 12; at + 8 <= webp.length;) {
     if (++chunks > MAX_CHUNKS) {

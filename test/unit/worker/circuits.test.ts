@@ -74,6 +74,13 @@ describe('circuits', () => {
     expect(circuits.broken(['a', 'b'])).toBeUndefined();
   });
 
+  it('stay closed for single failures that lie far apart', async () => {
+    await infer('a', down);
+    time = 3_600_000;
+    await infer('a', down);
+    expect(circuits.broken(['a'])).toBeUndefined();
+  });
+
   it('let one job try now and then, and no second one while the first is at it', async () => {
     await infer('a', down);
     time = 1_000;

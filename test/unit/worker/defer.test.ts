@@ -60,10 +60,14 @@ describe('a deferred message', () => {
     expect(deferredAttributes({ ...first, attributes })).toMatchObject({ deferrals: '1', deferredSince: '1000' });
   });
 
-  it('never has more attributes than Pub/Sub permits', () => {
-    const attributes = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`a${i}`, 'x']));
-    const copied = deferredAttributes({ ...first, attributes });
-    expect(Object.keys(copied)).toHaveLength(100);
-    expect(copied.deferrals).toBe('1');
+  it('is not put back without one of its attributes, which a filter may go by', () => {
+    const attributes = Object.fromEntries(Array.from({ length: 95 }, (_, i) => [`a${i}`, 'x']));
+    expect(Object.keys(deferredAttributes({ ...first, attributes }))).toHaveLength(100);
+    expect(() => deferredAttributes({ ...first, attributes: { ...attributes, one: 'more' } })).toThrow('at most 95');
+  });
+
+  it('keeps its past where the clock of whoever put it back is a little ahead', () => {
+    const attributes = { deferrals: '1', deferredSince: String(Date.now() + 500), attempts: '2' };
+    expect(undeferred({ ...first, attributes }).attempt).toBe(5);
   });
 });

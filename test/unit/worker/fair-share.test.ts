@@ -272,6 +272,20 @@ describe('createFairShare', () => {
     expect(shared.inFlight().get('m')).toBe(0);
   });
 
+  it('lets nobody wait behind a request that gave up because the model is away', async () => {
+    const shared = share(() => ({ inFlight: 1, batch: 1 }));
+    const away = new JobError('MODEL_UNAVAILABLE', 'away');
+    let fail: () => void = () => undefined;
+    const first = shared.lane({})(ticket(8), () => new Promise((_, reject) => (fail = () => reject(away))), never);
+    const lane = shared.lane({});
+    const others = [lane(ticket(8), () => Promise.resolve(), never), lane(ticket(8), () => Promise.resolve(), never)];
+    await settled();
+    fail();
+    const ends = await Promise.allSettled([first, ...others]);
+    expect(ends).toEqual(Array(3).fill({ status: 'rejected', reason: away }));
+    expect(await shared.lane({})(ticket(8), () => Promise.resolve('back'), never)).toBe('back');
+  });
+
   it('sends fewer at once when the queue refuses some', async () => {
     const shared = share(() => ({ inFlight: 8, batch: 8 }));
     const log: string[] = [];

@@ -32,7 +32,7 @@ describe('parking', () => {
   function park(count: number, models: readonly string[] = ['a'], signal = never) {
     const left: { number: number; how: Departure }[] = [];
     for (let number = 0; number < count; number++) {
-      parking.wait(models, signal).then(
+      parking.wait(models, performance.now(), signal).then(
         (how) => left.push({ number, how }),
         () => undefined,
       );
