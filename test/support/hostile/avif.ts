@@ -97,6 +97,21 @@ export function grid(columns: number, rows: number, says: Size, cells: readonly 
   return { type: 'grid', data, properties: [ispe(says)], refers: { as: 'dimg', to: cells } };
 }
 
+/** EXIF whose place stands behind that of so many items, each in so many pieces of which nothing but the number is written. */
+export function placesOfNothing(items: number, pieces: number): Buffer {
+  const info = (id: number, type: string) =>
+    fullBox('infe', Buffer.concat([u16(id), u16(0), Buffer.from(`${type}\0`)]), 2);
+  const places = Buffer.alloc(items * 6, Buffer.concat([u16(5), u16(0), u16(pieces)]));
+  const of1 = Buffer.concat([u32(1), u16(1), Buffer.from([1, 1])]);
+  const meta = [
+    fullBox('pitm', u16(1)),
+    fullBox('iinf', Buffer.concat([u16(2), info(1, 'av01'), info(2, 'Exif')])),
+    fullBox('iloc', Buffer.concat([Buffer.from([0, 0]), u16(items), places])),
+    box('iprp', Buffer.concat([box('ipco', ispe({ width: 64, height: 64 })), fullBox('ipma', of1)])),
+  ];
+  return Buffer.concat([box('ftyp', Buffer.from('avif\0\0\0\0avifmif1')), fullBox('meta', Buffer.concat(meta))]);
+}
+
 export const ispe = ({ width, height }: Size): Buffer => fullBox('ispe', Buffer.concat([u32(width), u32(height)]));
 
 export function box(type: string, content: Buffer): Buffer {

@@ -3,7 +3,7 @@ import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import type { Size } from '../../../src/domain/raster.js';
 import { exif, pngChunk, withSegment } from '../pictures.js';
-import { alphaOf, avif, coded, grid, ispe, picture } from './avif.js';
+import { alphaOf, avif, coded, grid, ispe, picture, placesOfNothing } from './avif.js';
 import { scans } from './scans.js';
 
 export interface Bomb {
@@ -14,6 +14,15 @@ export interface Bomb {
 
 const PNG_START = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 const latin1 = (text: string) => Buffer.from(text, 'latin1');
+
+/** EXIF of so many entries without a content. */
+function exifOf(entries: number): Buffer {
+  const block = Buffer.alloc(8 + 2 + entries * 12 + 4);
+  block.write('II*\0', 'latin1');
+  block.writeUInt32LE(8, 4);
+  block.writeUInt16LE(entries, 8);
+  return block;
+}
 
 /** A PNG of 1 x 1 pixel, or one that says it is larger. */
 function png(more: readonly Buffer[], width = 1, height = 1, pixels = deflateSync(Buffer.from([0, 1, 2, 3]))): Buffer {
@@ -130,6 +139,11 @@ export async function bombs(): Promise<Readonly<Record<string, Bomb>>> {
     },
     'avif with an exif of itself': { bytes: withExif(minutes), outcome: 'INPUT_CORRUPT' },
     'avif with numbers of 15 bytes': { bytes: patched(withExif(exif(1)), 'iloc', 8, 0xff), outcome: 'INPUT_CORRUPT' },
+    'avif of 5000 items in 65535 pieces each': { bytes: placesOfNothing(5_000, 65_535), outcome: 'INPUT_CORRUPT' },
+    'png with 300 blocks of exif': {
+      bytes: png(Array<Buffer>(300).fill(pngChunk('eXIf', exifOf(100)))),
+      outcome: 'INPUT_CORRUPT',
+    },
     'png of 50000 x 50000': { bytes: png([], 50_000, 50_000), outcome: TOO_MANY },
     'png of 2^31 x 2^31': { bytes: png([], 0x7fffffff, 0x7fffffff), outcome: 'INPUT_CORRUPT' },
     'png with 790 MB of zTXt': { bytes: png(texts('zTXt', '\0\0')), outcome: 'INPUT_TOO_LARGE' },
