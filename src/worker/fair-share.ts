@@ -60,6 +60,8 @@ interface Run {
 interface Gate {
   readonly model: string;
   readonly window: Window;
+  /** When a request was last answered. */
+  answeredAt: number;
   inFlight: number;
   /** Those with requests in flight, newest last. */
   readonly runs: Run[];
@@ -86,7 +88,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   function gateOf({ model, version }: Pick<Ticket, 'model' | 'version'>): Gate {
     const key = `${model}/${version}`;
     const gate = gates.get(key) ?? {
-      ...{ model, window: createWindow() },
+      ...{ model, window: createWindow(), answeredAt: -Infinity },
       ...{ inFlight: 0, runs: [], turns: new Map<object, Waiting[]>() },
       ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0, endedAt: -Infinity, pause: undefined },
     };
@@ -219,6 +221,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
 
   /** One request in its run, tried again in place while its model is down. @throws Refused when the queue is full */
   async function inRun<T>(gate: Gate, run: Run, task: (window: Size) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const begunAt = performance.now();
     let inside = true;
     const leaveRun = () => {
       if (inside && --run.inFlight === 0) {
@@ -232,6 +235,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       try {
         const result = await task(run.window);
         gate.window.answered(sentAt);
+        gate.answeredAt = performance.now();
         return result;
       } catch (error) {
         if (error instanceof JobError && error.code === 'MODEL_OVERLOADED') {
@@ -246,8 +250,9 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     try {
       return await withRetries(attempt, retry, signal);
     } catch (error) {
-      // Whoever waits behind it would wait as long again, each in his turn.
-      if (error instanceof JobError && error.code === 'MODEL_UNAVAILABLE') refuseAll(gate, error);
+      // Where nobody was answered meanwhile, who waits behind it would wait as long again, each in his turn.
+      const away = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && gate.answeredAt < begunAt;
+      if (away) refuseAll(gate, error);
       throw error;
     } finally {
       gate.inFlight--;
