@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { missing } from './chaos/plan.js';
 import { runChaos } from './chaos/run.js';
+import { giveUpOnSignals } from './give-up.js';
 import { createProgress } from './progress.js';
 import { localDir } from './stack/paths.js';
 
@@ -40,15 +41,7 @@ function positive(name: string, text: string): number {
   process.exit(2);
 }
 
-const giveUp = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (giveUp.signal.aborted) return; // being stopped already
-    console.error(`\n${signal}: stopping what was started`);
-    process.exitCode = 130;
-    giveUp.abort(new Error('given up'));
-  });
-}
+const giveUp = giveUpOnSignals();
 
 /** The workers' logs of the last run. */
 const logs = join(localDir, 'chaos-logs');
@@ -57,7 +50,7 @@ try {
   await rm(logs, { recursive: true, force: true });
   await mkdir(logs, { recursive: true });
   const startedAt = performance.now();
-  const report = await runChaos({ ...{ jobs, seed, durationMs, progress, logs }, signal: giveUp.signal });
+  const report = await runChaos({ ...{ jobs, seed, durationMs, progress, logs }, signal: giveUp });
   progress.close();
   const { verdict, limits, badEnds, faults } = report;
   const short = missing(jobs, faults);

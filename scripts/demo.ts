@@ -14,30 +14,23 @@ import { demoJobs } from './demo/jobs.js';
 import { demoDir, writeReport } from './demo/report.js';
 import { runJobs } from './demo/run.js';
 import { failures, howToGoOn, table } from './demo/say.js';
+import { giveUpOnSignals } from './give-up.js';
 import { createProgress } from './progress.js';
 
-const giveUp = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (giveUp.signal.aborted) return; // being stopped already
-    console.error(`\n${signal}: stopping what was started`);
-    process.exitCode = 130;
-    giveUp.abort(new Error('given up'));
-  });
-}
+const giveUp = giveUpOnSignals();
 
 async function demo(keep: boolean): Promise<void> {
   const progress = createProgress();
   await rm(demoDir, { recursive: true, force: true });
   await mkdir(demoDir, { recursive: true });
-  const house = await openHouse({ keep, progress, signal: giveUp.signal, logs: demoDir }).catch((error: unknown) => {
+  const house = await openHouse({ keep, progress, signal: giveUp, logs: demoDir }).catch((error: unknown) => {
     progress.close();
     throw error;
   });
   let kept = false;
   try {
     const jobs = demoJobs({ routed: Boolean(house.env.IMAGEN_ROUTES_FILE) });
-    const run = await runJobs(jobs, { house, progress, signal: giveUp.signal, folder: demoDir });
+    const run = await runJobs(jobs, { house, progress, signal: giveUp, folder: demoDir });
     progress.close();
     const page = await writeReport(run);
     console.log(`\n${table(run.outcomes)}\n\n${relative(process.cwd(), page)}\n`);

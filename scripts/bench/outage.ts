@@ -8,7 +8,7 @@ import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
 import { openParts, type Parts } from '../ground.js';
 import type { Progress } from '../progress.js';
-import { endModelProcesses } from '../parts/triton.js';
+import { controlModel, endModelProcesses } from '../parts/triton.js';
 import { readState } from '../stack/state.js';
 import { upStack } from '../stack/up.js';
 import { picture } from './corpus.js';
@@ -68,12 +68,12 @@ async function oneModel({ parts, traffic, uri }: Ground, progress: Progress): Pr
     const count = await backlog(traffic, uri, WARM_MS + MEASURE_MS + 1.5 * OUTAGE_MS);
     const before = await steadyRate(traffic, others);
     progress.say(`before: ${round(before)} jobs/s of the other four`);
-    await control(parts, GONE, 'unload');
+    await controlModel(parts.stack.ports, GONE, 'unload');
     const from = performance.now();
     await sleep(OUTAGE_MS);
     const during = traffic.rate(from, performance.now(), others);
     const gone = traffic.rate(from + 2_000, performance.now(), (completion) => !others(completion));
-    await control(parts, GONE, 'load');
+    await controlModel(parts.stack.ports, GONE, 'load');
     progress.say(`during: ${round(during)} jobs/s`);
     await traffic.until(count);
     return figure('outage.model', during / before, '>=', 0.95, {
@@ -153,10 +153,4 @@ function outcomes({ ended, deadLetters }: Traffic) {
 
 function job(jobId: string, model: string, uri: string): JobMessage {
   return { jobId, operations: [model], input: { uri } };
-}
-
-async function control(parts: Parts, model: string, verb: 'load' | 'unload'): Promise<void> {
-  const url = `http://127.0.0.1:${parts.stack.ports.tritonHttp}/v2/repository/models/${model}/${verb}`;
-  const answer = await fetch(url, { method: 'POST' });
-  if (!answer.ok) throw new Error(`${verb} ${model}: ${await answer.text()}`);
 }

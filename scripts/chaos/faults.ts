@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
 import type { Parts } from '../ground.js';
-import { endModelProcesses } from '../parts/triton.js';
+import { controlModel, endModelProcesses } from '../parts/triton.js';
 import { isAlive } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
 import { type Stack, upStack } from '../stack/up.js';
@@ -28,7 +28,6 @@ export async function openProxies({ env, stack }: Parts): Promise<Proxies> {
 const CUT_BYTES: Readonly<Record<Connection, number>> = { pubsub: 300, gcs: 6_000, triton: 5_000 };
 const STALL_MS = { from: 2_000, to: 12_000 };
 const UNLOADED_MS = 1_500;
-const CONTROL_LIMIT_MS = 60_000;
 
 export interface Faults {
   inject(fault: PlannedFault): Promise<void>;
@@ -62,17 +61,11 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
     restarted.push(await upStack({ ...parts.options, ports: parts.stack.ports, parts: ['triton'] }));
   }
 
-  async function control(model: string, verb: 'load' | 'unload'): Promise<void> {
-    const url = `http://127.0.0.1:${parts.stack.ports.tritonHttp}/v2/repository/models/${model}/${verb}`;
-    const answer = await fetch(url, { method: 'POST', signal: AbortSignal.timeout(CONTROL_LIMIT_MS) });
-    if (!answer.ok) throw new Error(`${verb} ${model}: ${answer.status} ${await answer.text()}`);
-  }
-
   async function reload(dice: number): Promise<void> {
     const model = dice < 0.5 ? 'quick' : 'steady';
-    await control(model, 'unload');
+    await controlModel(parts.stack.ports, model, 'unload');
     await sleep(UNLOADED_MS);
-    await control(model, 'load');
+    await controlModel(parts.stack.ports, model, 'load');
   }
 
   function harm(proxy: FaultProxy, connection: Connection, how: string, dice: number): void {

@@ -76,7 +76,8 @@ export async function readRecords({ storage, env }: Parts): Promise<Map<string, 
   const [files] = await storage.bucket(bucket).getFiles({ versions: true });
   const records = new Map<string, string>();
   const prefix = folder.slice(0, -1);
-  for (const file of files) {
+  // Beside them lie marks of attempts that began.
+  for (const file of files.filter(({ name }) => !name.endsWith('.begun'))) {
     const jobId = file.name.slice(prefix.length).replace(/\.json$/, '');
     if (records.has(jobId)) throw new Error(`${file.name} has several generations`);
     const [bytes] = await file.download();

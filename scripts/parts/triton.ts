@@ -4,6 +4,7 @@ import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linkTree } from '../stack/files.js';
 import { root } from '../stack/paths.js';
+import type { Ports } from '../stack/ports.js';
 import { findMarked, stopAll } from '../stack/processes.js';
 import type { Context, ModelRepository, Part } from './part.js';
 import { answers } from './probe.js';
@@ -94,6 +95,15 @@ const MODELS_OUTLIVE_MS = 1_000;
 export async function endModelProcesses(dir: string): Promise<void> {
   const left = () => findMarked((of) => of.dir === dir).filter(({ command }) => command.includes(MODEL_PROCESS));
   await stopAll(left, MODELS_OUTLIVE_MS);
+}
+
+const CONTROL_LIMIT_MS = 60_000;
+
+/** @throws Error with the server's answer when it does not do so */
+export async function controlModel({ tritonHttp }: Ports, model: string, verb: 'load' | 'unload'): Promise<void> {
+  const url = `http://127.0.0.1:${tritonHttp}/v2/repository/models/${model}/${verb}`;
+  const answer = await fetch(url, { method: 'POST', signal: AbortSignal.timeout(CONTROL_LIMIT_MS) });
+  if (!answer.ok) throw new Error(`${verb} ${model}: ${answer.status} ${await answer.text()}`);
 }
 
 /** Tells this instance's regions under /dev/shm from those of any other Triton. */
