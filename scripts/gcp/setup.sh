@@ -60,6 +60,9 @@ while [[ $# -gt 0 ]]; do
       ;;
     --)
       setup_flags=("$@")
+      for flag in "$@"; do
+        [[ $flag != --dry-run ]] || problem '--dry-run: expected before --, given after it: everything else would be done'
+      done
       break
       ;;
     *) problem "$option: no such option" ;;
