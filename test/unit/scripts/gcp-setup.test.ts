@@ -2,10 +2,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stackEnv } from '../../../scripts/stack/env.js';
 import { defaultPorts } from '../../../scripts/stack/ports.js';
-import { wantedSubscriptions } from '../../../src/cli/setup.js';
+import { leastStateDays, setupCommand, wantedSubscriptions } from '../../../src/cli/setup.js';
 import { SETTINGS } from '../../../src/config.js';
 import { runProgram } from '../../support/program.js';
 
@@ -147,7 +147,7 @@ describe('scripts/gcp/setup.sh', () => {
 
   describe('the dry run', () => {
     let all: Call[];
-    beforeEach(async () => {
+    beforeAll(async () => {
       all = await commandsOf(cluster);
     });
 
@@ -430,6 +430,17 @@ describe('scripts/gcp/setup.sh', () => {
     const never = await script(plain, refusal);
     expect(never.code).toBe(1);
     expect(never.calls.filter((call) => call.join(' ').includes(refusal.GCLOUD_REFUSES))).toHaveLength(6);
+  });
+
+  it('is told of in docs/google-cloud.md: flags, identities, roles, and the arithmetic of retention', async () => {
+    const docs = readFileSync(new URL('../../../docs/google-cloud.md', import.meta.url), 'utf8');
+    for (const { long } of setupCommand({ env: {}, exitCode: 0 }).options)
+      expect(docs).toMatch(new RegExp(`[\` ]${long}\\b`));
+    for (const { member, role } of grantsOf(await commandsOf(cluster))) {
+      expect(docs).toContain(`\`${role}\``);
+      if (member.startsWith('imagen-')) expect(docs).toContain(`| \`${member}\``);
+    }
+    expect(docs).toContain(`= ${leastStateDays(Number(SETTINGS.maxDeferredSeconds.fallback))} days`);
   });
 
   it('wants a cluster with Workload Identity', async () => {
