@@ -1,7 +1,11 @@
 /** `imagen setup` on the real emulators: what it finds, says and does. Buckets' settings: test/unit/adapters/gcs-admin.test.ts. */
+import { once } from 'node:events';
+import type { Message } from '@google-cloud/pubsub';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { run } from '../../src/cli/index.js';
 import { createScene, type Scene } from '../support/scene.js';
+
+const photo = new URL('../fixtures/photos/chelsea.jpg', import.meta.url).pathname;
 
 describe('imagen setup', () => {
   let scene: Scene;
@@ -142,5 +146,15 @@ describe('imagen setup', () => {
     const { code, stdout, stderr } = await imagen(['setup', '--dry-run'], names);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('nothing to do');
+  });
+
+  it('can share out what imagen submit publishes: the attributes that filters go by are there', async () => {
+    const [audit] = await scene.pubsub.topic(scene.env.IMAGEN_JOBS_TOPIC).createSubscription(`audit-${scene.id}`);
+    const submitted = await imagen(['submit', photo, '-p', 'style_comic,upscale', '--priority', 'batch']);
+    expect(submitted.code, submitted.stderr).toBe(0);
+    const [message] = (await once(audit, 'message')) as [Message];
+    message.ack();
+    expect(message.attributes).toMatchObject({ model: 'style_comic', priority: 'batch' });
+    await audit.close();
   });
 });
