@@ -235,7 +235,7 @@ on_objects() { # <member> <role> <place>: only on what lies under it
     return
   fi
   bind storage buckets add-iam-policy-binding "gs://$bucket" --member "$1" --role "$2" --condition \
-    "title=imagen-only-$(tr -c 'a-zA-Z0-9\n' - <<<"$folder"),expression=resource.name.startsWith(\"projects/_/buckets/$bucket/objects/$folder/\")"
+    "title=$(tr -c 'a-zA-Z0-9\n' - <<<"imagen-only-$folder" | cut -c 1-100),expression=resource.name.startsWith(\"projects/_/buckets/$bucket/objects/$folder/\")"
 }
 
 # ── What is done ──────────────────────────────────────────────────────────────
