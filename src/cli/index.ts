@@ -23,7 +23,7 @@ const COMMANDS = [
 
 /**
  * Runs the command line.
- * @returns the exit code: 0 done, 1 failed, 2 wrongly called or configured
+ * @returns the exit code: 0 done, 1 failed, 2 wrongly called or configured, 3 a dry run of `setup` found something to do
  */
 export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const invocation: Invocation = { env, exitCode: 0 };

@@ -1,30 +1,121 @@
-import type { Storage } from '@google-cloud/storage';
+/** Buckets with their access and lifecycle: what is missing or differs, and the mending of it. */
+import type { BucketMetadata, Storage } from '@google-cloud/storage';
+import { difference, differing, type Property, type Step, StepFailed } from '../plan.js';
 import { within } from '../within.js';
 import { httpStatus } from './errors.js';
+import { type Keep, mergeRules, placeOf, wish } from './lifecycle.js';
 
 /** Of one call, in milliseconds: making a bucket may take a while. */
 const CALL_LIMIT_MS = 30_000;
 
-/**
- * Creates a bucket unless it is there: no per-object rights, no public access.
- * @param location such as `EU` or `us-central1`; the service's default when absent
- */
-export async function ensureBucket(
-  storage: Storage,
-  name: string,
-  location?: string,
-): Promise<'created' | 'unchanged'> {
-  const [exists] = await within(CALL_LIMIT_MS, `look for bucket ${name}`, () => storage.bucket(name).exists());
-  if (exists) return 'unchanged';
-  try {
-    const options = {
+export interface WantedBucket {
+  readonly name: string;
+  /** Of a new one, such as `EU` or `us-central1`; the service's default when absent. */
+  readonly location?: string | undefined;
+  readonly keep: readonly Keep[];
+  /** Whether a new one keeps what was deleted for a while, as the service does by itself. */
+  readonly softDelete: boolean;
+  /**
+   * What an existing one is held to beside existing. Not its location and soft deletion: the one cannot change, and the
+   * other is the owner's business.
+   */
+  readonly compare: { readonly access: boolean; readonly lifecycle: boolean };
+}
+
+/** The settings are given and taken together, so that a patch of one does not depend on how the service merges them. */
+const CLOSED = {
+  iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
+};
+const ACCESS: readonly Property<BucketMetadata, BucketMetadata>[] = [
+  {
+    name: 'rights',
+    wanted: 'of the whole bucket',
+    found: ({ iamConfiguration: found }) =>
+      found?.uniformBucketLevelAccess?.enabled ? 'of the whole bucket' : 'of each object (ACLs)',
+    patch: CLOSED,
+  },
+  {
+    name: 'public access',
+    wanted: 'prevented',
+    found: ({ iamConfiguration: found }) =>
+      found?.publicAccessPrevention === 'enforced' ? 'prevented' : 'can be granted',
+    patch: CLOSED,
+  },
+];
+
+export async function planBucket(storage: Storage, want: WantedBucket): Promise<Step> {
+  const { name, keep, location } = want;
+  const bucket = storage.bucket(name);
+  const step = { kind: 'bucket' as const, name, obstacles: [] };
+  const found = await lookAt(storage, name);
+  if (!found) {
+    const { rules } = mergeRules([], keep);
+    const creation = {
+      ...CLOSED,
       ...(location === undefined ? {} : { location }),
-      iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
+      ...(rules.length === 0 ? {} : { lifecycle: { rule: [...rules] } }),
+      ...(want.softDelete ? {} : { softDeletePolicy: { retentionDurationSeconds: 0 } }),
     };
-    await within(CALL_LIMIT_MS, `create bucket ${name}`, () => storage.createBucket(name, options));
-    return 'created';
+    return {
+      ...step,
+      ...{ todo: 'create', warnings: [] },
+      details: [
+        ...(location === undefined ? [] : [`location: ${location}`]),
+        ...ACCESS.map((property) => `${property.name}: ${property.wanted}`),
+        ...(want.softDelete ? [] : ['what is deleted: gone at once']),
+        ...keep.map((one) => `${placeOf(one)}: ${wish(one)}`),
+      ],
+      async apply() {
+        const what = `create bucket ${name}`;
+        try {
+          await within(CALL_LIMIT_MS, what, () => storage.createBucket(name, creation));
+        } catch (error) {
+          if (httpStatus(error) !== 409) throw new StepFailed(what, error);
+          // Somebody else has just made it, and perhaps not like this.
+          await (await planBucket(storage, want)).apply();
+        }
+      },
+    };
+  }
+
+  const wrong = want.compare.access ? differing(ACCESS, found) : [];
+  const rules = mergeRules(found.lifecycle?.rule ?? [], want.compare.lifecycle ? keep : []);
+  const details = [...wrong.map((property) => difference(property, found)), ...rules.differences];
+  const patch: BucketMetadata = {
+    ...(wrong.length === 0 ? {} : CLOSED),
+    ...(rules.differences.length === 0
+      ? {}
+      : { lifecycle: rules.rules.length === 0 ? null : { rule: [...rules.rules] } }),
+  };
+  return {
+    ...step,
+    details,
+    todo: details.length === 0 ? 'nothing' : 'update',
+    warnings: rules.warnings.map((warning) => `bucket ${name}: ${warning}`),
+    async apply() {
+      if (details.length === 0) return;
+      // The rules are sent as a whole: somebody else's that came in between must not be lost.
+      const unchanged = found.metageneration === undefined ? {} : { ifMetagenerationMatch: found.metageneration };
+      const what = `change bucket ${name}`;
+      try {
+        await within(CALL_LIMIT_MS, what, () => bucket.setMetadata(patch, unchanged));
+      } catch (error) {
+        throw new StepFailed(
+          what,
+          httpStatus(error) === 412 ? 'somebody else has just changed it: run this again' : error,
+        );
+      }
+    },
+  };
+}
+
+async function lookAt(storage: Storage, name: string): Promise<BucketMetadata | undefined> {
+  const what = `look at bucket ${name}`;
+  try {
+    const [found] = await within(CALL_LIMIT_MS, what, () => storage.bucket(name).getMetadata());
+    return found;
   } catch (error) {
-    if (httpStatus(error) === 409) return 'unchanged'; // somebody else has just made it
-    throw error;
+    if (httpStatus(error) === 404) return undefined;
+    throw new StepFailed(what, error);
   }
 }

@@ -1,15 +1,17 @@
-/** Creates topics and subscriptions, or brings existing subscriptions to the wanted policies. */
-import type { PubSub } from '@google-cloud/pubsub';
+/** Topics and subscriptions with their policies: what is missing or differs, and the mending of it. */
+import type { protos, PubSub, SubscriptionMetadata } from '@google-cloud/pubsub';
+import { difference, differing, type Property, span, type Step, StepFailed } from '../plan.js';
 import { within } from '../within.js';
-
-export type Ensured = 'created' | 'updated' | 'unchanged';
 
 export interface JobsSubscription {
   readonly topic: string;
   readonly deadLetterTopic: string;
   /** The service's own limit: a last resort behind the worker's smaller budget. */
   readonly maxDeliveryAttempts: number;
-  /** Pub/Sub filter on attributes; only ever set at creation, since the service does not let it change. */
+  /**
+   * Pub/Sub filter on attributes: set at creation, since the service does not let it change. Undefined leaves an
+   * existing subscription the one that it has, and makes a new one without.
+   */
   readonly filter?: string | undefined;
 }
 
@@ -23,50 +25,196 @@ export interface JobsSubscription {
 export const ACK_DEADLINE_SECONDS = 10;
 /** Holds for what is given back and, on Google's service, for expired leases too: the jobs of a killed worker wait for it. */
 const RETRY_POLICY = { minimumBackoff: { seconds: 2 }, maximumBackoff: { seconds: 600 } };
-const NEVER_EXPIRES = { expirationPolicy: { ttl: null } };
+/** How long a job may wait in its subscription. Records must outlive it: see `leastStateDays` in cli/setup.ts. */
+export const JOBS_RETENTION_SECONDS = 7 * 86_400;
+/** People look at dead letters, and people are away. As long as Pub/Sub permits. */
+export const DEAD_LETTERS_RETENTION_SECONDS = 31 * 86_400;
+/** The emulator permits no more. */
+export const EMULATOR_RETENTION_SECONDS = 7 * 86_400;
 
 /** Of one call: the client by itself goes on for ten minutes. */
 const CALL_LIMIT_MS = 20_000;
 
-/** gRPC's code for something that is there already. */
+/** gRPC's codes. */
+const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
 
-export async function ensureTopic(pubsub: PubSub, name: string): Promise<Ensured> {
-  return (await createUnlessThere(name, () => pubsub.createTopic(name))) ? 'created' : 'unchanged';
+type Found = protos.google.pubsub.v1.ISubscription;
+type SubscriptionProperty = Property<Found, SubscriptionMetadata>;
+
+export async function planTopic(pubsub: PubSub, name: string): Promise<Step> {
+  const there = await unlessMissing(`look at ${name}`, () => pubsub.topic(name).getMetadata());
+  return {
+    ...{ kind: 'topic', name, details: [], obstacles: [], warnings: [] },
+    todo: there ? 'nothing' : 'create',
+    async apply() {
+      if (!there) await unlessThere(name, () => pubsub.createTopic(name));
+    },
+  };
 }
 
 /** A subscription that keeps everything until somebody acks it: for dead letters, or for a reader of completions. */
-export async function ensurePlainSubscription(pubsub: PubSub, topic: string, name: string): Promise<Ensured> {
-  const created = await createUnlessThere(name, () => pubsub.topic(topic).createSubscription(name, NEVER_EXPIRES));
-  return created ? 'created' : 'unchanged';
+export function planPlainSubscription(
+  pubsub: PubSub,
+  topic: string,
+  name: string,
+  retentionSeconds = JOBS_RETENTION_SECONDS,
+): Promise<Step> {
+  return planSubscription(pubsub, { topic, name, properties: [retention(retentionSeconds), NEVER_EXPIRES] });
 }
 
 /** A subscription for workers: with a retry policy and a dead-letter policy, without which attempts are not counted. */
-export async function ensureJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<Ensured> {
-  const policies = {
-    ackDeadlineSeconds: ACK_DEADLINE_SECONDS,
-    retryPolicy: RETRY_POLICY,
-    deadLetterPolicy: {
-      deadLetterTopic: pubsub.topic(want.deadLetterTopic).name,
-      maxDeliveryAttempts: want.maxDeliveryAttempts,
+export function planJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<Step> {
+  const { topic, filter, maxDeliveryAttempts } = want;
+  const deadLetterTopic = pubsub.topic(want.deadLetterTopic).name;
+  const properties: SubscriptionProperty[] = [
+    {
+      name: 'ack deadline',
+      wanted: span(ACK_DEADLINE_SECONDS),
+      found: ({ ackDeadlineSeconds }) => span(ackDeadlineSeconds ?? 0),
+      patch: { ackDeadlineSeconds: ACK_DEADLINE_SECONDS },
+    },
+    {
+      name: 'retry after',
+      wanted: backoff(RETRY_POLICY),
+      found: ({ retryPolicy }) => backoff(retryPolicy),
+      patch: { retryPolicy: RETRY_POLICY },
+    },
+    {
+      name: 'dead letters',
+      wanted: deadLetters({ deadLetterTopic, maxDeliveryAttempts }),
+      found: ({ deadLetterPolicy }) => deadLetters(deadLetterPolicy),
+      patch: { deadLetterPolicy: { deadLetterTopic, maxDeliveryAttempts } },
+    },
+    retention(JOBS_RETENTION_SECONDS),
+    NEVER_EXPIRES,
+  ];
+  return planSubscription(pubsub, { topic, name, filter, properties });
+}
+
+/** As planTopic, and done. */
+export async function ensureTopic(pubsub: PubSub, name: string): Promise<void> {
+  await (await planTopic(pubsub, name)).apply();
+}
+
+/** As planJobsSubscription, and done. */
+export async function ensureJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<void> {
+  await (await planJobsSubscription(pubsub, name, want)).apply();
+}
+
+async function planSubscription(
+  pubsub: PubSub,
+  want: {
+    readonly topic: string;
+    readonly name: string;
+    readonly filter?: string | undefined;
+    readonly properties: readonly SubscriptionProperty[];
+  },
+): Promise<Step> {
+  const { topic, name, properties } = want;
+  const filter = want.filter ?? '';
+  const step = { kind: 'subscription' as const, name, warnings: [] };
+  const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
+  if (!answer) {
+    const creation = { ...merged(properties), ...(filter === '' ? {} : { filter }) };
+    return {
+      ...step,
+      todo: 'create',
+      details: [
+        `topic: ${topic}`,
+        ...(filter === '' ? [] : [`filter: ${filter}`]),
+        ...properties.map(({ name: property, wanted }) => `${property}: ${wanted}`),
+      ],
+      obstacles: [],
+      async apply() {
+        const create = () => pubsub.topic(topic).createSubscription(name, creation);
+        // Somebody else may have made it just now, and not like this.
+        if (!(await unlessThere(name, create))) await (await planSubscription(pubsub, want)).apply();
+      },
+    };
+  }
+
+  const [found] = answer;
+  const wrong = differing(properties, found);
+  const obstacles = [
+    ...(found.topic === pubsub.topic(topic).name
+      ? []
+      : [
+          `subscription ${name} belongs to ${found.topic ?? 'no topic'}, wanted ${topic}: no subscription can change its topic`,
+        ]),
+    ...(want.filter === undefined || (found.filter ?? '') === filter
+      ? []
+      : [
+          `subscription ${name} has ${filterInWords(found.filter)}, wanted ${filterInWords(filter)}: Pub/Sub does not let a filter change. Make new ones under another name (IMAGEN_JOBS_SUBSCRIPTIONS), let workers empty both, then delete this one`,
+        ]),
+  ];
+  return {
+    ...step,
+    todo: wrong.length === 0 ? 'nothing' : 'update',
+    details: wrong.map((property) => difference(property, found)),
+    obstacles,
+    async apply() {
+      if (wrong.length === 0) return;
+      const change = () => pubsub.subscription(name).setMetadata(merged(wrong));
+      if (!(await unlessMissing(`change ${name}`, change))) throw new StepFailed(`change ${name}`, 'it has just gone');
     },
   };
-  const creation = { ...policies, ...NEVER_EXPIRES, ...(want.filter === undefined ? {} : { filter: want.filter }) };
-  if (await createUnlessThere(name, () => pubsub.topic(want.topic).createSubscription(name, creation)))
-    return 'created';
+}
 
-  const subscription = pubsub.subscription(name);
-  const [found] = await within(CALL_LIMIT_MS, `look at ${name}`, () => subscription.getMetadata());
-  const attempts = found.deadLetterPolicy?.maxDeliveryAttempts;
-  const backoff = Number(found.retryPolicy?.minimumBackoff?.seconds ?? 0);
-  const same =
-    found.ackDeadlineSeconds === policies.ackDeadlineSeconds &&
-    found.deadLetterPolicy?.deadLetterTopic === policies.deadLetterPolicy.deadLetterTopic &&
-    attempts === want.maxDeliveryAttempts &&
-    backoff === RETRY_POLICY.minimumBackoff.seconds;
-  if (same) return 'unchanged';
-  await within(CALL_LIMIT_MS, `change ${name}`, () => subscription.setMetadata(policies));
-  return 'updated';
+export interface TakenTwice {
+  /** Subscriptions that `imagen setup` is about to have, with the filter that new ones get. */
+  readonly wanted: readonly { readonly name: string; readonly filter?: string | undefined }[];
+  /** Names that others of the same deployment begin with, up to a hyphen. */
+  readonly families: readonly string[];
+}
+
+/**
+ * Whether workers would get the same job from two subscriptions. Pub/Sub gives each of a topic's subscriptions all that
+ * passes its filter. The record makes one outcome of it, but the inference is done twice where both copies meet no record.
+ * @returns sentences; none if every job is taken once
+ */
+export async function takenTwice(
+  pubsub: PubSub,
+  topic: string,
+  { wanted, families }: TakenTwice,
+): Promise<readonly string[]> {
+  const listed = await unlessMissing(`list the subscriptions of ${topic}`, () =>
+    pubsub.topic(topic).getSubscriptions(),
+  );
+  const names = (listed?.[0] ?? []).map(({ name }) => shortName(name));
+  const isOurs = (name: string) =>
+    wanted.some((one) => one.name === name) ||
+    families.some((family) => name === family || name.startsWith(`${family}-`));
+  const looks = names.filter(isOurs).map(async (name) => {
+    const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
+    if (!answer) return [];
+    const [{ filter, pushConfig, bigqueryConfig, cloudStorageConfig }] = answer;
+    // Nobody can pull from these: an archive, say.
+    if (pushConfig?.pushEndpoint || bigqueryConfig || cloudStorageConfig) return [];
+    return [{ name, filter: filter ?? '' }];
+  });
+  const there = (await Promise.all(looks)).flat();
+  const toCome = wanted
+    .filter(({ name }) => !there.some((one) => one.name === name))
+    .map(({ name, filter }) => ({ name, filter: filter ?? '' }));
+  return overlaps([...there, ...toCome], new Set(wanted.map(({ name }) => name)));
+}
+
+/** Of one topic's subscriptions for workers, those that take what others take as well, each in a sentence. */
+export function overlaps(
+  all: readonly { readonly name: string; readonly filter: string }[],
+  wanted: ReadonlySet<string>,
+): readonly string[] {
+  if (all.length < 2) return [];
+  const greedy = all.find(({ filter }) => filter === '');
+  if (greedy) {
+    const others = all.map(({ name }) => name).filter((name) => name !== greedy.name);
+    return [`${greedy.name} has no filter, so it takes every job that ${others.join(', ')} take, too`];
+  }
+  // The wanted ones share all jobs out among themselves, so whatever else there is takes some of theirs.
+  return all
+    .filter(({ name }) => !wanted.has(name))
+    .map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`);
 }
 
 /**
@@ -88,12 +236,70 @@ export async function shortcomings(pubsub: PubSub, name: string, attempts: numbe
   ];
 }
 
-async function createUnlessThere(name: string, create: () => Promise<unknown>): Promise<boolean> {
+// ── Properties in words ───────────────────────────────────────────────────────
+
+/** What no policy stands for. */
+const DEFAULT_EXPIRATION_SECONDS = 31 * 86_400;
+const NEVER_EXPIRES: SubscriptionProperty = {
+  name: 'expires',
+  wanted: 'never',
+  found: ({ expirationPolicy: policy }) => {
+    if (policy && !policy.ttl) return 'never';
+    return `after ${span(policy ? Number(policy.ttl?.seconds) : DEFAULT_EXPIRATION_SECONDS)} without use`;
+  },
+  patch: { expirationPolicy: { ttl: null } },
+};
+
+function retention(seconds: number): SubscriptionProperty {
+  return {
+    name: 'keeps messages',
+    wanted: span(seconds),
+    found: ({ messageRetentionDuration: found }) => span(Number(found?.seconds ?? 0)),
+    patch: { messageRetentionDuration: { seconds } },
+  };
+}
+
+function backoff(policy: Found['retryPolicy']): string {
+  if (!policy) return 'at once';
+  return `${span(Number(policy.minimumBackoff?.seconds ?? 0))} to ${span(Number(policy.maximumBackoff?.seconds ?? 0))}`;
+}
+
+function deadLetters(policy: Found['deadLetterPolicy']): string {
+  if (!policy?.deadLetterTopic) return 'nowhere';
+  return `to ${policy.deadLetterTopic} after ${policy.maxDeliveryAttempts ?? 0} attempts`;
+}
+
+const filterInWords = (filter: string | null | undefined) => (filter ? `the filter ${filter}` : 'no filter');
+
+/** `projects/p/topics/t` → `t` */
+function shortName(name: string | null | undefined): string {
+  return name?.split('/').at(-1) ?? '';
+}
+
+function merged(properties: readonly SubscriptionProperty[]): SubscriptionMetadata {
+  return Object.assign({}, ...properties.map(({ patch }) => patch)) as SubscriptionMetadata;
+}
+
+// ── Calls ─────────────────────────────────────────────────────────────────────
+
+/** @returns undefined when there is no such thing */
+async function unlessMissing<T>(what: string, call: () => Promise<T>): Promise<T | undefined> {
   try {
-    await within(CALL_LIMIT_MS, `create ${name}`, create);
+    return await within(CALL_LIMIT_MS, what, call);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === NOT_FOUND) return undefined;
+    throw new StepFailed(what, error);
+  }
+}
+
+/** @returns whether it was made: false when it was there already */
+async function unlessThere(name: string, create: () => Promise<unknown>): Promise<boolean> {
+  const what = `create ${name}`;
+  try {
+    await within(CALL_LIMIT_MS, what, create);
     return true;
   } catch (error) {
     if ((error as { code?: unknown }).code === ALREADY_EXISTS) return false;
-    throw error;
+    throw new StepFailed(what, error);
   }
 }
