@@ -106,16 +106,23 @@ export function createObjectStore(storage: Storage, options: StoreOptions = {}):
       return { kind: 'created', info: toInfo(file.metadata) };
     } catch (thrown) {
       signal.throwIfAborted();
-      if (httpStatus(thrown) !== 412) throw failure('create', ref, thrown);
+      const status = httpStatus(thrown);
+      if (status !== 412 && status !== 403) throw failure('create', ref, thrown);
+      // Who may create but not delete may be told that it lacks the right to replace, before it is told what is there.
+      const info = await stat(ref, signal);
+      if (!info)
+        throw failure('create', ref, status === 412 ? new Error('refused as existing, but it is gone') : thrown);
+      return { kind: 'exists', info, sameBytes: info.bytes === bytes.length && info.crc32c === crc32cOf(bytes) };
     }
-    const info = await stat(ref, signal);
-    if (!info) throw storageError(`create ${objectUri(ref)}`, new Error('refused as existing, but it is gone'));
-    const crc32c = new CRC32C();
-    crc32c.update(bytes);
-    return { kind: 'exists', info, sameBytes: info.bytes === bytes.length && info.crc32c === crc32c.toString() };
   }
 
   return { read, stat, create };
+}
+
+function crc32cOf(bytes: Buffer): string {
+  const crc32c = new CRC32C();
+  crc32c.update(bytes);
+  return crc32c.toString();
 }
 
 type RequestOptions = ReturnType<File['interceptors'][number]['request']>;
