@@ -1,11 +1,13 @@
 /** A real kube-apiserver with etcd, for as long as a test takes. No nodes and no controllers: it judges, and keeps. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, openSync, readFileSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { inspect } from '../stack/processes.js';
 import { freePort } from '../stack/ports.js';
 import { cacheDir, localDir, root, which } from '../stack/paths.js';
 
@@ -29,10 +31,12 @@ export async function installApiServer(say: (text: string) => void): Promise<voi
   if (existsSync(join(binaries, 'kube-apiserver'))) return;
   say(`building kube-apiserver ${VERSION}: once, about 5 minutes`);
   await mkdir(binaries, { recursive: true });
-  await run('bash', [join(root, 'scripts/k8s/build-apiserver.sh'), VERSION, binaries], { maxBuffer: 2 ** 26 });
+  const script = join(root, 'scripts/k8s/build-apiserver.sh');
+  await run('setpriv', ['--pdeathsig', 'TERM', 'bash', script, VERSION, binaries], { maxBuffer: 2 ** 26 });
 }
 
 export async function startApiServer(): Promise<ApiServer> {
+  await forgetTheDead();
   const dir = join(localDir, `k8s-${process.pid}`);
   await mkdir(dir, { recursive: true });
   const children: ChildProcess[] = [];
@@ -77,6 +81,14 @@ export async function startApiServer(): Promise<ApiServer> {
   }
 }
 
+/** The folders of runs that were killed. */
+async function forgetTheDead(): Promise<void> {
+  for (const name of await readdir(localDir)) {
+    const [, pid] = /^k8s-(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !inspect(Number(pid))) await rm(join(localDir, name), { recursive: true, force: true });
+  }
+}
+
 /** Ends with us, however we end: the kernel sees to it. */
 function start(dir: string, name: string, program: string, args: readonly string[]): ChildProcess {
   const log = openSync(join(dir, `${name}.log`), 'w');
@@ -85,7 +97,7 @@ function start(dir: string, name: string, program: string, args: readonly string
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const ended = once(child, 'exit');
   child.kill('SIGTERM');
   const killing = setTimeout(() => child.kill('SIGKILL'), 5_000);
   await ended;
@@ -100,9 +112,11 @@ async function until(children: readonly ChildProcess[], dir: string, ready: () =
       .split('\n')
       .slice(-15)
       .join('\n');
-  for (const giveUp = Date.now() + READY_MS; Date.now() < giveUp; await sleep(250)) {
+  const giveUp = Date.now() + READY_MS;
+  while (Date.now() < giveUp) {
     if (last?.exitCode !== null || last.signalCode !== null) throw new Error(`${name} has ended:\n${log()}`);
     if (await ready().catch(() => false)) return;
+    await sleep(250);
   }
   throw new Error(`${name} is not ready after ${READY_MS / 1000} s:\n${log()}`);
 }

@@ -10,10 +10,15 @@ libraries="0.${version#*.}"
 
 command -v go >/dev/null || { echo "go is missing: it builds the API server" >&2; exit 1; }
 
+free=$(df --output=avail --block-size=1M "$folder" | tail -n 1)
+((free > 4000)) || { echo "4 GB are needed in $folder for a while, and $free MB are free" >&2; exit 1; }
+
 work=$folder/building
 clean() { chmod -R u+w "$work" 2>/dev/null || true; rm -rf "$work"; }
+end() { kill "${building:-}" 2>/dev/null || true; wait; clean; }
 clean
-trap clean EXIT
+trap end EXIT
+trap 'exit 143' TERM INT HUP
 mkdir -p "$work"
 cd "$work"
 export GOMODCACHE=$work/modules GOCACHE=$work/objects GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=mod CGO_ENABLED=0
@@ -32,5 +37,8 @@ sed -n 's/^[[:space:]]*\(k8s\.io\/[a-z-]*\) v0\.0\.0\( .*\)\{0,1\}$/\1/p' "$requ
 done >>go.mod
 
 go build -trimpath -o "$work/kube-apiserver" \
-  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$version" k8s.io/kubernetes/cmd/kube-apiserver
+  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$version" k8s.io/kubernetes/cmd/kube-apiserver &
+# In the background, so that a signal is heard before it is done.
+building=$!
+wait "$building"
 mv "$work/kube-apiserver" "$folder/kube-apiserver"

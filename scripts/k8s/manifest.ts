@@ -164,6 +164,7 @@ export interface ScaledObject extends Manifest {
     readonly advanced?: { readonly horizontalPodAutoscalerConfig?: { readonly behavior?: unknown } };
     readonly triggers: readonly {
       readonly type: string;
+      readonly metricType?: string;
       readonly metadata: Labels;
       readonly authenticationRef?: { readonly name: string };
     }[];

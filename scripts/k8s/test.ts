@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
-import { installApiServer, startApiServer, VERSION } from './api-server.js';
+import { type ApiServer, installApiServer, startApiServer, VERSION } from './api-server.js';
 import { crdsDir } from './custom-resources.js';
 import { applicable, build, k8sDir, kubectl } from './kustomize.js';
 import { type Deployment, type Manifest, ofKind } from './manifest.js';
@@ -30,6 +30,9 @@ try {
   await installApiServer(say);
   const server = await startApiServer();
   try {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => void server.close().finally(() => process.exit(1)));
+    }
     say(`kube-apiserver ${VERSION} is ready`);
     await testAll(server);
   } finally {
@@ -42,10 +45,10 @@ try {
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 
-async function testAll({ kubeconfig, forget }: Awaited<ReturnType<typeof startApiServer>>): Promise<void> {
+async function testAll(server: ApiServer): Promise<void> {
   const program = await kubectl();
   const call = async (args: readonly string[], input?: Manifest) => {
-    const running = run(program, ['--kubeconfig', kubeconfig, ...args], { maxBuffer: 2 ** 26 });
+    const running = run(program, ['--kubeconfig', server.kubeconfig, ...args], { maxBuffer: 2 ** 26 });
     running.child.stdin?.end(input === undefined ? undefined : stringify(input));
     return running;
   };
@@ -73,11 +76,10 @@ async function testAll({ kubeconfig, forget }: Awaited<ReturnType<typeof startAp
       throw new Error(stdout || message);
     });
   };
-  const asPod = ({ spec: { template } }: Deployment): Manifest =>
-    ({
-      ...{ apiVersion: 'v1', kind: 'Pod', spec: template.spec },
-      metadata: { name: 'judged', namespace: 'imagen', labels: template.metadata.labels },
-    }) as Manifest;
+  const asPod = ({ spec: { template } }: Deployment): Manifest => ({
+    ...{ apiVersion: 'v1', kind: 'Pod', spec: template.spec },
+    metadata: { name: 'judged', namespace: 'imagen', labels: template.metadata.labels },
+  });
   /** Deployments are taken unseen: only a pod is judged by Pod Security, and wholly validated. */
   const podsAreAccepted = async (manifests: readonly Manifest[]) => {
     for (const deployment of ofKind(manifests, 'Deployment')) {
@@ -101,7 +103,7 @@ async function testAll({ kubeconfig, forget }: Awaited<ReturnType<typeof startAp
   const overlays = applicable().filter((folder) => folder.startsWith('overlays/'));
   for (const folder of overlays) {
     await test(`${folder}, from nothing`, async () => {
-      await forget('imagen');
+      await server.forget('imagen');
       await apply(folder, ...strictly);
       await nothingLeftToDo(folder, '--server-side');
       await podsAreAccepted(await build(folder));
@@ -109,7 +111,7 @@ async function testAll({ kubeconfig, forget }: Awaited<ReturnType<typeof startAp
   }
   for (const folder of overlays.filter((folder) => folder !== 'overlays/gke')) {
     await test(`${folder}, over overlays/gke`, async () => {
-      await forget('imagen');
+      await server.forget('imagen');
       await apply('overlays/gke', ...strictly);
       await apply(folder, ...strictly);
       await nothingLeftToDo(folder, '--server-side');
@@ -174,7 +176,7 @@ async function testAll({ kubeconfig, forget }: Awaited<ReturnType<typeof startAp
     );
   });
   await test('refused: a Deployment with another selector than the one that is there', async () => {
-    await forget('imagen');
+    await server.forget('imagen');
     await apply('overlays/gke', ...strictly);
     await refused(
       /field is immutable/,

@@ -7,6 +7,7 @@ import {
   type Deployment,
   type Manifest,
   ofKind,
+  type PodSpec,
 } from '../../../scripts/k8s/manifest.js';
 
 export interface Overlay {
@@ -26,6 +27,13 @@ export async function buildOverlays(): Promise<Overlay[]> {
 
 export const workersOf = ({ manifests }: Overlay): Deployment[] =>
   ofKind(manifests, 'Deployment').filter(({ spec }) => spec.template.spec.containers.some(isWorker));
+
+/** The container that does the work. */
+export function workerIn({ containers }: PodSpec): Container {
+  const found = containers.find(isWorker);
+  if (!found) throw new Error('expected a container "worker"');
+  return found;
+}
 
 export const isWorker = ({ name }: Container): boolean => name === 'worker';
 export const isTriton = ({ name }: Container): boolean => name === 'triton';
@@ -65,6 +73,6 @@ function tensorBytesOf(config: string): number {
   const tile = Math.max(0, ...(JSON.parse(parameter('tile_sizes') ?? '[]') as number[]));
   const whole = parameter('plans')?.includes('whole') ? 2 * Number(parameter('max_whole_pixels')) : 0;
   const pixels = Math.max(inFlight * Math.max(tile ** 2, width * height), whole);
-  const output = /name: "mask"/.test(config) ? 1 / 3 : Number(parameter('scale')) ** 2;
+  const output = config.includes('name: "mask"') ? 1 / 3 : Number(parameter('scale')) ** 2;
   return pixels * 3 * (1 + output) * 2;
 }

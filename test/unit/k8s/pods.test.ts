@@ -1,19 +1,12 @@
 /** What is demanded of every pod, in whatever overlay. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import {
-  allContainers,
-  type Container,
-  ofKind,
-  type PodSpec,
-  quantity,
-  serving,
-} from '../../../scripts/k8s/manifest.js';
+import { allContainers, ofKind, quantity, serving } from '../../../scripts/k8s/manifest.js';
 import { readConfig, SETTINGS, unknownVariables, WORKER_SETTINGS } from '../../../src/config.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
 import { startStatusServer } from '../../../src/telemetry/http.js';
 import type { Metrics } from '../../../src/telemetry/metrics.js';
-import { buildOverlays, environmentOf, isTriton, isWorker, tensorBytes, workersOf } from './overlays.js';
+import { buildOverlays, environmentOf, isTriton, isWorker, tensorBytes, workerIn, workersOf } from './overlays.js';
 
 const MIB = 1024 ** 2;
 const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
@@ -33,17 +26,11 @@ const containers = pods.flatMap(({ name, pod }) =>
 const workers = overlays.flatMap((overlay) =>
   workersOf(overlay).map((deployment) => ({
     ...{ name: `${overlay.name}: ${deployment.metadata.name}`, overlay, deployment },
-    ...workerOf(deployment.spec.template.spec),
+    ...{ pod: deployment.spec.template.spec, container: workerIn(deployment.spec.template.spec) },
   })),
 );
 const configOf = ({ overlay, container }: (typeof workers)[number]) =>
   readConfig({ ...environmentOf(overlay, container) }, WORKER_SETTINGS);
-
-function workerOf(pod: PodSpec): { pod: PodSpec; container: Container } {
-  const container = pod.containers.find(isWorker);
-  if (!container) throw new Error('expected a container "worker"');
-  return { pod, container };
-}
 
 describe.each(pods)('$name', ({ overlay, deployment, pod }) => {
   it('runs as somebody else than root, with few rights', () => {
@@ -177,7 +164,7 @@ describe('an end in peace', () => {
 describe('settings', () => {
   it.each(workers)('$name: every one is known, and all of them can be used', (worker) => {
     const env = environmentOf(worker.overlay, worker.container);
-    const known = Object.values(SETTINGS).map(({ name }) => name as string);
+    const known = Object.values(SETTINGS).map(({ name }) => name);
     expect(Object.keys(env).filter((name) => !known.includes(name))).toEqual([]);
     expect(unknownVariables(env)).toEqual([]);
     expect(() => readConfig(env, WORKER_SETTINGS)).not.toThrow();
@@ -191,7 +178,7 @@ describe('settings', () => {
   const ofTriton = new Set(
     tritons
       .flatMap(({ container: { env = [] } }) => env.map(({ name }) => name))
-      .filter((name) => !/^CUDA_/.test(name)),
+      .filter((name) => !name.startsWith('CUDA_')),
   );
 
   it('of Triton are what its entry point reads', () => {

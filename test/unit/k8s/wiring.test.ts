@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import { kustomizations, applicable, partsOf } from '../../../scripts/k8s/kustomize.js';
 import {
   allContainers,
-  type Autoscaler,
   type Container,
   type Labels,
   ofKind,
@@ -14,7 +13,7 @@ import {
 } from '../../../scripts/k8s/manifest.js';
 import { readConfig } from '../../../src/config.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
-import { buildOverlays, configMap, environmentOf, isTriton, isWorker, type Overlay, workersOf } from './overlays.js';
+import { buildOverlays, configMap, environmentOf, isTriton, type Overlay, workerIn, workersOf } from './overlays.js';
 
 const overlays = await buildOverlays();
 const models = readdirSync(new URL('../../../triton/model_repository', import.meta.url));
@@ -32,7 +31,11 @@ const portsOf = (pods: readonly PodSpec[]) =>
     .flatMap((port) => [port.name, port.containerPort]);
 const namesOf = ({ manifests }: Overlay, kind: string) =>
   manifests.filter((manifest) => manifest.kind === kind).map(({ metadata }) => metadata.name);
-const workerIn = ({ containers }: PodSpec) => containers.find(isWorker) as Container;
+function named(name: string): Overlay {
+  const found = overlays.find((overlay) => overlay.name === name);
+  if (!found) throw new Error(`expected ${name}`);
+  return found;
+}
 
 describe.each(overlays)('$name', (overlay) => {
   const { manifests } = overlay;
@@ -212,12 +215,14 @@ describe('autoscalers', () => {
       ),
     ),
     ...ofKind(overlay.manifests, 'ScaledObject').flatMap(({ metadata, spec }) =>
-      spec.triggers.map((trigger) => ({
-        ...{ name: `${overlay.name}: ${metadata.name}`, overlay, target: spec.scaleTargetRef.name },
-        perWorker: Number(trigger.metadata.threshold),
-        of: /subscription_id="(.*?)"/.exec(trigger.metadata.query ?? '')?.[1] ?? '',
-        least: spec.minReplicaCount ?? 0,
-      })),
+      spec.triggers
+        .filter(({ metadata: { query = '' } }) => query.includes('subscription_num_undelivered_messages'))
+        .map((trigger) => ({
+          ...{ name: `${overlay.name}: ${metadata.name}`, overlay, target: spec.scaleTargetRef.name },
+          perWorker: Number(trigger.metadata.threshold),
+          of: /subscription_id="(.*?)"/.exec(trigger.metadata.query ?? '')?.[1] ?? '',
+          least: spec.minReplicaCount ?? 0,
+        })),
     ),
   ]);
 
@@ -275,18 +280,18 @@ describe('autoscalers', () => {
   });
 
   it('KEDA does as the HPA would', () => {
-    const keda = overlays.find(({ name }) => name === 'overlays/gke-keda');
-    const [scaled] = ofKind(keda?.manifests ?? [], 'ScaledObject');
+    const keda = named('overlays/gke-keda');
+    const [scaled] = ofKind(keda.manifests, 'ScaledObject');
     const [hpa] = overlays.flatMap(({ manifests }) => ofKind(manifests, 'HorizontalPodAutoscaler'));
-    const [metric] = (hpa as Autoscaler).spec.metrics;
-    expect(scaled?.spec.triggers.map(({ metadata }) => metadata.threshold)).toEqual([
-      metric?.external?.target.averageValue,
-    ]);
+    const targets = hpa?.spec.metrics.map(({ external }) => external?.target);
+    expect(
+      scaled?.spec.triggers.map(({ metricType, metadata }) => `${metricType ?? ''} ${metadata.threshold ?? ''}`),
+    ).toEqual(targets?.map((target) => `${target?.type ?? ''} ${target?.averageValue ?? target?.value ?? ''}`));
     expect(scaled?.spec.minReplicaCount).toBe(hpa?.spec.minReplicas);
     expect(scaled?.spec.maxReplicaCount).toBe(hpa?.spec.maxReplicas);
     expect(scaled?.spec.advanced?.horizontalPodAutoscalerConfig?.behavior).toEqual(hpa?.spec.behavior);
     const authentications = scaled?.spec.triggers.map(({ authenticationRef }) => authenticationRef?.name);
-    expect(authentications).toEqual(keda && namesOf(keda, 'TriggerAuthentication'));
+    expect([...new Set(authentications)]).toEqual(namesOf(keda, 'TriggerAuthentication'));
   });
 });
 
@@ -305,14 +310,13 @@ describe('overlays', () => {
   it('those for Google Cloud take project and images from one file', () => {
     for (const name of applicable().filter((name) => name.startsWith('overlays/gke'))) {
       expect(partsOf(name)).toContain('google-cloud');
-      const overlay = overlays.find((overlay) => overlay.name === name);
-      const images = deploymentsOf(overlay as Overlay).flatMap(({ spec }) => allContainers(spec.template.spec));
+      const images = deploymentsOf(named(name)).flatMap(({ spec }) => allContainers(spec.template.spec));
       for (const { image } of images) expect(image).toMatch(/^europe-west4-docker\.pkg\.dev\/my-project\/imagen\//);
     }
   });
 
   it('gke-per-model has workers for every model, and for the others', () => {
-    const overlay = overlays.find(({ name }) => name === 'overlays/gke-per-model') as Overlay;
+    const overlay = named('overlays/gke-per-model');
     const pulled = workersOf(overlay).flatMap(({ spec }) => {
       const env = environmentOf(overlay, workerIn(spec.template.spec));
       return readConfig(env, ['jobsSubscriptions']).jobsSubscriptions.map(({ name }) => name);
