@@ -146,13 +146,24 @@ export interface Autoscaler extends Manifest {
     readonly maxReplicas: number;
     readonly metrics: readonly {
       readonly type: string;
-      readonly external?: {
-        readonly metric: { readonly name: string; readonly selector?: Selector };
-        readonly target: { readonly type: string; readonly averageValue?: string; readonly value?: string };
-      };
+      readonly external?: Measured;
+      readonly pods?: Measured;
+      readonly resource?: { readonly name: string; readonly target: MetricTarget };
     }[];
     readonly behavior?: unknown;
   };
+}
+
+interface Measured {
+  readonly metric: { readonly name: string; readonly selector?: Selector };
+  readonly target: MetricTarget;
+}
+
+export interface MetricTarget {
+  readonly type: string;
+  readonly averageValue?: string;
+  readonly value?: string;
+  readonly averageUtilization?: number;
 }
 
 export interface ScaledObject extends Manifest {
@@ -184,6 +195,11 @@ export interface PodMonitoring extends Manifest {
   };
 }
 
+export interface Rules extends Manifest {
+  readonly kind: 'Rules';
+  readonly spec: { readonly groups: readonly { readonly rules: readonly { readonly record?: string }[] }[] };
+}
+
 interface Kinds {
   Deployment: Deployment;
   ConfigMap: ConfigMap;
@@ -193,6 +209,7 @@ interface Kinds {
   ScaledObject: ScaledObject;
   PodDisruptionBudget: DisruptionBudget;
   PodMonitoring: PodMonitoring;
+  Rules: Rules;
 }
 
 export function ofKind<K extends keyof Kinds>(manifests: readonly Manifest[], kind: K): Kinds[K][] {

@@ -1,11 +1,13 @@
 /** Whatever names something else in the manifests names what is there: in the same overlay, or in the code. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { kustomizations, applicable, partsOf } from '../../../scripts/k8s/kustomize.js';
 import {
   allContainers,
   type Container,
+  type Deployment,
   type Labels,
+  type MetricTarget,
   ofKind,
   type PodSpec,
   type Selector,
@@ -17,6 +19,11 @@ import { buildOverlays, configMap, environmentOf, isTriton, type Overlay, worker
 
 const overlays = await buildOverlays();
 const models = readdirSync(new URL('../../../triton/model_repository', import.meta.url));
+
+const workerMetrics: readonly string[] =
+  readFileSync(new URL('../../../src/telemetry/metrics.ts', import.meta.url), 'utf8').match(
+    /(?<=')imagen_[a-z_]+(?=')/g,
+  ) ?? [];
 
 const deploymentsOf = ({ manifests }: Overlay) => ofKind(manifests, 'Deployment');
 const selected = (overlay: Overlay, labels: Labels | undefined) =>
@@ -201,6 +208,16 @@ describe('autoscalers', () => {
     readonly least: number;
   }
   const isBacklog = (metric: string) => metric.endsWith('num_undelivered_messages');
+  const isPubsub = (metric: string) => metric.startsWith('pubsub.googleapis.com|subscription|');
+  /** What Managed Prometheus has in an overlay: the workers' own metrics, and what rules record. */
+  const collectedIn = ({ manifests }: Overlay) => [
+    ...(ofKind(manifests, 'PodMonitoring').some(({ metadata }) => metadata.name === 'imagen-worker')
+      ? workerMetrics
+      : []),
+    ...ofKind(manifests, 'Rules').flatMap(({ spec }) =>
+      spec.groups.flatMap(({ rules }) => rules.map(({ record }) => record)),
+    ),
+  ];
   const backlogs: Backlog[] = overlays.flatMap((overlay) => [
     ...ofKind(overlay.manifests, 'HorizontalPodAutoscaler').flatMap(({ metadata, spec }) =>
       spec.metrics.flatMap(({ external }) =>
@@ -228,17 +245,23 @@ describe('autoscalers', () => {
 
   it('there are some', () => expect(backlogs.length).toBeGreaterThanOrEqual(11));
 
-  it.each(backlogs)('$name: looks at the subscriptions of the workers that it scales', ({ overlay, target, of }) => {
-    const worker = workersOf(overlay).find(({ metadata }) => metadata.name === target);
-    expect(worker).toBeDefined();
-    const env = worker && environmentOf(overlay, workerIn(worker.spec.template.spec));
-    expect(readConfig(env ?? {}, ['jobsSubscriptions']).jobsSubscriptions.map(({ name }) => name)).toEqual([of]);
+  const pulledBy = (overlay: Overlay, { spec }: Deployment) => {
+    const env = environmentOf(overlay, workerIn(spec.template.spec));
+    return readConfig(env, ['jobsSubscriptions']).jobsSubscriptions.map(({ name }) => name);
+  };
+
+  it.each(backlogs)('$name: looks at the subscriptions of those that it scales', ({ overlay, target, of }) => {
+    // Triton has none: what all workers pull ends there.
+    const own = workersOf(overlay).filter(({ metadata }) => metadata.name === target);
+    const workers = own.length > 0 ? own : workersOf(overlay);
+    expect(workers.flatMap((worker) => pulledBy(overlay, worker))).toEqual([of]);
   });
 
-  it.each(backlogs)('$name: what a worker holds is less than its target', ({ overlay, target, perWorker }) => {
-    const worker = workersOf(overlay).find(({ metadata }) => metadata.name === target);
-    const env = worker && environmentOf(overlay, workerIn(worker.spec.template.spec));
-    expect(perWorker).toBeGreaterThan(readConfig(env ?? {}, ['maxJobs']).maxJobs * 1.5);
+  it.each(backlogs)('$name: what a worker holds is less than its target', ({ overlay, perWorker }) => {
+    for (const { spec } of workersOf(overlay)) {
+      const env = environmentOf(overlay, workerIn(spec.template.spec));
+      expect(perWorker).toBeGreaterThan(readConfig(env, ['maxJobs']).maxJobs * 1.5);
+    }
   });
 
   it.each(backlogs)('$name: keeps one worker at least', ({ least }) => expect(least).toBeGreaterThanOrEqual(1));
@@ -250,10 +273,17 @@ describe('autoscalers', () => {
   )('$overlay.name: $hpa.metadata.name scales what is there, by what is collected', ({ overlay, hpa: { spec } }) => {
     expect(spec.scaleTargetRef).toMatchObject({ apiVersion: 'apps/v1', kind: 'Deployment' });
     expect(namesOf(overlay, 'Deployment')).toContain(spec.scaleTargetRef.name);
-    const collected = spec.metrics.some(({ external }) =>
-      external?.metric.name.startsWith('prometheus.googleapis.com'),
-    );
-    if (collected) expect(namesOf(overlay, 'PodMonitoring')).toContain(spec.scaleTargetRef.name);
+    for (const { external, pods, resource } of spec.metrics) {
+      const name = (external ?? pods)?.metric.name;
+      if (name === undefined) expect(resource?.name).toBe('cpu');
+      else if (isPubsub(name)) expect(external?.metric.selector?.matchLabels).toBeDefined();
+      else {
+        const metric = /^prometheus\.googleapis\.com\|(.*)\|gauge$/.exec(name)?.[1];
+        // Without an overlay there is no collector: the other metrics go on, and nobody is taken away.
+        if (overlay.name.startsWith('overlays/')) expect(collectedIn(overlay)).toContain(metric);
+        else expect(workerMetrics).toContain(metric);
+      }
+    }
   });
 
   it('there is one for each Deployment at the most', () => {
@@ -263,6 +293,17 @@ describe('autoscalers', () => {
         ...ofKind(overlay.manifests, 'ScaledObject'),
       ].map(({ spec }) => spec.scaleTargetRef.name);
       expect(new Set(targets).size).toBe(targets.length);
+    }
+  });
+
+  it('rules for Triton are where Triton is collected', () => {
+    const counted = overlays.filter(({ manifests }) => ofKind(manifests, 'Rules').length > 0);
+    expect(counted.length).toBeGreaterThan(0);
+    for (const overlay of counted) {
+      const collected = ofKind(overlay.manifests, 'PodMonitoring').flatMap(({ spec }) =>
+        spec.endpoints.map(({ port }) => port),
+      );
+      expect(collected.some((port) => String(port).endsWith('metrics'))).toBe(true);
     }
   });
 
@@ -283,14 +324,17 @@ describe('autoscalers', () => {
     const keda = named('overlays/gke-keda');
     const [scaled] = ofKind(keda.manifests, 'ScaledObject');
     const [hpa] = overlays.flatMap(({ manifests }) => ofKind(manifests, 'HorizontalPodAutoscaler'));
-    const targets = hpa?.spec.metrics.map(({ external }) => external?.target);
+    const inWords = ({ type, ...figure }: MetricTarget) => `${type} ${Object.values(figure).join()}`;
+    const targets = hpa?.spec.metrics.map(({ external, pods, resource }) => (external ?? pods ?? resource)?.target);
     expect(
-      scaled?.spec.triggers.map(({ metricType, metadata }) => `${metricType ?? ''} ${metadata.threshold ?? ''}`),
-    ).toEqual(targets?.map((target) => `${target?.type ?? ''} ${target?.averageValue ?? target?.value ?? ''}`));
+      scaled?.spec.triggers.map(
+        ({ metricType, metadata: { threshold, value } }) => `${metricType ?? ''} ${threshold ?? value ?? ''}`,
+      ),
+    ).toEqual(targets?.map((target) => target && inWords(target)));
     expect(scaled?.spec.minReplicaCount).toBe(hpa?.spec.minReplicas);
     expect(scaled?.spec.maxReplicaCount).toBe(hpa?.spec.maxReplicas);
     expect(scaled?.spec.advanced?.horizontalPodAutoscalerConfig?.behavior).toEqual(hpa?.spec.behavior);
-    const authentications = scaled?.spec.triggers.map(({ authenticationRef }) => authenticationRef?.name);
+    const authentications = scaled?.spec.triggers.flatMap(({ authenticationRef }) => authenticationRef?.name ?? []);
     expect([...new Set(authentications)]).toEqual(namesOf(keda, 'TriggerAuthentication'));
   });
 });
