@@ -13,6 +13,7 @@ import {
   type Selector,
   serving,
 } from '../../../scripts/k8s/manifest.js';
+import { shareOut } from '../../../src/adapters/pubsub/filters.js';
 import { readConfig } from '../../../src/config.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
 import { buildOverlays, configMap, environmentOf, isTriton, type Overlay, workerIn, workersOf } from './overlays.js';
@@ -359,13 +360,13 @@ describe('overlays', () => {
     }
   });
 
-  it('gke-per-model has workers for every model, and for the others', () => {
+  it('gke-per-model has workers for every subscription that `imagen setup --per-model` makes', () => {
     const overlay = named('overlays/gke-per-model');
     const pulled = workersOf(overlay).flatMap(({ spec }) => {
       const env = environmentOf(overlay, workerIn(spec.template.spec));
       return readConfig(env, ['jobsSubscriptions']).jobsSubscriptions.map(({ name }) => name);
     });
-    const wanted = [...models.map((model) => model.replaceAll('_', '-')), 'others'];
-    expect(pulled.sort()).toEqual(wanted.map((suffix) => `imagen-jobs-worker-${suffix}`).sort());
+    const wanted = shareOut({ models, byPriority: false }).map(({ suffix }) => `imagen-jobs-worker-${suffix}`);
+    expect(pulled.sort()).toEqual(wanted.sort());
   });
 });
