@@ -1,0 +1,47 @@
+/** What an autoscaler can know: samples of the world, seen late. */
+
+interface Sample {
+  readonly visibleAt: number;
+  readonly values: ReadonlyMap<string, number>;
+}
+
+export interface Source {
+  readonly everySeconds: number;
+  /** From the sample until it can be read; drawn for each sample from here to there. */
+  readonly delaySeconds: readonly [number, number];
+}
+
+/**
+ * Cloud Monitoring's metrics of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", then aligned
+ * to the minute by the adapter: what is read is 2 to 4 minutes old.
+ */
+export const CLOUD_MONITORING: Source = { everySeconds: 60, delaySeconds: [120, 180] };
+/** Managed Prometheus: scraped every 30 s, there soon after. */
+export const MANAGED_PROMETHEUS: Source = { everySeconds: 30, delaySeconds: [15, 30] };
+
+export class Delayed {
+  readonly #source: Source;
+  readonly #random: () => number;
+  #samples: Sample[] = [];
+  #next = 0;
+
+  constructor(source: Source, random: () => number) {
+    this.#source = source;
+    this.#random = random;
+  }
+
+  /** To be called at least once a second. */
+  look(now: number, values: () => ReadonlyMap<string, number>): void {
+    if (now < this.#next) return;
+    this.#next = now + this.#source.everySeconds;
+    const [least, most] = this.#source.delaySeconds;
+    this.#samples.push({ visibleAt: now + least + (most - least) * this.#random(), values: values() });
+  }
+
+  /** The latest sample that can be seen. */
+  read(now: number, name: string): number | undefined {
+    const seen = this.#samples.findLastIndex(({ visibleAt }) => visibleAt <= now);
+    if (seen > 0) this.#samples = this.#samples.slice(seen);
+    return seen < 0 ? undefined : this.#samples[0]?.values.get(name);
+  }
+}

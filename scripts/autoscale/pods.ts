@@ -1,0 +1,70 @@
+/** A Deployment's pods and the nodes beneath them: how long they take to come, and what they cost until they are gone. */
+import { type Machine, NODE_UNNEEDED_SECONDS } from './plant.js';
+
+export interface Pod {
+  readonly createdAt: number;
+  readonly readyAt: number;
+  /** Since when it takes no more work; undefined while it does. */
+  drainingSince?: number;
+}
+
+export class Pods<P extends Pod> {
+  readonly #machine: Machine;
+  readonly #make: (times: { createdAt: number; readyAt: number }) => P;
+  readonly draining = new Set<P>();
+  /** In the order of creation. */
+  active: P[] = [];
+  /** When each node can take pods, or could. */
+  #nodes: number[] = [];
+  #unneededSince: number | undefined;
+  /** Seconds that nodes were there, times their price an hour, over 3600. */
+  cost = 0;
+
+  constructor(machine: Machine, make: (times: { createdAt: number; readyAt: number }) => P) {
+    this.#machine = machine;
+    this.#make = make;
+  }
+
+  get replicas(): number {
+    return this.active.length;
+  }
+
+  ready(now: number): P[] {
+    return this.active.filter(({ readyAt }) => readyAt <= now);
+  }
+
+  /** Adds pods, or ends some: those that are not ready first, then the youngest, as the ReplicaSet controller does. */
+  scale(now: number, replicas: number): void {
+    while (this.active.length > replicas) {
+      const waiting = this.active.findLastIndex(({ readyAt }) => readyAt > now);
+      const [pod] = this.active.splice(waiting >= 0 ? waiting : this.active.length - 1, 1);
+      if (!pod) return;
+      pod.drainingSince = now;
+      this.draining.add(pod);
+    }
+    while (this.active.length < replicas) {
+      const { podSeconds, nodeSeconds, podsPerNode } = this.#machine;
+      const place = Math.floor((this.active.length + this.draining.size) / podsPerNode);
+      const node = (this.#nodes[place] ??= now + nodeSeconds);
+      this.active.push(this.#make({ createdAt: now, readyAt: Math.max(now, node) + podSeconds }));
+    }
+  }
+
+  /** Pods that are there when the simulation begins. */
+  begin(replicas: number): void {
+    this.#nodes = Array.from({ length: Math.ceil(replicas / this.#machine.podsPerNode) }, () => 0);
+    while (this.active.length < replicas) this.active.push(this.#make({ createdAt: 0, readyAt: 0 }));
+  }
+
+  /** Lets `seconds` pass: nodes are paid for, and go when they have been unneeded for long enough. */
+  pass(now: number, seconds: number): void {
+    this.cost += (this.#nodes.length * this.#machine.pricePerHour * seconds) / 3600;
+    const needed = Math.ceil((this.active.length + this.draining.size) / this.#machine.podsPerNode);
+    if (needed >= this.#nodes.length) this.#unneededSince = undefined;
+    else if (this.#unneededSince === undefined) this.#unneededSince = now;
+    else if (now - this.#unneededSince >= NODE_UNNEEDED_SECONDS) {
+      this.#nodes.length = needed;
+      this.#unneededSince = undefined;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/** Puts the comparisons into words, tables and drawings. */
+import { ABOUT, ARRIVALS } from './arrivals.js';
+import { type Comparison, judge, type Row } from './compare.js';
+import type { Plant } from './plant.js';
+import { type NamedPolicy, SAMPLE, SHIPPED } from './policies.js';
+
+export interface Chapter {
+  readonly title: string;
+  readonly about: string;
+  readonly comparison: Comparison;
+  readonly policies: readonly NamedPolicy[];
+  /** File name of its drawing, if it has one. */
+  readonly drawing?: string;
+}
+
+export function report(chapters: readonly Chapter[], seeds: readonly number[]): string {
+  const plant = chapters[0]?.comparison.plant;
+  return [
+    '# Autoscaling, simulated',
+    '',
+    'Written by `npm run autoscale -- --out docs/autoscaling`; the same numbers every time. Nothing here was measured on a',
+    'cluster: pods, nodes, GPUs and metrics are simulated, and what was assumed of them is below.',
+    '',
+    `Each cell is the 95th percentile of the seconds in queue, wherever the queue was (subscription, worker, Triton), then the`,
+    `cost in hours of a GPU node, over ${seeds.length} days of each shape. _Queue_ is the worst of the shapes and _all_ that of all`,
+    'jobs together, both ÷ those of the GKE sample; waits under a second count as one. _Cost_ is the sum, ÷ that of the sample.',
+    '_Killed_ are jobs that a worker gave back because its time to drain was over.',
+    '',
+    ...chapters.flatMap(chapter),
+    ...(plant ? assumptions(plant) : []),
+    '',
+  ].join('\n');
+}
+
+function chapter({ title, about, comparison, policies, drawing }: Chapter): string[] {
+  const of = (policy: string) => comparison.rows.filter((row) => row.policy === policy);
+  return [
+    `## ${title}`,
+    '',
+    about,
+    '',
+    ...(drawing === undefined ? [] : [`![Backlog, workers and GPUs: ${SAMPLE} and ${SHIPPED}](${drawing})`, '']),
+    `| policy | ${ARRIVALS.join(' | ')} | queue | all | cost | killed |`,
+    `| --- | ${ARRIVALS.map(() => '--- |').join(' ')} --- | --- | --- | --- |`,
+    ...policies.map(({ name }) => {
+      const verdict = judge(comparison, name, SAMPLE);
+      const cells = of(name).map(cell).join(' | ');
+      const label = name === SHIPPED ? `**${name}**` : name;
+      return `| ${label} | ${cells} | ${verdict.queue.toFixed(2)} | ${verdict.all.toFixed(2)} | ${verdict.cost.toFixed(2)} | ${verdict.killed} |`;
+    }),
+    '',
+    ...policies.filter(({ about: words }) => words !== '').map(({ name, about: words }) => `- ${name}: ${words}`),
+    '',
+  ];
+}
+
+const cell = ({ p95, cost }: Row) => `${p95 < 10 ? p95.toFixed(1) : p95.toFixed(0)} s, ${cost.toFixed(0)}`;
+
+function assumptions(plant: Plant): string[] {
+  const machine = ({ podSeconds, nodeSeconds, podsPerNode, pricePerHour }: Plant['worker']) =>
+    `${podSeconds} s until a pod is ready, ${nodeSeconds} s more where it needs a new node, ${podsPerNode} on a node, ${pricePerHour} an hour of a node`;
+  return [
+    '## What was assumed',
+    '',
+    `- A GPU: ${plant.gpuJobsPerSecond} jobs a second with batches of ${plant.batch}, half of that with batches half full. A job has ${plant.requestsPerJob} requests in flight, a worker ${plant.requestsPerWorker} at most.`,
+    `- A worker: ${plant.workerCpuSeconds} s of its core for a job, ${plant.maxJobs} jobs at once, ${plant.drainSeconds} s to drain. Sizes of jobs: log-normal, sigma 0.6.`,
+    `- Workers: ${machine(plant.worker)}. GPUs: ${machine(plant.gpu)}. Nodes go when they were not needed for ten minutes.`,
+    `- Limits: ${plant.workers.min} to ${plant.workers.max} workers, ${plant.gpus.min} to ${plant.gpus.max} GPUs.`,
+    '- Pub/Sub’s metrics: sampled every 60 s, seen 2 to 3 minutes later, so 2 to 4 minutes old; they count jobs in work. Managed',
+    '  Prometheus: every 30 s, 15 to 30 s later.',
+    '- The autoscaler: the published algorithm, looking every 15 s, tolerance 0.1.',
+    '- Arrivals, in GPUs kept busy:',
+    ...ARRIVALS.map((arrivals) => `  - ${arrivals}: ${ABOUT[arrivals]}`),
+    '- Left out: failures, priorities, models that differ, the time to pull an image on a node that has it, parked jobs.',
+  ];
+}

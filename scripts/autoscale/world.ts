@@ -1,0 +1,342 @@
+/** One run: jobs arrive, workers pull them, GPUs compute, autoscalers look and decide; a second at a time. */
+import { seeded } from '../random.js';
+import { CLOUD_MONITORING, Delayed, MANAGED_PROMETHEUS } from './delayed.js';
+import { Gpu, type Work } from './gpu.js';
+import { Hpa, type HpaSpec, type Metric, SYNC_SECONDS } from './hpa.js';
+import type { Limits, Plant } from './plant.js';
+import { type Pod, Pods } from './pods.js';
+
+/** The names under which the autoscalers find what is measured; those of the manifests. */
+export const METRICS = {
+  /** Of the cores that a worker asks for, the share that is busy. */
+  cpu: 'cpu',
+  /** Not acked yet: waiting ones and those in work. */
+  backlog: 'pubsub.googleapis.com|subscription|num_undelivered_messages',
+  /** Seconds since the oldest of them was published. */
+  age: 'pubsub.googleapis.com|subscription|oldest_unacked_message_age',
+  /** Jobs in work, of a worker. */
+  active: 'prometheus.googleapis.com|imagen_jobs_active|gauge',
+  /** Requests at all Tritons, waiting or in execution: their mean over the last minute, from Triton's counters. */
+  load: 'prometheus.googleapis.com|imagen:triton_requests:mean1m|gauge',
+  /** Requests that wait for an execution, of a Triton. */
+  pending: 'prometheus.googleapis.com|nv_inference_pending_request_count|gauge',
+} as const;
+
+export interface Scaling {
+  /** Of the worker's Deployment: with GPUs as sidecars, that of both. */
+  readonly workers: HpaSpec;
+  /** Looked at where Triton is a Deployment that scales. */
+  readonly gpus: HpaSpec;
+  /** KEDA instead: it leaves the rest to an HPA, but takes away the last worker when nothing was to do for so long. */
+  readonly toZeroAfterSeconds?: number;
+}
+
+/** How often KEDA looks whether there is anything to do, `pollingInterval`. */
+const KEDA_POLLING_SECONDS = 30;
+
+interface Job extends Work {
+  readonly publishedAt: number;
+  worker: Worker | undefined;
+  done: boolean;
+}
+
+class Worker implements Pod {
+  readonly createdAt: number;
+  readonly readyAt: number;
+  drainingSince?: number;
+  readonly jobs = new Set<Job>();
+  /** Jobs on its processor core, in order, with the time at which each leaves it. */
+  readonly onCpu: { readonly job: Job; readonly at: number }[] = [];
+  cpuFreeAt = 0;
+  /** Of the core, lately: what the metrics server would say. */
+  busy = 0;
+  atGpu = 0;
+  /** In its own pod, where GPUs are sidecars. */
+  readonly gpu: Gpu<Job> | undefined;
+
+  constructor(times: { createdAt: number; readyAt: number }, gpu: Gpu<Job> | undefined) {
+    this.createdAt = times.createdAt;
+    this.readyAt = times.readyAt;
+    this.gpu = gpu;
+  }
+}
+
+export interface Outcome {
+  /** Seconds that each job took longer than it would have taken alone, in the order of completion. */
+  readonly waited: readonly number[];
+  /** Jobs that a worker gave back because its time to drain was over: done again by another, so paid twice. */
+  readonly killed: number;
+  /** Of all nodes, in hours of a GPU node. */
+  readonly cost: number;
+  readonly trace: readonly Moment[];
+}
+
+export interface Moment {
+  readonly at: number;
+  readonly backlog: number;
+  readonly workers: number;
+  readonly gpus: number;
+}
+
+const STEP = 1;
+/** Over which the metrics server takes the mean of a container's use of its processor. */
+const CPU_WINDOW_SECONDS = 30;
+const TRACE_SECONDS = 60;
+/** After the last arrival, for what is left to be done; whatever is not done then counts with its age. */
+const TAIL_SECONDS = 4 * 3600;
+
+/**
+ * @param arrivals seconds, ascending
+ * @param seconds of the run, for which is paid; the backlog is worked off afterwards
+ */
+export function simulate(
+  plant: Plant,
+  scaling: Scaling,
+  arrivals: readonly number[],
+  seconds: number,
+  seed: number,
+): Outcome {
+  return new World(plant, scaling, seed).run(arrivals, seconds);
+}
+
+class World {
+  readonly #plant: Plant;
+  readonly #random: () => number;
+  readonly #workers: Pods<Worker>;
+  readonly #gpuPods: Pods<Pod> | undefined;
+  readonly #gpu: Gpu<Job> | undefined;
+  readonly #pubsub: Delayed;
+  readonly #prometheus: Delayed;
+  readonly #scalers: { readonly hpa: Hpa; readonly pods: Pods<Pod> }[] = [];
+
+  /** All jobs in the order of publishing; those before `#oldest` are done. */
+  readonly #jobs: Job[] = [];
+  #oldest = 0;
+  #queue: Job[] = [];
+  #head = 0;
+  #unacked = 0;
+  readonly #waited: number[] = [];
+  #killed = 0;
+  /** Requests at Triton, a ring of the last seconds. */
+  readonly #load: number[] = [];
+  #now = 0;
+  /** Seconds that the mean job takes when it is the only one. */
+  readonly #alone: number;
+  readonly #toZeroAfterSeconds: number | undefined;
+  #lastBusy = 0;
+
+  constructor(plant: Plant, scaling: Scaling, seed: number) {
+    this.#plant = plant;
+    this.#random = seeded(seed);
+    this.#pubsub = new Delayed(CLOUD_MONITORING, this.#random);
+    this.#prometheus = new Delayed(MANAGED_PROMETHEUS, this.#random);
+    const sidecar = plant.topology === 'sidecar';
+    this.#gpu = sidecar ? undefined : new Gpu<Job>();
+    this.#workers = new Pods(
+      sidecar ? plant.gpu : plant.worker,
+      (times) => new Worker(times, sidecar ? new Gpu<Job>() : undefined),
+    );
+    const limits = sidecar ? plant.gpus : plant.workers;
+    this.#workers.begin(limits.min);
+    this.#scale(scaling.workers, limits, this.#workers);
+    this.#toZeroAfterSeconds = scaling.toZeroAfterSeconds;
+    if (!sidecar) {
+      this.#gpuPods = new Pods<Pod>(plant.gpu, (times) => times);
+      this.#gpuPods.begin(plant.gpus.min);
+      if (plant.topology === 'shared') this.#scale(scaling.gpus, plant.gpus, this.#gpuPods);
+    }
+    this.#alone = plant.workerCpuSeconds + 1 / this.#rate(1, 1, 1);
+  }
+
+  run(arrivals: readonly number[], seconds: number): Outcome {
+    const trace: Moment[] = [];
+    let next = 0;
+    let cost: number | undefined;
+    for (; this.#now < seconds || (this.#unacked > 0 && this.#now < seconds + TAIL_SECONDS);) {
+      const until = this.#now + STEP;
+      for (let at = arrivals[next]; at !== undefined && at < until; at = arrivals[++next]) this.#publish(at);
+      this.#dispatch();
+      this.#compute();
+      this.#now = until;
+      this.#endDrained();
+      this.#look();
+      if (this.#now % SYNC_SECONDS === 0) this.#decide();
+      if (this.#toZeroAfterSeconds !== undefined && this.#now % KEDA_POLLING_SECONDS === 0) {
+        this.#decideOnTheLast(this.#toZeroAfterSeconds);
+      }
+      for (const pods of [this.#workers, this.#gpuPods]) pods?.pass(this.#now, STEP);
+      if (this.#now % TRACE_SECONDS === 0 && this.#now <= seconds) trace.push(this.#moment());
+      if (this.#now === seconds) cost = this.#cost();
+    }
+    for (const job of this.#jobs) if (!job.done) this.#waited.push(this.#now - job.publishedAt);
+    return {
+      waited: this.#waited,
+      killed: this.#killed,
+      cost: cost ?? this.#cost(),
+      trace,
+    };
+  }
+
+  #scale(spec: HpaSpec, limits: Limits, pods: Pods<Pod>): void {
+    const limited = { ...spec, minReplicas: limits.min, maxReplicas: limits.max };
+    this.#scalers.push({ hpa: new Hpa(limited), pods });
+  }
+
+  #publish(at: number): void {
+    // Sizes differ as pictures do: most are small, a few are many times the mean (log-normal with mean 1).
+    const sigma = 0.6;
+    const normal = Math.sqrt(-2 * Math.log(1 - this.#random())) * Math.cos(2 * Math.PI * this.#random());
+    const size = Math.exp(sigma * normal - sigma ** 2 / 2);
+    const job: Job = { publishedAt: at, size, aborted: false, worker: undefined, done: false };
+    this.#jobs.push(job);
+    this.#queue.push(job);
+    this.#unacked++;
+  }
+
+  /** Pub/Sub gives messages to whoever has the most room. */
+  #dispatch(): void {
+    if (this.#head >= this.#queue.length) return;
+    const free = this.#workers.ready(this.#now).filter(({ jobs }) => jobs.size < this.#plant.maxJobs);
+    while (free.length > 0) {
+      const job = this.#queue[this.#head];
+      if (!job) break;
+      this.#head++;
+      const worker = free.reduce((a, b) => (b.jobs.size < a.jobs.size ? b : a));
+      this.#begin(worker, job);
+      if (worker.jobs.size >= this.#plant.maxJobs) free.splice(free.indexOf(worker), 1);
+    }
+    if (this.#head > 10_000) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #begin(worker: Worker, job: Job): void {
+    worker.jobs.add(job);
+    job.worker = worker;
+    job.aborted = false;
+    worker.cpuFreeAt = Math.max(this.#now, worker.cpuFreeAt) + this.#plant.workerCpuSeconds * job.size;
+    worker.onCpu.push({ job, at: worker.cpuFreeAt });
+  }
+
+  #compute(): void {
+    const until = this.#now + STEP;
+    const everybody = [...this.#workers.active, ...this.#workers.draining];
+    for (const worker of everybody) {
+      const busy = Math.min(STEP, Math.max(0, worker.cpuFreeAt - this.#now)) / STEP;
+      worker.busy += (busy - worker.busy) * (STEP / CPU_WINDOW_SECONDS);
+      while (worker.onCpu[0] && worker.onCpu[0].at < until) {
+        const entry = worker.onCpu.shift();
+        if (!entry) break;
+        worker.atGpu++;
+        (worker.gpu ?? this.#gpu)?.add(entry.job);
+      }
+    }
+    const done = (job: Job, before: number) => this.#finish(job, until - before);
+    const most = this.#requests(everybody);
+    this.#load[(this.#now / STEP) % (this.#plant.loadSeconds / STEP)] = most;
+    if (this.#gpu) {
+      const replicas = this.#gpuPods?.ready(this.#now).length ?? 0;
+      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, most / this.#plant.requestsPerWorker), done);
+    } else {
+      for (const { gpu } of everybody) gpu?.run(STEP, (jobs) => this.#rate(jobs, 1, 1), done);
+    }
+  }
+
+  /** Requests that workers may have in flight at the moment: each has its own limit. */
+  #requests(workers: readonly Worker[]): number {
+    const { requestsPerJob, requestsPerWorker } = this.#plant;
+    return workers.reduce((sum, { atGpu }) => sum + Math.min(requestsPerWorker, atGpu * requestsPerJob), 0);
+  }
+
+  /**
+   * Jobs a second. An execution takes as long with few requests as with many, so that a batch half full is half the
+   * rate: what makes batching worth while on a GPU whose launches are dear.
+   * @param shares how many workers' requests there may be in flight
+   */
+  #rate(jobs: number, replicas: number, shares: number): number {
+    const { requestsPerJob, requestsPerWorker, batch, gpuJobsPerSecond } = this.#plant;
+    const requests = Math.min(jobs * requestsPerJob, shares * requestsPerWorker);
+    return gpuJobsPerSecond * Math.min(replicas, requests / batch);
+  }
+
+  #finish(job: Job, at: number): void {
+    const worker = job.worker;
+    if (!worker) return;
+    worker.jobs.delete(job);
+    worker.atGpu--;
+    job.done = true;
+    this.#unacked--;
+    this.#waited.push(Math.max(0, at - job.publishedAt - this.#alone * job.size));
+  }
+
+  /** A worker that drains goes with its last job, or gives back what it has when its time is over. */
+  #endDrained(): void {
+    for (const worker of this.#workers.draining) {
+      const over = this.#now - (worker.drainingSince ?? this.#now) >= this.#plant.drainSeconds;
+      if (worker.jobs.size > 0 && !over) continue;
+      const atGpu = new Set(worker.jobs);
+      for (const { job } of worker.onCpu) atGpu.delete(job);
+      for (const job of atGpu) (worker.gpu ?? this.#gpu)?.abort(job);
+      for (const job of worker.jobs) this.#giveBack(job);
+      this.#workers.draining.delete(worker);
+    }
+    // Of Triton's pods nothing is lost: what they compute is answered, or asked for again elsewhere (docs/failures.md).
+    this.#gpuPods?.draining.clear();
+  }
+
+  #giveBack(job: Job): void {
+    this.#killed++;
+    // A new object: the heap of the GPU may still hold the aborted one.
+    const again: Job = { ...job, aborted: false, worker: undefined };
+    this.#jobs[this.#jobs.indexOf(job)] = again;
+    this.#queue.push(again);
+  }
+
+  #look(): void {
+    this.#pubsub.look(this.#now, () => {
+      while (this.#jobs[this.#oldest]?.done) this.#oldest++;
+      const oldest = this.#jobs[this.#oldest];
+      return new Map([
+        [METRICS.backlog, this.#unacked],
+        [METRICS.age, oldest ? this.#now - oldest.publishedAt : 0],
+      ]);
+    });
+    this.#prometheus.look(this.#now, () => {
+      const workers = this.#workers.ready(this.#now);
+      const replicas = this.#gpuPods?.ready(this.#now).length ?? workers.length;
+      const requests = this.#requests([...this.#workers.active, ...this.#workers.draining]);
+      return new Map([
+        [METRICS.cpu, workers.reduce((sum, { busy }) => sum + busy, 0)],
+        [METRICS.active, workers.reduce((sum, { jobs }) => sum + jobs.size, 0)],
+        [METRICS.load, this.#load.reduce((sum, value) => sum + value, 0) / Math.max(1, this.#load.length)],
+        [METRICS.pending, Math.max(0, requests - replicas * this.#plant.batch)],
+      ]);
+    });
+  }
+
+  #decide(): void {
+    const read = ({ name }: Metric) => this.#pubsub.read(this.#now, name) ?? this.#prometheus.read(this.#now, name);
+    for (const { hpa, pods } of this.#scalers) {
+      if (pods.replicas === 0) continue; // KEDA's to wake up
+      const sight = { replicas: pods.replicas, ready: pods.ready(this.#now).length, read };
+      pods.scale(this.#now, hpa.decide(this.#now, sight));
+    }
+  }
+
+  #decideOnTheLast(after: number): void {
+    const busy = (this.#pubsub.read(this.#now, METRICS.backlog) ?? 0) > 0;
+    if (busy) this.#lastBusy = this.#now;
+    if (busy && this.#workers.replicas === 0) this.#workers.scale(this.#now, 1);
+    else if (this.#workers.replicas === 1 && this.#now - this.#lastBusy >= after) this.#workers.scale(this.#now, 0);
+  }
+
+  #moment(): Moment {
+    const gpus = (this.#gpuPods ?? this.#workers).replicas;
+    return { at: this.#now, backlog: this.#unacked, workers: this.#workers.replicas, gpus };
+  }
+
+  #cost(): number {
+    return this.#workers.cost + (this.#gpuPods?.cost ?? 0);
+  }
+}
