@@ -18,7 +18,7 @@ COPY package.json package-lock.json .npmrc ./
 # sharp against, where its own is already among the packages.
 RUN npm ci --omit=dev --ignore-scripts
 # What only developers of the packages read. Licences stay.
-RUN find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.cts' -o -name '*.mts' -o -name '*.flow' \
+RUN find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.cts' -o -name '*.mts' -o -name '*.tsbuildinfo' \
         -o -iname 'readme*' -o -iname 'changelog*' -o -iname 'history.md' -o -name '.package-lock.json' \) -delete \
  && find node_modules -type d \( -name test -o -name tests -o -name __tests__ -o -name samples -o -name benchmark \) \
         -prune -exec rm -rf {} + \
