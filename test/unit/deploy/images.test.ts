@@ -202,9 +202,14 @@ describe('docker-compose.yml', () => {
 
   it('reaches services by names and ports that they have', () => {
     const { PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST, TRITON_URL } = worker?.environment ?? {};
-    for (const address of [PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST, TRITON_URL]) {
-      const [, host = '', port] = /([a-z]+):(\d+)$/.exec(address ?? '') ?? [];
-      expect(reachable.get(host), address).toContain(Number(port));
+    for (const [address, port] of [
+      [PUBSUB_EMULATOR_HOST, ports.pubsub],
+      [STORAGE_EMULATOR_HOST, ports.gcs],
+      [TRITON_URL, ports.tritonGrpc],
+    ] as const) {
+      const [, host = '', given] = /([a-z]+):(\d+)$/.exec(address ?? '') ?? [];
+      expect(Number(given), address).toBe(port);
+      expect(reachable.get(host), address).toContain(port);
     }
     expect(readText('docker-compose.yml')).toContain(`-external-url=${STORAGE_EMULATOR_HOST ?? ''}`);
   });
