@@ -16,9 +16,10 @@ import { makeBases, NODE, standInPython, TRITON } from './images/bases.js';
 import { Buildah, type Build } from './images/buildah.js';
 import { checks, sizeOf, type Scene } from './images/checks.js';
 import { composeChecks } from './images/compose.js';
-import { imagesDir, logFile, missingTools, run, type RunOptions } from './images/tools.js';
+import { imagesDir, logFile, missingTools, run as runTool, type RunOptions } from './images/tools.js';
 import { triton as tritonPart } from './parts/triton.js';
 import { createProgress, type Progress } from './progress.js';
+import { guard } from './stack/guard.js';
 import { quietly, withLock } from './stack/lock.js';
 import { cacheDir, root } from './stack/paths.js';
 import { findMarked, markerEnv, stopAll } from './stack/processes.js';
@@ -50,10 +51,13 @@ const timed = (body: () => Promise<void>) => async () => {
 };
 
 async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
-  const options: RunOptions = { signal, marker: markerEnv(imagesDir, randomUUID()) };
+  const run = randomUUID();
+  const options: RunOptions = { signal, marker: markerEnv(imagesDir, run) };
   const buildah = new Buildah(options);
   const say = (text: string) => progress.say(text);
   await sweep();
+  // Should this process be killed, what runs in the images dies with it; containers and mounts are for the next sweep.
+  const watchdog = guard(imagesDir, run);
   for (const [name, body] of Object.entries(composeChecks(options))) await check(name, body);
 
   say('starting Pub/Sub and Cloud Storage');
@@ -83,6 +87,7 @@ async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
     await tellSizes(buildah, scene);
   } finally {
     await stack.down();
+    await watchdog.release();
     await sweep();
   }
 }
@@ -105,7 +110,7 @@ async function installTriton({ dir, ports }: Stack, options: RunOptions, say: (t
     tritonPart.install({
       ...context,
       run: async (command, args) => {
-        await run(command, args, options);
+        await runTool(command, args, options);
       },
     }),
   );
@@ -130,7 +135,7 @@ async function tellSizes(buildah: Buildah, { worker: ours, triton: theirs }: Sce
 
 /** Ends and removes what an earlier run, or this one, has left in the middle of something. */
 async function sweep(): Promise<void> {
-  await stopAll(() => findMarked(({ dir }) => dir === imagesDir));
+  await stopAll(() => findMarked(({ dir }) => dir === imagesDir), 1_000);
   // Also where the user has given up.
   await new Buildah({ signal: new AbortController().signal, marker: {} }).sweep();
   await rm(join(imagesDir, 'mountpoints'), { recursive: true, force: true });

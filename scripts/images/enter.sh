@@ -4,7 +4,7 @@
 # In a mount and a process namespace of its own, so that nothing has to be cleared away and the program is process 1:
 #   unshare --mount --propagation private --pid --fork --kill-child enter.sh …
 # The files are mounted read-only. Writable are only the folders that WRITABLE names, each an empty tmpfs; READABLE is a
-# folder of the machine's to be seen at /mnt. The program has no capabilities and can get none.
+# folder of the machine's to be seen at /mnt. The program has no capabilities, can get none, and dies with unshare.
 set -eu
 
 mountpoint=$1 files=$2 user=$3 writable=$4 readable=$5
@@ -27,4 +27,4 @@ mount -o remount,ro "$mountpoint/dev"
 mount -o remount,bind,ro "$mountpoint"
 
 exec chroot "$mountpoint" setpriv --reuid="${user%:*}" --regid="${user#*:}" --clear-groups \
-  --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+  --pdeathsig=KILL --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
