@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the local parts, the tests and the demo need and only root can install, where it is missing.
 # Nothing else in this repository changes the system. Upgrades nothing.
+#
+#   install-debian-packages.sh          for the demo, the stack and the tests
+#   install-debian-packages.sh images   for `npm run test:images` as well
 set -euo pipefail
 
 if [[ $EUID -ne 0 ]]; then
@@ -22,6 +25,11 @@ packages+=(python3 python3-venv libpython3-dev)
 # The stack's metrics and the checks of alert rules; the pages' tests and pictures.
 fresh_prometheus=$(command -v prometheus >/dev/null || echo yes)
 packages+=(prometheus chromium)
+
+# To build the container images without Docker.
+if [[ ${1:-} == images ]]; then
+  packages+=(buildah debootstrap)
+fi
 
 missing=()
 for package in "${packages[@]}"; do

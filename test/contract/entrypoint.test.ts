@@ -1,0 +1,258 @@
+/** triton/entrypoint.sh around a real tritonserver: what the image `triton-imagen` starts. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
+import { chmod, copyFile, cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { FaultProxy } from '../../scripts/faults/proxy.js';
+import { triton as part } from '../../scripts/parts/triton.js';
+import { cacheDir, localDir, root, testModels } from '../../scripts/stack/paths.js';
+import { freePorts, type Ports } from '../../scripts/stack/ports.js';
+import { Channel } from '../../src/adapters/triton/channel.js';
+import { connectTriton } from '../../src/adapters/triton/server.js';
+import type { InferenceRequest } from '../../src/domain/ports.js';
+import { createTensor } from '../../src/domain/tensor.js';
+
+const patient = new AbortController().signal;
+const control = { signal: patient, deadlineMs: 10_000 };
+const key = 'open-sesame';
+const overHttp = { 'imagen-admin': key };
+const overGrpc = { 'triton-grpc-protocol-imagen-admin': key };
+const image = createTensor('image', 'UINT8', [8, 8, 3], Buffer.alloc(192, 5));
+const echo: InferenceRequest = {
+  ...{ model: 'echo', version: '1', inputs: [image], output: 'image', priority: 'batch', parameters: {} },
+};
+
+const dir = join(localDir, `test-entrypoint-${process.pid}`);
+const models = join(dir, 'opt/model_repository');
+const stale = (host: string) => `/dev/shm/triton_${host}_of-one-that-was-killed`;
+const sharedMemoryOf = ({ host }: Server) =>
+  readdirSync('/dev/shm').filter((name) => name.startsWith(`triton_${host}_`));
+
+/** Files as in the image, with the local tritonserver and its libraries in the place of NVIDIA's. */
+async function layOut() {
+  await mkdir(join(dir, 'triton/models'), { recursive: true });
+  const spec = await part.start({
+    ...{ dir, ports: inject('stack').ports, cache: cacheDir, models: undefined, modelRepositories: [] },
+    step: () => undefined,
+    run: () => Promise.reject(new Error('nothing is to be installed')),
+  });
+  await mkdir(join(dir, 'bin'));
+  await symlink(spec.command, join(dir, 'bin/tritonserver'));
+  for (const model of ['echo', 'broken']) {
+    await cp(join(testModels.folder, model), join(models, model), { recursive: true });
+  }
+  await mkdir(join(models, 'lost+found')); // what no model repository of ours has, and the root of a volume does
+  await copyFile(join(root, 'triton/entrypoint.sh'), join(dir, 'opt/entrypoint.sh'));
+  await chmod(join(dir, 'opt/entrypoint.sh'), 0o755);
+  return {
+    args: spec.args.filter((arg) => arg.startsWith('--backend-directory=')),
+    env: { ...process.env, ...spec.env, ...inject('stack').marker },
+    path: `${join(dir, 'bin')}:${spec.env?.PATH ?? ''}`,
+  };
+}
+
+class Server {
+  readonly url: string;
+  readonly http: string;
+  readonly metrics: string;
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<unknown[]>;
+  #log = '';
+
+  /** @param host names its shared memory, as a container's name does */
+  constructor(
+    readonly host: string,
+    ports: Ports,
+    place: Awaited<ReturnType<typeof layOut>>,
+    env: Readonly<Record<string, string>>,
+    args: readonly string[] = [],
+  ) {
+    this.url = `127.0.0.1:${ports.tritonGrpc}`;
+    this.http = `http://127.0.0.1:${ports.tritonHttp}`;
+    this.metrics = `http://127.0.0.1:${ports.tritonMetrics}/metrics`;
+    const listen = [`--http-port=${ports.tritonHttp}`, `--grpc-port=${ports.tritonGrpc}`];
+    this.#child = spawn(
+      join(dir, 'opt/entrypoint.sh'),
+      ['serve', ...place.args, ...listen, `--metrics-port=${ports.tritonMetrics}`, ...args],
+      { env: { ...place.env, ...env, HOSTNAME: host, PATH: place.path }, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.#exit = once(this.#child, 'exit');
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => (this.#log += chunk.toString()));
+    }
+  }
+
+  async ready(): Promise<void> {
+    const limit = Date.now() + 20_000;
+    while ((await statusOf(`${this.http}/v2/health/ready`).catch(() => undefined)) !== 200) {
+      if (this.#child.exitCode !== null || Date.now() > limit)
+        throw new Error(`the server did not start\n${this.#log}`);
+      await sleep(50);
+    }
+  }
+
+  /** @returns its exit code */
+  async stop(): Promise<unknown> {
+    this.#child.kill('SIGTERM');
+    return (await this.#exit)[0];
+  }
+}
+
+/** On a connection of its own, as a kubelet asks: one that is used again may wait for a thread that loads a model. */
+const statusOf = (url: string) =>
+  new Promise<number | undefined>((resolve, reject) => {
+    get(url, { agent: false }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+  });
+
+const post = async (server: Server, path: string, headers = {}) =>
+  (await fetch(`${server.http}/v2/${path}`, { method: 'POST', headers })).status;
+
+const ending = (call: Promise<unknown>, of: 'code' | 'details'): Promise<string> =>
+  call.then(
+    () => 'ok',
+    (error: unknown) => String((error as Record<typeof of, unknown>)[of] ?? error),
+  );
+
+/** As in a pod of its own, but for the age of connections: many end while the tests run. */
+let server: Server;
+/** As beside one worker, in its pod. */
+let sidecar: Server;
+
+beforeAll(async () => {
+  const place = await layOut();
+  const names = [`entrypoint-${process.pid}`, `sidecar-${process.pid}`] as const;
+  await writeFile(stale(names[0]), 'x');
+  server = new Server(names[0], await freePorts(), place, { TRITON_ADMIN_KEY: key }, ['--grpc-max-connection-age=400']);
+  sidecar = new Server(names[1], await freePorts(), place, {
+    ...{ TRITON_RESTRICTED: 'model-repository', TRITON_HTTP_ADDRESS: '127.0.0.1', TRITON_GRPC_ADDRESS: '127.0.0.1' },
+    TRITON_ADMIN_KEY: '',
+  });
+  await Promise.all([server.ready(), sidecar.ready()]);
+});
+
+afterAll(async () => {
+  await Promise.all([server.stop(), sidecar.stop()]);
+  await rm(dir, { recursive: true, force: true });
+});
+
+it('takes away the shared memory of a server that was killed', () => {
+  expect(existsSync(stale(server.host))).toBe(false);
+  expect(sharedMemoryOf(server).length).toBeGreaterThan(0); // so these are the names that it uses
+});
+
+it('tells the worker what it serves, though the repository is restricted and a model broken', async () => {
+  const worker = connectTriton({ url: server.url });
+  await worker.refresh(patient);
+  expect([...worker.contracts().keys()]).toEqual(['echo']);
+  expect([...(worker.contracts().get('echo')?.versions.keys() ?? [])]).toEqual(['1', '2']);
+  // Shared memory is restricted, too: the same host's worker finds another way.
+  expect((await worker.infer(echo, patient)).output).toEqual(image);
+  expect(await worker.statistics('echo', patient)).not.toEqual([]);
+  await worker.close();
+});
+
+it.each([
+  ['RepositoryIndex', { ready: false }],
+  ['RepositoryModelLoad', { modelName: 'echo' }],
+  ['SystemSharedMemoryRegister', { name: 'x', key: '/nothing', offset: 0, byteSize: 1 }],
+] as const)('opens %s to the key alone, over gRPC', async (name, request) => {
+  const asked = async (headers: Readonly<Record<string, string>>) => {
+    const channel = new Channel(server.url, headers);
+    // Each name with the message that it takes, which the compiler cannot see.
+    const call = channel.call(name as 'RepositoryIndex', request as { ready: boolean }, control);
+    return ending(call, 'details').finally(() => channel.close());
+  };
+  expect(await asked({})).toContain('This protocol is restricted');
+  expect(await asked({ 'triton-grpc-protocol-imagen-admin': 'another' })).toContain('This protocol is restricted');
+  expect(await asked(overGrpc)).not.toContain('restricted');
+});
+
+it.each([
+  'repository/index',
+  'repository/models/echo/load',
+  'systemsharedmemory/region/x/unregister',
+  'trace/setting',
+  'logging',
+])('opens /v2/%s to the key alone, over HTTP', async (path) => {
+  expect(await post(server, path)).toBe(403);
+  expect(await post(server, path, { 'imagen-admin': 'another' })).toBe(403);
+  expect(await post(server, path, overHttp)).not.toBe(403);
+});
+
+it('stays ready while a model is loaded, and while another cannot be', async () => {
+  await mkdir(join(models, 'late/1'), { recursive: true });
+  const config = 'name: "late" backend: "python" instance_group [ { kind: KIND_CPU } ]';
+  const code = 'import time\nclass TritonPythonModel:\n    def initialize(self, args):\n        time.sleep(1)\n';
+  await writeFile(join(models, 'late/config.pbtxt'), config);
+  await writeFile(join(models, 'late/1/model.py'), code);
+  let loaded: number | undefined;
+  const loading = post(server, 'repository/models/late/load', overHttp).then((status) => (loaded = status));
+  const seen = new Set<number | undefined>();
+  let looks = 0;
+  for (; loaded === undefined; looks++) {
+    for (const probe of ['ready', 'live']) seen.add(await statusOf(`${server.http}/v2/health/${probe}`));
+    await sleep(50);
+  }
+  await loading;
+  expect({ loaded, seen: [...seen] }).toEqual({ loaded: 200, seen: [200] });
+  expect(looks).toBeGreaterThan(5);
+  expect(await post(server, 'repository/models/broken/load', overHttp)).toBe(400);
+  expect(await statusOf(`${server.http}/v2/health/ready`)).toBe(200);
+});
+
+it('ends connections of age, so that a worker looks for new servers', async () => {
+  const proxy = await FaultProxy.before(server.url);
+  const worker = connectTriton({ url: proxy.address, transport: 'unary' });
+  await worker.refresh(patient);
+  const outcomes: Record<string, number> = {};
+  const until = Date.now() + 2_000;
+  await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      while (Date.now() < until) {
+        const outcome = await ending(worker.infer(echo, patient), 'code');
+        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      }
+    }),
+  );
+  await worker.close();
+  proxy.close();
+  const { accepted } = proxy.counts;
+  expect(accepted).toBeGreaterThan(3);
+  // A request may meet the end of its connection. The server has not looked at it, and the pipeline sends it again.
+  const { MODEL_UNAVAILABLE: refused = 0, ok = 0, ...others } = outcomes;
+  expect(others).toEqual({});
+  expect(refused).toBeLessThanOrEqual(4 * accepted);
+  expect(ok).toBeGreaterThan(100);
+});
+
+it('serves metrics', async () => {
+  expect(await (await fetch(server.metrics)).text()).toContain('nv_inference_count{model="echo"');
+});
+
+it('takes tensors through shared memory, where that is not restricted', async () => {
+  const worker = connectTriton({ url: sidecar.url, transport: 'shm' });
+  await worker.refresh(patient);
+  expect((await worker.infer(echo, patient)).output).toEqual(image);
+  const channel = new Channel(sidecar.url);
+  const regions = async () =>
+    Object.keys((await channel.call('SystemSharedMemoryStatus', { name: '' }, control)).regions);
+  expect(await regions()).toHaveLength(1);
+  await worker.close();
+  expect(await regions()).toEqual([]);
+  channel.close();
+});
+
+it('has no key that anybody knows, unless it is given one', async () => {
+  for (const guess of ['', key]) {
+    expect(await post(sidecar, 'repository/index', { 'imagen-admin': guess })).toBe(403);
+  }
+});
+
+it('is the process that signals reach, and leaves nothing behind', async () => {
+  expect(await Promise.all([server.stop(), sidecar.stop()])).toEqual([0, 0]);
+  expect([...sharedMemoryOf(server), ...sharedMemoryOf(sidecar)]).toEqual([]);
+});

@@ -1,0 +1,116 @@
+#!/bin/sh
+# What a container of triton-imagen does:
+#
+#   serve [argument…]   (default) runs Triton with all models of MODEL_REPOSITORY; arguments go to tritonserver
+#   seed FOLDER         copies the image's models into FOLDER if that is empty. Two may do so at once, and one that was
+#                       cut short is continued by the next: a model is there whole or not at all
+#
+# Environment of serve; an empty variable counts as unset:
+#   MODEL_REPOSITORY      a folder, or gs://bucket/path; by default the models beside this script
+#   TRITON_HTTP_ADDRESS, TRITON_GRPC_ADDRESS
+#                         where they listen; 0.0.0.0 by default
+#   TRITON_RESTRICTED     protocols that only the key opens; model-repository,shared-memory by default. trace and
+#                         logging, which name files for the server to write to, always are
+#   TRITON_ADMIN_KEY      the key: header imagen-admin over HTTP, triton-grpc-protocol-imagen-admin over gRPC. By default
+#                         a random one that nobody has
+set -eu
+
+own_models=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)/model_repository
+
+say() { echo "entrypoint: $*" >&2; }
+
+fail() {
+  say "$*"
+  exit 2
+}
+
+# One --load-model for each folder with a configuration: others, such as lost+found, are no models.
+models_in() {
+  for config in "$1"/*/config.pbtxt; do
+    [ -f "$config" ] || continue
+    basename -- "$(dirname -- "$config")"
+  done
+}
+
+# What a file system puts into its root, and our own lock, do not count.
+is_empty() {
+  for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    [ -e "$entry" ] || [ -L "$entry" ] || continue
+    case ${entry##*/} in
+      lost+found | .seed.lock) ;;
+      *) return 1 ;;
+    esac
+  done
+}
+
+serve() {
+  repository=${MODEL_REPOSITORY:-$own_models}
+  restricted=${TRITON_RESTRICTED:-model-repository,shared-memory}
+  key=${TRITON_ADMIN_KEY:-$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')}
+  # What tritonserver takes apart at colons and equals signs must have none.
+  case $key in *[!A-Za-z0-9._~-]*) fail "TRITON_ADMIN_KEY: expected letters, digits and . _ ~ - alone" ;; esac
+  case $restricted in *[!a-z,-]*) fail "TRITON_RESTRICTED: expected names of protocols and commas, given '$restricted'" ;; esac
+  restricted="$restricted,trace,logging:imagen-admin=$key"
+
+  case $repository in
+    *://*) set -- '--load-model=*' "$@" ;;
+    *)
+      models=$(models_in "$repository")
+      [ -n "$models" ] || fail "MODEL_REPOSITORY: expected a folder of models, given '$repository'"
+      for model in $models; do set -- "--load-model=$model" "$@"; done
+      ;;
+  esac
+
+  # A server that was killed leaves its shared memory behind, which in a pod outlives the container and counts as memory
+  # of the pod. The names tell this container's from those of others in the same /dev/shm.
+  # shellcheck disable=SC3028 # not a matter of the shell: the container runtime sets it
+  shared="triton_${HOSTNAME:-$(hostname)}_"
+  rm -f -- "/dev/shm/$shared"*
+
+  # Not strict, and no exit on an error: one model that cannot be loaded must not take the others out of service.
+  # A connection that lives for a minute only: workers look for new servers when one ends. What is under way on it has
+  # five minutes to finish. Less to exit than the 30 s after which Kubernetes and Docker kill.
+  exec tritonserver \
+    "--model-repository=$repository" --model-control-mode=explicit --disable-auto-complete-config \
+    --strict-readiness=false --exit-on-error=false --exit-timeout-secs=20 \
+    "--http-address=${TRITON_HTTP_ADDRESS:-0.0.0.0}" "--grpc-address=${TRITON_GRPC_ADDRESS:-0.0.0.0}" \
+    --metrics-address=0.0.0.0 \
+    "--http-restricted-api=$restricted" "--grpc-restricted-protocol=$restricted" \
+    --grpc-max-connection-age=60000 --grpc-max-connection-age-grace=300000 \
+    "--backend-config=python,shm-region-prefix-name=$shared" \
+    "$@"
+}
+
+# .seeding is there from before the first model to after the last: a folder that has it was cut short. Models are copied
+# into it, brought to the disk, and then moved to their place, which is one step.
+seed() {
+  [ $# -eq 1 ] && [ -n "$1" ] || fail "usage: seed FOLDER"
+  folder=$1
+  [ -d "$folder" ] || fail "seed: expected a folder, given '$folder'"
+  # The lock goes with the process, however that ends; whoever waits for it finds the work done.
+  exec 9>"$folder/.seed.lock"
+  flock 9
+  if [ ! -d "$folder/.seeding" ] && ! is_empty "$folder"; then
+    say "$folder is not empty: left as it is"
+    return
+  fi
+  mkdir -p "$folder/.seeding"
+  for model in $(models_in "$own_models"); do
+    [ ! -e "$folder/$model" ] || continue
+    rm -rf -- "$folder/.seeding/$model"
+    cp -R -- "$own_models/$model" "$folder/.seeding/$model"
+    sync -f "$folder/.seeding/$model"
+    mv -- "$folder/.seeding/$model" "$folder/$model"
+    say "copied $model"
+  done
+  rm -rf -- "$folder/.seeding"
+  sync -f "$folder"
+}
+
+command=${1:-serve}
+[ $# -eq 0 ] || shift
+case $command in
+  serve) serve "$@" ;;
+  seed) seed "$@" ;;
+  *) fail "usage: serve [argument of tritonserver…] | seed FOLDER" ;;
+esac
