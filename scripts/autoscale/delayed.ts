@@ -12,12 +12,10 @@ export interface Source {
 }
 
 /**
- * Cloud Monitoring's metrics of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", then aligned
- * to the minute by the adapter: what is read is 2 to 4 minutes old.
+ * Cloud Monitoring's metrics of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", and found some
+ * time after that: what is read is 2 to 4 minutes old.
  */
 export const CLOUD_MONITORING: Source = { everySeconds: 60, delaySeconds: [120, 180] };
-/** Managed Prometheus: scraped every 30 s, there soon after. */
-export const MANAGED_PROMETHEUS: Source = { everySeconds: 30, delaySeconds: [15, 30] };
 
 export class Delayed {
   readonly #source: Source;

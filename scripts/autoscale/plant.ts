@@ -1,4 +1,5 @@
 /** What is simulated: every figure that is not measured by the simulation itself, with where it comes from. */
+import type { Source } from './delayed.js';
 
 /** Where the GPUs are. */
 export type Topology =
@@ -26,6 +27,8 @@ export interface Plant {
   /** `IMAGEN_MAX_JOBS`, `IMAGEN_DRAIN_SECONDS` of the manifests. */
   readonly maxJobs: number;
   readonly drainSeconds: number;
+  /** How Managed Prometheus' metrics come: scraped, and seen soon after. An assumption; the report shows another. */
+  readonly prometheus: Source;
   /** Over how long the recording rule takes the mean of requests at Triton. */
   readonly loadSeconds: number;
   readonly worker: Machine;
@@ -65,6 +68,7 @@ export const PLANT: Omit<Plant, 'topology'> = {
   workerCpuSeconds: 0.35,
   maxJobs: 16,
   drainSeconds: 540,
+  prometheus: { everySeconds: 30, delaySeconds: [15, 30] },
   loadSeconds: 60,
   worker: WORKER,
   gpu: GPU,

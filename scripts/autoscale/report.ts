@@ -23,7 +23,8 @@ export function report(chapters: readonly Chapter[], seeds: readonly number[]): 
     '',
     `Each cell is the 95th percentile of the seconds in queue, wherever the queue was (subscription, worker, Triton), then the`,
     `cost in hours of a GPU node, over ${seeds.length} days of each shape. _Queue_ is the worst of the shapes and _all_ that of all`,
-    'jobs together, both ÷ those of the GKE sample; waits under a second count as one. _Cost_ is the sum, ÷ that of the sample.',
+    'jobs together, both ÷ those of the GKE sample; waits under a second count as one. _Cost_ is the sum, ÷ that of the sample,',
+    'which is applied to Triton as well: Google’s has no GPU.',
     '_Killed_ are jobs that a worker gave back because its time to drain was over.',
     '',
     ...chapters.flatMap(chapter),
@@ -67,10 +68,12 @@ function assumptions(plant: Plant): string[] {
     `- Workers: ${machine(plant.worker)}. GPUs: ${machine(plant.gpu)}. Nodes go when they were not needed for ten minutes.`,
     `- Limits: ${plant.workers.min} to ${plant.workers.max} workers, ${plant.gpus.min} to ${plant.gpus.max} GPUs.`,
     '- Pub/Sub’s metrics: sampled every 60 s, seen 2 to 3 minutes later, so 2 to 4 minutes old; they count jobs in work. Managed',
-    '  Prometheus: every 30 s, 15 to 30 s later.',
+    `  Prometheus: every ${plant.prometheus.everySeconds} s, ${plant.prometheus.delaySeconds.join(' to ')} s later.`,
     '- The autoscaler: the published algorithm, looking every 15 s, tolerance 0.1.',
     '- Arrivals, in GPUs kept busy:',
     ...ARRIVALS.map((arrivals) => `  - ${arrivals}: ${ABOUT[arrivals]}`),
+    '- Kinder than the world: a new GPU shares what is under way elsewhere at once, one that goes loses nothing, and pods are',
+    '  always packed onto as few nodes as can be.',
     '- Left out: failures, priorities, models that differ, the time to pull an image on a node that has it, parked jobs.',
   ];
 }

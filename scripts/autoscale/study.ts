@@ -28,6 +28,7 @@ function plantOf(topology: Topology, changes: Partial<Plant> = {}): Partial<Plan
   };
 }
 
+const LATER: Plant['prometheus'] = { everySeconds: 30, delaySeconds: [75, 90] };
 const LIGHT: Partial<Plant> = { gpuJobsPerSecond: 3 };
 
 interface Outline extends Pick<Chapter, 'title' | 'about' | 'drawing'> {
@@ -47,6 +48,15 @@ const OUTLINES: readonly Outline[] = [
   {
     ...{ title: 'The same with at most four GPUs', topology: 'shared', changes: { gpus: { min: 1, max: 4 } } },
     about: 'The sample wastes less the nearer the limit lies to the peak (2.5).',
+  },
+  {
+    ...{ title: 'The same with later metrics', topology: 'shared', changes: { prometheus: LATER } },
+    about: 'Managed Prometheus a minute later than assumed above.',
+  },
+  {
+    ...{ title: 'The same on Spot nodes', topology: 'shared', changes: { drainSeconds: 12 } },
+    about:
+      'Overlay `gke-spot`: a worker has 12 s to drain, whoever ends it. Jobs that take longer are given back and done again.',
   },
   {
     ...{ title: 'Triton as a sidecar', topology: 'sidecar', drawing: 'sidecar.svg' },

@@ -1,6 +1,6 @@
 /** One run: jobs arrive, workers pull them, GPUs compute, autoscalers look and decide; a second at a time. */
 import { seeded } from '../random.js';
-import { CLOUD_MONITORING, Delayed, MANAGED_PROMETHEUS } from './delayed.js';
+import { CLOUD_MONITORING, Delayed } from './delayed.js';
 import { Gpu, type Work } from './gpu.js';
 import { Hpa, type HpaSpec, type Metric, SYNC_SECONDS } from './hpa.js';
 import type { Limits, Plant } from './plant.js';
@@ -16,7 +16,7 @@ export const METRICS = {
   age: 'pubsub.googleapis.com|subscription|oldest_unacked_message_age',
   /** Jobs in work, of a worker. */
   active: 'prometheus.googleapis.com|imagen_jobs_active|gauge',
-  /** Requests at all Tritons, waiting or in execution: their mean over the last minute, from Triton's counters. */
+  /** Requests at all Tritons, waiting or in execution: their mean over the last minute. */
   load: 'prometheus.googleapis.com|imagen:triton_requests:mean1m|gauge',
   /** Requests that wait for an execution, of a Triton. */
   pending: 'prometheus.googleapis.com|nv_inference_pending_request_count|gauge',
@@ -129,7 +129,7 @@ class World {
     this.#plant = plant;
     this.#random = seeded(seed);
     this.#pubsub = new Delayed(CLOUD_MONITORING, this.#random);
-    this.#prometheus = new Delayed(MANAGED_PROMETHEUS, this.#random);
+    this.#prometheus = new Delayed(plant.prometheus, this.#random);
     const sidecar = plant.topology === 'sidecar';
     this.#gpu = sidecar ? undefined : new Gpu<Job>();
     this.#workers = new Pods(

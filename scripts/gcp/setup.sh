@@ -131,6 +131,8 @@ done
 [[ -n $dry_run ]] || command -v gcloud >/dev/null || problem 'gcloud: expected on the PATH, found nowhere'
 [[ -n $dry_run || -z $with_setup ]] || command -v npx >/dev/null ||
   problem 'npx: expected on the PATH for `imagen setup`, found nowhere; or give --no-setup'
+[[ -n $dry_run || -z $with_setup || -f $(dirname "${BASH_SOURCE[0]}")/../../dist/main.js ]] ||
+  problem 'imagen: expected to be built for `imagen setup`: run npm ci first; or give --no-setup'
 
 if [[ ${#problems[@]} -gt 0 ]]; then
   printf 'setup.sh: %s\n' "${problems[@]}" >&2

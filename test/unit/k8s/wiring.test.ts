@@ -324,7 +324,7 @@ describe('autoscalers', () => {
   it('KEDA does as the HPA would', () => {
     const keda = named('overlays/gke-keda');
     const [scaled] = ofKind(keda.manifests, 'ScaledObject');
-    const [hpa] = overlays.flatMap(({ manifests }) => ofKind(manifests, 'HorizontalPodAutoscaler'));
+    const [hpa] = ofKind(named('overlays/gke').manifests, 'HorizontalPodAutoscaler');
     const inWords = ({ type, ...figure }: MetricTarget) => `${type} ${Object.values(figure).join()}`;
     const targets = hpa?.spec.metrics.map(({ external, pods, resource }) => (external ?? pods ?? resource)?.target);
     expect(
