@@ -19,7 +19,6 @@ export interface Row {
 }
 
 export interface Comparison {
-  readonly topology: Topology;
   readonly plant: Plant;
   readonly rows: readonly Row[];
 }
@@ -48,7 +47,7 @@ export function compare(
       };
     });
   });
-  return { topology, plant, rows };
+  return { plant, rows };
 }
 
 /** The smallest value that so large a share does not exceed. */

@@ -2,7 +2,6 @@
 import { type Machine, NODE_UNNEEDED_SECONDS } from './plant.js';
 
 export interface Pod {
-  readonly createdAt: number;
   readonly readyAt: number;
   /** Since when it takes no more work; undefined while it does. */
   drainingSince?: number;
@@ -10,7 +9,7 @@ export interface Pod {
 
 export class Pods<P extends Pod> {
   readonly #machine: Machine;
-  readonly #make: (times: { createdAt: number; readyAt: number }) => P;
+  readonly #make: (readyAt: number) => P;
   readonly draining = new Set<P>();
   /** In the order of creation. */
   active: P[] = [];
@@ -20,7 +19,7 @@ export class Pods<P extends Pod> {
   /** Seconds that nodes were there, times their price an hour, over 3600. */
   cost = 0;
 
-  constructor(machine: Machine, make: (times: { createdAt: number; readyAt: number }) => P) {
+  constructor(machine: Machine, make: (readyAt: number) => P) {
     this.#machine = machine;
     this.#make = make;
   }
@@ -46,14 +45,14 @@ export class Pods<P extends Pod> {
       const { podSeconds, nodeSeconds, podsPerNode } = this.#machine;
       const place = Math.floor((this.active.length + this.draining.size) / podsPerNode);
       const node = (this.#nodes[place] ??= now + nodeSeconds);
-      this.active.push(this.#make({ createdAt: now, readyAt: Math.max(now, node) + podSeconds }));
+      this.active.push(this.#make(Math.max(now, node) + podSeconds));
     }
   }
 
   /** Pods that are there when the simulation begins. */
   begin(replicas: number): void {
     this.#nodes = Array.from({ length: Math.ceil(replicas / this.#machine.podsPerNode) }, () => 0);
-    while (this.active.length < replicas) this.active.push(this.#make({ createdAt: 0, readyAt: 0 }));
+    while (this.active.length < replicas) this.active.push(this.#make(0));
   }
 
   /** Lets `seconds` pass: nodes are paid for, and go when they have been unneeded for long enough. */

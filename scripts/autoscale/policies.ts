@@ -91,25 +91,23 @@ export function policiesFor(topology: Topology): NamedPolicy[] {
   return policies.filter((policy) => policy !== false);
 }
 
-/** The neighbours of what is shipped, among which it has to be the best. */
-export function variations(topology: Topology): NamedPolicy[] {
-  const ours = shipped(topology);
-  const aim = topology === 'sidecar' ? ours.workers : ours.gpus;
+/** The neighbours of what is shipped where workers and Triton scale, among which it has to be the best. */
+export function variations(): NamedPolicy[] {
+  const { workers, gpus } = shipped('shared');
   const retarget = (spec: HpaSpec, name: string, averageValue: number): HpaSpec => ({
     ...spec,
     metrics: spec.metrics.map((metric) =>
       metric.name === name && 'averageValue' in metric ? { ...metric, averageValue } : metric,
     ),
   });
-  return [4, 5, 6, 7].flatMap((requests) => {
-    const gpus = retarget(aim, METRICS.load, requests);
-    if (topology === 'sidecar') {
-      return [{ name: `requests ${requests}`, about: '', scaling: { ...ours, workers: gpus } }];
-    }
-    return [4, 8, 12].map((jobs) => ({
+  return [4, 5, 6, 7].flatMap((requests) =>
+    [4, 8, 12].map((jobs) => ({
       name: `jobs ${jobs}, requests ${requests}`,
       about: '',
-      scaling: { workers: retarget(ours.workers, METRICS.active, jobs), gpus },
-    }));
-  });
+      scaling: {
+        workers: retarget(workers, METRICS.active, jobs),
+        gpus: retarget(gpus, METRICS.load, requests),
+      },
+    })),
+  );
 }

@@ -82,7 +82,7 @@ export function chapters(): Chapter[] {
  * @returns its name
  */
 export function winner(): string {
-  const candidates = [...policiesFor('shared'), ...variations('shared')];
+  const candidates = [...policiesFor('shared'), ...variations()];
   const [heavy, light] = [{}, LIGHT].map((changes) =>
     compare('shared', candidates, CHOOSING, plantOf('shared', changes)),
   );

@@ -41,7 +41,6 @@ interface Job extends Work {
 }
 
 class Worker implements Pod {
-  readonly createdAt: number;
   readonly readyAt: number;
   drainingSince?: number;
   readonly jobs = new Set<Job>();
@@ -54,9 +53,8 @@ class Worker implements Pod {
   /** In its own pod, where GPUs are sidecars. */
   readonly gpu: Gpu<Job> | undefined;
 
-  constructor(times: { createdAt: number; readyAt: number }, gpu: Gpu<Job> | undefined) {
-    this.createdAt = times.createdAt;
-    this.readyAt = times.readyAt;
+  constructor(readyAt: number, gpu: Gpu<Job> | undefined) {
+    this.readyAt = readyAt;
     this.gpu = gpu;
   }
 }
@@ -134,14 +132,14 @@ class World {
     this.#gpu = sidecar ? undefined : new Gpu<Job>();
     this.#workers = new Pods(
       sidecar ? plant.gpu : plant.worker,
-      (times) => new Worker(times, sidecar ? new Gpu<Job>() : undefined),
+      (readyAt) => new Worker(readyAt, sidecar ? new Gpu<Job>() : undefined),
     );
     const limits = sidecar ? plant.gpus : plant.workers;
     this.#workers.begin(limits.min);
     this.#scale(scaling.workers, limits, this.#workers);
     this.#toZeroAfterSeconds = scaling.toZeroAfterSeconds;
     if (!sidecar) {
-      this.#gpuPods = new Pods<Pod>(plant.gpu, (times) => times);
+      this.#gpuPods = new Pods<Pod>(plant.gpu, (readyAt) => ({ readyAt }));
       this.#gpuPods.begin(plant.gpus.min);
       if (plant.topology === 'shared') this.#scale(scaling.gpus, plant.gpus, this.#gpuPods);
     }

@@ -1,7 +1,7 @@
 /** What tests of Dockerfiles, the Compose file and Kubernetes manifests ask the code about, and how they read those. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse, parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
 import { root } from '../../scripts/stack/paths.js';
 import { defaultPorts } from '../../scripts/stack/ports.js';
 import { readConfig, SETTINGS, WORKER_SETTINGS, type WorkerConfig } from '../../src/config.js';
@@ -10,10 +10,6 @@ export const readText = (path: string): string => readFileSync(join(root, path),
 
 /** A YAML file of one document, merge keys (`<<`) resolved. */
 export const readYaml = (path: string): unknown => parse(readText(path), { merge: true });
-
-/** A YAML file of several. */
-export const readYamls = (path: string): unknown[] =>
-  parseAllDocuments(readText(path), { merge: true }).map((document) => document.toJS() as unknown);
 
 /** Every variable that the worker or another command reads. */
 export const settingNames = (): string[] => Object.values(SETTINGS).map(({ name }) => name);

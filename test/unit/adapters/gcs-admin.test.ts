@@ -2,13 +2,11 @@
  * The planning of buckets against a stand-in for three calls of Cloud Storage's JSON API: fake-gcs-server keeps neither
  * access settings nor lifecycle rules, so what is sent for them can only be seen here.
  */
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import type { BucketMetadata } from '@google-cloud/storage';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { planBucket, type WantedBucket } from '../../../src/adapters/gcs/admin.js';
-import { createStorageClient } from '../../../src/adapters/gcs/client.js';
+import { standInForStorage } from '../../support/storage-stand-in.js';
 
 interface Sent {
   readonly method: string;
@@ -35,31 +33,17 @@ const want: WantedBucket = {
 };
 
 describe('planBucket', () => {
-  let server: Server;
   let buckets: Map<string, BucketMetadata>;
   let sent: Sent[];
   /** Called before a change: what somebody else does just then. */
   let meanwhile: () => void;
-  const storage = () =>
-    createStorageClient({ projectId: 'p', emulator: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  const storage = standInForStorage(answer);
   const changes = () => sent.filter(({ method }) => method !== 'GET');
 
-  beforeEach(async () => {
+  beforeEach(() => {
     buckets = new Map();
     sent = [];
     meanwhile = () => undefined;
-    server = createServer((request, response) => {
-      void answer(request).then(([status, body]) => {
-        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-      });
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-  });
-  afterEach(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
   });
 
   async function answer(request: IncomingMessage): Promise<[number, unknown]> {

@@ -1,13 +1,10 @@
 /**
  * A create that storage denies, against a stand-in for three calls: emulators know no rights, so none of them answers 403.
  */
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { CRC32C } from '@google-cloud/storage';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createStorageClient } from '../../../src/adapters/gcs/client.js';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
+import { standInForStorage } from '../../support/storage-stand-in.js';
 
 const bytes = Buffer.from('a result');
 const crc32c = (of: Buffer) => {
@@ -17,32 +14,18 @@ const crc32c = (of: Buffer) => {
 };
 
 describe('a create that is denied', () => {
-  let server: Server;
   let there: Buffer | undefined;
-  const create = () => {
-    const emulator = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const store = createObjectStore(createStorageClient({ projectId: 'p', emulator }));
-    const options = { contentType: 'image/png', signal: AbortSignal.timeout(10_000) };
-    return store.create({ bucket: 'results', name: 'x.png' }, bytes, options);
-  };
-
-  beforeEach(async () => {
-    there = undefined;
-    server = createServer((request, response) => {
-      request.resume();
-      const answer = (status: number, body: object) =>
-        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-      if (request.method === 'POST') answer(403, { error: { code: 403, message: 'storage.objects.delete denied' } });
-      else if (!there) answer(404, { error: { code: 404, message: 'not found' } });
-      else answer(200, { name: 'x.png', generation: '7', size: String(there.length), crc32c: crc32c(there) });
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+  const storage = standInForStorage(({ method }) => {
+    if (method === 'POST') return [403, { error: { code: 403, message: 'storage.objects.delete denied' } }];
+    if (!there) return [404, { error: { code: 404, message: 'not found' } }];
+    return [200, { name: 'x.png', generation: '7', size: String(there.length), crc32c: crc32c(there) }];
   });
-  afterEach(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
+  const create = () => {
+    const options = { contentType: 'image/png', signal: AbortSignal.timeout(10_000) };
+    return createObjectStore(storage()).create({ bucket: 'results', name: 'x.png' }, bytes, options);
+  };
+  beforeEach(() => {
+    there = undefined;
   });
 
   it('is an object that exists, where there is one: the right to replace it is not needed', async () => {

@@ -8,7 +8,7 @@ import { SAMPLE, policiesFor, SHIPPED, shipped } from '../../../scripts/autoscal
 import { simulate } from '../../../scripts/autoscale/world.js';
 
 const machine = { podSeconds: 20, nodeSeconds: 100, podsPerNode: 2, pricePerHour: 0.5 };
-const pods = () => new Pods<Pod>(machine, (times) => ({ ...times }));
+const pods = () => new Pods<Pod>(machine, (readyAt) => ({ readyAt }));
 
 describe('the simulated cluster', () => {
   it('waits for a node only where none has room', () => {

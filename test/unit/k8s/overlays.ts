@@ -1,5 +1,4 @@
 /** Everything that people apply, built once for a file of tests. */
-import { readFileSync } from 'node:fs';
 import { applicable, build } from '../../../scripts/k8s/kustomize.js';
 import {
   type ConfigMap,
@@ -9,13 +8,12 @@ import {
   ofKind,
   type PodSpec,
 } from '../../../scripts/k8s/manifest.js';
+import { readText } from '../../support/deploy.js';
 
 export interface Overlay {
   readonly name: string;
   readonly manifests: readonly Manifest[];
 }
-
-const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
 
 /** `triton` and `worker` are applied one after the other and make one whole. */
 export async function buildOverlays(): Promise<Overlay[]> {
@@ -60,7 +58,10 @@ export function environmentOf(overlay: Overlay, { env = [], envFrom = [] }: Cont
 
 /** Bytes of all tensors that may be in flight at once: docs/pixels.md, with every model of the repository at its largest. */
 export function tensorBytes(models: readonly string[]): number {
-  return models.reduce((sum, model) => sum + tensorBytesOf(read(`triton/model_repository/${model}/config.pbtxt`)), 0);
+  return models.reduce(
+    (sum, model) => sum + tensorBytesOf(readText(`triton/model_repository/${model}/config.pbtxt`)),
+    0,
+  );
 }
 
 function tensorBytesOf(config: string): number {

@@ -1,15 +1,15 @@
 /** What is demanded of every pod, in whatever overlay. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { allContainers, ofKind, quantity, serving } from '../../../scripts/k8s/manifest.js';
-import { readConfig, SETTINGS, unknownVariables, WORKER_SETTINGS } from '../../../src/config.js';
+import { unknownVariables } from '../../../src/config.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
 import { startStatusServer } from '../../../src/telemetry/http.js';
 import type { Metrics } from '../../../src/telemetry/metrics.js';
+import { readText, settingNames, tritonFlag, workerConfig } from '../../support/deploy.js';
 import { buildOverlays, environmentOf, isTriton, isWorker, tensorBytes, workerIn, workersOf } from './overlays.js';
 
 const MIB = 1024 ** 2;
-const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
 const models = readdirSync(new URL('../../../triton/model_repository', import.meta.url));
 const overlays = await buildOverlays();
 const pods = overlays.flatMap((overlay) =>
@@ -29,8 +29,7 @@ const workers = overlays.flatMap((overlay) =>
     ...{ pod: deployment.spec.template.spec, container: workerIn(deployment.spec.template.spec) },
   })),
 );
-const configOf = ({ overlay, container }: (typeof workers)[number]) =>
-  readConfig({ ...environmentOf(overlay, container) }, WORKER_SETTINGS);
+const configOf = ({ overlay, container }: (typeof workers)[number]) => workerConfig(environmentOf(overlay, container));
 
 describe.each(pods)('$name', ({ overlay, deployment, pod }) => {
   it('runs as somebody else than root, with few rights', () => {
@@ -164,10 +163,10 @@ describe('an end in peace', () => {
 describe('settings', () => {
   it.each(workers)('$name: every one is known, and all of them can be used', (worker) => {
     const env = environmentOf(worker.overlay, worker.container);
-    const known = Object.values(SETTINGS).map(({ name }) => name);
+    const known = settingNames();
     expect(Object.keys(env).filter((name) => !known.includes(name))).toEqual([]);
     expect(unknownVariables(env)).toEqual([]);
-    expect(() => readConfig(env, WORKER_SETTINGS)).not.toThrow();
+    expect(() => workerConfig(env)).not.toThrow();
   });
 
   it.each(workers)('$name: listens where it is asked', (worker) => {
@@ -186,17 +185,17 @@ describe('settings', () => {
     expect([...ofTriton].sort()).toEqual([...known, 'TRITON_RESTRICTED']);
   });
 
-  it.runIf(existsSync(new URL('../../../triton/entrypoint.sh', import.meta.url)))('of Triton are in its image', () => {
-    const entrypoint = read('triton/entrypoint.sh');
+  it('of Triton are in its image', () => {
+    const entrypoint = readText('triton/entrypoint.sh');
     for (const name of ofTriton) expect(entrypoint).toContain(`\${${name}:-`);
-    const image = read('triton/Dockerfile');
+    const image = readText('triton/Dockerfile');
     for (const { container } of tritons) {
       expect(image).toContain(`ENTRYPOINT ["${container.command?.join() ?? ''}"]`);
       expect(entrypoint).toContain(`  ${container.args?.[0] ?? ''}) `);
       for (const { containerPort } of container.ports ?? [])
         expect(image).toMatch(new RegExp(`EXPOSE.* ${containerPort}`));
     }
-    const [, seconds = ''] = /--exit-timeout-secs=(\d+)/.exec(entrypoint) ?? [];
+    const seconds = tritonFlag('exit-timeout-secs');
     // What is demanded below of the grace period counts on no more.
     expect(Number(seconds)).toBeLessThanOrEqual(30);
   });
@@ -237,7 +236,9 @@ describe('memory', () => {
   });
 
   it('k8s/worker/deployment.yaml shows the sum', () => {
-    const shown = [...read('k8s/worker/deployment.yaml').matchAll(/^ +# +(\d+)\b/gm)].map(([, text]) => Number(text));
+    const shown = [...readText('k8s/worker/deployment.yaml').matchAll(/^ +# +(\d+)\b/gm)].map(([, text]) =>
+      Number(text),
+    );
     const base = workers.find(({ overlay }) => overlay.name === 'triton and worker');
     const parts = base ? partsOf(base) : [];
     expect(shown).toEqual([...parts, sum(parts)]);
