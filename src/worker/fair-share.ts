@@ -232,9 +232,10 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     };
     const attempt = async () => {
       const sentAt = performance.now();
+      const full = gate.inFlight >= gate.window.limit(capacityOf(gate.model).inFlight);
       try {
         const result = await task(run.window);
-        gate.window.answered(sentAt);
+        gate.window.answered(sentAt, full);
         gate.answeredAt = performance.now();
         return result;
       } catch (error) {
