@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Metrics } from './metrics.js';
+import type { Metrics } from './metrics/index.js';
 
 export interface Health {
   /** Why the process should be restarted, if it should. */
