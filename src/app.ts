@@ -123,7 +123,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       version: packageVersion(),
       revision: config.revision,
       node: process.versions.node,
-      sharp: sharp.versions.sharp ?? 'unknown',
+      sharp: sharp.versions.sharp,
     },
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,

@@ -28,19 +28,24 @@ const RULES: readonly (readonly [RegExp, string])[] = [
     /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END)(?:\\[^"]|[^"\\]))*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g,
     REDACTED,
   ],
-  // Properties.
+  // Properties: texts, lists of texts, and those of JSON within a text.
   [new RegExp(String.raw`("(?:${NAMES}|${WORDS})"\s*:\s*)"(?:\\.|[^"\\])*"`, 'gi'), `$1"${REDACTED}"`],
-  [new RegExp(String.raw`(\\+"(?:${NAMES}|${WORDS})\\+"\s*:\s*\\+")${NESTED}`, 'gi'), `$1${REDACTED}`],
-  // As node:util prints them, and their neighbours in headers.
+  [new RegExp(String.raw`("(?:${NAMES}|${WORDS})"\s*:\s*)\[(?:"(?:\\.|[^"\\])*"|[^\]"])*\]`, 'gi'), `$1"${REDACTED}"`],
+  [new RegExp(String.raw`(?<!\\)(\\{1,7}"(?:${NAMES}|${WORDS})\\+"\s*:\s*\\+")${NESTED}`, 'gi'), `$1${REDACTED}`],
+  [new RegExp(String.raw`(?<!\\)(\\{1,7}"(?:${NAMES})\\+"\s*:\s*)\[(?:\\.|[^"\\])*`, 'gi'), `$1${REDACTED}`],
+  // As node:util prints them, and headers.
+  [new RegExp(String.raw`\b((?:${NAMES})'?\s*:\s*)\[(?:\\[^"]|[^\]"\\])*`, 'gi'), `$1${REDACTED}`],
   [new RegExp(String.raw`\b((?:${NAMES})'?\s*:\s*')(?:\\[^"]|[^'"\\])*'`, 'gi'), `$1${REDACTED}'`],
-  [/\b(Bearer|Basic)((?:\s|%20|\+)+)[\w.~+/=%-]+/gi, `$1$2${REDACTED}`],
-  [new RegExp(String.raw`\b((?:${NAMES})\s*:\s*)(?!Bearer|Basic|\[redacted)${VALUE}`, 'gi'), `$1${REDACTED}`],
-  // Parameters.
-  [new RegExp(String.raw`((?:\b|_)(?:${NAMES})(?:=|%3D))${VALUE}`, 'gi'), `$1${REDACTED}`],
+  [/\b(Bearer(?:\s|%20|\+)+)[\w.~+/=%-]{8,}/gi, `$1${REDACTED}`],
+  [/\b(authorization\W{1,8}Basic\s+)[\w+/=-]+/gi, `$1${REDACTED}`],
+  [/\b(cookie:\s*)[^"\\]+/gi, `$1${REDACTED}`],
+  [new RegExp(String.raw`\b((?:${NAMES})\s*:\s*)(?!Bearer\b|Basic\b|\[redacted)${VALUE}`, 'gi'), `$1${REDACTED}`],
+  // Parameters, of a URL within a URL too.
+  [new RegExp(String.raw`((?:\b|_|%[0-9a-f]{2})(?:${NAMES})(?:=|%3D))${VALUE}`, 'gi'), `$1${REDACTED}`],
   [new RegExp(String.raw`((?:[?&;]|%3F|%26)(?:${WORDS})(?:=|%3D))${VALUE}`, 'gi'), `$1${REDACTED}`],
   // Whatever their name: what Google's own look like, JSON Web Tokens, and a password before a host.
   [/\bAIza[\w-]{30,}|\bya29\.[\w.-]+|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, REDACTED],
-  [/(:\/\/)[^\s/@"'\\]*:[^\s/@"'\\]*(?=@)/g, `$1${REDACTED}`],
+  [/(:\/\/)[^\s/@:"'\\]*:[^\s/@"'\\]*(?=@)/g, `$1${REDACTED}`],
 ];
 
 /** @param line of JSON */

@@ -51,8 +51,9 @@ export function jobMetrics(families: Families, labels: Labels) {
       const which = { ...labels.served(model, version), arm: labels.arm(arm) };
       jobs.inc({ ...which, status: completion.status, code: labels.code(completion.error?.code) });
       durations.observe(which, tookMs / 1000);
-      const { total: _total, ...timings } = completion.timingsMs ?? {};
-      for (const [stage, ms = 0] of Object.entries(timings)) stages.observe({ stage }, ms / 1000);
+      for (const [stage, ms = 0] of Object.entries(completion.timingsMs ?? {})) {
+        if (stage !== 'total') stages.observe({ stage }, ms / 1000);
+      }
       stages.observe({ stage: 'publish' }, publishMs / 1000);
     },
   };
