@@ -56,6 +56,8 @@ const WATCH_RECORD_MS = 5_000;
 const LOOK_LIMIT_MS = 2_000;
 /** Between two looks at which models can be used. */
 const WATCH_MS = 1_000;
+/** A model that is broken may stay so for days; but what is wrong with it may become clear only after a while. */
+const MODEL_PACE = { remindMs: 600_000, changedMs: 10_000 };
 /** Kept of the drain for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
@@ -309,7 +311,7 @@ function keepWatching(outOfUse: () => Map<string, string>, log: Logger): { stop(
           log.warn({ model, reason, awaySeconds }, 'a model cannot be used'),
         back: (awaySeconds: number) => log.info({ model, awaySeconds }, 'a model is no longer out of use'),
       };
-      if (!outages.has(model)) outages.set(model, createOutage(lines));
+      if (!outages.has(model)) outages.set(model, createOutage(lines, MODEL_PACE));
     }
     for (const [model, outage] of outages) {
       outage.tell(now.get(model));

@@ -1,4 +1,4 @@
-/** Between two lines about one and the same outage, in milliseconds. */
+/** Between two lines about one and the same outage, in milliseconds, unless said otherwise. */
 export const REMINDER_MS = 60_000;
 
 export interface Outage {
@@ -14,14 +14,23 @@ export interface OutageLines {
   readonly back: (seconds: number) => void;
 }
 
-/**
- * Turns what is told many times a minute into a line when something goes, a line when it is back, and a reminder a minute
- * in between.
- * @param now milliseconds on a clock that never goes back
- */
-export function createOutage({ away, back }: OutageLines, now: () => number = () => performance.now()): Outage {
+export interface OutagePace {
+  /** Between two lines, in milliseconds. */
+  readonly remindMs?: number;
+  /** The same when something else is wrong than was said last; `remindMs` unless given. */
+  readonly changedMs?: number;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now?: () => number;
+}
+
+/** Turns what is told again and again into a line when something goes, one when it is back, and reminders in between. */
+export function createOutage(
+  { away, back }: OutageLines,
+  { remindMs = REMINDER_MS, changedMs = remindMs, now = () => performance.now() }: OutagePace = {},
+): Outage {
   let since: number | undefined;
   let saidAt = -Infinity;
+  let said: unknown;
   let well = false;
   const seconds = (from: number) => Math.round((now() - from) / 1000);
 
@@ -35,8 +44,9 @@ export function createOutage({ away, back }: OutageLines, now: () => number = ()
         return;
       }
       since ??= now();
-      if (now() - saidAt < REMINDER_MS) return;
+      if (now() - saidAt < (trouble === said ? remindMs : changedMs)) return;
       saidAt = now();
+      said = trouble;
       away(trouble, seconds(since));
     },
     get well() {
