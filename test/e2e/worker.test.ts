@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Message } from '@google-cloud/pubsub';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { scans } from '../support/hostile/scans.js';
@@ -445,7 +446,7 @@ describe('the worker', () => {
       input: { uri: await scene.upload('r.jpg', small) },
     });
     const somebodyElse = scene.pubsub.subscription(lane.subscription);
-    await new Promise<void>((resolve) => somebodyElse.once('message', (message) => resolve(message.nack())));
+    await new Promise<void>((resolve) => somebodyElse.once('message', (message: Message) => resolve(message.nack())));
     await somebodyElse.close();
     const second = await scene.startWorker({ IMAGEN_JOBS_SUBSCRIPTIONS: lane.subscription });
     showOnFailure(second);
