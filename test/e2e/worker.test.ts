@@ -417,7 +417,7 @@ describe('the worker', () => {
     expect(await worker.metric('imagen_redeliveries_total')).toBe(0);
   });
 
-  it('says in one line how a job has ended', async () => {
+  it('says in one line how a job has ended', () => {
     const line =
       worker
         .log()
@@ -446,7 +446,12 @@ describe('the worker', () => {
       input: { uri: await scene.upload('r.jpg', small) },
     });
     const somebodyElse = scene.pubsub.subscription(lane.subscription);
-    await new Promise<void>((resolve) => somebodyElse.once('message', (message: Message) => resolve(message.nack())));
+    await new Promise<void>((resolve) => {
+      somebodyElse.once('message', (message: Message) => {
+        message.nack();
+        resolve();
+      });
+    });
     await somebodyElse.close();
     const second = await scene.startWorker({ IMAGEN_JOBS_SUBSCRIPTIONS: lane.subscription });
     showOnFailure(second);
