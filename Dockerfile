@@ -50,6 +50,7 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
 
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ENV IMAGEN_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="imagen-worker" \
       org.opencontainers.image.description="Turns a Pub/Sub queue of image jobs into finished images with NVIDIA Triton" \
       org.opencontainers.image.licenses="Apache-2.0" \

@@ -1,5 +1,6 @@
 /** The composition root of the worker: the only place that builds its parts and knows how they hang together. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import sharp from 'sharp';
 import { createStorageClient } from './adapters/gcs/client.js';
 import { createObjectStore } from './adapters/gcs/store.js';
 import { shortcomings } from './adapters/pubsub/admin.js';
@@ -9,19 +10,22 @@ import { createJobSource } from './adapters/pubsub/source.js';
 import { connectTriton } from './adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from './config.js';
 import { capacityOf } from './domain/contract.js';
-import { JobError } from './domain/errors.js';
 import type { ModelServer } from './domain/ports.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
 import { openRoutes } from './routes.js';
 import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
-import { createMetrics } from './telemetry/metrics.js';
+import { createMetrics } from './telemetry/metrics/index.js';
+import { type Pause, PAUSES } from './telemetry/metrics/intake.js';
+import { codeOf, createObserver } from './telemetry/observer.js';
+import { createOutage, type Outage } from './telemetry/outage.js';
+import { packageVersion } from './version.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
 import { type CostModel, createCostModel, LOOK_MS } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
-import { createHandler, type Observer } from './worker/handle.js';
+import { createHandler } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
 import { createParking } from './worker/parking.js';
 
@@ -48,12 +52,12 @@ const MODEL_RETRY_MS = 1_000;
 const PARKED_SHARE = 0.5;
 /** Between two looks whether a job in work was canceled, or has ended elsewhere. */
 const WATCH_RECORD_MS = 5_000;
-/** One warning in half a minute says as much as sixty. */
-const WAITS_A_WARNING = 60;
 /** For one look at what Triton has measured. */
 const LOOK_LIMIT_MS = 2_000;
 /** Between two looks at which models can be used. */
 const WATCH_MS = 1_000;
+/** A model that is broken may stay so for days; but what is wrong with it may become clear only after a while. */
+const MODEL_PACE = { remindMs: 600_000, changedMs: 10_000 };
 /** Kept of the drain for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
@@ -66,11 +70,20 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     pings: PUBLISHING,
   });
   const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
+  const tritonOutage = createOutage({
+    away: (error, awaySeconds) =>
+      log.warn({ error, awaySeconds }, awaySeconds === 0 ? 'Triton is away' : 'Triton is still away'),
+    back: (awaySeconds) => log.info({ awaySeconds }, 'Triton is back'),
+  });
   const models = connectTriton({
     url: config.tritonUrl,
     transport: config.tritonTransport,
     inferTimeoutMs: config.inferenceTimeoutSeconds * 1000,
-    onPollError: (error) => log.warn({ error }, 'cannot read the models from Triton'),
+    onRead: (error) => tritonOutage.tell(error),
+    onAttempt({ model, version, carrier, tookMs, error }) {
+      if (error !== undefined) metrics.tritonFailed(model, codeOf(error));
+      else if (carrier) metrics.tritonAnswered({ model, version, transport: carrier, tookMs });
+    },
   });
   const routes = openRoutes(config.routesFile, (error) =>
     log.error({ error }, 'the routes file is broken; the last good one stays'),
@@ -108,15 +121,23 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const looking = keepLooking(costs, models, log);
   const watching = keepWatching(() => new Map([...models.unready(), ...circuits.open()]), log);
   const metrics = createMetrics({
+    build: {
+      version: packageVersion(),
+      revision: config.revision,
+      node: process.versions.node,
+      sharp: sharp.versions.sharp,
+    },
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
     jobsParked: () => parking.parked,
     circuitsOpen: () => [...circuits.open().keys()],
     decodedBytes: () => budget.held(),
     limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
-    requestsInFlight: () => share.inFlight(),
-    knownModel: (name) => models.contracts().has(name),
+    paused,
+    load: () => share.load(),
     learnedCosts: () => costs.learned(),
+    catalogue: models,
+    tritonReady: () => tritonOutage.well,
   });
 
   const handle = createHandler(
@@ -142,6 +163,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
         maxInputPixels: config.maxInputPixels,
         maxOutputPixels: config.maxOutputPixels,
         reserve: budget.reserve,
+        onOperation: (step, pixels) => metrics.operationDone(step, pixels),
         predict: (model, version) => ({
           ...costs.costOf(model, version),
           jobsAtOnce: intake.active,
@@ -157,6 +179,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       maxMessages: fairPart(subscription, config.jobsSubscriptions, config.maxJobs + parkingRoom),
       maxExtensionSeconds: MAX_LEASE_SECONDS,
       onError: (error) => log.error({ error, subscription: subscription.name }, 'unexpected error at the subscription'),
+      onLease: { extended: () => metrics.leaseExtended(), lost: () => metrics.leaseLost() },
     }),
   );
 
@@ -164,6 +187,18 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   let pulling = false;
   let failure: Error | undefined;
   const failed = Promise.race(sources.map((source) => source.closed)).then((error) => (failure = error));
+
+  function paused(): readonly Pause[] {
+    const reasons: Readonly<Record<Pause, boolean>> = {
+      starting: !pulling,
+      stopping: stopping.signal.aborted,
+      models: pulling && models.contracts().size === 0,
+      places: intake.active >= config.maxJobs && intake.waiting > 0,
+      memory: budget.waiting() > 0,
+      alone: intake.alone,
+    };
+    return PAUSES.filter((reason) => reasons[reason]);
+  }
 
   async function start(): Promise<void> {
     status = await startStatusServer(
@@ -204,13 +239,18 @@ export function createApp(config: WorkerConfig, log: Logger): App {
 
   /** Jobs are not pulled before there is a model: waiting costs nothing, and a delivery attempt does. */
   async function waitForModels(): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
+    const noModel = createOutage({
+      away: (unready, waitedSeconds) => log.warn({ unready, waitedSeconds }, 'Triton serves no model yet'),
+      back: (waitedSeconds) => log.info({ waitedSeconds }, 'Triton serves a model'),
+    });
+    for (;;) {
       try {
         await models.refresh(stopping.signal);
-        if (models.contracts().size > 0) return;
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        if (attempt % WAITS_A_WARNING === 0) log.warn({ error }, 'waiting for Triton');
+        const some = models.contracts().size > 0;
+        noModel.tell(some ? undefined : Object.fromEntries(models.unready()));
+        if (some) return;
+      } catch {
+        if (stopping.signal.aborted) return; // else it has been told as an outage
       }
       await sleep(TRITON_POLL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
@@ -262,14 +302,21 @@ function keepLooking(costs: CostModel, models: ModelServer, log: Logger): { stop
 
 /** Says when a model, or a version of one, can no longer be used, and why; and when it can again. */
 function keepWatching(outOfUse: () => Map<string, string>, log: Logger): { stop(): void } {
-  let known = new Map<string, string>();
+  const outages = new Map<string, Outage>();
   const look = () => {
     const now = outOfUse();
-    for (const [model, reason] of now) {
-      if (known.get(model) !== reason) log.warn({ model, reason }, 'a model cannot be used');
+    for (const model of now.keys()) {
+      const lines = {
+        away: (reason: unknown, awaySeconds: number) =>
+          log.warn({ model, reason, awaySeconds }, 'a model cannot be used'),
+        back: (awaySeconds: number) => log.info({ model, awaySeconds }, 'a model is no longer out of use'),
+      };
+      if (!outages.has(model)) outages.set(model, createOutage(lines, MODEL_PACE));
     }
-    for (const model of known.keys()) if (!now.has(model)) log.info({ model }, 'a model is no longer out of use');
-    known = now;
+    for (const [model, outage] of outages) {
+      outage.tell(now.get(model));
+      if (outage.well) outages.delete(model);
+    }
   };
   const timer = setInterval(look, WATCH_MS).unref();
   return { stop: () => clearInterval(timer) };
@@ -279,44 +326,4 @@ function keepWatching(outOfUse: () => Map<string, string>, log: Logger): { stop(
 function fairPart(one: WeightedSubscription, all: readonly WeightedSubscription[], places: number): number {
   const total = all.reduce((sum, { weight }) => sum + weight, 0);
   return Math.max(1, Math.round((places * one.weight) / total));
-}
-
-/** One log line and one count for every message's end. */
-function createObserver(log: Logger, metrics: ReturnType<typeof createMetrics>): Observer {
-  return {
-    ended(completion, about) {
-      const { jobId, eventId, status, error, steps, attempt, timingsMs, messageId } = completion;
-      const level = error === undefined ? 'info' : 'warn';
-      const { replay } = about;
-      log[level](
-        {
-          jobId,
-          eventId,
-          messageId,
-          status,
-          code: error?.code,
-          reason: error?.message,
-          steps,
-          attempt,
-          timingsMs,
-          replay,
-        },
-        'job ended',
-      );
-      metrics.jobEnded(completion, about);
-    },
-    deferred({ messageId, attempt }, error) {
-      log.warn({ messageId, attempt, code: codeOf(error), error }, 'message put back into the queue');
-      metrics.jobDeferred(codeOf(error));
-    },
-    givenBack(delivery, error) {
-      const code = codeOf(error);
-      log.warn({ messageId: delivery.messageId, attempt: delivery.attempt, code, error }, 'message given back');
-      metrics.jobGivenBack(code);
-    },
-  };
-}
-
-function codeOf(error: Error): string {
-  return error instanceof JobError ? error.code : error.name;
 }

@@ -217,6 +217,12 @@ export const SETTINGS = {
     'Least severity that is logged',
     'info',
   ),
+  revision: setting(
+    'IMAGEN_REVISION',
+    text,
+    'What the worker was built from, for its metrics; set by the image',
+    'unknown',
+  ),
   workerName: setting('HOSTNAME', text, "The worker's name in completions and logs", hostname()),
 } satisfies Record<string, Setting<unknown>>;
 

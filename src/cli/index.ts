@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config.js';
 import { JobError } from '../domain/errors.js';
+import { packageVersion } from '../version.js';
 import { cancelCommand } from './cancel.js';
 import { modelsCommand } from './models.js';
 import { processCommand } from './process.js';
@@ -45,9 +45,4 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
     else console.error(error);
     return 1;
   }
-}
-
-function packageVersion(): string {
-  const url = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(url, 'utf8')) as { version: string }).version;
 }

@@ -8,6 +8,8 @@ import type { CompletionInput, CompletionOutput, Step, Timings } from '../domain
 export class Journey {
   input: CompletionInput | undefined;
   output: CompletionOutput | undefined;
+  /** The version chosen for the last operation. */
+  lastVersion: string | undefined;
   readonly steps: Step[] = [];
   readonly warnings: string[] = [];
   readonly #timings: Partial<Timings> = {};

@@ -4,6 +4,7 @@
  * What comes before (parse, recall) and after (record, publish, ack) belongs to every message, whatever becomes of the
  * job, and stands in worker/handle.ts.
  */
+import type { Step } from '../domain/completion.js';
 import type { Job, OutputRequest } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
@@ -19,7 +20,7 @@ import { type JobPlan, planJob, sizesAfter } from './plan.js';
 import { route, type Routed, type RouteOptions } from './route.js';
 import { storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
-import { type Lane, transform } from './transform.js';
+import { type Lane, type PixelsSent, transform } from './transform.js';
 
 export interface RenderOptions {
   readonly maxInputPixels: number;
@@ -28,6 +29,8 @@ export interface RenderOptions {
   readonly predict: Predict;
   /** Memory for a picture, from the moment its header has been read until its result has been encoded. */
   readonly reserve: Reserve;
+  /** Told of every operation that has been done; must not throw. */
+  readonly onOperation?: (step: Step, pixels: PixelsSent) => void;
 }
 
 export interface PipelineOptions extends RenderOptions {
@@ -57,6 +60,7 @@ export async function runJob(
   const { signal } = journey;
 
   const routed = await journey.stage('route', undefined, () => route(job.operations, models, options.route(), signal));
+  journey.lastVersion = routed.at(-1)?.version;
   const target = await journey.stage('plan', undefined, () => chooseTarget(job, options.target));
 
   const fetched = await journey.stage('fetch', 'fetch', () => fetchInput(job.input, store, options.fetch, signal));
@@ -100,11 +104,12 @@ export async function render(
     const { steps, format, size } = piece.plan;
 
     for (const planned of steps) {
-      const { raster, step } = await journey.stage('infer', 'inference', () =>
+      const { raster, step, pixels } = await journey.stage('infer', 'inference', () =>
         transform(piece.raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
       );
       piece.raster = raster;
       journey.steps.push(step);
+      options.onOperation?.(step, pixels);
     }
 
     const encoded = await journey.stage('encode', 'encode', () =>

@@ -36,6 +36,13 @@ export interface TransformOptions {
 export interface Transformed {
   readonly raster: Raster;
   readonly step: Step;
+  readonly pixels: PixelsSent;
+}
+
+/** Pixels of a step's requests: all of them, and those that are the picture, each once. */
+export interface PixelsSent {
+  readonly computed: number;
+  readonly useful: number;
 }
 
 /**
@@ -48,6 +55,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   const shape = chooseShape(planned.shapes, options.predict(model.model, version), model.maxBatchSize);
   const channels = model.output === 'mask' ? 1 : 3;
   const servedVersions = new Set<string>();
+  let computed = 0;
 
   // The first request that fails ends the others: their tiles have nowhere to go.
   const stop = new AbortController();
@@ -62,6 +70,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
           const view = await cut(window);
           const result = await ask(raster, view, planned, options, signal);
           servedVersions.add(result.version);
+          computed += window.width * window.height;
           paste(checkAnswer(result, view, planned, channels), window);
         },
         signal,
@@ -80,8 +89,9 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     plan: shape.plan,
     requests: shape.requests,
   };
-  if (answer.channels === 1) return { raster: await applyMask(raster, answer.data), step };
-  return { raster: await withAlpha(answer, raster), step };
+  const pixels = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract) };
+  const after = answer.channels === 1 ? await applyMask(raster, answer.data) : await withAlpha(answer, raster);
+  return { raster: after, step, pixels };
 }
 
 function ask(

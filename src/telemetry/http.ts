@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Metrics } from './metrics.js';
+import type { Metrics } from './metrics/index.js';
 
 export interface Health {
   /** Why the process should be restarted, if it should. */
@@ -15,7 +15,11 @@ export interface StatusServer {
 }
 
 /** Serves `/livez`, `/readyz` and `/metrics`; port 0 takes a free one. */
-export async function startStatusServer(port: number, health: Health, metrics: Metrics): Promise<StatusServer> {
+export async function startStatusServer(
+  port: number,
+  health: Health,
+  metrics: Pick<Metrics, 'render'>,
+): Promise<StatusServer> {
   const server = createServer((request, response) => {
     const answer = (status: number, contentType: string, body: string) => {
       response.writeHead(status, { 'content-type': contentType }).end(request.method === 'HEAD' ? undefined : body);

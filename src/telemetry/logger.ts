@@ -1,6 +1,14 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { redact } from './redact.js';
 
 export type { Logger } from 'pino';
+
+export interface LoggerOptions {
+  /** What every line says of the trace that is going on, in Cloud Logging's names (`logging.googleapis.com/trace`, …). */
+  readonly traceFields?: () => object;
+  /** Standard output unless given. */
+  readonly to?: DestinationStream;
+}
 
 /** Cloud Logging's names (LogSeverity) for pino's levels. */
 const SEVERITY: Readonly<Record<string, string>> = {
@@ -12,11 +20,14 @@ const SEVERITY: Readonly<Record<string, string>> = {
   fatal: 'CRITICAL',
 };
 
-/** JSON lines in the shape that Cloud Logging reads by itself: `severity`, `message`, `time`. */
+/**
+ * JSON lines in the shape that Cloud Logging reads by itself: `severity`, `message`, `time`. Secrets are taken out of all.
+ * @param bindings in every line
+ */
 export function createLogger(
   level: string,
   bindings: Readonly<Record<string, unknown>>,
-  to?: DestinationStream,
+  { traceFields, to }: LoggerOptions = {},
 ): Logger {
   return pino(
     {
@@ -26,6 +37,8 @@ export function createLogger(
       errorKey: 'error',
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ severity: SEVERITY[label] ?? 'DEFAULT' }) },
+      hooks: { streamWrite: redact },
+      ...(traceFields ? { mixin: traceFields } : {}),
     },
     to,
   );

@@ -15,6 +15,8 @@ export interface Budget {
   readonly reserve: Reserve;
   /** Bytes reserved now. */
   readonly held: () => number;
+  /** How many wait. */
+  readonly waiting: () => number;
 }
 
 interface Waiting {
@@ -46,6 +48,7 @@ export function createBudget(limit: number, now: () => number = () => performanc
 
   return {
     held: () => held,
+    waiting: () => waiting.length,
     reserve(wanted, signal) {
       const bytes = Math.min(wanted, limit);
       return new Promise((resolve, reject) => {

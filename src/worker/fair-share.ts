@@ -25,8 +25,19 @@ export interface FairShare {
    * gives up because its model is away, all that wait for the model do.
    */
   lane(job: object): Lane;
-  /** Requests in flight now, by model. */
-  inFlight(): ReadonlyMap<string, number>;
+  /** Of every version that was ever asked: its requests now. */
+  load(): readonly Load[];
+}
+
+export interface Load {
+  readonly model: string;
+  readonly version: string;
+  /** Sent and not answered, or waiting to be tried again. */
+  readonly inFlight: number;
+  /** How many may be in flight now. */
+  readonly limit: number;
+  /** Not sent yet. */
+  readonly waiting: number;
 }
 
 export interface FairShareOptions {
@@ -59,6 +70,7 @@ interface Run {
 /** Of one version of a model. */
 interface Gate {
   readonly model: string;
+  readonly version: string;
   readonly window: Window;
   /** When a request was last answered. */
   answeredAt: number;
@@ -88,7 +100,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   function gateOf({ model, version }: Pick<Ticket, 'model' | 'version'>): Gate {
     const key = `${model}/${version}`;
     const gate = gates.get(key) ?? {
-      ...{ model, window: createWindow(), answeredAt: -Infinity },
+      ...{ model, version, window: createWindow(), answeredAt: -Infinity },
       ...{ inFlight: 0, runs: [], turns: new Map<object, Waiting[]>() },
       ...{ lastLed: 'batch', lastJob: undefined, sharedUntil: 0, endedAt: -Infinity, pause: undefined },
     };
@@ -96,9 +108,13 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     return gate;
   }
 
+  function capacityNow({ model, window }: Gate): Capacity {
+    const declared = capacityOf(model);
+    return { ...declared, inFlight: window.limit(declared.inFlight) };
+  }
+
   function startAll(gate: Gate): void {
-    const declared = capacityOf(gate.model);
-    const capacity = { ...declared, inFlight: gate.window.limit(declared.inFlight) };
+    const capacity = capacityNow(gate);
     while (gate.inFlight < capacity.inFlight) {
       if (!goAlong(gate, capacity) && !leadRun(gate, capacity)) return;
     }
@@ -275,11 +291,11 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
         }
       }
     },
-    inFlight() {
-      const byModel = new Map<string, number>();
-      for (const { model, inFlight } of gates.values()) byModel.set(model, (byModel.get(model) ?? 0) + inFlight);
-      return byModel;
-    },
+    load: () =>
+      [...gates.values()].map((gate) => ({
+        ...{ model: gate.model, version: gate.version, inFlight: gate.inFlight, limit: capacityNow(gate).inFlight },
+        waiting: [...gate.turns.values()].reduce((sum, queue) => sum + queue.length, 0),
+      })),
   };
 }
 

@@ -52,14 +52,26 @@ export interface HandlerOptions {
   readonly pipeline: PipelineOptions;
 }
 
-/** Told of every message's end; must not throw. */
+/** Told of every message's receipt and end; must not throw. */
 export interface Observer {
-  /** A completion was published. `replay`: it had been decided before this delivery. */
-  ended(completion: Completion, about: { readonly model: string | undefined; readonly replay: boolean }): void;
+  received(delivery: Delivery): void;
+  /** A completion was published. */
+  ended(end: Ending): void;
+  /** A dead letter was published; what goes with it is still to come. */
+  deadLettered(completion: Completion): void;
   /** A copy of the message was put back into the queue. */
   deferred(delivery: Delivery, error: Error): void;
   /** The message was given back; it will come again. */
   givenBack(delivery: Delivery, error: Error): void;
+}
+
+/** A job's end, and what its completion does not tell. */
+export interface Ending extends Decision {
+  readonly delivery: Delivery;
+  /** From the receipt of the delivery, in milliseconds. */
+  readonly tookMs: number;
+  /** Of that, publishing the completion and, if there is one, the dead letter. */
+  readonly publishMs: number;
 }
 
 /** From this attempt on a job is worked on alone: if it is what kills its worker, nobody else shall pay for it again. */
@@ -67,7 +79,11 @@ const SUSPECT_ATTEMPT = 3;
 
 interface Decision {
   readonly completion: Completion;
+  /** Of the last operation, as asked for. */
   readonly model: string | undefined;
+  /** Of the last operation, where this delivery came as far as choosing it. */
+  readonly version?: string | undefined;
+  /** It had been decided before this delivery. */
   readonly replay: boolean;
 }
 
@@ -77,15 +93,17 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   const lastErrors = createLastErrors();
 
   return async function handle(delivery: Delivery, signal: AbortSignal): Promise<Settlement> {
+    const arrivedAt = performance.now();
+    observer.received(delivery);
     try {
       let job: Job;
       try {
         job = parseJob(delivery.data);
       } catch (thrown) {
-        await announce(unreadable(delivery, JobError.from(thrown, 'parse')), delivery);
+        await announce(unreadable(delivery, JobError.from(thrown, 'parse')), delivery, arrivedAt);
         return 'ack';
       }
-      await finish(job, delivery, signal);
+      await finish(job, delivery, arrivedAt, signal);
       return 'ack';
     } catch (thrown) {
       observer.givenBack(delivery, thrown instanceof Error ? thrown : new Error(String(thrown)));
@@ -94,8 +112,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   };
 
   /** Until the job has ended or a copy of its message is in the queue. @throws whatever means that neither is so */
-  async function finish(job: Job, given: Delivery, signal: AbortSignal): Promise<void> {
-    const arrivedAt = performance.now();
+  async function finish(job: Job, given: Delivery, arrivedAt: number, signal: AbortSignal): Promise<void> {
     const delivery = undeferred(given);
     const names = job.operations.map(({ model }) => model);
     for (;;) {
@@ -110,7 +127,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       let error: JobError;
       try {
         const decision = await decideOnJob(job, given, delivery, signal);
-        await announce(decision, delivery);
+        await announce(decision, delivery, arrivedAt);
         return;
       } catch (thrown) {
         if (thrown instanceof Unbegun) {
@@ -164,9 +181,9 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     await begin(job, given, delivery, signal);
 
     const watch = watchRecord(look, options.watchMs);
-    let record: JobRecord;
+    let worked: { readonly record: JobRecord; readonly version: string | undefined };
     try {
-      record = await work(job, fingerprint, delivery, AbortSignal.any([signal, watch.signal]));
+      worked = await work(job, fingerprint, delivery, AbortSignal.any([signal, watch.signal]));
     } catch (thrown) {
       const found = watch.found();
       if (found) return fromRecord(job, fingerprint, given, found, true);
@@ -174,9 +191,9 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     } finally {
       watch.stop();
     }
-    const holding = await decide(store, options.statePrefix, job.jobId, record, signal);
+    const holding = await decide(store, options.statePrefix, job.jobId, worked.record, signal);
     done(job.jobId, delivery, 'record');
-    return fromRecord(job, fingerprint, given, holding.record, !holding.ours);
+    return { ...fromRecord(job, fingerprint, given, holding.record, !holding.ours), version: worked.version };
   }
 
   /** @throws Unbegun when the deliveries are used up, but not by this job's own attempts */
@@ -189,7 +206,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   }
 
   /** Does the job, or finds out why not. @throws GivenBack or JobError when it should be tried again later */
-  async function work(job: Job, fingerprint: string, delivery: Delivery, outer: AbortSignal): Promise<JobRecord> {
+  async function work(job: Job, fingerprint: string, delivery: Delivery, outer: AbortSignal) {
     const limit = timeLimit(job, outer);
     const { signal } = limit;
     const journey = new Journey(signal, Date.now() - delivery.publishedAt.getTime(), (stage) =>
@@ -197,18 +214,12 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     );
     const names = job.operations.map(({ model }) => model);
     const model = names.at(-1);
-    const end = (status: Completion['status'], error?: JobError): JobRecord => ({
-      fingerprint,
-      ...(model === undefined ? {} : { model }),
-      completion: completionOf(
-        job,
-        fingerprint,
-        delivery,
-        journey,
-        { status, ...(error ? { error } : {}) },
-        options.worker,
-      ),
-    });
+    const end = (status: Completion['status'], error?: JobError) => {
+      const how = { status, ...(error ? { error } : {}) };
+      const completion = completionOf(job, fingerprint, delivery, journey, how, options.worker);
+      const record: JobRecord = { fingerprint, ...(model === undefined ? {} : { model }), completion };
+      return { record, version: journey.lastVersion };
+    };
     try {
       const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrors.get(job.jobId));
       if (spent) throw spent;
@@ -242,14 +253,18 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   }
 
   /** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */
-  async function announce({ completion, model, replay }: Decision, delivery: Delivery): Promise<void> {
+  async function announce(decision: Decision, delivery: Delivery, arrivedAt: number): Promise<void> {
+    const { completion, model } = decision;
     const { error } = completion;
+    const decidedAt = performance.now();
     if (error && ERRORS[error.code].verdict === 'reject') {
       await parts.deadLetters.publish(delivery.data, deadLetterAttributes(delivery, completion));
+      observer.deadLettered(completion);
     }
     await parts.completions.publish(completionBytes(completion), completionAttributes(completion, model));
     done(completion.jobId, delivery, 'publish');
-    observer.ended(completion, { model, replay });
+    const now = performance.now();
+    observer.ended({ ...decision, delivery, tookMs: now - arrivedAt, publishMs: now - decidedAt });
   }
 }
 

@@ -23,6 +23,8 @@ export interface Intake {
   readonly closing: AbortSignal;
   readonly active: number;
   readonly waiting: number;
+  /** Whether the one inside must be alone: then no other may enter. */
+  readonly alone: boolean;
 }
 
 interface Waiting {
@@ -45,7 +47,6 @@ export function createIntake(places: number, now: () => number = () => performan
   const held = new Map<string, number>();
   const lastSeen = new Map<string, number>();
   let waiting: Waiting[] = [];
-  /** Whether the one inside must be alone. */
   let loner = false;
   const closing = new AbortController();
   setMaxListeners(0, closing.signal); // every job that stands aside listens
@@ -115,6 +116,9 @@ export function createIntake(places: number, now: () => number = () => performan
     },
     get waiting() {
       return waiting.length;
+    },
+    get alone() {
+      return loner;
     },
   };
 }

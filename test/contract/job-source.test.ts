@@ -11,15 +11,19 @@ describe('JobSource and Publisher on the Pub/Sub emulator', () => {
   let publisher: Publisher;
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+  const leases = { extended: 0, lost: 0 };
+
   const createSource = () =>
     createJobSource(scene.pubsub, scene.env.IMAGEN_JOBS_SUBSCRIPTIONS, {
       maxMessages: 10,
       maxExtensionSeconds: 60,
       onError: () => undefined,
+      onLease: { extended: () => leases.extended++, lost: () => leases.lost++ },
     });
 
   beforeEach(async () => {
     scene = await createScene();
+    Object.assign(leases, { extended: 0, lost: 0 });
     source = createSource();
     publisher = createPublisher(scene.pubsub, scene.env.IMAGEN_JOBS_TOPIC);
   });
@@ -81,6 +85,8 @@ describe('JobSource and Publisher on the Pub/Sub emulator', () => {
     await until(() => deliveries > 0, 10_000);
     await pause(14_000);
     expect(deliveries).toBe(1);
+    expect(leases.extended).toBeGreaterThan(0);
+    expect(leases.lost).toBe(0);
   });
 
   it('stops when its handlers have answered, and loses no ack of theirs', async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Channel } from '../../src/adapters/triton/channel.js';
 import { encodeRequest } from '../../src/adapters/triton/codec.js';
 import { RegionPool } from '../../src/adapters/triton/region-pool.js';
-import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
+import { type Attempt, connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import { sharedMemoryTransport } from '../../src/adapters/triton/shm.js';
 import { unaryTransport } from '../../src/adapters/triton/unary.js';
 import type { InferenceRequest, InferenceResult } from '../../src/domain/ports.js';
@@ -203,19 +203,41 @@ describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport
   });
 });
 
+it('tells of every attempt: how long it took, what failed, and nothing of those that were called off', async () => {
+  const attempts: Attempt[] = [];
+  const url = inject('stack').env.TRITON_URL;
+  const triton = connectTriton({ url, transport: 'stream', onAttempt: (attempt) => attempts.push(attempt) });
+  await triton.refresh(patient);
+  await triton.infer(ask('sleep', { parameters: { ms: 100 } }), patient);
+  await triton.infer(ask('failing', { parameters: { how: 'raise' } }), patient).catch(() => undefined);
+  await triton.infer(ask('echo', { version: '99' }), patient).catch(() => undefined);
+  await triton.infer(ask('sleep', { parameters: { ms: 500 } }), AbortSignal.timeout(50)).catch(() => undefined);
+  await triton.close();
+  expect(attempts).toMatchObject([
+    { model: 'sleep', version: '1', carrier: 'stream' },
+    { model: 'failing', carrier: 'stream', error: { code: 'INFERENCE_FAILED' } },
+    { model: 'echo', version: '99', carrier: undefined, error: { code: 'MODEL_UNAVAILABLE' } },
+  ]);
+  expect(attempts).toHaveLength(3);
+  expect(attempts[0]?.error).toBeUndefined();
+  expect(attempts[0]?.tookMs).toBeGreaterThanOrEqual(100);
+});
+
 describe('shared memory', () => {
-  const connect = (transport: 'auto' | 'shm' | 'unary') =>
-    connectTriton({ url: inject('stack').env.TRITON_URL, transport });
+  const connect = (transport: 'auto' | 'shm' | 'unary', onAttempt?: (attempt: Attempt) => void) =>
+    connectTriton({ url: inject('stack').env.TRITON_URL, transport, ...(onAttempt ? { onAttempt } : {}) });
 
   it.each([
     ['auto', true],
     ['shm', true],
     ['unary', false],
   ] as const)('transport %s on one host: used %s, and given back', async (transport, expected) => {
-    const triton = connect(transport);
+    const attempts: Attempt[] = [];
+    const triton = connect(transport, (attempt) => attempts.push(attempt));
     await triton.refresh(patient);
     await Promise.all([1, 2, 3].map((seed) => triton.infer(ask('echo', { inputs: [picture(seed)] }), patient)));
     expect((await regions()).length > 0).toBe(expected);
+    expect(attempts.map(({ carrier }) => carrier)).toEqual(Array(3).fill(expected ? 'shm' : 'unary'));
     await triton.close();
     expect(await regions()).toEqual([]);
   });
@@ -223,13 +245,16 @@ describe('shared memory', () => {
   it('sends in the message what it has no memory for', async () => {
     const channel = new Channel(inject('stack').env.TRITON_URL);
     const transport = sharedMemoryTransport(channel, unaryTransport(channel), new RegionPool(channel, 128 * 1024));
-    const options = { signal: patient, deadlineMs: 5_000, outputBytes: 192 };
+    const carriers: string[] = [];
+    const onSend = (carrier: string) => carriers.push(carrier);
+    const options = { signal: patient, deadlineMs: 5_000, outputBytes: 192, onSend };
     const images = Array.from({ length: 8 }, (_, i) => picture(i));
     const answers = await Promise.all(
       images.map((image) => transport.infer(encodeRequest(ask('echo', { inputs: [image] }), true), options)),
     );
     expect(answers.map(({ rawOutputContents }) => rawOutputContents[0])).toEqual(images.map(({ data }) => data));
     expect(await regions()).toHaveLength(2);
+    expect(carriers.sort()).toEqual(['shm', 'shm', ...Array<string>(6).fill('unary')]);
     await transport.close();
     channel.close();
   });

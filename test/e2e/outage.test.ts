@@ -31,6 +31,7 @@ describe('a worker whose models go away', () => {
     await scene.publish({ jobId: 'other', operations: ['style_aged'], input: { uri } });
     expect((await scene.completions(1, 'other'))[0]?.completion.status).toBe('succeeded');
     expect(scene.published).toHaveLength(1);
+    expect(await worker.metric('imagen_model_ready', { model: 'echo' })).toBe(0);
 
     await triton.load('echo');
     const ended = (await scene.completions(9)).map(({ completion }) => completion);
@@ -50,10 +51,17 @@ describe('a worker whose models go away', () => {
     for (let i = 0; i < 8; i++) await scene.publish({ jobId: `gone-${i}`, operations: ['echo'], input: { uri } });
     await until(async () => (await worker.metric('imagen_model_circuit_open')) === 1, 15_000, worker.log);
     await until(async () => (await worker.metric('imagen_jobs_parked')) >= 2, 15_000, worker.log);
+    await until(async () => (await worker.metric('imagen_triton_ready')) === 0, 10_000, worker.log);
+    expect(
+      await worker.metric('imagen_triton_errors_total', { model: 'echo', code: 'MODEL_UNAVAILABLE' }),
+    ).toBeGreaterThan(0);
     await triton.start();
     const ended = (await scene.completions(before + 8)).slice(before).map(({ completion }) => completion);
     expect(ended.map(({ status, attempt }) => `${status} ${attempt}`)).toEqual(Array(8).fill('succeeded 1'));
     await until(async () => (await worker.metric('imagen_model_circuit_open')) === 0, 5_000);
+    await until(async () => (await worker.metric('imagen_triton_ready')) === 1, 8_000);
+    expect(worker.log().match(/"Triton is away"/g)).toHaveLength(1);
+    expect(worker.log().match(/"Triton is back"/g)).toHaveLength(1);
     expect(await worker.metric('imagen_given_back_total')).toBe(0);
     worker.signal('SIGTERM');
     expect(await worker.exit).toBe(0);

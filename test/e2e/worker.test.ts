@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import type { Message } from '@google-cloud/pubsub';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { scans } from '../support/hostile/scans.js';
+import { openLane } from '../support/lane.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 import { inferenceCount } from '../support/triton-http.js';
 
@@ -364,6 +366,99 @@ describe('the worker', () => {
       expect(await generations('unwanted')).toHaveLength(0);
       expect((await scene.imagen('cancel', 'again')).code).toBe(1);
     });
+  });
+
+  it('shows in its metrics what it has done', async () => {
+    const moved = async (name: string, labels: Readonly<Record<string, string>> = {}) =>
+      expect(await worker.metric(name, labels), `${name} ${JSON.stringify(labels)}`).toBeGreaterThan(0);
+    const served = { model: 'background_remove', version: '1' };
+    const ended = { ...served, arm: 'default' };
+    await moved('imagen_jobs_total', { ...ended, status: 'succeeded', code: '' });
+    await moved('imagen_jobs_total', { model: 'style_comic', version: '1', status: 'failed', code: 'OUTPUT_EXISTS' });
+    await moved('imagen_jobs_total', { model: 'unknown', version: 'unknown', code: 'UNKNOWN_MODEL' });
+    await moved('imagen_jobs_total', { status: 'expired', code: 'DEADLINE_EXCEEDED' });
+    await moved('imagen_job_duration_seconds_count', ended);
+    for (const stage of ['queued', 'fetch', 'decode', 'inference', 'encode', 'store', 'publish']) {
+      await moved('imagen_stage_duration_seconds_count', { stage });
+      await moved('imagen_stage_duration_seconds_sum', { stage });
+    }
+    await moved('imagen_replays_total');
+    await moved('imagen_dead_letters_total', { code: 'INVALID_MESSAGE' });
+    await moved('imagen_dead_letters_total', { code: 'UNSUPPORTED_SCHEMA' });
+
+    // One frame of 1024² for each picture of 160 x 106, of which 1024 x 678 are the picture: the jobs of it are all alike.
+    const fit = { ...served, plan: 'fit' };
+    const requests = await worker.metric('imagen_inference_requests_total', fit);
+    expect(await worker.metric('imagen_inference_pixels_computed_total', fit)).toBe(requests * 1024 ** 2);
+    const useful = (await worker.metric('imagen_inference_pixels_useful_total', fit)) / requests;
+    expect([1024 * 678, 1024 ** 2]).toContain(useful);
+    expect(await worker.metric('imagen_triton_round_trip_seconds_count', served)).toBe(requests);
+    await moved('imagen_inference_in_flight_limit', served);
+    await moved('imagen_planner_launch_seconds', served);
+
+    await moved('imagen_triton_ready');
+    await moved('imagen_model_ready', { model: 'upscale' });
+    await moved('imagen_jobs_active_limit');
+    await moved('imagen_decoded_bytes_limit');
+    await moved('imagen_memory_limit_bytes');
+    await moved('imagen_build_info');
+    await moved('process_resident_memory_bytes');
+    await moved('nodejs_eventloop_lag_p99_seconds');
+    for (const name of [
+      'imagen_intake_paused',
+      'imagen_inference_waiting',
+      'imagen_jobs_waiting',
+      'imagen_leases_lost_total',
+    ]) {
+      expect(await worker.metric(name), name).toBe(0);
+    }
+    // As many deliveries as completions: here nothing came twice.
+    expect(await worker.metric('imagen_deliveries_total')).toBe(scene.published.length);
+    expect(await worker.metric('imagen_redeliveries_total')).toBe(0);
+  });
+
+  it('says in one line how a job has ended', () => {
+    const line =
+      worker
+        .log()
+        .split('\n')
+        .find((one) => one.includes('"jobId":"op-background_remove"')) ?? '';
+    expect(JSON.parse(line)).toMatchObject({
+      ...{ severity: 'INFO', message: 'job ended', jobId: 'op-background_remove', status: 'succeeded', attempt: 1 },
+      ...{ model: 'background_remove', version: '1', replay: false, worker: expect.any(String) as string },
+      eventId: expect.any(String) as string,
+      messageId: expect.any(String) as string,
+      timingsMs: { inference: expect.any(Number) as number, publish: expect.any(Number) as number },
+    });
+    const failed = worker
+      .log()
+      .split('\n')
+      .filter((one) => one.includes('"jobId":"bad-truncated"'));
+    expect(failed).toHaveLength(1);
+    expect(JSON.parse(failed[0] ?? '')).toMatchObject({ severity: 'WARNING', error: { code: 'INPUT_CORRUPT' } });
+  });
+
+  it('counts a delivery that is not the first', async () => {
+    const lane = await openLane(scene, 'again');
+    await lane.publish({
+      jobId: 'returned',
+      operations: ['style_aged'],
+      input: { uri: await scene.upload('r.jpg', small) },
+    });
+    const somebodyElse = scene.pubsub.subscription(lane.subscription);
+    await new Promise<void>((resolve) => {
+      somebodyElse.once('message', (message: Message) => {
+        message.nack();
+        resolve();
+      });
+    });
+    await somebodyElse.close();
+    const second = await scene.startWorker({ IMAGEN_JOBS_SUBSCRIPTIONS: lane.subscription });
+    showOnFailure(second);
+    const [{ completion } = expect.fail()] = await scene.completions(1, 'returned');
+    expect(completion).toMatchObject({ status: 'succeeded', attempt: 2 });
+    expect(await second.metric('imagen_deliveries_total')).toBe(1);
+    expect(await second.metric('imagen_redeliveries_total')).toBe(1);
   });
 
   it('takes up a result that an earlier attempt stored before it died', async () => {

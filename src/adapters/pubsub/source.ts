@@ -10,6 +10,7 @@ import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
 import { ACK_DEADLINE_SECONDS } from './admin.js';
 import { pingIntervalOf } from './client.js';
+import { createLeases, type LeaseEvents } from './leases.js';
 
 export interface SourceOptions {
   /** How many messages to ask the server for at a time; no cap (the caller has its own), but what keeps it near one. */
@@ -18,6 +19,7 @@ export interface SourceOptions {
   readonly maxExtensionSeconds: number;
   /** Where a handler's unexpected error goes. */
   readonly onError: (error: unknown) => void;
+  readonly onLease?: LeaseEvents;
 }
 
 /** What is kept of the cap for giving back the messages of handlers that were still running, in milliseconds. */
@@ -28,6 +30,7 @@ const LAST_NACKS_MS = 1_000;
  * dispatches more messages than `maxMessages` when the server sends more; the handler must queue them itself.
  */
 export function createJobSource(pubsub: PubSub, subscriptionName: string, options: SourceOptions): JobSource {
+  const leases = createLeases(ACK_DEADLINE_SECONDS, options.onLease ?? {});
   const subscription = pubsub.subscription(subscriptionName, {
     // Each stream would ask for the full maxMessages again.
     streamingOptions: { maxStreams: 1 },
@@ -36,6 +39,7 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
     minAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
     maxAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
     maxExtensionTime: Duration.from({ seconds: options.maxExtensionSeconds }),
+    batching: { callOptions: { otherArgs: { options: { interceptors: [leases.interceptor] } } } },
   });
   const running = new Set<Promise<void>>();
   const cap = new AbortController();
@@ -48,11 +52,13 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
 
   async function deliver(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
     let settlement: Settlement = 'nack';
+    leases.begin(message.ackId);
     try {
       settlement = await handle(toDelivery(message), cap.signal);
     } catch (error) {
       options.onError(error);
     }
+    leases.end(message.ackId);
     if (settlement === 'ack') message.ack();
     else message.nack();
   }

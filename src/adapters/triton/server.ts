@@ -11,7 +11,7 @@ import { isCallFailure, toJobError } from './errors.js';
 import { autoTransport, sharedMemoryTransport } from './shm.js';
 import { readStatistics } from './statistics.js';
 import { streamTransport } from './stream.js';
-import type { InferTransport } from './transport.js';
+import type { Carrier, InferTransport } from './transport.js';
 import { unaryTransport } from './unary.js';
 
 export type TransportName = 'auto' | 'unary' | 'stream' | 'shm';
@@ -28,8 +28,20 @@ export interface TritonOptions {
   readonly controlTimeoutMs?: number;
   /** How often the contracts are read again, in milliseconds. */
   readonly pollMs?: number;
-  /** Told when reading the contracts fails; the last ones stay in use. */
-  readonly onPollError?: (error: unknown) => void;
+  /** Told how each reading of the contracts ended: undefined when well. When not, the last ones stay in use. */
+  readonly onRead?: (error: unknown) => void;
+  /** Told of every attempt at an inference but those that ended because their job did. */
+  readonly onAttempt?: (attempt: Attempt) => void;
+}
+
+export interface Attempt {
+  readonly model: string;
+  readonly version: string;
+  /** Absent when nothing was sent. */
+  readonly carrier: Carrier | undefined;
+  readonly tookMs: number;
+  /** Why it failed. */
+  readonly error?: unknown;
 }
 
 const INFER_TIMEOUT_MS = 120_000;
@@ -99,6 +111,26 @@ export class Triton implements ModelServer {
   async infer(request: InferenceRequest, signal: AbortSignal): Promise<InferenceResult> {
     signal.throwIfAborted();
     const { model, version } = request;
+    const startedAt = performance.now();
+    let carrier: Carrier | undefined;
+    const ended = (failure: { readonly error?: unknown }) =>
+      this.#options.onAttempt?.({ model, version, carrier, tookMs: performance.now() - startedAt, ...failure });
+    try {
+      const result = await this.#attempt(request, signal, (by) => (carrier = by));
+      ended({});
+      return result;
+    } catch (error) {
+      if (!signal.aborted) ended({ error });
+      throw error;
+    }
+  }
+
+  async #attempt(
+    request: InferenceRequest,
+    signal: AbortSignal,
+    onSend: (carrier: Carrier) => void,
+  ): Promise<InferenceResult> {
+    const { model, version } = request;
     const contract = this.#catalogue.contracts.get(model);
     const versionContract = contract?.versions.get(version);
     if (!contract || !versionContract) {
@@ -114,6 +146,7 @@ export class Triton implements ModelServer {
         signal,
         deadlineMs: this.#options.inferTimeoutMs ?? INFER_TIMEOUT_MS,
         outputBytes: promised.reduce((product, side) => product * side, 1),
+        onSend,
       });
       return decodeResponse(response, request, promised, batched);
     } catch (error) {
@@ -173,11 +206,13 @@ export class Triton implements ModelServer {
     this.#reading = readCatalogue(this.#channel, { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs })
       .then((catalogue) => {
         this.#catalogue = catalogue;
+        this.#options.onRead?.(undefined);
       })
       .catch((error: unknown) => {
         // No answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new one helps the
         // second and does not harm the first.
         if (isCallFailure(error) && error.code === status.DEADLINE_EXCEEDED) this.#channel.reconnect();
+        if (!this.#closing.signal.aborted) this.#options.onRead?.(toJobError(error, 'reading the models'));
         throw error;
       })
       .finally(() => {
@@ -188,9 +223,7 @@ export class Triton implements ModelServer {
 
   #readInBackground(): void {
     if (this.#reading) return;
-    this.#read().catch((error: unknown) => {
-      if (!this.#closing.signal.aborted) this.#options.onPollError?.(toJobError(error, 'reading the models'));
-    });
+    this.#read().catch(() => undefined); // told by onRead
   }
 
   /** Something has changed on the server: do not wait for the next poll. */

@@ -31,6 +31,7 @@ export function sharedMemoryTransport(
       const region = await takeInTime(pool, inputBytes + options.outputBytes, options);
       if (!region) return unary.infer(request, left());
       try {
+        options.onSend?.('shm');
         const described = intoRegion(request, region, inputBytes, options.outputBytes);
         const response = await channel.call('ModelInfer', described, left());
         const answer = outOfRegion(response, region, inputBytes, options.outputBytes);

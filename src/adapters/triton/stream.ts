@@ -15,6 +15,7 @@ export function streamTransport(channel: Channel): InferTransport {
   const streams = new Map<string, ModelStream>();
   return {
     infer(request, options) {
+      options.onSend?.('stream');
       let stream = streams.get(request.modelName);
       if (!stream?.isOpen) {
         stream = new ModelStream(channel.openStream());

@@ -5,9 +5,14 @@ import type { CallOptions } from './channel.js';
 import { TransportError } from './errors.js';
 import type { ModelInferRequest, ModelInferResponse } from './wire.js';
 
+/** What carries the tensors. */
+export type Carrier = 'unary' | 'stream' | 'shm';
+
 export interface InferOptions extends CallOptions {
   /** The exact length of the wanted output: memory for it may have to be there before it is computed. */
   readonly outputBytes: number;
+  /** Told what carries the request; again if it has to be sent another way. */
+  readonly onSend?: (carrier: Carrier) => void;
 }
 
 export interface InferTransport {

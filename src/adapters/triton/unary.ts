@@ -4,7 +4,10 @@ import type { InferTransport } from './transport.js';
 
 export function unaryTransport(channel: Channel): InferTransport {
   return {
-    infer: (request, options) => channel.call('ModelInfer', request, options),
+    infer(request, options) {
+      options.onSend?.('unary');
+      return channel.call('ModelInfer', request, options);
+    },
     close: () => Promise.resolve(),
   };
 }

@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import type { VersionContract } from '../../domain/contract.js';
 import type { Size } from '../../domain/raster.js';
 import type { Plan } from './index.js';
 
@@ -20,8 +21,13 @@ export function letterbox(image: Size, frame: Size): Letterbox {
 export const fit: Plan = {
   shapes: ({ fitSize }) => (fitSize ? [{ plan: 'fit', ...fitSize, requests: 1 }] : []),
 
+  useful(image, shape, { fitMode }) {
+    const { width, height } = placeOf(image, shape, fitMode);
+    return width * height;
+  },
+
   async execute(raster, shape, { scale, fitMode, fitFill: [r, g, b] }, channels, send) {
-    const box = fitMode === 'stretch' ? { x: 0, y: 0, ...frameOf(shape) } : letterbox(raster, shape);
+    const box = placeOf(raster, shape, fitMode);
     const out = { width: raster.width * scale, height: raster.height * scale };
     let answered: Buffer | undefined;
     await send(
@@ -55,6 +61,6 @@ export const fit: Plan = {
   },
 };
 
-function frameOf({ width, height }: Size): Size {
-  return { width, height };
+function placeOf(image: Size, { width, height }: Size, mode: VersionContract['fitMode']): Letterbox {
+  return mode === 'stretch' ? { x: 0, y: 0, width, height } : letterbox(image, { width, height });
 }

@@ -50,6 +50,8 @@ export interface Answer extends Size {
 export interface Plan {
   /** The shapes that the contract permits for an image of this size; none if the plan cannot serve it. */
   readonly shapes: (contract: VersionContract, size: Size) => Shape[];
+  /** Pixels of all requests of the shape together that are the image, each once. */
+  readonly useful: (image: Size, shape: Shape, contract: VersionContract) => number;
   readonly execute: (
     raster: Raster,
     shape: Shape,

@@ -54,6 +54,8 @@ export const tile: Plan = {
       return { plan: 'tile', ...window, requests: across.length * down.length, ownShape: fitted };
     }),
 
+  useful: ({ width, height }) => width * height,
+
   async execute(raster, shape, { margin, scale }, channels, send) {
     const out = { width: raster.width * scale, height: raster.height * scale };
     const data = Buffer.allocUnsafe(out.width * out.height * channels);

@@ -16,6 +16,8 @@ export const whole: Plan = {
     return [{ plan: 'whole', width, height, requests: 1, ownShape: true, mayGrow, runPixels: maxWholePixels }];
   },
 
+  useful: ({ width, height }) => width * height,
+
   async execute(raster, _shape, { scale }, channels, send) {
     const out = { width: raster.width * scale, height: raster.height * scale };
     let data: Buffer | undefined;

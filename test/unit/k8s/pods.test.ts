@@ -5,7 +5,6 @@ import { allContainers, ofKind, quantity, serving } from '../../../scripts/k8s/m
 import { unknownVariables } from '../../../src/config.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
 import { startStatusServer } from '../../../src/telemetry/http.js';
-import type { Metrics } from '../../../src/telemetry/metrics.js';
 import { readText, settingNames, tritonFlag, workerConfig } from '../../support/deploy.js';
 import { buildOverlays, environmentOf, isTriton, isWorker, tensorBytes, workerIn, workersOf } from './overlays.js';
 
@@ -117,12 +116,7 @@ describe('probes', () => {
   it.each(served.filter(({ container }) => isWorker(container)))(
     '$name: the worker serves what they ask, and is alive while Triton is not',
     async ({ container: { startupProbe, readinessProbe, livenessProbe } }) => {
-      const metrics = {
-        render: () => Promise.resolve({ contentType: 'text/plain', body: '' }),
-        jobEnded: () => undefined,
-        jobDeferred: () => undefined,
-        jobGivenBack: () => undefined,
-      } satisfies Metrics;
+      const metrics = { render: () => Promise.resolve({ contentType: 'text/plain', body: '' }) };
       const health = { sick: () => undefined, unready: () => 'waiting for Triton' };
       const server = await startStatusServer(0, health, metrics);
       const ask = async (path: string | undefined) =>

@@ -1,5 +1,5 @@
 /** Whatever names something else in the manifests names what is there: in the same overlay, or in the code. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { kustomizations, applicable, partsOf } from '../../../scripts/k8s/kustomize.js';
 import {
@@ -16,15 +16,13 @@ import {
 import { shareOut } from '../../../src/adapters/pubsub/filters.js';
 import { readConfig } from '../../../src/config.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
+import { metricsOf } from '../../support/metrics.js';
 import { buildOverlays, configMap, environmentOf, isTriton, type Overlay, workerIn, workersOf } from './overlays.js';
 
 const overlays = await buildOverlays();
 const models = readdirSync(new URL('../../../triton/model_repository', import.meta.url));
 
-const workerMetrics: readonly string[] =
-  readFileSync(new URL('../../../src/telemetry/metrics.ts', import.meta.url), 'utf8').match(
-    /(?<=')imagen_[a-z_]+(?=')/g,
-  ) ?? [];
+const workerMetrics = metricsOf().families.map(({ name }) => name);
 
 const deploymentsOf = ({ manifests }: Overlay) => ofKind(manifests, 'Deployment');
 const selected = (overlay: Overlay, labels: Labels | undefined) =>

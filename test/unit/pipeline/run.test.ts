@@ -76,22 +76,33 @@ async function run(
   const message = { jobId: 'a', operations, input: { uri: 'gs://in/a' }, output };
   const job = parseJob(Buffer.from(JSON.stringify(message)));
   const journey = new Journey(new AbortController().signal, 0);
+  const told: object[] = [];
   const rendering = render(job, bytes, operations.map(routed), journey, lane, models, {
     ...{ maxInputPixels: 1e6, maxOutputPixels: 40_000 },
     predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
     reserve,
+    onOperation: ({ model, requests }, pixels) => told.push({ model, requests, ...pixels }),
   });
   const done = await rendering.then(
     ({ encoded }) => encoded,
     (error: unknown) => error,
   );
-  return { seen, done, journey };
+  return { seen, done, journey, told };
 }
 
 const square = (side: number) =>
   sharp({ create: { width: side, height: side, channels: 3, background: '#345' } })
     .png()
     .toBuffer();
+
+it('tells of every operation what was sent, and how much of it was the picture', async () => {
+  // Tiles of 16 with a margin of 2: two a side for 20 pixels, and three for 40.
+  const { told } = await run(['times2', 'times1'], await square(20));
+  expect(told).toEqual([
+    { model: 'times2', requests: 4, computed: 4 * 16 ** 2, useful: 20 ** 2 },
+    { model: 'times1', requests: 9, computed: 9 * 16 ** 2, useful: 40 ** 2 },
+  ]);
+});
 
 describe('a result that would be too large', () => {
   it.each<[string, readonly string[], number, object]>([

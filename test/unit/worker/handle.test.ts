@@ -55,6 +55,7 @@ const models = {
 function setUp() {
   const memory = memoryStore();
   const sent: { topic: string; body: string; attributes: Readonly<Record<string, string>> }[] = [];
+  const told: string[] = [];
   let broken: string | undefined;
   const publisher = (topic: string) =>
     ({
@@ -79,7 +80,16 @@ function setUp() {
         share: createFairShare({ capacityOf: () => NO_CAPACITY, costOf: () => DEFAULT_COST, retry: ONE_ATTEMPT }),
         completions: publisher('completions'),
         deadLetters: publisher('dead-letters'),
-        observer: { ended: () => undefined, deferred: () => undefined, givenBack: () => undefined },
+        observer: {
+          received: ({ attempt }) => told.push(`received ${attempt}`),
+          ended: ({ completion, replay, tookMs, publishMs }) => {
+            expect(tookMs).toBeGreaterThanOrEqual(publishMs);
+            told.push(`${replay ? 'replayed' : 'ended'} ${completion.error?.code ?? completion.status}`);
+          },
+          deadLettered: ({ error }) => told.push(`dead letter ${error?.code ?? ''}`),
+          deferred: (_delivery, error) => told.push(`deferred ${error.name}`),
+          givenBack: (_delivery, error) => told.push(`given back: ${error.message}`),
+        },
       },
       {
         statePrefix: 'gs://state',
@@ -98,7 +108,7 @@ function setUp() {
         },
       },
     );
-  return { ...memory, sent, intake, parking, handler, breakTopic: (topic?: string) => (broken = topic) };
+  return { ...memory, sent, told, intake, parking, handler, breakTopic: (topic?: string) => (broken = topic) };
 }
 
 let messages = 0;
@@ -297,6 +307,25 @@ describe('the handler', () => {
     for (const attempt of [1, 2]) expect(await handle(delivery(job(), attempt), never)).toBe('ack');
     expect(parsed(sent)[0]).toMatchObject({ status: 'failed', error: { code: 'INTERNAL', stage: 'recall' } });
     expect(objects.size).toBe(1);
+  });
+
+  it('tells its observer of everything that it does, when it is done', async () => {
+    const { handler, told, breakTopic, fail } = setUp();
+    const handle = handler();
+    await handle(delivery(job()), never);
+    await handle(delivery(job(), 2), never);
+    expect(told.splice(0)).toEqual(['received 1', 'ended UNKNOWN_MODEL', 'received 2', 'replayed UNKNOWN_MODEL']);
+    await handle(delivery('nonsense'), never);
+    expect(told.splice(0)).toEqual(['received 1', 'dead letter INVALID_MESSAGE', 'ended INVALID_MESSAGE']);
+    breakTopic('completions');
+    await handle(delivery('nonsense'), never);
+    expect(told.splice(0)).toEqual(['received 1', 'dead letter INVALID_MESSAGE', 'given back: not accepted']);
+    breakTopic();
+    fail(() => {
+      throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    await handle(delivery(job('b')), never);
+    expect(told.splice(0)).toEqual(['received 1', 'deferred JobError']);
   });
 
   it('gives every delivery of an unreadable message the same completion', async () => {

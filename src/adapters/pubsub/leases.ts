@@ -1,0 +1,91 @@
+/**
+ * What becomes of leases. The client extends them by itself and tells nobody; but a gRPC interceptor, which it accepts with
+ * the options of its calls, sees what it asks for and what the service answers. A lease that was last confirmed longer ago
+ * than it lasts has run out, whatever the client believes.
+ */
+import { InterceptingCall, type Interceptor, ListenerBuilder, RequesterBuilder, status } from '@grpc/grpc-js';
+
+export interface LeaseEvents {
+  /** The service has confirmed a longer lease of a message in work. */
+  readonly extended?: () => void;
+  /** The lease of a message in work had run out. Once for each. */
+  readonly lost?: () => void;
+}
+
+export interface Leases {
+  /** For the client's calls that acknowledge and extend. */
+  readonly interceptor: Interceptor;
+  /** A message has come. */
+  begin(ackId: string): void;
+  /** The message has been answered. */
+  end(ackId: string): void;
+}
+
+interface Lease {
+  endsAt: number;
+  /** The client confirms every receipt with an extension. */
+  receiptSeen: boolean;
+  lost: boolean;
+}
+
+/** The client's request, as much of it as matters here. */
+interface ModifyAckDeadline {
+  readonly ackIds: readonly string[];
+  readonly ackDeadlineSeconds: number;
+}
+
+/**
+ * @param seconds for which a message is leased by being delivered
+ * @param now milliseconds on a clock that never goes back
+ */
+export function createLeases(
+  seconds: number,
+  events: LeaseEvents,
+  now: () => number = () => performance.now(),
+): Leases {
+  const leases = new Map<string, Lease>();
+
+  function lookAt(time: number, lease: Lease): void {
+    if (lease.lost || time <= lease.endsAt) return;
+    lease.lost = true;
+    events.lost?.();
+  }
+
+  function confirmed({ ackIds, ackDeadlineSeconds }: ModifyAckDeadline, sentAt: number): void {
+    if (ackDeadlineSeconds <= 0) return; // a nack
+    for (const ackId of ackIds) {
+      const lease = leases.get(ackId);
+      if (!lease) continue;
+      lookAt(sentAt, lease);
+      lease.endsAt = sentAt + ackDeadlineSeconds * 1000;
+      if (lease.receiptSeen) events.extended?.();
+      lease.receiptSeen = true;
+    }
+  }
+
+  return {
+    interceptor: (options, next) => {
+      if (!options.method_definition.path.endsWith('/ModifyAckDeadline')) return new InterceptingCall(next(options));
+      let request: ModifyAckDeadline | undefined;
+      let sentAt = 0;
+      const onStatus = new ListenerBuilder().withOnReceiveStatus((answer, pass) => {
+        if (answer.code === status.OK && request) confirmed(request, sentAt);
+        pass(answer);
+      });
+      const requester = new RequesterBuilder()
+        .withStart((metadata, _listener, start) => start(metadata, onStatus.build()))
+        .withSendMessage((message: ModifyAckDeadline, send) => {
+          request = message;
+          sentAt = now();
+          send(message);
+        });
+      return new InterceptingCall(next(options), requester.build());
+    },
+    begin: (ackId) => leases.set(ackId, { endsAt: now() + seconds * 1000, receiptSeen: false, lost: false }),
+    end(ackId) {
+      const lease = leases.get(ackId);
+      if (lease) lookAt(now(), lease);
+      leases.delete(ackId);
+    },
+  };
+}

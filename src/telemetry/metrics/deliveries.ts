@@ -1,0 +1,45 @@
+/** What comes out of Pub/Sub, and what goes back. */
+import { ERROR_CODES, ERRORS } from '../../domain/errors.js';
+import type { Families } from './families.js';
+import type { Labels } from './labels.js';
+
+export function deliveryMetrics(families: Families, labels: Labels) {
+  const deliveries = families.counter('imagen_deliveries_total', 'Messages received');
+  const redeliveries = families.counter(
+    'imagen_redeliveries_total',
+    'Of those, the ones that had been delivered before, by the attempt that Pub/Sub counts',
+  );
+  const deferred = families.counter(
+    'imagen_deferred_total',
+    'Messages that were put back into the queue because their job could not be done then, by the reason',
+    ['code'],
+  );
+  const givenBack = families.counter(
+    'imagen_given_back_total',
+    'Deliveries that were nacked to be tried again, by the reason',
+    ['code'],
+  );
+  const deadLetters = families.counter('imagen_dead_letters_total', 'Dead letters published by this worker', ['code']);
+  // From nothing: so that the first one is an increase.
+  for (const code of ERROR_CODES) if (ERRORS[code].verdict === 'reject') deadLetters.inc({ code }, 0);
+  const extensions = families.counter(
+    'imagen_lease_extensions_total',
+    'Times that Pub/Sub confirmed a longer lease of a message in work; what it gets at its receipt is not counted',
+  );
+  const lost = families.counter(
+    'imagen_leases_lost_total',
+    'Messages whose lease had run out while they were in work, so that another worker may have them too',
+  );
+
+  return {
+    received(attempt: number): void {
+      deliveries.inc();
+      if (attempt > 1) redeliveries.inc();
+    },
+    jobDeferred: (code: string) => deferred.inc({ code: labels.code(code) }),
+    jobGivenBack: (code: string) => givenBack.inc({ code: labels.code(code) }),
+    deadLettered: (code: string) => deadLetters.inc({ code: labels.code(code) }),
+    leaseExtended: () => extensions.inc(),
+    leaseLost: () => lost.inc(),
+  };
+}

@@ -1,0 +1,75 @@
+/** What the worker sends to each version, and what of it was worth sending. */
+import type { Step } from '../../domain/completion.js';
+import type { Families } from './families.js';
+import type { Labels } from './labels.js';
+
+export interface InferenceFacts {
+  /** Of each version: requests in flight, how many may be, and how many wait for that. */
+  readonly load: () => readonly {
+    readonly model: string;
+    readonly version: string;
+    readonly inFlight: number;
+    readonly limit: number;
+    readonly waiting: number;
+  }[];
+  /** Milliseconds of an execution, and for each of its pixels, as the planner believes at the moment. */
+  readonly learnedCosts: () => readonly {
+    readonly model: string;
+    readonly version: string;
+    readonly fixed: number;
+    readonly perPixel: number;
+  }[];
+}
+
+export function inferenceMetrics(families: Families, labels: Labels, facts: InferenceFacts) {
+  const byPlan = ['model', 'version', 'plan'] as const;
+  const requests = families.counter(
+    'imagen_inference_requests_total',
+    'Requests that finished operations needed',
+    byPlan,
+  );
+  const computed = families.counter(
+    'imagen_inference_pixels_computed_total',
+    'Pixels that the requests of finished operations had, margins and padding included',
+    byPlan,
+  );
+  const useful = families.counter(
+    'imagen_inference_pixels_useful_total',
+    'Of those, the pixels that are the picture, each once',
+    byPlan,
+  );
+
+  const gauges = <T extends { readonly model: string; readonly version: string }>(
+    name: string,
+    help: string,
+    list: () => readonly T[],
+    read: (one: T) => number,
+  ) =>
+    families.gauges(name, help, ['model', 'version'], () =>
+      list().map((one) => [labels.served(one.model, one.version), read(one)] as const),
+    );
+  gauges('imagen_inference_in_flight', 'Requests in flight to Triton', facts.load, ({ inFlight }) => inFlight);
+  gauges('imagen_inference_in_flight_limit', 'How many may be in flight now', facts.load, ({ limit }) => limit);
+  gauges('imagen_inference_waiting', 'Requests that wait until they may be sent', facts.load, ({ waiting }) => waiting);
+  gauges(
+    'imagen_planner_launch_seconds',
+    'What an execution costs whatever its size, as the planner has learned from Triton',
+    facts.learnedCosts,
+    ({ fixed }) => fixed / 1000,
+  );
+  gauges(
+    'imagen_planner_megapixel_seconds',
+    'What a million pixels of an execution cost, as the planner has learned from Triton',
+    facts.learnedCosts,
+    ({ perPixel }) => perPixel * 1000,
+  );
+
+  return {
+    operationDone(step: Step, pixels: { readonly computed: number; readonly useful: number }): void {
+      const which = { ...labels.served(step.model, step.servedVersion), plan: labels.plan(step.plan) };
+      requests.inc(which, step.requests);
+      computed.inc(which, pixels.computed);
+      useful.inc(which, pixels.useful);
+    },
+  };
+}

@@ -1,0 +1,37 @@
+/** What a worker holds, what it may hold, and why it takes no more. */
+import type { Families } from './families.js';
+
+/** Why no further job can begin, whatever is in the queue. Several may hold at once. */
+export const PAUSES = ['starting', 'stopping', 'models', 'places', 'memory', 'alone'] as const;
+export type Pause = (typeof PAUSES)[number];
+
+export interface IntakeFacts {
+  readonly jobsActive: () => number;
+  readonly jobsWaiting: () => number;
+  readonly jobsParked: () => number;
+  readonly decodedBytes: () => number;
+  readonly limits: { readonly jobs: number; readonly decodedBytes: number };
+  readonly paused: () => readonly Pause[];
+}
+
+export function intakeMetrics(families: Families, facts: IntakeFacts): void {
+  families.gauge('imagen_jobs_active', 'Jobs in work', facts.jobsActive);
+  families.gauge('imagen_jobs_active_limit', 'Most jobs in work at once', () => facts.limits.jobs);
+  families.gauge('imagen_jobs_waiting', 'Jobs pulled that wait for a place', facts.jobsWaiting);
+  families.gauge(
+    'imagen_jobs_parked',
+    'Jobs pulled that stand aside until their model can serve again',
+    facts.jobsParked,
+  );
+  families.gauge('imagen_decoded_bytes', 'Memory reserved for the pictures in work', facts.decodedBytes);
+  families.gauge('imagen_decoded_bytes_limit', 'Most memory for the pictures in work', () => facts.limits.decodedBytes);
+  families.gauges(
+    'imagen_intake_paused',
+    '1 for each reason why no further job can begin in this worker now',
+    ['reason'],
+    () => {
+      const now = facts.paused();
+      return PAUSES.map((reason) => [{ reason }, now.includes(reason) ? 1 : 0] as const);
+    },
+  );
+}

@@ -1,0 +1,60 @@
+/** How jobs end, and how long they take. */
+import type { Completion } from '../../domain/completion.js';
+import type { Families } from './families.js';
+import type { Labels } from './labels.js';
+
+export interface JobEnd {
+  readonly completion: Completion;
+  /** Of the last operation, as asked for. */
+  readonly model: string | undefined;
+  /** Of the last operation, as far as it was chosen. */
+  readonly version: string | undefined;
+  /** `<experiment>/<arm>` of the last operation. */
+  readonly arm: string | undefined;
+  /** The job had ended before this delivery. */
+  readonly replay: boolean;
+  /** From receipt to the published completion, in milliseconds. */
+  readonly tookMs: number;
+  /** Of that, publishing the completion and, if there is one, the dead letter. */
+  readonly publishMs: number;
+}
+
+/** In seconds. Queued is the one that may take hours. */
+const STAGE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600];
+const JOB_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
+
+export function jobMetrics(families: Families, labels: Labels) {
+  const jobs = families.counter('imagen_jobs_total', 'Jobs that ended', ['model', 'version', 'arm', 'status', 'code']);
+  const durations = families.histogram(
+    'imagen_job_duration_seconds',
+    'Time from the receipt of a job to its published completion',
+    ['model', 'version', 'arm'],
+    JOB_BUCKETS,
+  );
+  const stages = families.histogram(
+    'imagen_stage_duration_seconds',
+    'Time that jobs spent in each stage; queued is the time between publish and the beginning of the work',
+    ['stage'],
+    STAGE_BUCKETS,
+  );
+  const replays = families.counter(
+    'imagen_replays_total',
+    'Deliveries of jobs that had ended before, answered from their record',
+  );
+
+  return {
+    jobEnded({ completion, model, version, arm, replay, tookMs, publishMs }: JobEnd): void {
+      if (replay) {
+        replays.inc();
+        return;
+      }
+      const which = { ...labels.served(model, version), arm: labels.arm(arm) };
+      jobs.inc({ ...which, status: completion.status, code: labels.code(completion.error?.code) });
+      durations.observe(which, tookMs / 1000);
+      for (const [stage, ms = 0] of Object.entries(completion.timingsMs ?? {})) {
+        if (stage !== 'total') stages.observe({ stage }, ms / 1000);
+      }
+      stages.observe({ stage: 'publish' }, publishMs / 1000);
+    },
+  };
+}

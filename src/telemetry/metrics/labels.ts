@@ -1,0 +1,60 @@
+import { PLANS } from '../../domain/completion.js';
+import { ERROR_CODES } from '../../domain/errors.js';
+import type { ModelServer } from '../../domain/ports.js';
+
+/** For whatever is not of the set that a label may have. */
+export const UNKNOWN = 'unknown';
+
+/**
+ * Every value of a label is one of a set that no job can enlarge: names of models and versions come from messages, so only
+ * those count that Triton has served, since a job can outlive its model by a moment.
+ */
+export interface Labels {
+  model(name: string | undefined): string;
+  served(model: string | undefined, version: string | undefined): { readonly model: string; readonly version: string };
+  /** `<experiment>/<arm>`, or `default` where the job is in no experiment. */
+  arm(name: string | undefined): string;
+  /** A code of ours, or the name of another reason to put a job off; empty where there is no error. */
+  code(code: string | undefined): string;
+  plan(name: string): string;
+}
+
+/** Who edits routes makes arms; no deployment looks at more than this many in its time. */
+const MOST_ARMS = 100;
+const ARM = /^[\w.:~-]{1,64}(?:\/[\w.:~-]{1,64})?$/;
+
+/** Not codes of jobs: what else a message is given back or put back for (GivenBack, and Unbegun of worker/handle.ts). */
+const OTHER_REASONS = ['GivenBack', 'Unbegun'];
+const CODES = new Set<string>([...ERROR_CODES, ...OTHER_REASONS]);
+
+export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels {
+  const seen = new Map<string, Set<string>>();
+  const arms = new Set<string>();
+
+  function versionsOf(model: string): ReadonlySet<string> | undefined {
+    const now = catalogue.contracts().get(model);
+    if (!now) return seen.get(model);
+    const known = seen.get(model) ?? new Set();
+    for (const version of now.versions.keys()) known.add(version);
+    seen.set(model, known);
+    return known;
+  }
+
+  return {
+    model: (name) => (name !== undefined && versionsOf(name) ? name : UNKNOWN),
+    served(model, version) {
+      const versions = model === undefined ? undefined : versionsOf(model);
+      if (model === undefined || !versions) return { model: UNKNOWN, version: UNKNOWN };
+      return { model, version: version !== undefined && versions.has(version) ? version : UNKNOWN };
+    },
+    arm(name) {
+      if (name === undefined) return 'default';
+      if (arms.has(name)) return name;
+      if (arms.size >= MOST_ARMS || !ARM.test(name)) return UNKNOWN;
+      arms.add(name);
+      return name;
+    },
+    code: (code) => (code === undefined ? '' : CODES.has(code) ? code : UNKNOWN),
+    plan: (name) => (PLANS.some((plan) => plan === name) ? name : UNKNOWN),
+  };
+}

@@ -1,0 +1,36 @@
+/** The process itself: what it is made of, and the memory that it may have. */
+import { totalmem } from 'node:os';
+import { collectDefaultMetrics } from 'prom-client';
+import type { Families } from './families.js';
+
+export interface Build {
+  readonly version: string;
+  readonly revision: string;
+  readonly node: string;
+  readonly sharp: string;
+}
+
+export interface ProcessFacts {
+  readonly build: Build;
+}
+
+/** Of the control group (a container's limit), or of the machine where that sets none; in bytes. */
+export function memoryLimit(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+export function processMetrics(families: Families, { build }: ProcessFacts): void {
+  collectDefaultMetrics({ register: families.registry });
+  families.gauge(
+    'imagen_memory_limit_bytes',
+    'Memory that this process may have: of its container, else of the machine',
+    memoryLimit,
+  );
+  families.gauges(
+    'imagen_build_info',
+    'Always 1; the labels say what is running',
+    ['version', 'revision', 'node', 'sharp'],
+    () => [[build, 1]],
+  );
+}

@@ -1,0 +1,64 @@
+/** Triton as this worker meets it. */
+import type { ModelServer } from '../../domain/ports.js';
+import type { Families } from './families.js';
+import type { Labels } from './labels.js';
+
+export interface TritonFacts {
+  /** Whether the last look at Triton's models succeeded. */
+  readonly tritonReady: () => boolean;
+  readonly catalogue: Pick<ModelServer, 'contracts' | 'unready'>;
+  readonly circuitsOpen: () => readonly string[];
+}
+
+/** One request, from encoding to the decoded answer. */
+export interface Attempt {
+  readonly model: string;
+  readonly version: string;
+  readonly transport: 'unary' | 'stream' | 'shm';
+  readonly tookMs: number;
+}
+
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+
+export function tritonMetrics(families: Families, labels: Labels, facts: TritonFacts) {
+  const roundTrips = families.histogram(
+    'imagen_triton_round_trip_seconds',
+    'Time of one answered request to Triton, its queue included, as the worker sees it',
+    ['model', 'version', 'transport'],
+    BUCKETS,
+  );
+  const errors = families.counter(
+    'imagen_triton_errors_total',
+    'Attempts at an inference that failed, those included that were tried again',
+    ['model', 'code'],
+  );
+  families.gauge('imagen_triton_ready', '1 when the last look at the models of Triton succeeded', () =>
+    facts.tritonReady() ? 1 : 0,
+  );
+  families.gauges(
+    'imagen_model_ready',
+    '1 for a model that serves, 0 for one that Triton knows and cannot serve',
+    ['model'],
+    () => {
+      // What has a slash is one version of a model that serves in others.
+      const unready = [...facts.catalogue.unready().keys()].filter((name) => !name.includes('/'));
+      return [
+        ...unready.map((model) => [{ model }, 0] as const),
+        ...[...facts.catalogue.contracts().keys()].map((model) => [{ model }, 1] as const),
+      ];
+    },
+  );
+  families.gauges(
+    'imagen_model_circuit_open',
+    '1 for a model that inferences have found unavailable, and whose jobs stand aside',
+    ['model'],
+    () => facts.circuitsOpen().map((model) => [{ model: labels.model(model) }, 1] as const),
+  );
+
+  return {
+    tritonAnswered({ model, version, transport, tookMs }: Attempt): void {
+      roundTrips.observe({ ...labels.served(model, version), transport }, tookMs / 1000);
+    },
+    tritonFailed: (model: string, code: string) => errors.inc({ model: labels.model(model), code: labels.code(code) }),
+  };
+}

@@ -1,0 +1,118 @@
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { createLogger, type LoggerOptions } from '../../../src/telemetry/logger.js';
+
+function logged(options: LoggerOptions = {}) {
+  const lines: string[] = [];
+  const log = createLogger('debug', { worker: 'w' }, { ...options, to: { write: (line) => void lines.push(line) } });
+  return { log, lines, last: () => JSON.parse(lines.at(-1) ?? '') as Record<string, unknown> };
+}
+
+describe('a line', () => {
+  it('has the names that Cloud Logging reads', () => {
+    const { log, last } = logged();
+    log.warn({ jobId: 'a' }, 'hello');
+    expect(last()).toMatchObject({ severity: 'WARNING', message: 'hello', worker: 'w', jobId: 'a' });
+    expect(Date.parse(String(last().time))).toBeCloseTo(Date.now(), -4);
+    log.fatal('oh');
+    expect(last().severity).toBe('CRITICAL');
+  });
+
+  it('has an error’s message, stack and cause', () => {
+    const { log, last } = logged();
+    log.error({ error: new Error('above', { cause: new TypeError('below') }) }, 'x');
+    expect(last().error).toMatchObject({ message: expect.stringContaining('below') as string, type: 'Error' });
+    expect((last().error as { stack: string }).stack).toContain('logger.test');
+  });
+
+  it('has the trace that is going on, if somebody knows of one', () => {
+    let trace: object = {};
+    const { log, last } = logged({ traceFields: () => trace });
+    log.info('before');
+    expect(Object.keys(last())).toEqual(['severity', 'time', 'worker', 'message']);
+    trace = { 'logging.googleapis.com/trace': 'projects/p/traces/1', 'logging.googleapis.com/trace_sampled': true };
+    log.info('during');
+    expect(last()).toMatchObject(trace);
+  });
+});
+
+const SECRET = 'hunter2SECRETabcDEF0123456789';
+const KEY = `-----BEGIN PRIVATE KEY-----\nMIIE${SECRET}\n${SECRET}==\n-----END PRIVATE KEY-----\n`;
+const ACCOUNT = { type: 'service_account', private_key_id: SECRET, private_key: KEY, client_email: 'a@b.c' };
+const SIGNED =
+  'https://storage.googleapis.com/b/o.jpg?X-Goog-Algorithm=GOOG4-RSA-SHA256' +
+  `&X-Goog-Credential=${SECRET}%2F20260101%2Fauto&X-Goog-Date=20260101T000000Z&X-Goog-Signature=${SECRET}`;
+
+const HOSTILE: Readonly<Record<string, unknown>> = {
+  'a signed URL': SIGNED,
+  'a signed URL in small letters': SIGNED.toLowerCase().replaceAll(SECRET.toLowerCase(), SECRET),
+  'a signed URL within a URL': `https://proxy/?to=${encodeURIComponent(SIGNED)}`,
+  'a signed URL of the old kind': `https://storage.googleapis.com/b/o?GoogleAccessId=a@b.c&Expires=1&Signature=${SECRET}%3D`,
+  'a signed URL of another cloud': `https://s3/b?X-Amz-Security-Token=${SECRET}&X-Amz-Signature=${SECRET}`,
+  'an access token in a query': `GET /x?access_token=${SECRET}&alt=json failed`,
+  'an API key in a query': `GET https://x/y?alt=json&key=${SECRET} failed`,
+  'a header': { headers: { Authorization: `Bearer ${SECRET}` } },
+  'a header by another name': { headers: { 'x-goog-api-key': SECRET, cookie: `session=${SECRET}; b=${SECRET}` } },
+  'a list of cookies': { headers: { 'set-cookie': [`a="]${SECRET}; Path=/`, `b=${SECRET}`] } },
+  'a list as node prints it': inspect({ headers: { cookie: [`a=${SECRET}`, `b=${SECRET}`] } }),
+  'cookies as text': `Cookie: a=${SECRET}; b=${SECRET}`,
+  'a header as text': `authorization: Bearer ${SECRET}`,
+  'basic credentials': `Authorization: Basic ${SECRET}==`,
+  'a list of headers': { rawHeaders: ['Authorization', `Bearer ${SECRET}`] },
+  'the key of a service account': ACCOUNT,
+  'the same as text': JSON.stringify(ACCOUNT),
+  'the same as text within text': JSON.stringify({ body: JSON.stringify(ACCOUNT) }),
+  'the same as node prints it': inspect({ config: ACCOUNT }, { depth: 9 }),
+  'a key that is cut off': KEY.slice(0, -40),
+  'an OAuth answer': { data: { access_token: SECRET, refresh_token: SECRET, id_token: SECRET, expires_in: 1 } },
+  'a form': `grant_type=x&refresh_token=${SECRET}&client_secret=${SECRET}`,
+  'a value with quotes': { client_secret: `a"${SECRET}\\"${SECRET}` },
+  'the same in text': JSON.stringify({ password: `a"${SECRET}` }),
+  'a token by its look': `got ya29.${SECRET} from the server`,
+  'a key by its look': `got AIza${SECRET}${SECRET}`,
+  'a JSON Web Token': `eyJhbGciOiJSUzI1NiJ9.${SECRET}.${SECRET}`,
+  'a password in a URL': `https://user:${SECRET}@host/path`,
+};
+
+describe('secrets', () => {
+  it.each(Object.entries(HOSTILE))('%s stands in no line', (_name, value) => {
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    const { log, lines } = logged();
+    log.info({ value, deep: [{ er: { value } }] }, 'x');
+    log.info(text);
+    log.error({ error: new Error(`failed: ${text}`, { cause: new Error(text) }) }, text);
+    log.child({ bound: value }).warn('x');
+    for (const line of lines) {
+      expect(line).not.toContain(SECRET);
+      expect(line.toLowerCase()).not.toContain(SECRET.toLowerCase());
+      expect(line).toContain('[redacted]');
+      expect(() => JSON.parse(line) as unknown).not.toThrow();
+    }
+    expect(lines).toHaveLength(4);
+  });
+
+  it.each(['\\', '://a:', 'eyJ', '"key":"', '-----BEGIN PRIVATE KEY', 'cookie:', '&key', 'Bearer ', '\\"token\\":'])(
+    'cost no time, however often something begins like one: %s',
+    (beginning) => {
+      const { log } = logged();
+      const startedAt = performance.now();
+      log.info(beginning.repeat(50_000));
+      expect(performance.now() - startedAt).toBeLessThan(1_000);
+    },
+  );
+
+  it('leave the rest of the line as it is', () => {
+    const { log, last } = logged();
+    const harmless = {
+      jobId: 'token:key.secret-1',
+      uri: 'gs://in/8841/key=7/front.jpg',
+      error: { code: 'INPUT_NOT_FOUND', message: 'no object "a\\b" in gs://in; keys: 7, token 4' },
+      text: 'C:\\new\\table "quoted" and \\" more',
+    };
+    log.info(harmless, 'the basic thing about bearers: none');
+    expect(last()).toMatchObject({ ...harmless, message: 'the basic thing about bearers: none' });
+    log.info({ url: SIGNED });
+    expect(last().url).toContain('https://storage.googleapis.com/b/o.jpg?X-Goog-Algorithm=GOOG4-RSA-SHA256');
+    expect(last().url).toContain('X-Goog-Date=20260101T000000Z');
+  });
+});

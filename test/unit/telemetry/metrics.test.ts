@@ -1,0 +1,189 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { Completion } from '../../../src/domain/completion.js';
+import type { Facts } from '../../../src/telemetry/metrics/index.js';
+import { memoryLimit } from '../../../src/telemetry/metrics/process.js';
+import type { JobEnd } from '../../../src/telemetry/metrics/jobs.js';
+import { catalogueOf, metricsOf } from '../../support/metrics.js';
+
+const upscale = catalogueOf({ upscale: ['1', '2'] });
+const page = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+
+/** The series of a family, as they are shown. */
+async function series(metrics: ReturnType<typeof metricsOf>, name: string): Promise<string[]> {
+  const { body } = await metrics.render();
+  return body.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+}
+
+const completion = (more: Partial<Completion> = {}): Completion => ({
+  schemaVersion: 1,
+  eventId: 'e',
+  jobId: 'j',
+  status: 'succeeded',
+  ...more,
+});
+const end = (more: Partial<JobEnd> = {}): JobEnd => ({
+  ...{ completion: completion(), model: 'upscale', version: '1', arm: undefined, replay: false },
+  ...{ tookMs: 700, publishMs: 20, ...more },
+});
+
+describe('docs/metrics.md', () => {
+  const rows = [...page.matchAll(/^\| `(imagen_\w+)` *\| (\w+) *\| ([^|]*?) *\|/gm)].map(
+    ([, name, type, labels = '']) => ({
+      ...{ name, type },
+      labels: labels.split(', ').filter((label) => label !== ''),
+    }),
+  );
+  const byName = (a: { name?: string | undefined }, b: { name?: string | undefined }) =>
+    (a.name ?? '').localeCompare(b.name ?? '');
+
+  it('tells of every metric, with its type and labels, and of no other', () => {
+    expect(rows.sort(byName)).toEqual([...metricsOf().families].sort(byName));
+  });
+
+  it('speaks of no name that is not there', async () => {
+    const { body } = await metricsOf().render();
+    const names = [...page.matchAll(/`((?:process|nodejs)_\w+)`/g)].map(([, name = '']) => name);
+    expect(names.length).toBeGreaterThan(3);
+    for (const name of names) expect(body).toContain(`# TYPE ${name} `);
+  });
+});
+
+describe('labels', () => {
+  it('have few values, whatever jobs ask for', async () => {
+    const metrics = metricsOf({ catalogue: upscale });
+    const hostile = (i: number) => `x${i}"} 1\nimagen_jobs_total{model="y`;
+    for (let i = 0; i < 1_000; i++) {
+      const step = { model: hostile(i), servedVersion: hostile(i), plan: 'tile', requests: 1 } as const;
+      const error = { code: hostile(i) as 'INTERNAL', stage: 'infer', retryable: false, message: hostile(i) } as const;
+      metrics.jobEnded(
+        end({ model: hostile(i), version: hostile(i), completion: completion({ status: 'failed', error }) }),
+      );
+      metrics.jobEnded(end({ version: String(i + 3), arm: hostile(i) }));
+      metrics.operationDone(step, { computed: 1, useful: 1 });
+      metrics.operationDone({ ...step, plan: hostile(i) as 'tile' }, { computed: 1, useful: 1 });
+      metrics.tritonAnswered({ model: hostile(i), version: hostile(i), transport: 'unary', tookMs: 1 });
+      metrics.tritonFailed(hostile(i), hostile(i));
+      metrics.jobDeferred(hostile(i));
+      metrics.jobGivenBack(hostile(i));
+      metrics.deadLettered(hostile(i));
+    }
+    expect(await series(metrics, 'imagen_jobs_total')).toEqual([
+      'imagen_jobs_total{model="unknown",version="unknown",arm="default",status="failed",code="unknown"} 1000',
+      'imagen_jobs_total{model="upscale",version="unknown",arm="unknown",status="succeeded",code=""} 1000',
+    ]);
+    const { body } = await metrics.render();
+    expect(body).not.toContain('x1');
+    const ours = body.split('\n').filter((line) => line.startsWith('imagen_'));
+    expect(ours.length).toBeLessThan(200);
+  });
+
+  it('bound arms too, which come from an operator', async () => {
+    const metrics = metricsOf({ catalogue: upscale });
+    for (let i = 0; i < 1_000; i++) metrics.jobEnded(end({ arm: `experiment-${i}/b` }));
+    const arms = await series(metrics, 'imagen_jobs_total');
+    expect(arms).toHaveLength(101);
+    expect(arms).toContain(
+      'imagen_jobs_total{model="upscale",version="1",arm="experiment-7/b",status="succeeded",code=""} 1',
+    );
+    expect(arms.find((line) => line.includes('arm="unknown"'))).toMatch(/ 900$/);
+  });
+
+  it('keep the name of a model that has gone since', async () => {
+    let catalogue = upscale;
+    const metrics = metricsOf({ catalogue: { contracts: () => catalogue.contracts(), unready: () => new Map() } });
+    metrics.jobEnded(end());
+    catalogue = catalogueOf({});
+    metrics.jobEnded(end());
+    expect(await series(metrics, 'imagen_jobs_total')).toEqual([expect.stringMatching(/version="1".* 2$/)]);
+  });
+});
+
+describe('what is told', () => {
+  it('an end, once, with its stages', async () => {
+    const metrics = metricsOf({ catalogue: upscale });
+    const timingsMs = { queued: 40, fetch: 10, inference: 600, total: 680 };
+    metrics.jobEnded(end({ completion: completion({ timingsMs }) }));
+    metrics.jobEnded(end({ completion: completion({ timingsMs }), replay: true }));
+    expect(await series(metrics, 'imagen_replays_total')).toEqual(['imagen_replays_total 1']);
+    expect(await series(metrics, 'imagen_jobs_total')).toHaveLength(1);
+    expect(await series(metrics, 'imagen_job_duration_seconds_sum')).toEqual([
+      'imagen_job_duration_seconds_sum{model="upscale",version="1",arm="default"} 0.7',
+    ]);
+    expect(await series(metrics, 'imagen_stage_duration_seconds_sum')).toEqual([
+      'imagen_stage_duration_seconds_sum{stage="queued"} 0.04',
+      'imagen_stage_duration_seconds_sum{stage="fetch"} 0.01',
+      'imagen_stage_duration_seconds_sum{stage="inference"} 0.6',
+      'imagen_stage_duration_seconds_sum{stage="publish"} 0.02',
+    ]);
+  });
+
+  it('a delivery, and whether it is the first', async () => {
+    const metrics = metricsOf();
+    for (const attempt of [0, 1, 2, 3]) metrics.received(attempt);
+    expect(await series(metrics, 'imagen_deliveries_total')).toEqual(['imagen_deliveries_total 4']);
+    expect(await series(metrics, 'imagen_redeliveries_total')).toEqual(['imagen_redeliveries_total 2']);
+  });
+
+  it('dead letters from nothing on, so that the first is an increase', async () => {
+    const metrics = metricsOf();
+    metrics.deadLettered('WORKER_LOST');
+    expect((await series(metrics, 'imagen_dead_letters_total')).sort()).toEqual([
+      'imagen_dead_letters_total{code="INVALID_MESSAGE"} 0',
+      'imagen_dead_letters_total{code="RETRIES_EXHAUSTED"} 0',
+      'imagen_dead_letters_total{code="UNSUPPORTED_SCHEMA"} 0',
+      'imagen_dead_letters_total{code="WORKER_LOST"} 1',
+    ]);
+  });
+});
+
+describe('what is read', () => {
+  it('is what is so now, and no more what was', async () => {
+    const facts = {
+      catalogue: catalogueOf({ upscale: ['1'] }, ['enhance', 'upscale/2']),
+      load: () => [{ model: 'upscale', version: '1', inFlight: 3, limit: 16, waiting: 5 }],
+      paused: () => ['memory'] as const,
+      tritonReady: () => true,
+      circuitsOpen: () => ['upscale'],
+    };
+    let now: Partial<Facts> = facts;
+    const metrics = metricsOf({
+      catalogue: facts.catalogue,
+      load: () => now.load?.() ?? [],
+      paused: () => now.paused?.() ?? [],
+      tritonReady: () => now.tritonReady?.() ?? false,
+      circuitsOpen: () => now.circuitsOpen?.() ?? [],
+    });
+    expect(await series(metrics, 'imagen_inference_in_flight')).toEqual([
+      'imagen_inference_in_flight{model="upscale",version="1"} 3',
+    ]);
+    expect(await series(metrics, 'imagen_inference_in_flight_limit')).toEqual([expect.stringMatching(/ 16$/)]);
+    expect(await series(metrics, 'imagen_inference_waiting')).toEqual([expect.stringMatching(/ 5$/)]);
+    expect(await series(metrics, 'imagen_model_ready')).toEqual([
+      'imagen_model_ready{model="enhance"} 0',
+      'imagen_model_ready{model="upscale"} 1',
+    ]);
+    expect(await series(metrics, 'imagen_model_circuit_open')).toEqual([
+      'imagen_model_circuit_open{model="upscale"} 1',
+    ]);
+    expect(await series(metrics, 'imagen_triton_ready')).toEqual(['imagen_triton_ready 1']);
+    const paused = await series(metrics, 'imagen_intake_paused');
+    expect(paused).toHaveLength(6);
+    expect(paused.filter((line) => line.endsWith(' 1'))).toEqual(['imagen_intake_paused{reason="memory"} 1']);
+    now = {};
+    expect(await series(metrics, 'imagen_inference_in_flight')).toEqual([]);
+    expect(await series(metrics, 'imagen_model_circuit_open')).toEqual([]);
+    expect(await series(metrics, 'imagen_triton_ready')).toEqual(['imagen_triton_ready 0']);
+    expect(await series(metrics, 'imagen_intake_paused')).not.toContain('imagen_intake_paused{reason="memory"} 1');
+  });
+
+  it('says what runs, and the memory that it may have', async () => {
+    const metrics = metricsOf();
+    expect(await series(metrics, 'imagen_build_info')).toEqual([
+      'imagen_build_info{version="1.0.0",revision="abc",node="20",sharp="0.35"} 1',
+    ]);
+    expect(await series(metrics, 'imagen_memory_limit_bytes')).toEqual([`imagen_memory_limit_bytes ${memoryLimit()}`]);
+    expect(memoryLimit()).toBeGreaterThan(process.memoryUsage().rss);
+    expect(memoryLimit()).toBeLessThan(2 ** 50); // "unlimited" is no limit
+  });
+});
