@@ -17,6 +17,7 @@ import { openRoutes } from './routes.js';
 import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
 import { createMetrics } from './telemetry/metrics.js';
+import { startTracing, type Tracing } from './telemetry/tracing.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
 import { type CostModel, createCostModel, LOOK_MS } from './worker/cost-model.js';
@@ -161,11 +162,13 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   );
 
   let status: StatusServer | undefined;
+  let tracing: Tracing | undefined;
   let pulling = false;
   let failure: Error | undefined;
   const failed = Promise.race(sources.map((source) => source.closed)).then((error) => (failure = error));
 
   async function start(): Promise<void> {
+    tracing = await startTracing(config, config.workerName, (reason) => log.warn({ reason }, 'spans are lost'));
     status = await startStatusServer(
       config.port,
       {
@@ -226,7 +229,13 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     looking.stop();
     watching.stop();
     routes.close();
-    const closed = Promise.all([models.close(), pubsub.close(), publishing.close(), status?.close()]);
+    const closed = Promise.all([
+      models.close(),
+      pubsub.close(),
+      publishing.close(),
+      status?.close(),
+      tracing?.stop(CLOSING_MS),
+    ]);
     await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);
     log.info('stopped');
   }

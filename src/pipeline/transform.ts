@@ -5,6 +5,7 @@ import { JobError } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import type { Raster, Size } from '../domain/raster.js';
+import { annotate, inSpan, SpanKind, withoutSpans } from '../spans.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
 import { chooseShape, type Predict } from './cost.js';
 import { applyMask } from './mask.js';
@@ -48,19 +49,21 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   const shape = chooseShape(planned.shapes, options.predict(model.model, version), model.maxBatchSize);
   const channels = model.output === 'mask' ? 1 : 3;
   const servedVersions = new Set<string>();
+  const attempts = createAttempts(planned);
 
   // The first request that fails ends the others: their tiles have nowhere to go.
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   setMaxListeners(0, signal); // every tile listens
   const send: Send = async (cut, paste) => {
+    const attempt = attempts.ofOneRequest();
     try {
       await options.lane(
         { model: model.model, version, priority: options.priority, shape },
         async (window) => {
           signal.throwIfAborted();
           const view = await cut(window);
-          const result = await ask(raster, view, planned, options, signal);
+          const result = await attempt(view, () => ask(raster, view, planned, options, signal));
           servedVersions.add(result.version);
           paste(checkAnswer(result, view, planned, channels), window);
         },
@@ -72,7 +75,18 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     }
   };
 
-  const answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send);
+  annotate(() => ({
+    'imagen.model': model.model,
+    'imagen.version': version,
+    'imagen.plan': shape.plan,
+    'imagen.requests': shape.requests,
+  }));
+  let answer: Answer;
+  try {
+    answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send);
+  } finally {
+    annotate(() => attempts.counted());
+  }
   const step: Step = {
     model: model.model,
     ...(routed.operation.version === undefined ? {} : { requestedVersion: routed.operation.version }),
@@ -83,6 +97,51 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   if (answer.channels === 1) return { raster: await applyMask(raster, answer.data), step };
   return { raster: await withAlpha(answer, raster), step };
 }
+
+/** Attempts of one operation that have a span of their own: a picture of a thousand tiles is told by its first ones. */
+export const MOST_ATTEMPT_SPANS = 64;
+
+/** The attempts at the requests of one operation: a span for each up to the limit, and the count of all. */
+function createAttempts({ routed: { model, version } }: PlannedStep) {
+  let made = 0;
+  let failed = 0;
+  return {
+    ofOneRequest() {
+      const askedAt = performance.now();
+      let attempt = 0;
+      return async <T>({ width, height }: Size, work: () => Promise<T>): Promise<T> => {
+        const waitedMs = Math.round(performance.now() - askedAt);
+        made++;
+        attempt++;
+        const attributes = () => ({
+          'rpc.system': 'grpc',
+          'rpc.service': 'inference.GRPCInferenceService',
+          'rpc.method': 'ModelInfer',
+          'imagen.model': model.model,
+          'imagen.version': version,
+          'imagen.shape': [height, width, 3],
+          'imagen.attempt': attempt,
+          'imagen.since_ready_ms': waitedMs,
+        });
+        try {
+          if (made > MOST_ATTEMPT_SPANS) return await withoutSpans(work);
+          return await inSpan(RPC, { kind: SpanKind.CLIENT, attributes }, work);
+        } catch (thrown) {
+          failed++;
+          throw thrown;
+        }
+      };
+    },
+    counted: () => ({
+      'imagen.attempts': made,
+      'imagen.attempts_failed': failed,
+      'imagen.attempts_without_span': Math.max(0, made - MOST_ATTEMPT_SPANS),
+    }),
+  };
+}
+
+/** As the conventions for RPC name a span. */
+const RPC = 'inference.GRPCInferenceService/ModelInfer';
 
 function ask(
   whole: Raster,

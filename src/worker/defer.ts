@@ -65,13 +65,21 @@ const MOST_ATTRIBUTES = 100;
 
 /**
  * The attributes that the message came with, to be published again, but for what deferrals have put there. The service
- * reserves names that begin with "goog", so those that the client libraries added stay behind, too.
+ * reserves names that begin with "goog", so those that the client libraries added stay behind, too; but the trace that they
+ * name goes on under W3C's names.
  */
 export function ownAttributes({ attributes }: Delivery): Record<string, string> {
   const ours = Object.values<string>(NAMES);
-  return Object.fromEntries(
-    Object.entries(attributes).filter(([name]) => !ours.includes(name) && !/^goog/i.test(name)),
-  );
+  const own = Object.entries(attributes).filter(([name]) => !ours.includes(name) && !/^goog/i.test(name));
+  return Object.fromEntries([...traceOf(attributes), ...own]);
+}
+
+function traceOf(attributes: Delivery['attributes']): [string, string][] {
+  if ('traceparent' in attributes) return [];
+  return ['traceparent', 'tracestate'].flatMap((name): [string, string][] => {
+    const value = attributes[`googclient_${name}`];
+    return value === undefined ? [] : [[name, value]];
+  });
 }
 
 function wholeNumber(text: string | undefined, most: number): number | undefined {

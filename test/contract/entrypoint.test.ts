@@ -37,6 +37,7 @@ async function layOut() {
   await mkdir(join(dir, 'triton/models'), { recursive: true });
   const spec = await part.start({
     ...{ dir, ports: inject('stack').ports, cache: cacheDir, models: undefined, modelRepositories: [] },
+    tritonArgs: [],
     step: () => undefined,
     run: () => Promise.reject(new Error('nothing is to be installed')),
   });

@@ -5,6 +5,7 @@
  */
 import { status } from '@grpc/grpc-js';
 import { JobError } from '../../domain/errors.js';
+import { annotate } from '../../spans.js';
 import type { Channel } from './channel.js';
 import { isCallFailure, toJobError } from './errors.js';
 import { aligned, reclaimRegions, Region } from './region.js';
@@ -30,6 +31,7 @@ export function sharedMemoryTransport(
       const inputBytes = request.rawInputContents.reduce((sum, { length }) => sum + aligned(length), 0);
       const region = await takeInTime(pool, inputBytes + options.outputBytes, options);
       if (!region) return unary.infer(request, left());
+      annotate(() => ({ 'imagen.transport': 'shm' }));
       try {
         const described = intoRegion(request, region, inputBytes, options.outputBytes);
         const response = await channel.call('ModelInfer', described, left());

@@ -5,6 +5,7 @@
  * What a stream cannot do, by the protocol: spread over replicas once it is open, and say more of an error than its text.
  */
 import { status, type ClientDuplexStream } from '@grpc/grpc-js';
+import { annotate } from '../../spans.js';
 import { onAbort } from '../abort.js';
 import type { CallOptions, Channel } from './channel.js';
 import { TransportError } from './errors.js';
@@ -15,6 +16,7 @@ export function streamTransport(channel: Channel): InferTransport {
   const streams = new Map<string, ModelStream>();
   return {
     infer(request, options) {
+      annotate(() => ({ 'imagen.transport': 'stream' }));
       let stream = streams.get(request.modelName);
       if (!stream?.isOpen) {
         stream = new ModelStream(channel.openStream());
