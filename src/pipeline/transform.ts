@@ -98,13 +98,17 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   return { raster: await withAlpha(answer, raster), step };
 }
 
-/** Attempts of one operation that have a span of their own: a picture of a thousand tiles is told by its first ones. */
+/**
+ * Attempts of one operation that have a span of their own: a picture of a thousand tiles is told by its first ones. As
+ * many again for second and later attempts, which are what one looks for.
+ */
 export const MOST_ATTEMPT_SPANS = 64;
 
 /** The attempts at the requests of one operation: a span for each up to the limit, and the count of all. */
 function createAttempts({ routed: { model, version } }: PlannedStep) {
   let made = 0;
   let failed = 0;
+  const told = { first: 0, later: 0 };
   return {
     ofOneRequest() {
       const askedAt = performance.now();
@@ -124,7 +128,9 @@ function createAttempts({ routed: { model, version } }: PlannedStep) {
           'imagen.since_ready_ms': waitedMs,
         });
         try {
-          if (made > MOST_ATTEMPT_SPANS) return await withoutSpans(work);
+          const kind = attempt === 1 ? 'first' : 'later';
+          if (told[kind] === MOST_ATTEMPT_SPANS) return await withoutSpans(work);
+          told[kind]++;
           return await inSpan(RPC, { kind: SpanKind.CLIENT, attributes }, work);
         } catch (thrown) {
           failed++;
@@ -135,7 +141,7 @@ function createAttempts({ routed: { model, version } }: PlannedStep) {
     counted: () => ({
       'imagen.attempts': made,
       'imagen.attempts_failed': failed,
-      'imagen.attempts_without_span': Math.max(0, made - MOST_ATTEMPT_SPANS),
+      'imagen.attempts_without_span': made - told.first - told.later,
     }),
   };
 }

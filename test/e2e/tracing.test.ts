@@ -112,6 +112,20 @@ describe('a trace', () => {
     expect(new Set(spans.map(({ service }) => service))).toEqual(new Set(['imagen']));
   });
 
+  it('costs a worker no module of the SDK while it is off', async () => {
+    const files = `Object.keys(createRequire('/').cache).filter((file) => /@opentelemetry.(sdk-trace|exporter)/.test(file))`;
+    const say = `process.on('exit', () => console.error('loaded ' + ${files}.length))`;
+    const hook = `data:text/javascript,import { createRequire } from 'node:module'; ${say}`;
+    const loaded = async (env: Readonly<Record<string, string>>) => {
+      const worker = await scene.startWorker({ NODE_OPTIONS: `--import="${hook}"`, ...env });
+      worker.signal('SIGTERM');
+      await worker.exit;
+      return Number(/loaded (\d+)/.exec(worker.log())?.[1]);
+    };
+    expect(await loaded({ OTEL_SDK_DISABLED: 'true' })).toBe(0);
+    expect(await loaded({})).toBeGreaterThan(0);
+  });
+
   it('tells of a job that fails, and takes the trace that a Google client has written', async () => {
     showOnFailure(await scene.startWorker());
     const id = '0af7651916cd43dd8448eb211c80319c';
