@@ -133,7 +133,7 @@ describe('with an SDK', () => {
         const output = createTensor('image', 'UINT8', [height, width, 3], Buffer.alloc(height * width * 3));
         return Promise.resolve({ version: '1', output });
       },
-    } as ModelServer;
+    } as unknown as ModelServer;
     const contract = {
       plans: ['tile'],
       tileSizes: [8],
