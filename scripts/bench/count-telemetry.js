@@ -31,7 +31,9 @@ context.setGlobalContextManager({
   disable: () => undefined,
 });
 
-const METHODS = ['inc', 'dec', 'set', 'observe', 'labels', 'startTimer'];
+// Instances take their `inc` and `observe` from one of two methods of the prototype.
+const METHODS = ['inc', 'observe'].flatMap((name) => [`${name}WithoutExemplar`, `${name}WithExemplar`]);
+METHODS.push('inc', 'dec', 'set', 'labels', 'startTimer');
 for (const kind of [prometheus.Counter, prometheus.Gauge, prometheus.Histogram]) {
   for (const name of METHODS) {
     const original = kind.prototype[name];

@@ -48,8 +48,8 @@ export function deferredAttributes(delivery: Delivery): Record<string, string> {
   const { attributes, attempt, publishedAt, messageId } = delivery;
   const own = ownAttributes(delivery);
   // A subscription's filter may go by any of them, so none may be left out.
-  const most = MOST_ATTRIBUTES - Object.keys(NAMES).length;
-  if (Object.keys(own).length > most) throw new Error(`expected at most ${most} attributes on what is put back`);
+  if (Object.keys(own).length > MOST_OWN)
+    throw new Error(`expected at most ${MOST_OWN} attributes on what is put back`);
   return {
     ...own,
     [NAMES.deferrals]: String((wholeNumber(attributes[NAMES.deferrals], Number.MAX_SAFE_INTEGER - 1) ?? 0) + 1),
@@ -62,6 +62,7 @@ export function deferredAttributes(delivery: Delivery): Record<string, string> {
 
 /** What Pub/Sub permits. */
 const MOST_ATTRIBUTES = 100;
+const MOST_OWN = MOST_ATTRIBUTES - Object.keys(NAMES).length;
 
 /**
  * The attributes that the message came with, to be published again, but for what deferrals have put there. The service
@@ -71,7 +72,8 @@ const MOST_ATTRIBUTES = 100;
 export function ownAttributes({ attributes }: Delivery): Record<string, string> {
   const ours = Object.values<string>(NAMES);
   const own = Object.entries(attributes).filter(([name]) => !ours.includes(name) && !/^goog/i.test(name));
-  return Object.fromEntries([...traceOf(attributes), ...own]);
+  const inTrace = [...traceOf(attributes), ...own];
+  return Object.fromEntries(inTrace.length > MOST_OWN ? own : inTrace);
 }
 
 function traceOf(attributes: Delivery['attributes']): [string, string][] {
