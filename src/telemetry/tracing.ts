@@ -1,12 +1,17 @@
 /** Switches tracing on where OpenTelemetry's own variables ask for it; only then is its SDK loaded. */
-import type { Config } from '../config.js';
 
 export interface Tracing {
   /** Sends what has not been sent yet, and settles within `limitMs` whatever becomes of it. */
   stop(limitMs: number): Promise<void>;
 }
 
-export type TracingConfig = Pick<Config, 'tracesExporter' | 'otlpEndpoint' | 'otlpTracesEndpoint' | 'otelDisabled'>;
+/** As src/config.ts reads them. */
+export interface TracingConfig {
+  readonly otelDisabled: boolean | undefined;
+  readonly tracesExporter: 'otlp' | 'none' | undefined;
+  readonly otlpEndpoint: string | undefined;
+  readonly otlpTracesEndpoint: string | undefined;
+}
 
 export function isTracingOn(config: TracingConfig): boolean {
   const { tracesExporter, otlpEndpoint, otlpTracesEndpoint, otelDisabled } = config;

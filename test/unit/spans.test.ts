@@ -1,4 +1,4 @@
-import { context, propagation, trace } from '@opentelemetry/api';
+import { context, propagation, SpanStatusCode, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
@@ -159,7 +159,7 @@ describe('with an SDK', () => {
     expect(sent).toBe(101);
     const calls = spans().filter(({ name }) => name.endsWith('/ModelInfer'));
     expect(calls).toHaveLength(MOST_ATTEMPT_SPANS + 1);
-    expect(calls.filter(({ status }) => status.code === 2)).toHaveLength(1);
+    expect(calls.filter(({ status }) => status.code === SpanStatusCode.ERROR)).toHaveLength(1);
     expect(calls.filter(({ attributes }) => attributes['imagen.attempt'] === 2)).toHaveLength(1);
     expect(spans().at(-1)?.attributes).toMatchObject({
       'imagen.requests': 100,
