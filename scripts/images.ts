@@ -105,7 +105,7 @@ const triton: Build = {
 /** Its files alone, for a base: it runs in the image. */
 async function installTriton({ dir, ports }: Stack, options: RunOptions, say: (text: string) => void): Promise<void> {
   const step = (text: string) => say(`triton: ${text}`);
-  const context = { dir, ports, cache: cacheDir, models: ['style_aged'], modelRepositories: [], step };
+  const context = { dir, ports, cache: cacheDir, models: ['style_aged'], modelRepositories: [], tritonArgs: [], step };
   await withLock(cacheDir, quietly, () =>
     tritonPart.install({
       ...context,

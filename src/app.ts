@@ -20,6 +20,7 @@ import { createMetrics } from './telemetry/metrics/index.js';
 import { type Pause, PAUSES } from './telemetry/metrics/intake.js';
 import { codeOf, createObserver } from './telemetry/observer.js';
 import { createOutage, type Outage } from './telemetry/outage.js';
+import { startTracing, type Tracing } from './telemetry/tracing.js';
 import { packageVersion } from './version.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
@@ -184,6 +185,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   );
 
   let status: StatusServer | undefined;
+  let tracing: Tracing | undefined;
   let pulling = false;
   let failure: Error | undefined;
   const failed = Promise.race(sources.map((source) => source.closed)).then((error) => (failure = error));
@@ -201,6 +203,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   }
 
   async function start(): Promise<void> {
+    tracing = await startTracing(config, config.workerName, (reason) => log.warn({ reason }, 'spans are lost'));
     status = await startStatusServer(
       config.port,
       {
@@ -266,7 +269,13 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     looking.stop();
     watching.stop();
     routes.close();
-    const closed = Promise.all([models.close(), pubsub.close(), publishing.close(), status?.close()]);
+    const closed = Promise.all([
+      models.close(),
+      pubsub.close(),
+      publishing.close(),
+      status?.close(),
+      tracing?.stop(CLOSING_MS),
+    ]);
     await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);
     log.info('stopped');
   }

@@ -51,6 +51,14 @@ const oneOf =
   <T extends string>(...choices: readonly T[]): Reader<T> =>
   (value) =>
     choices.find((choice) => choice === value) ?? expected(`one of ${choices.join(', ')}`);
+const ratio: Reader<number> = (value) => {
+  const number = /^[0-9]*\.?[0-9]+$/.test(value) ? Number(value) : NaN;
+  return number >= 0 && number <= 1 ? number : expected('a number from 0 to 1');
+};
+const yesOrNo: Reader<boolean> = (value) =>
+  ({ true: true, false: false })[value.toLowerCase()] ?? expected('true or false');
+const httpUrl: Reader<string> = (value) =>
+  /^https?:\/\//.test(value) && URL.canParse(value) ? value : expected('an address such as http://host:4318');
 const httpAddress: Reader<string> = (value) => {
   const url = /^https?:\/\//.test(value) ? value : `http://${value}`;
   return URL.canParse(url) ? url.replace(/\/+$/, '') : expected('host:port or http://host:port');
@@ -223,6 +231,56 @@ export const SETTINGS = {
     'What the worker was built from, for its metrics; set by the image',
     'unknown',
   ),
+  otelDisabled: setting('OTEL_SDK_DISABLED', yesOrNo, 'true: no traces, whatever else is set', null),
+  tracesExporter: setting(
+    'OTEL_TRACES_EXPORTER',
+    oneOf('otlp', 'none'),
+    'otlp: traces are exported; so they are when an endpoint is set',
+    null,
+  ),
+  otlpEndpoint: setting(
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    httpUrl,
+    'Base address of the collector of traces; otlp without one is http://localhost:4318',
+    null,
+  ),
+  otlpTracesEndpoint: setting(
+    'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+    httpUrl,
+    'Full address for traces, in place of the base address',
+    null,
+  ),
+  otlpProtocol: setting(
+    'OTEL_EXPORTER_OTLP_PROTOCOL',
+    oneOf('http/protobuf'),
+    'How traces travel: there is no other way',
+    null,
+  ),
+  otlpTracesProtocol: setting(
+    'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL',
+    oneOf('http/protobuf'),
+    'The same, for traces alone',
+    null,
+  ),
+  tracesSampler: setting(
+    'OTEL_TRACES_SAMPLER',
+    oneOf(
+      ...(['always_on', 'always_off', 'traceidratio'] as const),
+      ...(['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'] as const),
+    ),
+    'Which traces are kept; unset: what the publisher says, and all that begin here',
+    null,
+  ),
+  tracesSamplerArg: setting('OTEL_TRACES_SAMPLER_ARG', ratio, 'The part that the ratio samplers keep', null),
+  spanQueueSize: setting('OTEL_BSP_MAX_QUEUE_SIZE', wholeNumber(1, 1_000_000), 'Spans that wait at most', null),
+  spanBatchSize: setting(
+    'OTEL_BSP_MAX_EXPORT_BATCH_SIZE',
+    wholeNumber(1, 1_000_000),
+    'Spans sent at once at most',
+    null,
+  ),
+  spanDelay: setting('OTEL_BSP_SCHEDULE_DELAY', wholeNumber(1, 3_600_000), 'Milliseconds between two batches', null),
+  spanTimeout: setting('OTEL_BSP_EXPORT_TIMEOUT', wholeNumber(1, 3_600_000), 'Milliseconds for one batch', null),
   workerName: setting('HOSTNAME', text, "The worker's name in completions and logs", hostname()),
 } satisfies Record<string, Setting<unknown>>;
 
@@ -261,6 +319,13 @@ export function readConfig<const K extends SettingKey>(
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze(values) as Pick<Config, K>;
 }
+
+/** What commands that trace read. Most of it the SDK reads for itself, but says nothing of what it cannot use. */
+export const TRACING_SETTINGS = [
+  ...(['otelDisabled', 'tracesExporter', 'otlpEndpoint', 'otlpTracesEndpoint', 'otlpProtocol'] as const),
+  ...(['otlpTracesProtocol', 'tracesSampler', 'tracesSamplerArg'] as const),
+  ...(['spanQueueSize', 'spanBatchSize', 'spanDelay', 'spanTimeout'] as const),
+] satisfies readonly SettingKey[];
 
 /** Settings that only the other commands read. */
 const NOT_FOR_WORKERS = ['uploadPrefix', 'deadLetterSubscription'] as const satisfies readonly SettingKey[];

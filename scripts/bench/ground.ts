@@ -6,7 +6,7 @@ import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
 import { openParts } from '../ground.js';
 import type { Progress } from '../progress.js';
-import { metricIn, startWorker, type Worker } from '../workers.js';
+import { metricIn, startWorker, type Worker, type WorkerStart } from '../workers.js';
 import type { StandIn } from './make-models.js';
 
 export interface Ground {
@@ -50,7 +50,12 @@ const SECOND_TOPIC = 'bench-second';
 const SECOND_SUBSCRIPTION = 'bench-second-worker';
 const RUN_LIMIT_MS = 900_000;
 
-export async function openGround(models: readonly StandIn[], progress: Progress): Promise<Ground> {
+/** @param start how its workers are started */
+export async function openGround(
+  models: readonly StandIn[],
+  progress: Progress,
+  start: WorkerStart = {},
+): Promise<Ground> {
   const parts = await openParts({ name: 'bench', models, progress });
   const { env, pubsub, stack } = parts;
 
@@ -70,7 +75,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
     ...env,
     IMAGEN_JOBS_SUBSCRIPTIONS: `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`,
   };
-  let worker = await startWorker(workerEnv);
+  let worker = await startWorker(workerEnv, start);
   return {
     upload: (name, bytes) => parts.upload(name, bytes),
 
@@ -113,7 +118,7 @@ export async function openGround(models: readonly StandIn[], progress: Progress)
 
     async freshWorker() {
       await end(worker);
-      worker = await startWorker(workerEnv);
+      worker = await startWorker(workerEnv, start);
     },
 
     metric: async (name, model) => metricIn(await worker.metrics(), name, { model }),

@@ -56,6 +56,8 @@ export interface Context {
   /** The models to serve; undefined for all. */
   readonly models: readonly string[] | undefined;
   readonly modelRepositories: readonly ModelRepository[];
+  /** Triton's own options, beside those that it always has. */
+  readonly tritonArgs: readonly string[];
   /** Names what is being done now, in a few words. */
   step(text: string): void;
   /** Runs a program to its end, its output going to the part's log; rejects with the log's tail when it fails. */

@@ -53,6 +53,7 @@ export const triton: Part = {
         ...['--http-address=127.0.0.1', `--http-port=${ports.tritonHttp}`],
         ...['--grpc-address=127.0.0.1', `--grpc-port=${ports.tritonGrpc}`],
         ...['--metrics-address=127.0.0.1', `--metrics-port=${ports.tritonMetrics}`],
+        ...context.tritonArgs,
       ],
       env: {
         // The server's own libraries, then the libpython that the backend's stub links to.

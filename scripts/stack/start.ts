@@ -17,6 +17,7 @@ export interface Start {
   readonly before: State | undefined;
   readonly models: readonly string[] | undefined;
   readonly modelRepositories: readonly ModelRepository[];
+  readonly tritonArgs: readonly string[];
   readonly progress: Progress;
   readonly signal: AbortSignal | undefined;
 }
@@ -85,7 +86,7 @@ export async function startParts(parts: readonly Part[], start: Start): Promise<
 export const portList = (part: Part, ports: Ports): string =>
   `port ${part.ports.map((name) => ports[name]).join(', ')}`;
 
-function contextOf(part: Part, { dir, ports, models, modelRepositories }: Start, launch: Launch): Context {
+function contextOf(part: Part, { dir, ports, models, modelRepositories, tritonArgs }: Start, launch: Launch): Context {
   const log = join(dir, 'logs', `${part.id}-install.log`);
   rmSync(log, { force: true });
   return {
@@ -94,6 +95,7 @@ function contextOf(part: Part, { dir, ports, models, modelRepositories }: Start,
     ports,
     models,
     modelRepositories,
+    tritonArgs,
     step: (text) => launch.task.step(text),
     run: (command, args) => runTool(command, args, { ...launch, log }),
   };

@@ -24,6 +24,8 @@ export interface UpOptions {
   /** The models for Triton to serve; all by default. */
   readonly models?: readonly string[];
   readonly modelRepositories?: readonly ModelRepository[];
+  /** Triton's own options, beside those that it always has. */
+  readonly tritonArgs?: readonly string[];
   /** The stack outlives this process, and only `downStack` ends it. By default it dies with this process, however that dies. */
   readonly outlive?: boolean;
   readonly progress?: Progress;
@@ -81,6 +83,7 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
       ...{ dir, ports, run, marker, before, progress },
       models: options.models,
       modelRepositories: options.modelRepositories ?? [],
+      tritonArgs: options.tritonArgs ?? [],
       signal: options.signal,
     });
   } catch (error) {

@@ -7,11 +7,13 @@ import { createStorageClient } from '../adapters/gcs/client.js';
 import { createObjectStore } from '../adapters/gcs/store.js';
 import { createPubSubClient, PUBLISHING } from '../adapters/pubsub/client.js';
 import { createPublisher } from '../adapters/pubsub/publisher.js';
-import { type Config, readConfig } from '../config.js';
+import { type Config, readConfig, TRACING_SETTINGS } from '../config.js';
 import type { Completion } from '../domain/completion.js';
 import { type JobMessage, PRIORITIES } from '../domain/job.js';
 import type { ObjectStore } from '../domain/ports.js';
 import { objectRef, objectUri, under } from '../domain/uri.js';
+import { startTracing } from '../telemetry/tracing.js';
+import { contextIn, inSpan } from '../spans.js';
 import { recall } from '../pipeline/recall.js';
 import { retryingStore } from '../pipeline/retry.js';
 import { checkedJob, operationsOf, outputOf, readLocalFile, RENDER_OPTIONS, type RenderFlags } from './operations.js';
@@ -32,6 +34,8 @@ interface Flags extends RenderFlags {
 }
 
 const POLL_MS = 200;
+/** For sending the spans of this command, in milliseconds. */
+const FLUSH_MS = 2_000;
 const RETRY = { unavailableMs: 30_000, failedAttempts: 3 };
 
 export function submitCommand(invocation: Invocation): Command {
@@ -64,6 +68,7 @@ async function submit(file: string, flags: Flags, env: NodeJS.ProcessEnv): Promi
     'jobsTopic',
     'statePrefix',
     'uploadPrefix',
+    ...TRACING_SETTINGS,
   ]);
   if (flags.download !== undefined && !flags.wait) throw new UsageError('--download needs --wait');
   const waitMs = Number(flags.waitSeconds) * 1000;
@@ -75,12 +80,21 @@ async function submit(file: string, flags: Flags, env: NodeJS.ProcessEnv): Promi
   const message = messageOf(file, flags, config.uploadPrefix);
   const job = checkedJob(message);
 
-  if (!file.startsWith('gs://')) {
-    const bytes = readLocalFile(file);
-    await upload(store, message.input.uri, bytes);
-    say(`uploaded   ${message.input.uri} (${bytes.length} bytes)`);
+  const tracing = await startTracing(config, undefined, (reason) => say(`spans are lost: ${reason}`));
+  try {
+    // A program that calls this one hands its trace on in these, as OpenTelemetry has it.
+    const parent = contextIn({ traceparent: env.TRACEPARENT, tracestate: env.TRACESTATE });
+    await inSpan('imagen submit', { parent, attributes: () => ({ 'imagen.job_id': job.jobId }) }, async () => {
+      if (!file.startsWith('gs://')) {
+        const bytes = readLocalFile(file);
+        await inSpan('upload', {}, () => upload(store, message.input.uri, bytes));
+        say(`uploaded   ${message.input.uri} (${bytes.length} bytes)`);
+      }
+      await publish(config, message);
+    });
+  } finally {
+    await tracing.stop(FLUSH_MS);
   }
-  await publish(config, message);
   say(`published  ${job.jobId}: ${job.operations.map((operation) => operation.model).join(' → ')}`);
   if (!flags.wait) {
     if (flags.json) console.log(JSON.stringify(message));

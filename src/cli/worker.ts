@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { createApp } from '../app.js';
 import { readConfig, unknownVariables, WORKER_SETTINGS } from '../config.js';
 import { createLogger } from '../telemetry/logger.js';
+import { cloudTraceFields } from '../telemetry/trace-fields.js';
 import type { Invocation } from './usage.js';
 
 export function workerCommand(invocation: Invocation): Command {
@@ -12,7 +13,11 @@ export function workerCommand(invocation: Invocation): Command {
 
 async function work(env: NodeJS.ProcessEnv): Promise<number> {
   const config = readConfig(env, WORKER_SETTINGS);
-  const log = createLogger(config.logLevel, { worker: config.workerName });
+  const log = createLogger(
+    config.logLevel,
+    { worker: config.workerName },
+    { traceFields: cloudTraceFields(config.projectId) },
+  );
   const strangers = unknownVariables(env);
   if (strangers.length > 0) log.warn({ variables: strangers }, 'variables that look like settings but are none');
 

@@ -1,4 +1,5 @@
 import { GivenBack, JobError, type Stage } from '../domain/errors.js';
+import { inSpan } from '../spans.js';
 import type { CompletionInput, CompletionOutput, Step, Timings } from '../domain/completion.js';
 
 /**
@@ -28,8 +29,18 @@ export class Journey {
   /**
    * Runs one stage: refuses to begin when the job's time is over, adds the time taken under `timing`, and turns
    * whatever is thrown into the job's own reason to end (a passed deadline, a drain) or into a JobError.
+   * @param name of its span
    */
-  async stage<T>(stage: Stage, timing: keyof Timings | undefined, work: () => Promise<T> | T): Promise<T> {
+  stage<T>(
+    stage: Stage,
+    timing: keyof Timings | undefined,
+    work: () => Promise<T> | T,
+    name: string = stage,
+  ): Promise<T> {
+    return inSpan(name, {}, () => this.#timed(stage, timing, work));
+  }
+
+  async #timed<T>(stage: Stage, timing: keyof Timings | undefined, work: () => Promise<T> | T): Promise<T> {
     const startedAt = this.now();
     try {
       this.signal.throwIfAborted();

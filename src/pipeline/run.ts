@@ -104,8 +104,12 @@ export async function render(
     const { steps, format, size } = piece.plan;
 
     for (const planned of steps) {
-      const { raster, step, pixels } = await journey.stage('infer', 'inference', () =>
-        transform(piece.raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
+      const { raster, step, pixels } = await journey.stage(
+        'infer',
+        'inference',
+        () =>
+          transform(piece.raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
+        `infer ${planned.routed.model.model}`,
       );
       piece.raster = raster;
       journey.steps.push(step);

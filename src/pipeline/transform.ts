@@ -6,6 +6,8 @@ import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import type { Raster, Size } from '../domain/raster.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
+import { annotate } from '../spans.js';
+import { createAttempts } from './attempts.js';
 import { chooseShape, type Predict } from './cost.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
@@ -55,6 +57,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   const shape = chooseShape(planned.shapes, options.predict(model.model, version), model.maxBatchSize);
   const channels = model.output === 'mask' ? 1 : 3;
   const servedVersions = new Set<string>();
+  const attempts = createAttempts(routed);
   let computed = 0;
 
   // The first request that fails ends the others: their tiles have nowhere to go.
@@ -62,13 +65,14 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   const signal = AbortSignal.any([options.signal, stop.signal]);
   setMaxListeners(0, signal); // every tile listens
   const send: Send = async (cut, paste) => {
+    const attempt = attempts.ofOneRequest();
     try {
       await options.lane(
         { model: model.model, version, priority: options.priority, shape },
         async (window) => {
           signal.throwIfAborted();
           const view = await cut(window);
-          const result = await ask(raster, view, planned, options, signal);
+          const result = await attempt(view, () => ask(raster, view, planned, options, signal));
           servedVersions.add(result.version);
           computed += window.width * window.height;
           paste(checkAnswer(result, view, planned, channels), window);
@@ -81,7 +85,18 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     }
   };
 
-  const answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send);
+  annotate(() => ({
+    'imagen.model': model.model,
+    'imagen.version': version,
+    'imagen.plan': shape.plan,
+    'imagen.requests': shape.requests,
+  }));
+  let answer: Answer;
+  try {
+    answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send);
+  } finally {
+    annotate(() => attempts.counted());
+  }
   const step: Step = {
     model: model.model,
     ...(routed.operation.version === undefined ? {} : { requestedVersion: routed.operation.version }),

@@ -48,8 +48,8 @@ export function deferredAttributes(delivery: Delivery): Record<string, string> {
   const { attributes, attempt, publishedAt, messageId } = delivery;
   const own = ownAttributes(delivery);
   // A subscription's filter may go by any of them, so none may be left out.
-  const most = MOST_ATTRIBUTES - Object.keys(NAMES).length;
-  if (Object.keys(own).length > most) throw new Error(`expected at most ${most} attributes on what is put back`);
+  if (Object.keys(own).length > MOST_OWN)
+    throw new Error(`expected at most ${MOST_OWN} attributes on what is put back`);
   return {
     ...own,
     [NAMES.deferrals]: String((wholeNumber(attributes[NAMES.deferrals], Number.MAX_SAFE_INTEGER - 1) ?? 0) + 1),
@@ -62,16 +62,26 @@ export function deferredAttributes(delivery: Delivery): Record<string, string> {
 
 /** What Pub/Sub permits. */
 const MOST_ATTRIBUTES = 100;
+const MOST_OWN = MOST_ATTRIBUTES - Object.keys(NAMES).length;
 
 /**
  * The attributes that the message came with, to be published again, but for what deferrals have put there. The service
- * reserves names that begin with "goog", so those that the client libraries added stay behind, too.
+ * reserves names that begin with "goog", so those that the client libraries added stay behind, too; but the trace that they
+ * name goes on under W3C's names.
  */
 export function ownAttributes({ attributes }: Delivery): Record<string, string> {
   const ours = Object.values<string>(NAMES);
-  return Object.fromEntries(
-    Object.entries(attributes).filter(([name]) => !ours.includes(name) && !/^goog/i.test(name)),
-  );
+  const own = Object.entries(attributes).filter(([name]) => !ours.includes(name) && !/^goog/i.test(name));
+  const inTrace = [...traceOf(attributes), ...own];
+  return Object.fromEntries(inTrace.length > MOST_OWN ? own : inTrace);
+}
+
+function traceOf(attributes: Delivery['attributes']): [string, string][] {
+  if ('traceparent' in attributes) return [];
+  return ['traceparent', 'tracestate'].flatMap((name): [string, string][] => {
+    const value = attributes[`googclient_${name}`];
+    return value === undefined ? [] : [[name, value]];
+  });
 }
 
 function wholeNumber(text: string | undefined, most: number): number | undefined {

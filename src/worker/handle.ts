@@ -14,6 +14,7 @@ import { recall } from '../pipeline/recall.js';
 import { decide } from '../pipeline/record.js';
 import { type PipelineOptions, type PipelineParts, runJob } from '../pipeline/run.js';
 import { type StepDone, stepDone } from '../pipeline/steps.js';
+import { annotate, failed, happened, inSpan } from '../spans.js';
 import { attemptsBegun, markBegun } from './begun.js';
 import type { Circuits } from './circuits.js';
 import { completionOf, completionOfUnreadable, completionWithoutRecord } from './complete.js';
@@ -106,7 +107,9 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       await finish(job, delivery, arrivedAt, signal);
       return 'ack';
     } catch (thrown) {
-      observer.givenBack(delivery, thrown instanceof Error ? thrown : new Error(String(thrown)));
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      failed(error);
+      observer.givenBack(delivery, error);
       return 'nack';
     }
   };
@@ -115,10 +118,12 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   async function finish(job: Job, given: Delivery, arrivedAt: number, signal: AbortSignal): Promise<void> {
     const delivery = undeferred(given);
     const names = job.operations.map(({ model }) => model);
+    annotate(() => ({ 'imagen.job_id': job.jobId, 'imagen.models': names, 'imagen.attempt': delivery.attempt }));
     for (;;) {
       let leave: () => void;
       try {
         leave = await intake.enter(job.jobId, names[0] ?? '', delivery.attempt >= SUSPECT_ATTEMPT);
+        happened('in work');
       } catch (thrown) {
         // The worker is stopping. To be given back counts as an attempt: once, that does not matter.
         if (delivery.attempt <= 1) throw thrown;
@@ -161,6 +166,8 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   async function defer(job: Job, delivery: Delivery, error: Error): Promise<void> {
     if (error instanceof JobError) lastErrors.set(job.jobId, error);
     await parts.jobs.publish(delivery.data, deferredAttributes(delivery));
+    failed(error);
+    happened('put back into the queue');
     observer.deferred(delivery, error);
   }
 
@@ -170,7 +177,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     const look = (until: AbortSignal) => recall(store, options.statePrefix, job.jobId, until);
     let known: JobRecord | undefined;
     try {
-      known = await look(signal);
+      known = await inSpan('recall', {}, () => look(signal));
     } catch (thrown) {
       const error = JobError.from(thrown, 'recall');
       if (signal.aborted || error.verdict === 'defer') throw thrown;
@@ -178,7 +185,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       return withoutRecord(job, given, error);
     }
     if (known) return fromRecord(job, fingerprint, given, known, true);
-    await begin(job, given, delivery, signal);
+    await inSpan('begin', {}, () => begin(job, given, delivery, signal));
 
     const watch = watchRecord(look, options.watchMs);
     let worked: { readonly record: JobRecord; readonly version: string | undefined };
@@ -191,7 +198,9 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     } finally {
       watch.stop();
     }
-    const holding = await decide(store, options.statePrefix, job.jobId, worked.record, signal);
+    const holding = await inSpan('record', {}, () =>
+      decide(store, options.statePrefix, job.jobId, worked.record, signal),
+    );
     done(job.jobId, delivery, 'record');
     return { ...fromRecord(job, fingerprint, given, holding.record, !holding.ours), version: worked.version };
   }
@@ -254,7 +263,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
 
   /** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */
   async function announce(decision: Decision, delivery: Delivery, arrivedAt: number): Promise<void> {
-    const { completion, model } = decision;
+    const { completion, model, replay } = decision;
     const { error } = completion;
     const decidedAt = performance.now();
     if (error && ERRORS[error.code].verdict === 'reject') {
@@ -263,6 +272,8 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     }
     await parts.completions.publish(completionBytes(completion), completionAttributes(completion, model));
     done(completion.jobId, delivery, 'publish');
+    annotate(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));
+    if (error) failed(error);
     const now = performance.now();
     observer.ended({ ...decision, delivery, tookMs: now - arrivedAt, publishMs: now - decidedAt });
   }

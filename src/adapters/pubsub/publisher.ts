@@ -1,6 +1,10 @@
 import type { PubSub } from '@google-cloud/pubsub';
 import type { Publisher } from '../../domain/ports.js';
+import { annotate, inSpan, SpanKind, traceHeaders } from '../../spans.js';
 import { within } from '../within.js';
+
+/** What Pub/Sub permits. */
+const MOST_ATTRIBUTES = 100;
 
 /** Longer than it takes to notice a dead connection (PUBLISHING in client.ts) and to try again on a new one. */
 const PUBLISH_LIMIT_MS = 20_000;
@@ -20,11 +24,30 @@ export function createPublisher(pubsub: PubSub, topicName: string, limitMs = PUB
     maxRpcTimeoutMillis: limitMs,
     totalTimeoutMillis: limitMs,
   };
+  const about = (data: Buffer) => () => ({
+    'messaging.system': 'gcp_pubsub',
+    'messaging.operation.name': 'send',
+    'messaging.operation.type': 'send',
+    'messaging.destination.name': topicName,
+    'messaging.message.body.size': data.length,
+  });
   const topic = pubsub.topic(topicName, { gaxOpts: { retry: { backoffSettings } } });
   return {
     async publish(data, attributes) {
-      const accepted = () => topic.publishMessage({ data, attributes: { ...attributes } });
-      await within(limitMs, `publish to ${topicName}`, accepted);
+      await inSpan(`send ${topicName}`, { kind: SpanKind.PRODUCER, attributes: about(data) }, async () => {
+        const all = inTrace(attributes);
+        const accepted = () => topic.publishMessage({ data, attributes: all });
+        const id = await within(limitMs, `publish to ${topicName}`, accepted);
+        annotate(() => ({ 'messaging.message.id': id }));
+      });
     },
   };
+}
+
+/** With the active trace for whoever reads the message, unless the message belongs to one already, as a copy may. */
+function inTrace(attributes: Readonly<Record<string, string>>): Record<string, string> {
+  if ('traceparent' in attributes) return { ...attributes };
+  const headers = traceHeaders();
+  const count = Object.keys(attributes).length + Object.keys(headers).length;
+  return count > MOST_ATTRIBUTES ? { ...attributes } : { ...attributes, ...headers };
 }

@@ -8,6 +8,7 @@ import {
 } from '@google-cloud/pubsub';
 import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
+import { contextIn, happened, inSpan, SpanKind } from '../../spans.js';
 import { ACK_DEADLINE_SECONDS } from './admin.js';
 import { pingIntervalOf } from './client.js';
 import { createLeases, type LeaseEvents } from './leases.js';
@@ -21,6 +22,9 @@ export interface SourceOptions {
   readonly onError: (error: unknown) => void;
   readonly onLease?: LeaseEvents;
 }
+
+/** Under which names a message brings its trace: W3C's own, else those that Google's clients give them. */
+const TRACE_PREFIXES = ['', 'googclient_'];
 
 /** What is kept of the cap for giving back the messages of handlers that were still running, in milliseconds. */
 const LAST_NACKS_MS = 1_000;
@@ -50,7 +54,14 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
   let reportClosed: (reason: Error) => void = () => undefined;
   const closed = new Promise<Error>((resolve) => (reportClosed = resolve));
 
-  async function deliver(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
+  /** In a span below the publisher's, whoever else has had the message before: all that happens to a job is one tree. */
+  function deliver(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
+    const parent = contextIn(message.attributes, TRACE_PREFIXES);
+    const about = { kind: SpanKind.CONSUMER, parent, attributes: () => attributesOf(message, subscriptionName) };
+    return inSpan(`process ${subscriptionName}`, about, () => settle(message, handle));
+  }
+
+  async function settle(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
     let settlement: Settlement = 'nack';
     leases.begin(message.ackId);
     try {
@@ -61,6 +72,7 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
     leases.end(message.ackId);
     if (settlement === 'ack') message.ack();
     else message.nack();
+    happened(settlement);
   }
 
   async function stop(capMs: number): Promise<void> {
@@ -121,6 +133,19 @@ const NOT_FOUND = 5;
 function explain(error: Error, subscription: string): Error {
   if ((error as { code?: unknown }).code !== NOT_FOUND) return error;
   return new Error(`subscription ${subscription} does not exist: run "imagen setup" first`, { cause: error });
+}
+
+function attributesOf(message: Message, subscription: string) {
+  return {
+    'messaging.system': 'gcp_pubsub',
+    'messaging.operation.name': 'process',
+    'messaging.operation.type': 'process',
+    'messaging.destination.subscription.name': subscription,
+    'messaging.message.id': message.id,
+    'messaging.message.body.size': message.length,
+    'messaging.gcp_pubsub.message.delivery_attempt': message.deliveryAttempt,
+    'imagen.queued_ms': Math.max(0, Date.now() - message.publishTime.getTime()),
+  };
 }
 
 function toDelivery(message: Message): Delivery {

@@ -14,6 +14,7 @@ import {
   type MethodDefinition,
 } from '@grpc/grpc-js';
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
+import { isSampled, traceHeaders } from '../../spans.js';
 import { onAbort } from '../abort.js';
 import type { Methods, ModelInferRequest, ModelStreamInferResponse } from './wire.js';
 
@@ -91,7 +92,7 @@ export class Channel {
         requestSerialize,
         responseDeserialize,
         request,
-        this.#metadata,
+        this.#metadataInTrace(),
         options,
         (error, response) => {
           stopListening();
@@ -108,7 +109,10 @@ export class Channel {
     });
   }
 
-  /** Opens a ModelStreamInfer. It has no deadline: its users watch their own requests. */
+  /**
+   * Opens a ModelStreamInfer. It has no deadline: its users watch their own requests. And no trace: its metadata would be
+   * that of every request it will ever carry, whichever job that is for.
+   */
   openStream(): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse> {
     const { path, requestSerialize, responseDeserialize } = method<ModelInferRequest, ModelStreamInferResponse>(
       'ModelStreamInfer',
@@ -134,6 +138,17 @@ export class Channel {
   close(): void {
     this.cancelAll();
     this.#client.close();
+  }
+
+  /**
+   * With the active trace. Only of those that are sampled: Triton (2.51) makes spans below any traceparent, whatever its
+   * flags say.
+   */
+  #metadataInTrace(): Metadata {
+    if (!isSampled()) return this.#metadata;
+    const metadata = this.#metadata.clone();
+    for (const [name, value] of Object.entries(traceHeaders())) metadata.set(name, value);
+    return metadata;
   }
 
   #open(): Client {

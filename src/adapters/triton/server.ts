@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { ModelContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { InferenceRequest, InferenceResult, ModelServer, VersionStatistics } from '../../domain/ports.js';
+import { annotate } from '../../spans.js';
 import { onAbort } from '../abort.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
@@ -116,7 +117,10 @@ export class Triton implements ModelServer {
     const ended = (failure: { readonly error?: unknown }) =>
       this.#options.onAttempt?.({ model, version, carrier, tookMs: performance.now() - startedAt, ...failure });
     try {
-      const result = await this.#attempt(request, signal, (by) => (carrier = by));
+      const result = await this.#attempt(request, signal, (by) => {
+        carrier = by;
+        annotate(() => ({ 'imagen.transport': by }));
+      });
       ended({});
       return result;
     } catch (error) {

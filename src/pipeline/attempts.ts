@@ -1,0 +1,54 @@
+import type { Size } from '../domain/raster.js';
+import { inSpan, SpanKind, withoutSpans } from '../spans.js';
+import type { Routed } from './route.js';
+
+/**
+ * Attempts of one operation that have a span of their own: a picture of a thousand tiles is told by its first ones. As
+ * many again for second and later attempts, which are what one looks for.
+ */
+export const MOST_ATTEMPT_SPANS = 64;
+
+/** As the conventions for RPC name a span. */
+const RPC = 'inference.GRPCInferenceService/ModelInfer';
+
+/** The attempts at the requests of one operation: a span for each up to the limit, and the count of all. */
+export function createAttempts({ model, version }: Routed) {
+  let made = 0;
+  let failed = 0;
+  const told = { first: 0, later: 0 };
+  return {
+    ofOneRequest() {
+      const askedAt = performance.now();
+      let attempt = 0;
+      return async <T>({ width, height }: Size, work: () => Promise<T>): Promise<T> => {
+        const waitedMs = Math.round(performance.now() - askedAt);
+        made++;
+        attempt++;
+        const attributes = () => ({
+          'rpc.system': 'grpc',
+          'rpc.service': 'inference.GRPCInferenceService',
+          'rpc.method': 'ModelInfer',
+          'imagen.model': model.model,
+          'imagen.version': version,
+          'imagen.shape': [height, width, 3],
+          'imagen.attempt': attempt,
+          'imagen.since_ready_ms': waitedMs,
+        });
+        try {
+          const kind = attempt === 1 ? 'first' : 'later';
+          if (told[kind] === MOST_ATTEMPT_SPANS) return await withoutSpans(work);
+          told[kind]++;
+          return await inSpan(RPC, { kind: SpanKind.CLIENT, attributes }, work);
+        } catch (thrown) {
+          failed++;
+          throw thrown;
+        }
+      };
+    },
+    counted: () => ({
+      'imagen.attempts': made,
+      'imagen.attempts_failed': failed,
+      'imagen.attempts_without_span': made - told.first - told.later,
+    }),
+  };
+}

@@ -1,0 +1,34 @@
+/** Switches tracing on where OpenTelemetry's own variables ask for it; only then is its SDK loaded. */
+
+export interface Tracing {
+  /** Sends what has not been sent yet, and settles within `limitMs` whatever becomes of it. */
+  stop(limitMs: number): Promise<void>;
+}
+
+/** As src/config.ts reads them. */
+export interface TracingConfig {
+  readonly otelDisabled: boolean | undefined;
+  readonly tracesExporter: 'otlp' | 'none' | undefined;
+  readonly otlpEndpoint: string | undefined;
+  readonly otlpTracesEndpoint: string | undefined;
+}
+
+export function isTracingOn(config: TracingConfig): boolean {
+  const { tracesExporter, otlpEndpoint, otlpTracesEndpoint, otelDisabled } = config;
+  if (otelDisabled || tracesExporter === 'none') return false;
+  return tracesExporter === 'otlp' || otlpEndpoint !== undefined || otlpTracesEndpoint !== undefined;
+}
+
+/**
+ * @param instance of the service: the worker's name
+ * @param onProblem told, now and then, why spans are lost
+ */
+export async function startTracing(
+  config: TracingConfig,
+  instance: string | undefined,
+  onProblem: (message: string) => void,
+): Promise<Tracing> {
+  if (!isTracingOn(config)) return { stop: () => Promise.resolve() };
+  const { startSdk } = await import('./tracing-sdk.js');
+  return startSdk(instance, onProblem);
+}
