@@ -174,9 +174,10 @@ export function dashboard(
     );
   board.withVariable(new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'));
   for (const variable of variables) board.withVariable(variable);
+  let id = 0;
   for (const [question, panels] of Object.entries(rows)) {
-    board.withRow(new RowBuilder(question));
-    for (const panel of panels) board.withPanel(panel);
+    board.withRow(new RowBuilder(question).id(++id));
+    for (const panel of panels) board.withPanel(panel.id(++id));
   }
   return board;
 }
