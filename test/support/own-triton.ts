@@ -23,6 +23,10 @@ export class OwnTriton {
     return `127.0.0.1:${this.#known.tritonGrpc}`;
   }
 
+  get metricsPort(): number {
+    return this.#known.tritonMetrics;
+  }
+
   /** On the same ports each time. */
   async start(): Promise<void> {
     if (this.#ports) await endModelProcesses(this.#dir);
