@@ -1,5 +1,6 @@
 /** A real Prometheus asks real workers, a real Triton and the exporter what dashboards and alerts ask them. */
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -24,7 +25,7 @@ const RECORDED = {
   nv_gpu_memory_total_bytes: 16_106_127_360,
 };
 
-const HEALTHY_MS = 9_000;
+const HEALTHY_MS = 7_000;
 const BACKLOG = 'pubsub_googleapis_com:subscription_num_undelivered_messages';
 
 describe.skipIf(which('prometheus') === undefined)('what is shown and told', () => {
@@ -72,7 +73,10 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     }).listen(0, '127.0.0.1');
     await Promise.all([triton.start(), once(recorded, 'listening')]);
     closers.push(() => recorded.close());
-    scene = await createScene({ TRITON_URL: triton.url, IMAGEN_MAX_JOBS: '4', IMAGEN_MODEL_WAIT_SECONDS: '1' });
+    scene = await createScene({
+      ...{ TRITON_URL: triton.url, IMAGEN_MAX_JOBS: '4', IMAGEN_MODEL_WAIT_SECONDS: '1' },
+      IMAGEN_JOBS_SUBSCRIPTIONS: `imagen-jobs-worker-${randomUUID()}`, // alerts know subscriptions by how they begin
+    });
     const picture = sharp({ create: { width: 48, height: 48, channels: 3, background: '#456' } });
     uri = await scene.upload('a.png', await picture.png().toBuffer());
 
@@ -93,6 +97,9 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
       inject('stack').marker,
     );
     closers.push(() => prometheus.close());
+    // Before it has asked anybody it knows of no worker, and three of its seconds are soon over.
+    const settled = 'sum(up) == count(up) unless count(ALERTS) > 0';
+    await until(async () => (await prometheus.query(settled)).length > 0, 20_000);
   });
   afterAll(async () => {
     await scene.close();
@@ -113,7 +120,8 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     }
     await scene.completions(count);
     expect(await firing()).toEqual([]);
-    expect(await prometheus.query('count_over_time(ALERTS{alertstate="firing"}[1m])')).toEqual([]);
+    const lately = `count_over_time(ALERTS{alertstate="firing"}[${HEALTHY_MS}ms])`;
+    expect(await prometheus.query(lately)).toEqual([]);
     await look();
   });
 
@@ -148,12 +156,26 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
   });
 
   it('asks a second worker, too, and shows what a first one gives back when it stops', async () => {
-    for (let i = 0; i < 7; i++) await publish({ model: 'sleep', parameters: { ms: 600 } });
+    for (let i = 0; i < 7; i++) await publish({ model: 'sleep', parameters: { ms: 1_000 } });
     await until(async () => (await worker.metric('imagen_jobs_waiting')) > 0, 10_000, worker.log);
     worker.signal('SIGTERM');
     const second = await scene.startWorker();
     await prometheus.watch([second.port]);
     await until(async () => (await prometheus.query('up{job="imagen-worker"} == 1')).length > 0, 10_000);
+    const givenBack = 'sum by (code) (imagen_given_back_total{code="GivenBack"})';
+    await until(async () => (await prometheus.query(givenBack)).length > 0, 10_000, worker.log);
+    await look();
+    worker = second;
+  });
+
+  it('tells of a Triton that was killed', async () => {
+    showOnFailure(worker);
+    triton.signal('SIGKILL');
+    for (let i = 0; i < 4; i++) await publish('echo');
+    await tells('TritonNotReady');
+  });
+
+  it('has had an answer to everything that dashboards and alerts ask', async () => {
     await until(
       async () => {
         await look();
@@ -162,12 +184,5 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
       10_000,
       () => [...unseen.keys()].join('\n'),
     );
-    worker = second;
-  });
-
-  it('tells of a Triton that was killed', async () => {
-    showOnFailure(worker);
-    triton.signal('SIGKILL');
-    await tells('TritonNotReady');
   });
 });

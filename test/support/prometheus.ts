@@ -46,7 +46,7 @@ export async function startPrometheus(
   const port = await freePort();
   const args = await configure({
     ...{ folder, port, targets, rules: hurried(ruleGroups()) },
-    ...{ scrapeEvery: '500ms', evaluateEvery: '1s' },
+    ...{ scrapeEvery: '1s', evaluateEvery: '1s' },
   });
   const child: ChildProcess = spawn('prometheus', args, { env: { ...process.env, ...marker }, stdio: 'ignore' });
   const exit = once(child, 'exit');
