@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import { readConfig } from '../../src/config.js';
+import { completionSchema } from '../../src/domain/completion.js';
 import { salvageJobId } from '../../src/domain/job.js';
 import type { Delivery } from '../../src/domain/ports.js';
 import { undeferred } from '../../src/worker/defer.js';
@@ -44,8 +45,8 @@ const listeners: readonly [topic: string, (tally: Tally, delivery: Delivery) => 
   [
     config.completionsTopic,
     (tally, { messageId: id, data }) => {
-      const { jobId, messageId } = JSON.parse(data.toString('utf8')) as { jobId?: string; messageId?: string };
-      tally.ended({ id, key: jobId, firstId: messageId });
+      const completion = completionSchema.safeParse(parsed(data)).data;
+      if (completion) tally.ended({ id, key: completion.jobId, firstId: completion.messageId });
     },
   ],
   [
@@ -57,29 +58,42 @@ const listeners: readonly [topic: string, (tally: Tally, delivery: Delivery) => 
   ],
 ];
 
+const parsed = (data: Buffer): unknown => {
+  try {
+    return JSON.parse(data.toString('utf8'));
+  } catch {
+    return undefined; // somebody else's, and no end of anything
+  }
+};
+
 const keyOf = (data: Buffer): string => salvageJobId(data) ?? createHash('sha256').update(data).digest('hex');
 
 /** Until one of the subscriptions is no more: the emulator was started anew, and has forgotten everything. */
 async function listen(): Promise<void> {
-  tally = createTally();
-  const sources = [];
-  for (const [topic, tell] of listeners) {
-    while (!(await pubsub.topic(topic).exists())[0]) await sleep(LOOK_EVERY_MS);
-    const name = `backlog-of-${topic}`;
-    await pubsub.topic(topic).subscription(name).get({ autoCreate: true });
-    const source = createJobSource(pubsub, name, {
+  const count = createTally();
+  const names = listeners.map(([topic]) => `backlog-of-${topic}`);
+  for (const [topic] of listeners) while (!(await pubsub.topic(topic).exists())[0]) await sleep(LOOK_EVERY_MS);
+  // That of the jobs last: an end that nobody has heard of would leave its message here for ever.
+  for (const [index, [topic]] of [...listeners.entries()].reverse()) {
+    await pubsub.topic(topic).subscription(names[index] ?? '').get({ autoCreate: true });
+  }
+  const sources = names.map((name) =>
+    createJobSource(pubsub, name, {
       ...{ maxMessages: MESSAGES_AT_ONCE, maxExtensionSeconds: 60 },
       onError: (error) => console.error(error),
-    });
-    source.start((delivery) => {
-      tell(tally, delivery);
+    }),
+  );
+  for (const [index, [, tell]] of listeners.entries()) {
+    sources[index]?.start((delivery) => {
+      tell(count, delivery);
       return Promise.resolve('ack');
     });
-    sources.push(source);
   }
+  tally = count;
   console.log(`counting the messages of ${subscriptionId}`);
   const reason = await Promise.race(sources.map(({ closed }) => closed));
   console.error(reason.message);
+  tally = createTally();
   await Promise.all(sources.map((source) => source.stop(STOP_MS)));
 }
 
