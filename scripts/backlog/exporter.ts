@@ -75,7 +75,10 @@ async function listen(): Promise<void> {
   for (const [topic] of listeners) while (!(await pubsub.topic(topic).exists())[0]) await sleep(LOOK_EVERY_MS);
   // That of the jobs last: an end that nobody has heard of would leave its message here for ever.
   for (const [index, [topic]] of [...listeners.entries()].reverse()) {
-    await pubsub.topic(topic).subscription(names[index] ?? '').get({ autoCreate: true });
+    await pubsub
+      .topic(topic)
+      .subscription(names[index] ?? '')
+      .get({ autoCreate: true });
   }
   const sources = names.map((name) =>
     createJobSource(pubsub, name, {

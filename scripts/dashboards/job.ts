@@ -15,15 +15,16 @@ const link = (title: string, url: string, tooltip: string) =>
   new DashboardLinkBuilder(title).type(DashboardLinkType.Link).url(url).tooltip(tooltip).targetBlank(true);
 
 const STORY = `
-**1. What it said.** Every job ends with one line in the log, and whatever happened to it on the way has its id as well:
-[Cloud Logging, by jobId](${BY_JOB}). Without Cloud Logging: \`npm run -s stack -- env\` and the worker’s own output, \`grep '"jobId":"…"'\`.
+**1. What it said.** Every job ends with one line in the log, “job ended”, with its id:
+[Cloud Logging, by jobId](${BY_JOB}). On your own machine: \`grep '"jobId":"…"'\` in what the worker has written.
 
-**2. What that line tells.** \`status\`, \`code\` and \`reason\`; \`attempt\` (above 1: a worker died or lost its lease before); \`timingsMs\` (which
+**2. What that line tells.** \`status\`; \`error\` with code, stage and a sentence; \`attempt\` (above 1: a worker died or lost its lease before); \`timingsMs\` (which
 stage took long; compare below); \`steps\` (model, served version, plan, requests); \`replay\` (it had ended before).
 
 **3. Every step of it.** The line has a trace id where tracing is on: [the trace](${BY_TRACE}).
 
-**4. No line at all?** It is still in the queue (overview: oldest job), was put back (“message put back into the queue”, by \`messageId\`), or was never published.
+**4. No line at all?** It is still in the queue (overview: oldest job), or stands aside or was put back because something is down (lines with
+its \`messageId\`, which publishing it has returned), or was never published.
 `.trim();
 
 export const job = dashboard(
