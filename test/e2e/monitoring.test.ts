@@ -84,9 +84,9 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     const { command, args } = exporter(port);
     const counting = spawn(command, args, { env: scene.env, stdio: ['ignore', 'pipe', 'inherit'] });
     closers.push(() => counting.kill());
-    await once(counting.stdout, 'data'); // it counts from now on
+    // Nothing is published before both are there.
+    [worker] = await Promise.all([scene.startWorker(), once(counting.stdout, 'data')]);
     expect(await answers(`http://127.0.0.1:${port}/metrics`)).toBe(true);
-    worker = await scene.startWorker();
     prometheus = await startPrometheus(
       {
         'imagen-worker': [worker.port],
@@ -102,9 +102,7 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     await until(async () => (await prometheus.query(settled)).length > 0, 20_000);
   });
   afterAll(async () => {
-    await scene.close();
-    for (const closer of closers.reverse()) await closer();
-    await triton.down();
+    await Promise.all([scene.close(), triton.down(), ...closers.map((close) => close())]);
   });
 
   it('records in the shape of a GPU what a GPU serves', () => {

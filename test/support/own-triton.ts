@@ -64,6 +64,8 @@ export class OwnTriton {
   }
 
   async down(): Promise<void> {
+    // Those of a server that was killed do not end when they are asked to.
+    if (readState(this.#dir)?.parts.triton === undefined) await endModelProcesses(this.#dir);
     for (const stack of this.#stacks) await stack.down();
     await rm(this.#dir, { recursive: true, force: true });
   }
