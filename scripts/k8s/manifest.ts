@@ -197,7 +197,28 @@ export interface PodMonitoring extends Manifest {
 
 export interface Rules extends Manifest {
   readonly kind: 'Rules';
-  readonly spec: { readonly groups: readonly { readonly rules: readonly { readonly record?: string }[] }[] };
+  readonly spec: { readonly groups: readonly RuleGroup[] };
+}
+
+/** Of no namespace, and for the metrics of all. */
+export interface GlobalRules extends Manifest {
+  readonly kind: 'GlobalRules';
+  readonly spec: { readonly groups: readonly RuleGroup[] };
+}
+
+export interface RuleGroup {
+  readonly name: string;
+  readonly interval?: string;
+  readonly rules: readonly Rule[];
+}
+
+export interface Rule {
+  readonly record?: string;
+  readonly alert?: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels?: Labels;
+  readonly annotations?: Labels;
 }
 
 interface Kinds {
@@ -210,6 +231,7 @@ interface Kinds {
   PodDisruptionBudget: DisruptionBudget;
   PodMonitoring: PodMonitoring;
   Rules: Rules;
+  GlobalRules: GlobalRules;
 }
 
 export function ofKind<K extends keyof Kinds>(manifests: readonly Manifest[], kind: K): Kinds[K][] {

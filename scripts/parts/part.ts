@@ -1,6 +1,6 @@
 import type { PortName, Ports } from '../stack/ports.js';
 
-export type PartId = 'pubsub' | 'gcs' | 'triton' | 'prometheus';
+export type PartId = 'pubsub' | 'gcs' | 'triton' | 'backlog' | 'prometheus';
 
 /**
  * One local part. `install` may be called any number of times and by one process at a time (the supervisor holds the

@@ -1,10 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RuleGroup } from '../k8s/manifest.js';
+import { asRuleFile, ruleGroups } from '../monitoring/rules.js';
 import { which } from '../stack/paths.js';
 import type { Part } from './part.js';
 import { answers } from './probe.js';
 
-/** Debian's Prometheus, where it is installed. JSON is YAML, so its configuration needs no templates. */
+/** Debian's Prometheus, where it is installed, with the alerts of k8s/monitoring. */
 export const prometheus: Part = {
   id: 'prometheus',
   title: 'Prometheus',
@@ -19,28 +21,58 @@ export const prometheus: Part = {
   install: () => Promise.resolve(),
 
   async start({ dir, ports }) {
-    const folder = join(dir, 'prometheus');
-    const config = join(folder, 'prometheus.yml');
-    const scrape = (job: string, port: number) => ({
-      job_name: job,
-      static_configs: [{ targets: [`127.0.0.1:${port}`] }],
+    const args = await configure({
+      ...{ folder: join(dir, 'prometheus'), port: ports.prometheus, rules: ruleGroups() },
+      ...{ scrapeEvery: '2s', evaluateEvery: '5s' },
+      targets: { 'imagen-worker': [ports.worker], triton: [ports.tritonMetrics], backlog: [ports.backlog] },
     });
-    await mkdir(folder, { recursive: true });
-    await writeFile(
-      config,
-      JSON.stringify({
-        global: { scrape_interval: '2s', evaluation_interval: '5s' },
-        scrape_configs: [scrape('imagen-worker', ports.worker), scrape('triton', ports.tritonMetrics)],
-      }),
-    );
     return {
       command: 'prometheus',
-      args: [
-        `--config.file=${config}`,
-        `--storage.tsdb.path=${join(folder, 'data')}`,
-        `--web.listen-address=127.0.0.1:${ports.prometheus}`,
-      ],
+      args,
       ready: () => answers(`http://127.0.0.1:${ports.prometheus}/-/ready`),
     };
   },
 };
+
+export interface PrometheusOptions {
+  readonly folder: string;
+  readonly port: number;
+  readonly rules: readonly RuleGroup[];
+  readonly scrapeEvery: string;
+  readonly evaluateEvery: string;
+  /** Ports of this machine, by job. */
+  readonly targets: Readonly<Record<string, readonly number[]>>;
+}
+
+/**
+ * Writes its configuration: JSON is YAML, so it needs no templates. More workers are found in `targets/*.json`, in the
+ * format of Prometheus' file_sd; all get the labels that Managed Prometheus would give them. @returns its arguments
+ */
+export async function configure(options: PrometheusOptions): Promise<string[]> {
+  const { folder, port, rules, scrapeEvery, evaluateEvery, targets } = options;
+  const config = join(folder, 'prometheus.yml');
+  const files = join(folder, 'targets');
+  await mkdir(files, { recursive: true });
+  await writeFile(join(folder, 'rules.yml'), asRuleFile(rules));
+  const labels = { namespace: 'imagen', cluster: 'local' };
+  await writeFile(
+    config,
+    JSON.stringify({
+      global: { scrape_interval: scrapeEvery, scrape_timeout: scrapeEvery, evaluation_interval: evaluateEvery },
+      rule_files: [join(folder, 'rules.yml')],
+      scrape_configs: Object.entries(targets).map(([job, ports]) => ({
+        job_name: job,
+        static_configs: [{ targets: ports.map((one) => `127.0.0.1:${one}`), labels }],
+        ...(job === 'imagen-worker' && {
+          file_sd_configs: [{ files: [join(files, '*.json')], refresh_interval: '5s' }],
+          relabel_configs: Object.entries(labels).map(([name, value]) => ({ target_label: name, replacement: value })),
+        }),
+      })),
+    }),
+  );
+  return [
+    `--config.file=${config}`,
+    `--storage.tsdb.path=${join(folder, 'data')}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+  ];
+}

@@ -7,6 +7,7 @@ const known = {
   tritonHttp: { port: 8000, variable: 'IMAGEN_STACK_TRITON_HTTP_PORT' },
   tritonGrpc: { port: 8001, variable: 'IMAGEN_STACK_TRITON_GRPC_PORT' },
   tritonMetrics: { port: 8002, variable: 'IMAGEN_STACK_TRITON_METRICS_PORT' },
+  backlog: { port: 9091, variable: 'IMAGEN_STACK_BACKLOG_PORT' },
   prometheus: { port: 9090, variable: 'IMAGEN_STACK_PROMETHEUS_PORT' },
   worker: { port: 8080, variable: 'PORT' },
 } as const;

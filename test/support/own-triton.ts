@@ -23,6 +23,10 @@ export class OwnTriton {
     return `127.0.0.1:${this.#known.tritonGrpc}`;
   }
 
+  get metricsPort(): number {
+    return this.#known.tritonMetrics;
+  }
+
   /** On the same ports each time. */
   async start(): Promise<void> {
     if (this.#ports) await endModelProcesses(this.#dir);
@@ -60,6 +64,8 @@ export class OwnTriton {
   }
 
   async down(): Promise<void> {
+    // Those of a server that was killed do not end when they are asked to.
+    if (readState(this.#dir)?.parts.triton === undefined) await endModelProcesses(this.#dir);
     for (const stack of this.#stacks) await stack.down();
     await rm(this.#dir, { recursive: true, force: true });
   }

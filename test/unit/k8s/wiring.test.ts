@@ -51,7 +51,8 @@ describe.each(overlays)('$name', (overlay) => {
     const names = manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     expect(new Set(names).size).toBe(names.length);
     for (const { kind, metadata } of manifests) {
-      expect(`${kind} ${metadata.namespace ?? ''}`).toBe(`${kind} ${kind === 'Namespace' ? '' : 'imagen'}`);
+      const ofNone = kind === 'Namespace' || kind === 'GlobalRules';
+      expect(`${kind} ${metadata.namespace ?? ''}`).toBe(`${kind} ${ofNone ? '' : 'imagen'}`);
       expect(metadata.labels).toMatchObject({ 'app.kubernetes.io/part-of': 'imagen' });
     }
   });

@@ -1,0 +1,123 @@
+/**
+ * How many messages a jobs subscription still has, from what can be seen without touching it: what is published to its
+ * topic, and what its workers publish in turn before they ack. Each message that they ack leaves one of two things: a
+ * completion, or a copy of itself that was put back into the queue. Either of them may come twice (a worker dies between
+ * the publish and the ack), and each may be seen before the message itself, since they come by different subscriptions.
+ */
+
+/** A message of the jobs topic. */
+export interface Message {
+  readonly id: string;
+  /** When this message, which may be a copy, was published: what Pub/Sub counts from. */
+  readonly publishedAtMs: number;
+  /** What all messages of one job have in common: its id, or a digest where that cannot be read. */
+  readonly key: string;
+  /** The message that it is a copy of, and how many copies there were; itself and 0 for one that was never put back. */
+  readonly firstId: string;
+  readonly deferrals: number;
+}
+
+/** What says that a message has been dealt with. */
+export interface End {
+  /** Of the announcement itself: Pub/Sub may deliver it twice. */
+  readonly id: string;
+  readonly key?: string | undefined;
+  /** The first id of the message that it names; another one's, where a duplicate was answered from the job's record. */
+  readonly firstId?: string | undefined;
+}
+
+export interface Backlog {
+  readonly messages: number;
+  /** Of the oldest of them, in seconds; 0 where there is none. */
+  readonly oldestAgeSeconds: number;
+}
+
+export interface Tally {
+  published(message: Message): void;
+  ended(end: End): void;
+  backlog(): Backlog;
+}
+
+/** For so long an end waits for a message that has not been seen, and is a repetition known as one. */
+const REMEMBERED_MS = 60_000;
+
+export function createTally(now: () => number = Date.now): Tally {
+  const open = new Map<string, Message>();
+  /** Ids of messages and ends that have been counted. */
+  const seen = remember(now);
+  /** Ends without a message yet: by the exact copy, or by its job. */
+  const early = remember(now);
+
+  const closeFirst = (matches: (message: Message) => boolean): boolean => {
+    let oldest: Message | undefined;
+    for (const message of open.values()) {
+      if (matches(message) && !(oldest && oldest.publishedAtMs <= message.publishedAtMs)) oldest = message;
+    }
+    return oldest !== undefined && open.delete(oldest.id);
+  };
+  const lifeOf = ({ firstId, deferrals }: Pick<Message, 'firstId' | 'deferrals'>) => `life ${firstId} ${deferrals}`;
+
+  return {
+    published(message) {
+      if (!seen.add(`message ${message.id}`)) return;
+      const { firstId, deferrals } = message;
+      if (deferrals > 0) {
+        const before = { firstId, deferrals: deferrals - 1 };
+        // One put back twice has been closed by the first of its copies.
+        const closed = closeFirst((one) => lifeOf(one) === lifeOf(before));
+        if (!closed && !seen.has(`closed ${lifeOf(before)}`)) early.put(lifeOf(before));
+        seen.add(`closed ${lifeOf(before)}`);
+      }
+      if (early.take(lifeOf(message)) || early.take(`key ${message.key}`) || early.take(`first ${firstId}`)) return;
+      open.set(message.id, message);
+    },
+    ended({ id, key, firstId }) {
+      if (!seen.add(`end ${id}`)) return;
+      if (firstId !== undefined && closeFirst((one) => one.firstId === firstId)) return;
+      if (key !== undefined && closeFirst((one) => one.key === key)) return;
+      if (key !== undefined) early.put(`key ${key}`);
+      else if (firstId !== undefined) early.put(`first ${firstId}`);
+    },
+    backlog() {
+      const oldest = Math.min(now(), ...[...open.values()].map(({ publishedAtMs }) => publishedAtMs));
+      return { messages: open.size, oldestAgeSeconds: Math.max(0, now() - oldest) / 1000 };
+    },
+  };
+}
+
+/** Names with a time to live; the same one may be there several times. */
+function remember(now: () => number) {
+  const times = new Map<string, number[]>();
+  let swept = now();
+  const fresh = (name: string) => (times.get(name) ?? []).filter((at) => at > now() - REMEMBERED_MS);
+  const keep = (name: string, left: number[]) => {
+    if (left.length > 0) times.set(name, left);
+    else times.delete(name);
+  };
+  const sweep = () => {
+    if (now() < swept + REMEMBERED_MS) return;
+    swept = now();
+    for (const name of [...times.keys()]) keep(name, fresh(name));
+  };
+  const put = (name: string) => {
+    sweep();
+    keep(name, [...fresh(name), now()]);
+  };
+  const has = (name: string) => fresh(name).length > 0;
+  return {
+    put,
+    has,
+    /** @returns false where it was there already */
+    add(name: string): boolean {
+      if (has(name)) return false;
+      put(name);
+      return true;
+    },
+    /** @returns whether it was there; once less now */
+    take(name: string): boolean {
+      const [first, ...others] = fresh(name);
+      keep(name, others);
+      return first !== undefined;
+    },
+  };
+}
