@@ -67,11 +67,12 @@ export async function startWorker(env: NodeJS.ProcessEnv, { preload, logFile }: 
   };
 }
 
-/** One value out of the text format, or NaN: the first line of that name with all of those labels. */
+/** The sum of the lines of that name with all of those labels, out of the text format; NaN where there is none. */
 export function metricIn(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number {
   const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
-  const line = text
+  const values = text
     .split('\n')
-    .find((one) => (one.startsWith(`${name}{`) || one.startsWith(`${name} `)) && wanted.every((l) => one.includes(l)));
-  return line === undefined ? NaN : Number(line.slice(line.lastIndexOf(' ')));
+    .filter((one) => (one.startsWith(`${name}{`) || one.startsWith(`${name} `)) && wanted.every((l) => one.includes(l)))
+    .map((line) => Number(line.slice(line.lastIndexOf(' '))));
+  return values.length === 0 ? NaN : values.reduce((sum, value) => sum + value);
 }
