@@ -26,8 +26,8 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
       metrics.deadLettered(error?.code ?? '');
     },
     deferred({ messageId, attempt }, error) {
-      // At a level that alarms nobody: what is down is told apart, and once.
-      log.info({ messageId, attempt, code: codeOf(error), error }, 'message put back into the queue');
+      // At a level that alarms nobody, and in few words: what is down is told apart, and once.
+      log.info({ messageId, attempt, code: codeOf(error), reason: error.message }, 'message put back into the queue');
       metrics.jobDeferred(codeOf(error));
     },
     givenBack({ messageId, attempt }, error) {
