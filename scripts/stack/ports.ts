@@ -1,6 +1,9 @@
 import { createServer } from 'node:net';
 
-/** Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health and metrics. */
+/**
+ * Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health
+ * and metrics; `page` is that of the demo's live page.
+ */
 const known = {
   pubsub: { port: 8085, variable: 'IMAGEN_STACK_PUBSUB_PORT' },
   gcs: { port: 4443, variable: 'IMAGEN_STACK_GCS_PORT' },
@@ -9,6 +12,7 @@ const known = {
   tritonMetrics: { port: 8002, variable: 'IMAGEN_STACK_TRITON_METRICS_PORT' },
   prometheus: { port: 9090, variable: 'IMAGEN_STACK_PROMETHEUS_PORT' },
   worker: { port: 8080, variable: 'PORT' },
+  page: { port: 8090, variable: 'IMAGEN_STACK_PAGE_PORT' },
 } as const;
 
 export type PortName = keyof typeof known;
