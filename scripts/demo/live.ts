@@ -1,8 +1,8 @@
 /**
  * The live page, as a process of its own: `npm run demo -- --keep` starts it. Its environment is that of a worker, and
  *
- *   IMAGEN_STACK_PAGE_PORT   TCP for browsers, UDP for the steps of workers (tell-steps.js)
- *   WORKER_METRICS           address of a worker's metrics; optional
+ *   PAGE_PORT        TCP for browsers, UDP for the steps of workers (tell-steps.js)
+ *   WORKER_METRICS   address of a worker's metrics; optional
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createStorageClient } from '../../src/adapters/gcs/client.js';
@@ -13,7 +13,6 @@ import { connectTriton } from '../../src/adapters/triton/server.js';
 import { readConfig } from '../../src/config.js';
 import { OUTPUT_FORMATS } from '../../src/domain/job.js';
 import { giveUpOnSignals } from '../give-up.js';
-import { defaultPorts } from '../stack/ports.js';
 import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';
 import { RECENT_MS } from './live/batches.js';
 import { createFeed } from './live/feed.js';
@@ -35,7 +34,7 @@ const config = readConfig(process.env, [
   ...(['uploadPrefix', 'allowedInputs', 'allowedOutputs'] as const),
 ]);
 const { projectId, allowedInputs, allowedOutputs, uploadPrefix } = config;
-const { page: port } = defaultPorts();
+const port = Number(process.env.PAGE_PORT);
 
 const store = createObjectStore(createStorageClient({ projectId, emulator: config.storageEmulator }));
 const pubsub = createPubSubClient({ projectId, emulator: config.pubsubEmulator });
@@ -55,7 +54,8 @@ const completions = await watchTopic(pubsub, config.completionsTopic, ({ data })
 const stopHearing = await hearSteps(port, (step) => board.stepped(step));
 const server = await startPageServer(port, {
   feed,
-  submit: (order) => submit(order, { board, uploadPrefix, door: { store, topic, signal: AbortSignal.timeout(LIMIT_MS) } }),
+  submit: (order) =>
+    submit(order, { board, uploadPrefix, door: { store, topic, signal: AbortSignal.timeout(LIMIT_MS) } }),
   async picture(key, side) {
     const ref = board.picture(key, side);
     return ref && readPicture(store, ref, AbortSignal.timeout(LIMIT_MS));

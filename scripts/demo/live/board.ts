@@ -117,7 +117,15 @@ export function createBoard(options: BoardOptions) {
 
   function add(jobId: string | undefined, key = jobId): Entry {
     serial += 1;
-    const fresh = { serial, arrivedAt: now(), operations: [], attempt: 0, done: new Set<string>(), inferred: 0, shown: false };
+    const fresh = {
+      serial,
+      arrivedAt: now(),
+      operations: [],
+      attempt: 0,
+      done: new Set<string>(),
+      inferred: 0,
+      shown: false,
+    };
     const entry: Entry = { key: key ?? `~${serial}`, jobId, ...fresh };
     entries.set(entry.key, entry);
     gone.delete(entry.key);
@@ -276,7 +284,8 @@ function readable(data: Buffer): Job | undefined {
 function readCompletion(data: Buffer): Completion | undefined {
   if (data.length > MAX_COMPLETION_BYTES) return undefined;
   try {
-    const { metadata: _, ...completion } = completionSchema.parse(JSON.parse(data.toString('utf8')));
+    const completion = completionSchema.parse(JSON.parse(data.toString('utf8')));
+    delete completion.metadata; // not shown, so not kept
     return completion;
   } catch {
     return undefined; // not from a worker

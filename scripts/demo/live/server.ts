@@ -55,26 +55,35 @@ export async function startPageServer(port: number, page: LivePage): Promise<Pag
     const { method = '', headers } = request;
     // A name of somebody else's that leads here would make our pages theirs.
     if (!hosts.includes(headers.host ?? '')) throw new Refusal(421, 'WRONG_HOST', `expected ${hosts.join(' or ')}`);
-    const { pathname, searchParams } = addressOf(request);
-    if (pathname === '/jobs') {
-      if (method !== 'POST') throw new Refusal(405, 'WRONG_METHOD', 'expected POST');
-      // Any site may have its visitors' browsers post to any address; they say who asked for it.
-      if (headers.origin !== `http://${headers.host ?? ''}`) {
-        throw new Refusal(403, 'WRONG_ORIGIN', 'expected a request of this page');
-      }
-      const operations = (searchParams.get('operations') ?? '').split(',').filter((name) => name !== '');
-      const format = searchParams.get('format') ?? undefined;
-      const jobId = await page.submit({ bytes: await bodyOf(request), operations, format });
-      return answerJson(response, 201, { jobId });
+    const address = addressOf(request);
+    if (address.pathname === '/jobs') await receive(request, response, address.searchParams);
+    else if (method === 'GET' || method === 'HEAD') await serve(response, address.pathname);
+    else throw new Refusal(405, 'WRONG_METHOD', 'expected GET');
+  }
+
+  async function receive(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
+    const { host = '', origin } = request.headers;
+    if (request.method !== 'POST') throw new Refusal(405, 'WRONG_METHOD', 'expected POST');
+    // Any site may have its visitors' browsers post to any address; they say who asked for it.
+    if (origin !== `http://${host}`) throw new Refusal(403, 'WRONG_ORIGIN', 'expected a request of this page');
+    const operations = (query.get('operations') ?? '').split(',').filter((name) => name !== '');
+    const format = query.get('format') ?? undefined;
+    const jobId = await page.submit({ bytes: await bodyOf(request), operations, format });
+    answerJson(response, 201, { jobId });
+  }
+
+  async function serve(response: ServerResponse, path: string): Promise<void> {
+    const file = files.get(path);
+    if (file) {
+      answer(response, 200, file, 'no-cache');
+    } else if (path === '/events') {
+      page.feed.join(response);
+    } else {
+      const [, key, side] = /^\/pictures\/([^/]+)\/(before|after)$/.exec(path) ?? [];
+      const picture = key && (await page.picture(decoded(key), side as Side));
+      if (!picture) throw new Refusal(404, 'NOT_FOUND', `nothing at ${path}`);
+      answer(response, 200, picture, 'private, max-age=3600');
     }
-    if (method !== 'GET' && method !== 'HEAD') throw new Refusal(405, 'WRONG_METHOD', 'expected GET');
-    const file = files.get(pathname);
-    if (file) return answer(response, 200, file, 'no-cache');
-    if (pathname === '/events') return page.feed.join(response);
-    const [, key, side] = /^\/pictures\/([^/]+)\/(before|after)$/.exec(pathname) ?? [];
-    const picture = key && (await page.picture(decoded(key), side as Side));
-    if (picture) return answer(response, 200, picture, 'private, max-age=3600');
-    throw new Refusal(404, 'NOT_FOUND', `nothing at ${pathname}`);
   }
 
   const server = createServer((request, response) => {

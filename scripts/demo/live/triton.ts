@@ -60,7 +60,12 @@ export async function watchTriton(server: ModelServer, { metrics, onChange, ever
 }
 
 async function requestsInFlight(metrics: string | undefined, signal: AbortSignal) {
-  const text = metrics && (await fetch(metrics, { signal }).then((response) => response.text(), () => undefined));
+  const text =
+    metrics &&
+    (await fetch(metrics, { signal }).then(
+      (response) => response.text(),
+      () => undefined,
+    ));
   return (model: string): { inFlight?: number } => {
     const count = text ? metricIn(text, 'imagen_inference_in_flight', { model }) : NaN;
     return Number.isNaN(count) ? {} : { inFlight: count };

@@ -135,7 +135,8 @@ function timesOf(times) {
     part.style.flexGrow = String(Math.max(times[name], 0.01));
     return part;
   });
-  const entry = (name) => element('li', {}, element('i', { class: name }), `${name} `, bold(String(Math.round(times[name]))));
+  const entry = (name) =>
+    element('li', {}, element('i', { class: name }), `${name} `, bold(String(Math.round(times[name]))));
   const total = element('li', { class: 'total' }, 'total ', bold(`${Math.round(times.total)} ms`));
   return [
     element('div', { class: 'bar', 'aria-hidden': 'true' }, ...parts),
