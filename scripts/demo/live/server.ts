@@ -141,8 +141,9 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 }
 
 function addressOf({ url = '/' }: IncomingMessage): URL {
-  if (!URL.canParse(url, 'http://page')) throw new Refusal(404, 'NOT_FOUND', 'expected an address');
-  return new URL(url, 'http://page');
+  const address = `http://page${url}`;
+  if (!URL.canParse(address)) throw new Refusal(404, 'NOT_FOUND', 'expected an address');
+  return new URL(address);
 }
 
 function decoded(text: string): string {

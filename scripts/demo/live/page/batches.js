@@ -2,14 +2,16 @@ import { byId, element, plural, write } from './dom.js';
 
 /** Of each model that has run: how large its batches were, as bars, and how much of that was just now. */
 export function showBatches({ answers, batches }, recentMs) {
-  write(byId('batches-text'), textOf(answers, batches, recentMs));
+  write(byId('batches-text'), textOf(answers, batches));
+  write(byId('batches-recent'), `the last ${recentMs / 1000} seconds`);
+  byId('batches-legend').hidden = batches.length === 0;
   byId('batches').replaceChildren(...batches.map(panelOf));
 }
 
-function textOf(answers, batches, recentMs) {
+function textOf(answers, batches) {
   if (!answers) return 'Triton does not answer.';
   if (batches.length === 0) return 'Triton has run nothing since this page began.';
-  return `Runs of each model by the size of their batch, since this page began. Dark: the last ${recentMs / 1000} seconds.`;
+  return 'Runs of each model, by the number of requests in a batch.';
 }
 
 function panelOf({ model, mean, sizes, inFlight }) {

@@ -91,7 +91,7 @@ export function createComposer() {
       maxBytes = limit;
       if (byId('format').options.length > 0) return;
       byId('format').append(
-        element('option', { value: '' }, 'it came'),
+        element('option', { value: '' }, 'the input'),
         ...formats.map((format) => element('option', { value: format }, format.toUpperCase())),
       );
       byId('samples').append(

@@ -40,8 +40,8 @@ function showFacts({ inWork, succeeded, failed, perMinute }, batches) {
     'in work': inWork >= fixed.limit ? `${inWork} +` : inWork,
     done: succeeded,
     failed,
-    'in the last minute': perMinute,
-    'requests a batch': mean,
+    'last minute': perMinute,
+    'per batch': mean,
   };
   const list = byId('facts');
   if (list.childElementCount === 0) {
