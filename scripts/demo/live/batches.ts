@@ -3,8 +3,8 @@ import type { VersionStatistics } from '../../../src/domain/ports.js';
 
 export interface ModelBatches {
   readonly model: string;
-  /** Requests a run, on average. */
-  readonly mean: number;
+  /** Requests a run, on average; absent where there was no run. */
+  readonly mean?: number;
   readonly sizes: readonly {
     readonly size: number;
     /** Runs of the model with a batch of this size. */
@@ -57,16 +57,15 @@ export function createBatches() {
       tally.counted = counted;
     },
 
-    /** Models that have run, by name. */
+    /** All models that the server has spoken of, by name. */
     view(): ModelBatches[] {
       return [...tallies]
-        .filter(([, { bySize }]) => bySize.size > 0)
         .map(([model, { bySize, recent }]) => {
           const sizes = [...bySize]
             .sort(([a], [b]) => a - b)
             .map(([size, runs]) => ({ size, runs, recent: sum(recent.filter((run) => run.size === size)) }));
           const requests = sizes.reduce((total, { size, runs }) => total + size * runs, 0);
-          return { model, mean: requests / sum(sizes), sizes };
+          return { model, ...(sizes.length > 0 ? { mean: requests / sum(sizes) } : {}), sizes };
         })
         .sort((a, b) => a.model.localeCompare(b.model));
     },

@@ -7,9 +7,10 @@ export interface TritonView {
   readonly answers: boolean;
   /** What a job may ask for, by name. */
   readonly models: readonly string[];
+  /** Of models that have run, or are about to. */
   readonly batches: readonly (ModelBatches & {
-    /** Requests of the worker's that wait for an answer; absent where no worker says so. */
-    readonly inFlight?: number;
+    /** Requests of the worker's that wait for an answer. */
+    readonly inFlight: number;
   })[];
 }
 
@@ -37,7 +38,10 @@ export async function watchTriton(server: ModelServer, { metrics, onChange, ever
     const next: TritonView = {
       answers: said.length > 0 && said.every(({ status }) => status === 'fulfilled'),
       models,
-      batches: batches.view().map((one) => ({ ...one, ...inFlight(one.model) })),
+      batches: batches
+        .view()
+        .map((one) => ({ ...one, inFlight: inFlight(one.model) }))
+        .filter(({ sizes, inFlight: flying }) => sizes.length > 0 || flying > 0),
     };
     const isNew = JSON.stringify(next) !== JSON.stringify(view);
     view = next;
@@ -59,15 +63,12 @@ export async function watchTriton(server: ModelServer, { metrics, onChange, ever
   };
 }
 
-async function requestsInFlight(metrics: string | undefined, signal: AbortSignal) {
+/** Of a worker that does not answer, none is known. */
+async function requestsInFlight(metrics: string | undefined, signal: AbortSignal): Promise<(model: string) => number> {
   const text =
     metrics &&
-    (await fetch(metrics, { signal }).then(
-      (response) => response.text(),
-      () => undefined,
-    ));
-  return (model: string): { inFlight?: number } => {
-    const count = text ? metricIn(text, 'imagen_inference_in_flight', { model }) : NaN;
-    return Number.isNaN(count) ? {} : { inFlight: count };
-  };
+    (await fetch(metrics, { signal })
+      .then((answer) => answer.text())
+      .catch(() => undefined));
+  return (model) => (text && metricIn(text, 'imagen_inference_in_flight', { model })) || 0;
 }

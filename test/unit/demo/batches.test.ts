@@ -12,7 +12,7 @@ const counted = (...pairs: [size: number, executions: number][]) => [
 it('counts from the first word on, and what is recent apart', () => {
   const batches = createBatches();
   batches.add('a', counted([1, 100]), 0);
-  expect(batches.view()).toEqual([]);
+  expect(batches.view()).toEqual([{ model: 'a', sizes: [] }]);
   batches.add('a', counted([1, 102], [4, 3]), 1_000);
   batches.add('a', counted([1, 102], [4, 4]), RECENT_MS + 500);
   expect(batches.view()).toEqual([

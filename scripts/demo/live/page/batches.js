@@ -29,7 +29,7 @@ function panelOf({ model, mean, sizes, inFlight }) {
     'li',
     { 'data-model': model },
     element('p', { class: 'model' }, element('code', {}, model)),
-    element('p', { class: 'mean' }, element('b', {}, mean.toFixed(1)), ' a batch ', flying),
-    element('ol', { class: 'columns', role: 'img', 'aria-label': `${model}: ${words}` }, ...bars),
+    element('p', { class: 'mean' }, element('b', {}, mean?.toFixed(1) ?? '–'), ' a batch ', flying),
+    element('ol', { class: 'columns', role: 'img', 'aria-label': `${model}: ${words || 'no runs yet'}` }, ...bars),
   );
 }

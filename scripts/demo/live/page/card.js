@@ -28,12 +28,21 @@ export function createCard({ key, jobId }, strip) {
     ...[steps, problem, warnings, sizes, times],
   );
 
+  /** When it arrived, while it is under way. */
+  let since;
+
   return {
     node,
+    /** @param now in milliseconds since 1970, of the server's clock */
+    tick(now) {
+      if (since === undefined) return;
+      write(status, `${node.dataset.status} ${Math.max(0, Math.floor((now - since) / 1000))} s`);
+    },
     update(job) {
       const over = job.status !== 'queued' && job.status !== 'running';
       node.dataset.status = job.status;
-      write(status, job.status);
+      since = over ? undefined : job.arrivedAt;
+      if (over || !status.textContent.startsWith(job.status)) write(status, job.status);
       showStages(stages, job, over);
       showPicture(mat, job, name, over);
       steps.replaceChildren(...job.operations.map((operation) => stepOf(operation, over)));

@@ -1,17 +1,20 @@
-/* global EventSource, setTimeout */
+/* global EventSource, setInterval, setTimeout */
 import { showBatches } from './batches.js';
 import { createCard } from './card.js';
 import { createComposer } from './composer.js';
 import { byId, element, write } from './dom.js';
 
-const AGAIN_MS = 1000;
+const SECOND_MS = 1000;
 
 const cards = new Map();
 const composer = createComposer();
 /** What does not change while the page is served. */
 let fixed = {};
+/** How far the server's clock is before this one, in milliseconds. */
+let ahead = 0;
 
-function show({ facts, triton, jobs, gone }) {
+function show({ now, facts, triton, jobs, gone }) {
+  ahead = now - Date.now();
   for (const key of gone) {
     cards.get(key)?.node.remove();
     cards.delete(key);
@@ -70,8 +73,11 @@ function connect() {
   events.addEventListener('error', () => {
     connected(false);
     // Otherwise the browser tries again by itself.
-    if (events.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MS);
+    if (events.readyState === EventSource.CLOSED) setTimeout(connect, SECOND_MS);
   });
 }
 
 connect();
+setInterval(() => {
+  for (const card of cards.values()) card.tick(Date.now() + ahead);
+}, SECOND_MS);
