@@ -1,11 +1,14 @@
 /** The live page in a browser, beside a real worker on the real parts. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Browser, Page } from 'playwright-core';
+import { pathToFileURL } from 'node:url';
+import type { Browser, Locator, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { renderPage } from '../../scripts/demo/page.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import { freePort } from '../../scripts/stack/ports.js';
 import { complaintsOf, openBrowser } from '../support/browser.js';
@@ -21,17 +24,24 @@ let browser: Browser;
 let page: Page;
 let complaints: string[];
 
+const closers: (() => unknown)[] = [];
+
 beforeAll(async () => {
   await mkdir(pictures, { recursive: true });
   scene = await createScene();
-  live = await startLivePage(scene.env);
-  [browser] = await Promise.all([
+  closers.push(() => scene.close());
+  const [pagePort, workerPort] = [await freePort(), await freePort()];
+  const steps = {
+    PORT: String(workerPort),
+    NODE_OPTIONS: `--import ${join(root, 'scripts/demo/tell-steps.js')}`,
+    STEPS_PORT: String(pagePort),
+  };
+  [live, browser] = await Promise.all([
+    startLivePage(pagePort, { ...scene.env, WORKER_METRICS: `http://127.0.0.1:${workerPort}/metrics` }),
     openBrowser(),
-    scene.startWorker({
-      NODE_OPTIONS: `--import ${join(root, 'scripts/demo/tell-steps.js')}`,
-      STEPS_PORT: String(live.port),
-    }),
+    scene.startWorker(steps),
   ]);
+  closers.push(() => browser.close());
   page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' });
   page.setDefaultTimeout(15_000);
   complaints = complaintsOf(page);
@@ -39,28 +49,30 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser.close();
-  live.signal('SIGKILL');
-  await scene.close();
+  for (const close of closers.reverse()) await close();
 });
 
-async function startLivePage(env: NodeJS.ProcessEnv) {
-  const port = await freePort();
+async function startLivePage(port: number, env: NodeJS.ProcessEnv) {
   const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'scripts/demo/live.ts')], {
     cwd: root,
     env: { ...env, PAGE_PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  closers.push(() => child.kill('SIGKILL'));
   let log = '';
   child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
   const exit = once(child, 'exit');
   const [url] = (await Promise.race([once(createInterface(child.stdout), 'line'), exit])) as [unknown];
   expect(url, log).toBe(`http://127.0.0.1:${port}/`);
-  return { port, url: String(url), exit, signal: (name: NodeJS.Signals) => child.kill(name) };
+  return { url: String(url), exit, end: () => child.kill('SIGTERM') };
 }
 
 const cardOf = (jobId: string) => page.locator(`article[data-job="${jobId}"]`);
 const statusOf = (jobId: string) => cardOf(jobId).locator('.status').textContent();
+
+/** Where a slider's line stands. */
+const lineOf = (frame: Locator) =>
+  frame.evaluate((node: { style: { getPropertyValue(name: string): string } }) => node.style.getPropertyValue('--at'));
 
 /** As a browser does when a file is let go above the zone. */
 async function drop(file: string): Promise<void> {
@@ -116,10 +128,7 @@ describe('the live page', () => {
 
   it('moves the line between before and after by keyboard and by pointer', async () => {
     const frame = page.locator('article .frame').first();
-    const at = () =>
-      frame.evaluate((node: { style: { getPropertyValue(name: string): string } }) =>
-        node.style.getPropertyValue('--at'),
-      );
+    const at = () => lineOf(frame);
     expect(await at()).toBe('50%');
     await frame.locator('input').focus();
     await page.keyboard.press('ArrowRight');
@@ -129,18 +138,35 @@ describe('the live page', () => {
     expect(await at()).toBe('25%');
   });
 
+  it('shares its slider with the page that the demo leaves behind, which is a file', async () => {
+    const job = { name: 'x', title: 'X', text: 'x', photo, operations: [] };
+    const message = { jobId: 'x', operations: [], input: { uri: 'gs://in/x.jpg' } };
+    const outcome = { job, message, before: 'x.png', after: 'x.png' };
+    await writeFile(join(pictures, 'x.png'), await sharp(photo).resize(60, 40).png().toBuffer());
+    await writeFile(join(pictures, 'static.html'), renderPage({ outcomes: [outcome], wallMs: 1 }, new Date()));
+    const file = await browser.newPage();
+    const refused = complaintsOf(file);
+    await file.goto(pathToFileURL(join(pictures, 'static.html')).href);
+    await file.locator('.frame input').focus();
+    await file.keyboard.press('ArrowLeft');
+    expect(await lineOf(file.locator('.frame'))).toBe('49%');
+    expect(refused).toEqual([]);
+    await file.close();
+  });
+
   it('shows jobs of others while they wait, as they go through the stages, and how Triton batched them', async () => {
     await scene.upload('slow.jpg', await readFile(photo));
     const input = { uri: `gs://uploads-${scene.id}/slow.jpg` };
     await scene.publish({
       jobId: 'slow',
-      operations: [{ model: 'sleep', parameters: { ms: 1_500 } }, 'style_aged'],
+      operations: [{ model: 'sleep', parameters: { ms: 2_500 } }, 'style_aged'],
       input,
     });
     await cardOf('slow').locator('.strip .done').nth(2).waitFor();
     expect(await cardOf('slow').locator('.strip .done').allTextContents()).toEqual(['queued', 'fetch', 'decode']);
     expect(await cardOf('slow').locator('.strip .current').textContent()).toBe('infer');
     expect(await statusOf('slow')).toMatch(/^running( \d+ s)?$/);
+    await page.locator('#batches [data-model="sleep"] .flying').waitFor();
     await cardOf('slow').and(page.locator('[data-status="succeeded"]')).waitFor();
     await page.locator('#batches [data-model="style_aged"] .column').first().waitFor();
 
@@ -197,7 +223,7 @@ describe('the live page', () => {
   it('leaves no subscription behind, and its readers are told that they see it no more', async () => {
     const subscriptions = async (topic: string) => (await scene.pubsub.topic(topic).getSubscriptions())[0];
     expect(await subscriptions(scene.env.IMAGEN_JOBS_TOPIC)).toHaveLength(2);
-    live.signal('SIGTERM');
+    live.end();
     expect((await live.exit)[0]).toBe(0);
     await page.locator('#lost').waitFor();
     expect(await subscriptions(scene.env.IMAGEN_JOBS_TOPIC)).toHaveLength(1);
