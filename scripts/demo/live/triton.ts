@@ -70,5 +70,8 @@ async function requestsInFlight(metrics: string | undefined, signal: AbortSignal
     (await fetch(metrics, { signal })
       .then((answer) => answer.text())
       .catch(() => undefined));
-  return (model) => (text && metricIn(text, 'imagen_inference_in_flight', { model })) || 0;
+  return (model) => {
+    const count = text ? metricIn(text, 'imagen_inference_in_flight', { model }) : 0;
+    return Number.isNaN(count) ? 0 : count;
+  };
 }
