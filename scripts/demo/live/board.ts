@@ -1,5 +1,6 @@
 /** What the live page knows of jobs: the last of them, as far as each has come. Everything here was said by strangers. */
 import { type Completion, completionSchema } from '../../../src/domain/completion.js';
+import type { ErrorCode } from '../../../src/domain/errors.js';
 import { type Job, isJobId, parseJob, salvageJobId } from '../../../src/domain/job.js';
 import type { Delivery } from '../../../src/domain/ports.js';
 import { isPermitted, type ObjectRef, parseObjectUri } from '../../../src/domain/uri.js';
@@ -81,6 +82,9 @@ const MAX_COMPLETION_BYTES = 262_144;
 const MAX_TEXT = 400;
 const MAX_STEPS = 8;
 const MINUTE_S = 60;
+
+/** Announced, but nothing that a record could be of. */
+const UNRECORDED: ReadonlySet<ErrorCode> = new Set(['INVALID_MESSAGE', 'UNSUPPORTED_SCHEMA', 'JOB_ID_REUSED']);
 
 interface Entry {
   readonly key: string;
@@ -265,7 +269,8 @@ export function createBoard(options: BoardOptions) {
 function progressOf({ completion, done, inferred, operations }: Entry, stage: StripStage): number {
   if (completion?.status === 'succeeded') return 1;
   if (stage === 'queued') return done.size > 0 || completion ? 1 : 0;
-  if (completion && (stage === 'record' || stage === 'publish')) return 1;
+  if (completion && stage === 'record') return completion.error && UNRECORDED.has(completion.error.code) ? 0 : 1;
+  if (completion && stage === 'publish') return 1;
   if (completion && stage === completion.error?.stage) return 0;
   if (stage === 'infer' && !completion) return Math.min(1, inferred / Math.max(1, operations.length));
   // A worker that tells nothing of its steps tells the times that they took.

@@ -101,6 +101,7 @@ describe('a job on the board', () => {
       ['one', 'failed'],
     ]);
     expect(new Set(board.jobs().map(({ key }) => key)).size).toBe(2);
+    expect(board.jobs()[1]?.stages).toEqual([1, 1, 0, 0, 0, 0, 0, 1]);
   });
 
   it('that cannot be read meets its completion by its message', () => {
