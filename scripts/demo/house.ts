@@ -9,7 +9,7 @@ import type { Progress } from '../progress.js';
 import { guard } from '../stack/guard.js';
 import { leftovers } from '../stack/leftovers.js';
 import { defaultStackDir, localDir, root } from '../stack/paths.js';
-import { freePorts, isFree } from '../stack/ports.js';
+import { defaultPagePort, freePort, isFree } from '../stack/ports.js';
 import { inspect, isAlive, markerOfRun, stopAll, type ProcessId } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
 import { runTool, startProcess, type Launch } from '../stack/supervisor.js';
@@ -93,7 +93,7 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
   const working = launch('worker');
   const showing = keep ? launch('page') : undefined;
   try {
-    const port = await portOf('worker', stack);
+    const port = await freeOr(stack.ports.worker);
     await prepare(stack, port, working);
     // Before the worker, whose steps it shows.
     if (showing) {
@@ -170,7 +170,7 @@ async function startPage(
   onSpawn: (page: Page) => void,
 ): Promise<Page> {
   launch.task.step('starting');
-  const port = await portOf('page', stack);
+  const port = await freeOr(defaultPagePort());
   const url = `http://127.0.0.1:${port}/`;
   let page: Page | undefined;
   await startProcess(
@@ -192,9 +192,9 @@ async function startPage(
   return page;
 }
 
-/** The stack's, or any free one where an earlier demo's has stayed. */
-async function portOf(name: 'worker' | 'page', { ports }: Stack): Promise<number> {
-  return (await isFree(ports[name])) ? ports[name] : (await freePorts())[name];
+/** The usual one, or any free one where an earlier demo's process has stayed. */
+async function freeOr(usual: number): Promise<number> {
+  return (await isFree(usual)) ? usual : freePort();
 }
 
 function alive(...processes: readonly (ProcessId | undefined)[]) {

@@ -1,9 +1,6 @@
 import { createServer } from 'node:net';
 
-/**
- * Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health
- * and metrics; `page` is that of the demo's live page.
- */
+/** Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health and metrics. */
 const known = {
   pubsub: { port: 8085, variable: 'IMAGEN_STACK_PUBSUB_PORT' },
   gcs: { port: 4443, variable: 'IMAGEN_STACK_GCS_PORT' },
@@ -12,7 +9,6 @@ const known = {
   tritonMetrics: { port: 8002, variable: 'IMAGEN_STACK_TRITON_METRICS_PORT' },
   prometheus: { port: 9090, variable: 'IMAGEN_STACK_PROMETHEUS_PORT' },
   worker: { port: 8080, variable: 'PORT' },
-  page: { port: 8090, variable: 'IMAGEN_STACK_PAGE_PORT' },
 } as const;
 
 export type PortName = keyof typeof known;
@@ -22,16 +18,12 @@ export const portNames = Object.keys(known) as PortName[];
 export const portVariable = (name: PortName): string => known[name].variable;
 
 export function defaultPorts(env: NodeJS.ProcessEnv = process.env): Ports {
-  return mapPorts((name) => {
-    const { port, variable } = known[name];
-    const text = env[variable];
-    if (text === undefined || text === '') return port;
-    const value = Number(text);
-    if (!Number.isInteger(value) || value < 1 || value > 65_535) {
-      throw new Error(`${variable} must be a port number from 1 to 65535, not '${text}'`);
-    }
-    return value;
-  });
+  return mapPorts((name) => chosen(known[name], env));
+}
+
+/** Of the demo's live page, which is no part of an instance: there is one for each demo that was kept. */
+export function defaultPagePort(env: NodeJS.ProcessEnv = process.env): number {
+  return chosen({ port: 8090, variable: 'IMAGEN_STACK_PAGE_PORT' }, env);
 }
 
 export async function freePorts(): Promise<Ports> {
@@ -68,4 +60,14 @@ export function isFree(port: number): Promise<boolean> {
 
 function mapPorts(value: (name: PortName, index: number) => number): Ports {
   return Object.fromEntries(portNames.map((name, index) => [name, value(name, index)])) as Record<PortName, number>;
+}
+
+function chosen({ port, variable }: { port: number; variable: string }, env: NodeJS.ProcessEnv): number {
+  const text = env[variable];
+  if (text === undefined || text === '') return port;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65_535) {
+    throw new Error(`${variable} must be a port number from 1 to 65535, not '${text}'`);
+  }
+  return value;
 }
