@@ -4,7 +4,7 @@
  *   npm run demo
  *       starts them and a worker, sends the sample photographs through the queue, writes .imagen/demo/index.html, stops all
  *   npm run demo -- --keep
- *       the same, and leaves the parts and the worker up
+ *       the same, with a page on which one can watch, and leaves the parts, the worker and the page up
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { relative } from 'node:path';

@@ -1,13 +1,15 @@
-/** The parts, the topics and buckets, and one worker: all that a job needs. */
+/** The parts, the topics and buckets, and one worker: all that a job needs. With a page to watch it, if it is to stay. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { PartId } from '../parts/part.js';
 import type { Progress } from '../progress.js';
 import { guard } from '../stack/guard.js';
 import { leftovers } from '../stack/leftovers.js';
 import { defaultStackDir, localDir, root } from '../stack/paths.js';
-import { freePorts, isFree } from '../stack/ports.js';
+import { defaultPagePort, freePort, isFree } from '../stack/ports.js';
 import { inspect, isAlive, markerOfRun, stopAll, type ProcessId } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
 import { runTool, startProcess, type Launch } from '../stack/supervisor.js';
@@ -27,9 +29,11 @@ export interface House {
   /** Whether the stack was up before, and is therefore left up. */
   readonly borrowed: boolean;
   readonly worker: Worker;
-  /** Ends the worker, and the stack unless it is borrowed. */
+  /** Only in a house that is kept. */
+  readonly page?: Page | undefined;
+  /** Ends the page, the worker, and the stack unless it is borrowed. */
   close(): Promise<void>;
-  /** Lets the worker and the stack outlive this process. */
+  /** Lets them outlive this process. */
   leave(): Promise<void>;
 }
 
@@ -38,8 +42,15 @@ export interface Worker extends ProcessId {
   readonly log: string;
 }
 
+/** The live page's process. */
+export interface Page extends ProcessId {
+  readonly url: string;
+}
+
 const needed: readonly PartId[] = ['pubsub', 'gcs', 'triton'];
 const main = join(root, 'dist/main.js');
+const livePage = join(root, 'scripts/demo/live.ts');
+const tellSteps = join(root, 'scripts/demo/tell-steps.js');
 const readyMs = 60_000;
 /** More than the worker grants itself for its drain. */
 const drainMs = 30_000;
@@ -67,26 +78,40 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
   const watchdog = keep ? guard(dir, stack.marker[markerOfRun] ?? '') : undefined;
 
   let worker: Worker | undefined;
+  let page: Page | undefined;
   const close = async () => {
-    if (worker) await stopAll(() => alive(worker), signal.aborted ? hurriedMs : drainMs);
+    await stopAll(() => alive(worker, page), signal.aborted ? hurriedMs : drainMs);
     if (!borrowed) await stack.down();
     await watchdog?.release();
     await clearAway();
   };
 
-  const task = progress.task('worker');
+  const launch = (name: string) => ({
+    ...{ marker: stack.marker, log: join(logs, 'setup.log'), signal },
+    task: progress.task(name),
+  });
+  const working = launch('worker');
+  const showing = keep ? launch('page') : undefined;
   try {
-    const launch = { marker: stack.marker, log: join(logs, 'setup.log'), task, signal };
-    worker = await startWorker(stack, keep, launch, (found) => (worker = found));
-    task.done(`pulling jobs, port ${worker.port}`);
+    const port = await freeOr(stack.ports.worker);
+    await prepare(stack, port, working);
+    // Before the worker, whose steps it shows.
+    if (showing) {
+      page = await startPage(stack, port, showing, (found) => (page = found));
+      showing.task.done(page.url);
+    }
+    worker = await startWorker(stack, { port, keep, page }, working, (found) => (worker = found));
+    working.task.done(`pulling jobs, port ${worker.port}`);
     return {
       env: { ...process.env, ...stack.env },
-      ...{ borrowed, worker, close },
+      ...{ borrowed, worker, page, close },
       leave: async () => watchdog?.release(),
     };
   } catch (error) {
-    if (signal.aborted) task.skip('given up');
-    else task.fail('see below');
+    for (const { task } of [working, ...(showing ? [showing] : [])]) {
+      if (signal.aborted) task.skip('given up');
+      else task.fail('see below');
+    }
     await close();
     throw error;
   }
@@ -101,28 +126,33 @@ export async function untilGone(worker: Worker, signal: AbortSignal): Promise<ne
   }
 }
 
-async function startWorker(
-  stack: Stack,
-  keep: boolean,
-  launch: Launch,
-  onSpawn: (worker: Worker) => void,
-): Promise<Worker> {
+/** Builds the worker where it is older than its sources; makes topics, subscriptions and buckets. */
+async function prepare(stack: Stack, port: number, launch: Launch): Promise<void> {
   if (isStale()) {
     launch.task.step('building');
     await runTool(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'src')], launch);
   }
-  const port = (await isFree(stack.ports.worker)) ? stack.ports.worker : (await freePorts()).worker;
   const env = { ...stack.env, PORT: String(port) };
   launch.task.step('making topics, subscriptions and buckets');
   await runTool(process.execPath, [main, 'setup'], { ...launch, marker: { ...env, ...launch.marker } });
+}
 
+async function startWorker(
+  stack: Stack,
+  { port, keep, page }: { readonly port: number; readonly keep: boolean; readonly page: Page | undefined },
+  launch: Launch,
+  onSpawn: (worker: Worker) => void,
+): Promise<Worker> {
   launch.task.step('starting');
   // A worker that stays logs where the next demo does not clear away, and beside an earlier one that has stayed.
   const log = keep ? join(stack.dir, 'logs', `worker-${port}.log`) : join(dirname(launch.log), 'worker.log');
+  const steps = page ? { STEPS_PORT: new URL(page.url).port } : {};
   let worker: Worker | undefined;
   await startProcess(
     {
-      ...{ command: process.execPath, args: [main, 'worker'], env },
+      command: process.execPath,
+      args: [...(page ? ['--import', tellSteps] : []), main, 'worker'],
+      env: { ...stack.env, ...steps, PORT: String(port) },
       ready: async () => (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
     },
     readyMs,
@@ -133,9 +163,42 @@ async function startWorker(
   return worker;
 }
 
-function alive(worker: Worker | undefined) {
-  const found = worker && isAlive(worker) ? inspect(worker.pid) : undefined;
-  return found ? [found] : [];
+async function startPage(
+  stack: Stack,
+  workerPort: number,
+  launch: Launch,
+  onSpawn: (page: Page) => void,
+): Promise<Page> {
+  launch.task.step('starting');
+  const port = await freeOr(defaultPagePort());
+  const url = `http://127.0.0.1:${port}/`;
+  let page: Page | undefined;
+  await startProcess(
+    {
+      command: process.execPath,
+      args: ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, livePage],
+      env: {
+        ...stack.env,
+        PAGE_PORT: String(port),
+        WORKER_METRICS: `http://127.0.0.1:${workerPort}/metrics`,
+      },
+      ready: async () => (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok,
+    },
+    readyMs,
+    { ...launch, log: join(stack.dir, 'logs', `page-${port}.log`) },
+    (id) => onSpawn((page = { ...id, url })),
+  );
+  if (!page) throw new Error('the page ended as soon as it was ready');
+  return page;
+}
+
+/** The usual one, or any free one where an earlier demo's process has stayed. */
+async function freeOr(usual: number): Promise<number> {
+  return (await isFree(usual)) ? usual : freePort();
+}
+
+function alive(...processes: readonly (ProcessId | undefined)[]) {
+  return processes.flatMap((id) => (id && isAlive(id) ? (inspect(id.pid) ?? []) : []));
 }
 
 /** Whether the built worker is missing, or older than its sources. */

@@ -39,8 +39,10 @@ ${outcomes.map(card).join('\n')}
 <footer>
 <p>Pull the line across a picture, or focus it and use the arrow keys. Times are the worker's own, in milliseconds; the jobs shared the machine's processors. ${escape(now.toISOString().slice(0, 16).replace('T', ' '))} UTC · <a href="summary.json">summary.json</a></p>
 </footer>
-<script>
-${beside('page.js')}</script>
+<script type="module">
+${beside('slider.js')}
+for (const frame of document.querySelectorAll('.frame:not(.failed)')) slide(frame);
+</script>
 </body>
 </html>
 `;

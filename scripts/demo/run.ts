@@ -15,6 +15,7 @@ import { recall } from '../../src/pipeline/recall.js';
 import type { Progress, Task } from '../progress.js';
 import { untilGone, type House } from './house.js';
 import type { DemoJob } from './jobs.js';
+import { send } from './send.js';
 
 export interface Outcome {
   readonly job: DemoJob;
@@ -62,7 +63,7 @@ export async function runJobs(jobs: readonly DemoJob[], { house, progress, signa
   });
   const start = Date.now();
   try {
-    const outcomes = await Promise.all(jobs.map((job) => send(job, trip, progress.task(job.name))));
+    const outcomes = await Promise.all(jobs.map((job) => travel(job, trip, progress.task(job.name))));
     signal.throwIfAborted();
     return { outcomes, wallMs: Date.now() - start };
   } finally {
@@ -81,7 +82,7 @@ interface Trip {
   readonly topic: Publisher;
 }
 
-async function send(job: DemoJob, trip: Trip, task: Task): Promise<Outcome> {
+async function travel(job: DemoJob, trip: Trip, task: Task): Promise<Outcome> {
   const jobId = `${trip.runId}.${job.name}`;
   const before = `${job.name}-before${extname(job.photo)}`;
   const uri = objectUri(under(trip.env.IMAGEN_UPLOAD_PREFIX, `${jobId}/${basename(job.photo)}`));
@@ -95,12 +96,7 @@ async function send(job: DemoJob, trip: Trip, task: Task): Promise<Outcome> {
     const photo = await readFile(job.photo);
     const bytes = job.prepare ? await job.prepare(photo) : photo;
     await writeFile(join(trip.folder, before), bytes);
-    await trip.store.create(objectRef(uri), bytes, { contentType: 'image/jpeg', signal: trip.signal });
-    const first = job.operations[0];
-    await trip.topic.publish(Buffer.from(JSON.stringify(message)), {
-      model: typeof first === 'string' ? first : (first?.model ?? ''),
-      priority: 'interactive',
-    });
+    await send(message, { bytes, contentType: 'image/jpeg' }, trip);
     task.step('queued');
     completion = await outcomeOf(jobId, trip);
     const { status, output, error, timingsMs } = completion;

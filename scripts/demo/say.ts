@@ -38,16 +38,21 @@ export function failures(outcomes: readonly Outcome[], workerLog: string): strin
   return `${failed.join('\n')}\nthe end of the worker's log:\n${tail(workerLog)}`;
 }
 
-export function howToGoOn({ borrowed, worker }: House): string {
+export function howToGoOn({ borrowed, worker, page }: House): string {
+  const pids = [worker, ...(page ? [page] : [])].map(({ pid }) => String(pid));
+  const stack = `the stack${borrowed ? ' (as it was)' : ''}`;
+  const kill = (pid: string, what: string) => `  ${`kill ${pid}`.padEnd(27)} stops the ${what} alone`;
   return [
-    `Left up: the stack${borrowed ? ' (as it was)' : ''} and a worker, process ${worker.pid}.`,
+    `Left up: ${stack}, a worker, process ${pids[0] ?? ''}, and the live page, process ${pids[1] ?? ''}:`,
+    '',
+    `  ${page?.url ?? ''}`,
     '',
     '  eval "$(npm run -s stack -- env)"',
     '  npx imagen submit test/fixtures/photos/chelsea.jpg -p style_comic --wait -o comic.jpg',
     `  curl http://127.0.0.1:${worker.port}/metrics`,
     '',
-    '  npm run stack -- down       stops the parts and the worker',
-    `  kill ${worker.pid}${' '.repeat(Math.max(1, 23 - String(worker.pid).length))}stops the worker alone`,
+    '  npm run stack -- down       stops them all',
+    ...pids.map((pid, index) => kill(pid, index === 0 ? 'worker' : 'page')),
   ].join('\n');
 }
 

@@ -19,16 +19,12 @@ export const portNames = Object.keys(known) as PortName[];
 export const portVariable = (name: PortName): string => known[name].variable;
 
 export function defaultPorts(env: NodeJS.ProcessEnv = process.env): Ports {
-  return mapPorts((name) => {
-    const { port, variable } = known[name];
-    const text = env[variable];
-    if (text === undefined || text === '') return port;
-    const value = Number(text);
-    if (!Number.isInteger(value) || value < 1 || value > 65_535) {
-      throw new Error(`${variable} must be a port number from 1 to 65535, not '${text}'`);
-    }
-    return value;
-  });
+  return mapPorts((name) => chosen(known[name], env));
+}
+
+/** Of the demo's live page, which is no part of an instance: there is one for each demo that was kept. */
+export function defaultPagePort(env: NodeJS.ProcessEnv = process.env): number {
+  return chosen({ port: 8090, variable: 'IMAGEN_STACK_PAGE_PORT' }, env);
 }
 
 export async function freePorts(): Promise<Ports> {
@@ -65,4 +61,14 @@ export function isFree(port: number): Promise<boolean> {
 
 function mapPorts(value: (name: PortName, index: number) => number): Ports {
   return Object.fromEntries(portNames.map((name, index) => [name, value(name, index)])) as Record<PortName, number>;
+}
+
+function chosen({ port, variable }: { port: number; variable: string }, env: NodeJS.ProcessEnv): number {
+  const text = env[variable];
+  if (text === undefined || text === '') return port;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65_535) {
+    throw new Error(`${variable} must be a port number from 1 to 65535, not '${text}'`);
+  }
+  return value;
 }

@@ -1,5 +1,8 @@
-/* global document */
-for (const frame of document.querySelectorAll('.frame:not(.failed)')) {
+/**
+ * A picture before and after: the range in `frame` says where one ends and the other begins. Pointers talk to the frame,
+ * the keyboard to the range. The one page loads it as a module, the other holds its text.
+ */
+export function slide(frame) {
   const range = frame.querySelector('input');
   const show = () => frame.style.setProperty('--at', `${range.value}%`);
   const follow = (event) => {

@@ -1,0 +1,232 @@
+/** The live page in a browser, beside a real worker on the real parts. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import type { Browser, Locator, Page } from 'playwright-core';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { renderPage } from '../../scripts/demo/page.js';
+import { localDir, root } from '../../scripts/stack/paths.js';
+import { freePort } from '../../scripts/stack/ports.js';
+import { complaintsOf, openBrowser } from '../support/browser.js';
+import { createScene, type Scene, until } from '../support/scene.js';
+
+const photo = join(root, 'test/fixtures/photos/coffee.jpg');
+const pictures = join(localDir, 'live-page');
+const NOTHING = /^$/;
+
+let scene: Scene;
+let live: Awaited<ReturnType<typeof startLivePage>>;
+let browser: Browser;
+let page: Page;
+let complaints: string[];
+
+const closers: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  await mkdir(pictures, { recursive: true });
+  scene = await createScene();
+  closers.push(() => scene.close());
+  const [pagePort, workerPort] = [await freePort(), await freePort()];
+  const steps = {
+    PORT: String(workerPort),
+    NODE_OPTIONS: `--import ${join(root, 'scripts/demo/tell-steps.js')}`,
+    STEPS_PORT: String(pagePort),
+  };
+  [live, browser] = await Promise.all([
+    startLivePage(pagePort, { ...scene.env, WORKER_METRICS: `http://127.0.0.1:${workerPort}/metrics` }),
+    openBrowser(),
+    scene.startWorker(steps),
+  ]);
+  closers.push(() => browser.close());
+  page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' });
+  page.setDefaultTimeout(15_000);
+  complaints = complaintsOf(page);
+  await page.goto(live.url);
+});
+
+afterAll(async () => {
+  for (const close of closers.reverse()) await close();
+});
+
+async function startLivePage(port: number, env: NodeJS.ProcessEnv) {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'scripts/demo/live.ts')], {
+    cwd: root,
+    env: { ...env, PAGE_PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  closers.push(() => child.kill('SIGKILL'));
+  let log = '';
+  child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+  const exit = once(child, 'exit');
+  const [url] = (await Promise.race([once(createInterface(child.stdout), 'line'), exit])) as [unknown];
+  expect(url, log).toBe(`http://127.0.0.1:${port}/`);
+  return { url: String(url), exit, end: () => child.kill('SIGTERM') };
+}
+
+const cardOf = (jobId: string) => page.locator(`article[data-job="${jobId}"]`);
+const statusOf = (jobId: string) => cardOf(jobId).locator('.status').textContent();
+
+/** Where a slider's line stands. */
+const lineOf = (frame: Locator) =>
+  frame.evaluate((node: { style: { getPropertyValue(name: string): string } }) => node.style.getPropertyValue('--at'));
+
+/** As a browser does when a file is let go above the zone. */
+async function drop(file: string): Promise<void> {
+  const bytes = (await readFile(file)).toString('base64');
+  const dataTransfer = await page.evaluateHandle(`(() => {
+    const transfer = new DataTransfer();
+    const bytes = Uint8Array.from(atob('${bytes}'), (character) => character.charCodeAt(0));
+    transfer.items.add(new File([bytes], 'coffee.jpg', { type: 'image/jpeg' }));
+    return transfer;
+  })()`);
+  await page.dispatchEvent('#drop', 'dragover', { dataTransfer });
+  await page.dispatchEvent('#drop', 'drop', { dataTransfer });
+}
+
+describe('the live page', () => {
+  it('says what to do while there is nothing to see', async () => {
+    await page.getByText('No jobs yet.').waitFor();
+    expect(await page.locator('#cards article').count()).toBe(0);
+  });
+
+  it('makes a job of a dropped picture and two operations, and shows what became of it', async () => {
+    await drop(photo);
+    await page.locator('#drop.full').waitFor();
+    const chip = (name: string) => page.locator(`.chip[data-name="${name}"]`);
+    for (const name of ['style_aged', 'style_comic', 'style_aged']) await chip(name).click();
+    await chip('style_aged').click();
+    expect(await page.locator('#chosen').textContent()).toBe('style_comic → style_aged');
+    expect(await chip('style_aged').textContent()).toBe('2style_aged');
+    await page.locator('#format').selectOption('webp');
+    await page.locator('#submit').click();
+
+    const card = page.locator('article[data-status="succeeded"]');
+    await card.waitFor();
+    const jobId = (await card.getAttribute('data-job')) ?? '';
+    const [{ completion } = expect.fail()] = await scene.completions(1, jobId);
+    expect(completion).toMatchObject({ status: 'succeeded', output: { contentType: 'image/webp' } });
+    expect(completion.steps?.map(({ model }) => model)).toEqual(['style_comic', 'style_aged']);
+    expect(await card.locator('.steps code').allTextContents()).toEqual(['style_comic', 'style_aged']);
+    expect(await card.locator('.strip .done').count()).toBe(8);
+    expect(await card.locator('.legend .total').textContent()).toBe(`total ${completion.timingsMs?.total ?? 0} ms`);
+    await page.getByText(`${jobId}: succeeded in`).waitFor();
+    expect(await page.locator('#facts').innerText()).toMatch(/^done\s+1$/m);
+
+    const sizeOf = (side: string) =>
+      page.evaluate(`(async () => {
+        const image = document.querySelector('article[data-job="${jobId}"] img[alt$="${side}"]');
+        await image.decode();
+        return [image.naturalWidth, image.naturalHeight, image.getBoundingClientRect().width > 100];
+      })()`);
+    expect(await sizeOf('before')).toEqual([600, 400, true]);
+    expect(await sizeOf('after')).toEqual([600, 400, true]);
+  });
+
+  it('moves the line between before and after by keyboard and by pointer', async () => {
+    const frame = page.locator('article .frame').first();
+    const at = () => lineOf(frame);
+    expect(await at()).toBe('50%');
+    await frame.locator('input').focus();
+    await page.keyboard.press('ArrowRight');
+    expect(await at()).toBe('51%');
+    const { x, y, width, height } = (await frame.boundingBox()) ?? expect.fail();
+    await page.mouse.click(x + width / 4, y + height / 2);
+    expect(await at()).toBe('25%');
+  });
+
+  it('shares its slider with the page that the demo leaves behind, which is a file', async () => {
+    const job = { name: 'x', title: 'X', text: 'x', photo, operations: [] };
+    const message = { jobId: 'x', operations: [], input: { uri: 'gs://in/x.jpg' } };
+    const outcome = { job, message, before: 'x.png', after: 'x.png' };
+    await writeFile(join(pictures, 'x.png'), await sharp(photo).resize(60, 40).png().toBuffer());
+    await writeFile(join(pictures, 'static.html'), renderPage({ outcomes: [outcome], wallMs: 1 }, new Date()));
+    const file = await browser.newPage();
+    const refused = complaintsOf(file);
+    await file.goto(pathToFileURL(join(pictures, 'static.html')).href);
+    await file.locator('.frame input').focus();
+    await file.keyboard.press('ArrowLeft');
+    expect(await lineOf(file.locator('.frame'))).toBe('49%');
+    expect(refused).toEqual([]);
+    await file.close();
+  });
+
+  it('shows jobs of others while they wait, as they go through the stages, and how Triton batched them', async () => {
+    await scene.upload('slow.jpg', await readFile(photo));
+    const input = { uri: `gs://uploads-${scene.id}/slow.jpg` };
+    await scene.publish({
+      jobId: 'slow',
+      operations: [{ model: 'sleep', parameters: { ms: 2_500 } }, 'style_aged'],
+      input,
+    });
+    await cardOf('slow').locator('.strip .done').nth(2).waitFor();
+    expect(await cardOf('slow').locator('.strip .done').allTextContents()).toEqual(['queued', 'fetch', 'decode']);
+    expect(await cardOf('slow').locator('.strip .current').textContent()).toBe('infer');
+    expect(await statusOf('slow')).toMatch(/^running( \d+ s)?$/);
+    await page.locator('#batches [data-model="sleep"] .flying').waitFor();
+    await cardOf('slow').and(page.locator('[data-status="succeeded"]')).waitFor();
+    await page.locator('#batches [data-model="style_aged"] .column').first().waitFor();
+
+    const sent = await scene.imagen('submit', photo, '--job-id', 'from-terminal', '-p', 'style_aged');
+    expect(sent, sent.stderr).toMatchObject({ code: 0 });
+    await cardOf('from-terminal').and(page.locator('[data-status="succeeded"]')).waitFor();
+  });
+
+  it('shows why a job failed, and takes no markup from strangers', async () => {
+    const input = { uri: `gs://uploads-${scene.id}/none.jpg` };
+    await scene.publish({ jobId: 'lost', operations: ['style_aged'], input });
+    await cardOf('lost').and(page.locator('[data-status="failed"]')).waitFor();
+    expect(await cardOf('lost').locator('.problem').textContent()).toContain('INPUT_NOT_FOUND: ');
+    expect(await cardOf('lost').locator('.strip .broken').textContent()).toBe('fetch');
+    await scene.publish({ jobId: 'markup', operations: ['style_aged'], input, '<img src=x onerror=alert(1)>': 1 });
+    const problem = cardOf('markup').locator('.problem');
+    await problem.waitFor();
+    expect(await problem.textContent()).toContain('<img src=x onerror=alert(1)>: unknown field');
+    expect(await problem.locator('img').count()).toBe(0);
+  });
+
+  it('says before anything is sent what is missing', async () => {
+    const other = await browser.newPage();
+    const refused = complaintsOf(other);
+    await other.goto(live.url);
+    await other.locator('#submit').click();
+    expect(await other.locator('#error').textContent()).toBe('INPUT_EMPTY: choose a picture first');
+    await other.getByLabel('sample: chelsea').click();
+    await other.locator('#drop.full').waitFor();
+    await other.locator('#submit').click();
+    expect(await other.locator('#error').textContent()).toContain('choose at least one operation');
+    expect(refused).toEqual([]);
+    await other.close();
+  });
+
+  it('fits a desktop and a phone, by day and by night', async () => {
+    for (const [name, width] of [
+      ['desktop', 1280],
+      ['phone', 375],
+    ] as const) {
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.setViewportSize({ width, height: 900 });
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+        expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+        await page.screenshot({ path: join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
+      }
+    }
+  });
+
+  it('has caused no error, no failed request and no breach of its own policy', () => {
+    expect(complaints.join('\n')).toMatch(NOTHING);
+  });
+
+  it('leaves no subscription behind, and its readers are told that they see it no more', async () => {
+    const subscriptions = async (topic: string) => (await scene.pubsub.topic(topic).getSubscriptions())[0];
+    expect(await subscriptions(scene.env.IMAGEN_JOBS_TOPIC)).toHaveLength(2);
+    live.end();
+    expect((await live.exit)[0]).toBe(0);
+    await page.locator('#lost').waitFor();
+    expect(await subscriptions(scene.env.IMAGEN_JOBS_TOPIC)).toHaveLength(1);
+    await until(async () => (await subscriptions(scene.env.IMAGEN_COMPLETIONS_TOPIC)).length === 1, 5_000);
+  });
+});
