@@ -71,11 +71,11 @@ export function openTraffic({ pubsub, env }: Parts, name: string): Traffic {
   };
 }
 
-/** Runs so many workers beside the work. */
+/** Runs so many workers beside the work, each with a name of its own. */
 export async function withWorkers<T>(parts: Parts, count: number, work: () => Promise<T>): Promise<T> {
   const workers: Worker[] = [];
   try {
-    for (let i = 0; i < count; i++) workers.push(await startWorker(parts.env));
+    for (let i = 0; i < count; i++) workers.push(await startWorker({ ...parts.env, HOSTNAME: `worker-${i}` }));
     return await work();
   } finally {
     for (const worker of workers) worker.signal('SIGTERM');
