@@ -126,8 +126,10 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
   it('tells of a message that cannot be read, and counts it and what is published twice once each', async () => {
     await scene.publishRaw('not a job');
     await scene.publish({ jobId: 'job-1', operations: ['echo'], input: { uri } });
-    await publish('echo', { input: { uri: 'gs://somebody-elses/picture.png' } });
+    // At once, so that there is no look in between: a series must have been there before.
+    await Promise.all([1, 2, 3].map(() => publish('echo', { input: { uri: 'gs://somebody-elses/picture.png' } })));
     await tells('DeadLetters');
+    await tells('AccessDenied');
     await until(
       async () => (await backlog()) === 0,
       10_000,

@@ -19,9 +19,12 @@ export function deliveryMetrics(families: Families, labels: Labels) {
     'Deliveries that were nacked to be tried again, by the reason',
     ['code'],
   );
-  const deadLetters = families.counter('imagen_dead_letters_total', 'Dead letters published by this worker', ['code']);
-  // From nothing: so that the first one is an increase.
-  for (const code of ERROR_CODES) if (ERRORS[code].verdict === 'reject') deadLetters.inc({ code }, 0);
+  const deadLetters = families.counter(
+    'imagen_dead_letters_total',
+    'Dead letters published by this worker',
+    ['code'],
+    () => ERROR_CODES.filter((code) => ERRORS[code].verdict === 'reject').map((code) => ({ code })),
+  );
   const extensions = families.counter(
     'imagen_lease_extensions_total',
     'Times that Pub/Sub confirmed a longer lease of a message in work; what it gets at its receipt is not counted',

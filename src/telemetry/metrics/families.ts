@@ -12,9 +12,26 @@ export class Families {
   readonly registry = new Registry();
   readonly made: Family[] = [];
 
-  counter<L extends string>(name: string, help: string, labels: readonly L[] = []): Counter<L> {
+  /**
+   * @param expected series that are there from nothing, asked for whenever somebody looks: Prometheus sees no increase in
+   * a series that begins with what it counts
+   */
+  counter<L extends string>(
+    name: string,
+    help: string,
+    labels: readonly L[] = [],
+    expected: () => Iterable<Readonly<Record<L, string>>> = () => [],
+  ): Counter<L> {
     this.made.push({ name, type: 'counter', labels });
-    return new Counter({ name, help, labelNames: labels, registers: [this.registry] });
+    return new Counter({
+      name,
+      help,
+      labelNames: labels,
+      registers: [this.registry],
+      collect() {
+        for (const values of expected()) this.inc(values, 0);
+      },
+    });
   }
 
   /** @param buckets upper bounds in seconds, ascending */

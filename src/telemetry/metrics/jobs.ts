@@ -1,7 +1,8 @@
 /** How jobs end, and how long they take. */
 import type { Completion } from '../../domain/completion.js';
+import { ERROR_CODES, ERRORS } from '../../domain/errors.js';
 import type { Families } from './families.js';
-import type { Labels } from './labels.js';
+import { type Labels, NO_ARM } from './labels.js';
 
 export interface JobEnd {
   readonly completion: Completion;
@@ -23,8 +24,19 @@ export interface JobEnd {
 const STAGE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600];
 const JOB_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
+/** How jobs can end, but for being canceled: no alert asks for that. */
+const ENDS = [
+  { status: 'succeeded', code: '' },
+  ...ERROR_CODES.map((code) => ({ status: ERRORS[code].verdict === 'expire' ? 'expired' : 'failed', code })),
+];
+
 export function jobMetrics(families: Families, labels: Labels) {
-  const jobs = families.counter('imagen_jobs_total', 'Jobs that ended', ['model', 'version', 'arm', 'status', 'code']);
+  const jobs = families.counter(
+    'imagen_jobs_total',
+    'Jobs that ended',
+    ['model', 'version', 'arm', 'status', 'code'],
+    () => labels.known().flatMap((which) => ENDS.map((end) => ({ ...which, arm: NO_ARM, ...end }))),
+  );
   const durations = families.histogram(
     'imagen_job_duration_seconds',
     'Time from the receipt of a job to its published completion',

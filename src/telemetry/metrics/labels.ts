@@ -17,6 +17,8 @@ export interface Labels {
   /** A code of ours, or the name of another reason to put a job off; empty where there is no error. */
   code(code: string | undefined): string;
   plan(name: string): string;
+  /** All versions that are served now. */
+  known(): { readonly model: string; readonly version: string }[];
 }
 
 /** Who edits routes makes arms; no deployment looks at more than this many in its time. */
@@ -26,6 +28,8 @@ const ARM = /^[\w.:~-]{1,64}(?:\/[\w.:~-]{1,64})?$/;
 /** Not codes of jobs: what else a message is given back or put back for (GivenBack, and Unbegun of worker/handle.ts). */
 const OTHER_REASONS = ['GivenBack', 'Unbegun'];
 const CODES = new Set<string>([...ERROR_CODES, ...OTHER_REASONS]);
+
+export const NO_ARM = 'default';
 
 export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels {
   const seen = new Map<string, Set<string>>();
@@ -48,7 +52,7 @@ export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels 
       return { model, version: version !== undefined && versions.has(version) ? version : UNKNOWN };
     },
     arm(name) {
-      if (name === undefined) return 'default';
+      if (name === undefined) return NO_ARM;
       if (arms.has(name)) return name;
       if (arms.size >= MOST_ARMS || !ARM.test(name)) return UNKNOWN;
       arms.add(name);
@@ -56,5 +60,9 @@ export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels 
     },
     code: (code) => (code === undefined ? '' : CODES.has(code) ? code : UNKNOWN),
     plan: (name) => (PLANS.some((plan) => plan === name) ? name : UNKNOWN),
+    known: () =>
+      [...catalogue.contracts()].flatMap(([model, { versions }]) =>
+        [...versions.keys()].map((version) => ({ model, version })),
+      ),
   };
 }

@@ -15,6 +15,10 @@ async function series(metrics: ReturnType<typeof metricsOf>, name: string): Prom
   return body.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
 }
 
+/** Those that have counted something. */
+const counted = async (metrics: ReturnType<typeof metricsOf>, name: string) =>
+  (await series(metrics, name)).filter((line) => !line.endsWith(' 0'));
+
 const completion = (more: Partial<Completion> = {}): Completion => ({
   schemaVersion: 1,
   eventId: 'e',
@@ -49,6 +53,22 @@ describe('docs/metrics.md', () => {
   });
 });
 
+describe('a counter that alerts look at', () => {
+  it('begins with nothing for every version that is served, so that the first failures are an increase', async () => {
+    const metrics = metricsOf({ catalogue: upscale });
+    const refused = (version: string) =>
+      `imagen_jobs_total{model="upscale",version="${version}",arm="default",status="failed",code="INPUT_FORBIDDEN"}`;
+    const before = await series(metrics, 'imagen_jobs_total');
+    expect(before).toContain(`${refused('1')} 0`);
+    expect(before).toContain(`${refused('2')} 0`);
+    const error = { code: 'INPUT_FORBIDDEN', stage: 'fetch', retryable: false, message: '' } as const;
+    metrics.jobEnded(end({ completion: completion({ status: 'failed', error }) }));
+    const after = await series(metrics, 'imagen_jobs_total');
+    expect(after).toContain(`${refused('1')} 1`);
+    expect(after.length).toBe(before.length);
+  });
+});
+
 describe('labels', () => {
   it('have few values, whatever jobs ask for', async () => {
     const metrics = metricsOf({ catalogue: upscale });
@@ -68,20 +88,20 @@ describe('labels', () => {
       metrics.jobGivenBack(hostile(i));
       metrics.deadLettered(hostile(i));
     }
-    expect(await series(metrics, 'imagen_jobs_total')).toEqual([
+    expect(await counted(metrics, 'imagen_jobs_total')).toEqual([
       'imagen_jobs_total{model="unknown",version="unknown",arm="default",status="failed",code="unknown"} 1000',
       'imagen_jobs_total{model="upscale",version="unknown",arm="unknown",status="succeeded",code=""} 1000',
     ]);
     const { body } = await metrics.render();
     expect(body).not.toContain('x1');
-    const ours = body.split('\n').filter((line) => line.startsWith('imagen_'));
+    const ours = body.split('\n').filter((line) => line.startsWith('imagen_') && !line.endsWith(' 0'));
     expect(ours.length).toBeLessThan(200);
   });
 
   it('bound arms too, which come from an operator', async () => {
     const metrics = metricsOf({ catalogue: upscale });
     for (let i = 0; i < 1_000; i++) metrics.jobEnded(end({ arm: `experiment-${i}/b` }));
-    const arms = await series(metrics, 'imagen_jobs_total');
+    const arms = await counted(metrics, 'imagen_jobs_total');
     expect(arms).toHaveLength(101);
     expect(arms).toContain(
       'imagen_jobs_total{model="upscale",version="1",arm="experiment-7/b",status="succeeded",code=""} 1',
@@ -106,7 +126,7 @@ describe('what is told', () => {
     metrics.jobEnded(end({ completion: completion({ timingsMs }) }));
     metrics.jobEnded(end({ completion: completion({ timingsMs }), replay: true }));
     expect(await series(metrics, 'imagen_replays_total')).toEqual(['imagen_replays_total 1']);
-    expect(await series(metrics, 'imagen_jobs_total')).toHaveLength(1);
+    expect(await counted(metrics, 'imagen_jobs_total')).toHaveLength(1);
     expect(await series(metrics, 'imagen_job_duration_seconds_sum')).toEqual([
       'imagen_job_duration_seconds_sum{model="upscale",version="1",arm="default"} 0.7',
     ]);
