@@ -1,6 +1,6 @@
 /** Dockerfiles, entry point and Compose file name only what the code has. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { stackEnv } from '../../../scripts/stack/env.js';
 import { root } from '../../../scripts/stack/paths.js';
@@ -276,8 +276,10 @@ describe('docker-compose.yml', () => {
       ['worker', ports.worker],
       ['triton', ports.tritonMetrics],
     ]);
-    const mounted = services.prometheus?.volumes?.map(({ target }) => target);
-    expect(mounted).toEqual(expect.arrayContaining(rule_files));
+    const mounted = services.prometheus?.volumes ?? [];
+    const settings = mounted.find(({ source }) => source === 'scripts/compose/prometheus.yml')?.target ?? '';
+    const rules = rule_files.map((file) => posix.join(posix.dirname(settings), file));
+    expect(mounted.map(({ target }) => target)).toEqual(expect.arrayContaining(rules));
     expect(workerPaths()).toContain('/metrics'); // where Prometheus looks unless told otherwise
 
     const { datasources } = readYaml('scripts/compose/grafana/datasources/prometheus.yml') as {
