@@ -20,7 +20,7 @@ export async function readPicture(
 /** How files begin, as Latin-1. */
 const BEGINNINGS: readonly (readonly [RegExp, Format])[] = [
   [/^\xff\xd8\xff/, FORMATS.jpeg],
-  [/^\x89PNG\r\n\x1a\n/, FORMATS.png],
+  [/^\x89PNG\r\n\cZ\n/, FORMATS.png],
   [/^RIFF[^]{4}WEBP/, FORMATS.webp],
   [/^[^]{4}ftyp[^]{0,53}avi/, FORMATS.avif],
 ];
