@@ -17,7 +17,7 @@ import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';
 import { RECENT_MS } from './live/batches.js';
 import { createFeed } from './live/feed.js';
 import { samples } from './live/files.js';
-import { readPicture } from './live/pictures.js';
+import { beginning, readPicture } from './live/pictures.js';
 import { MAX_BODY_BYTES, startPageServer } from './live/server.js';
 import { hearSteps } from './live/steps.js';
 import { submit } from './live/submit.js';
@@ -43,7 +43,7 @@ const triton = connectTriton({ url: config.tritonUrl, transport: 'unary' });
 
 const board = createBoard({ allowedInputs, allowedOutputs, onChange: () => feed.stir() });
 const state = () => ({ now: Date.now(), facts: board.facts(), triton: watch.view() });
-const fixed = { strip: STRIP, samples, formats: OUTPUT_FORMATS, limit: BOARD_LIMIT };
+const fixed = { strip: STRIP, samples, formats: OUTPUT_FORMATS, beginning, limit: BOARD_LIMIT };
 const feed = createFeed({
   snapshot: () => ({ ...state(), ...fixed, jobs: board.jobs(), maxBytes: MAX_BODY_BYTES, recentMs: RECENT_MS }),
   changes: () => ({ ...state(), ...board.takeChanges() }),

@@ -1,6 +1,7 @@
 /** What the demo says in the terminal when its jobs have ended. */
 import { readFileSync } from 'node:fs';
 import type { Completion } from '../../src/domain/completion.js';
+import { defaultPagePort } from '../stack/ports.js';
 import type { House } from './house.js';
 import type { Outcome } from './run.js';
 
@@ -46,6 +47,7 @@ export function howToGoOn({ borrowed, worker, page }: House): string {
     `Left up: ${stack}, a worker, process ${pids[0] ?? ''}, and the live page, process ${pids[1] ?? ''}:`,
     '',
     `  ${page?.url ?? ''}`,
+    ...(page && Number(new URL(page.url).port) !== defaultPagePort() ? [earlier] : []),
     '',
     '  eval "$(npm run -s stack -- env)"',
     '  npx imagen submit test/fixtures/photos/chelsea.jpg -p style_comic --wait -o comic.jpg',
@@ -55,6 +57,10 @@ export function howToGoOn({ borrowed, worker, page }: House): string {
     ...pids.map((pid, index) => kill(pid, index === 0 ? 'worker' : 'page')),
   ].join('\n');
 }
+
+const earlier = `
+  This is the page of this run: port ${defaultPagePort()} was taken, perhaps by an earlier one's, which may still be up.
+  Each page shows all jobs, but the stages of its own worker's alone.`;
 
 /** `background_remove@1 → style_comic@1`: what served the job, or else what was asked for. */
 export function made(operations: Outcome['message']['operations'], completion: Completion | undefined): string {

@@ -9,6 +9,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { renderPage } from '../../scripts/demo/page.js';
+import { MAX_BODY_BYTES } from '../../scripts/demo/live/server.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import { freePort } from '../../scripts/stack/ports.js';
 import { complaintsOf, openBrowser } from '../support/browser.js';
@@ -74,17 +75,20 @@ const statusOf = (jobId: string) => cardOf(jobId).locator('.status').textContent
 const lineOf = (frame: Locator) =>
   frame.evaluate((node: { style: { getPropertyValue(name: string): string } }) => node.style.getPropertyValue('--at'));
 
-/** As a browser does when a file is let go above the zone. */
-async function drop(file: string): Promise<void> {
-  const bytes = (await readFile(file)).toString('base64');
-  const dataTransfer = await page.evaluateHandle(`(() => {
+/** As a browser does when files are let go above the zone. Each is filled up with zeros to `size` bytes. */
+async function drop(on: Page, ...files: { name: string; bytes: Buffer; size?: number }[]): Promise<void> {
+  const given = files.map(({ name, bytes, size = 0 }) => ({ name, base64: bytes.toString('base64'), size }));
+  const dataTransfer = await on.evaluateHandle(`(() => {
     const transfer = new DataTransfer();
-    const bytes = Uint8Array.from(atob('${bytes}'), (character) => character.charCodeAt(0));
-    transfer.items.add(new File([bytes], 'coffee.jpg', { type: 'image/jpeg' }));
+    for (const { name, base64, size } of ${JSON.stringify(given)}) {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      const rest = new Uint8Array(Math.max(0, size - bytes.length));
+      transfer.items.add(new File([bytes, rest], name, { type: 'image/jpeg' }));
+    }
     return transfer;
   })()`);
-  await page.dispatchEvent('#drop', 'dragover', { dataTransfer });
-  await page.dispatchEvent('#drop', 'drop', { dataTransfer });
+  await on.dispatchEvent('#drop', 'dragover', { dataTransfer });
+  await on.dispatchEvent('#drop', 'drop', { dataTransfer });
 }
 
 describe('the live page', () => {
@@ -94,7 +98,7 @@ describe('the live page', () => {
   });
 
   it('makes a job of a dropped picture and two operations, and shows what became of it', async () => {
-    await drop(photo);
+    await drop(page, { name: 'coffee.jpg', bytes: await readFile(photo) });
     await page.locator('#drop.full').waitFor();
     const chip = (name: string) => page.locator(`.chip[data-name="${name}"]`);
     for (const name of ['style_aged', 'style_comic', 'style_aged']) await chip(name).click();
@@ -188,7 +192,48 @@ describe('the live page', () => {
     expect(await problem.locator('img').count()).toBe(0);
   });
 
-  it('says before anything is sent what is missing', async () => {
+  it('keeps the focus, sends once, and misses no outcome that comes before the answer; a JPEG becomes white', async () => {
+    const bytes = await sharp({ create: { width: 64, height: 48, channels: 4, background: '#c408' } })
+      .png()
+      .toBuffer();
+    const picture = { name: 'glass.png', mimeType: 'image/png', buffer: bytes };
+    const other = await browser.newPage();
+    const refused = complaintsOf(other);
+    await other.goto(live.url);
+    await other.locator('#file').setInputFiles(picture);
+    await other.getByText('glass.png').waitFor();
+    expect(await other.locator('#file').inputValue(), 'so that it can be chosen again').toBe('');
+    await other.locator('.chip[data-name="style_aged"]').click();
+    expect(await other.locator('#format-hint').isVisible()).toBe(false);
+    await other.locator('#format').selectOption('jpeg');
+    expect(await other.locator('#format-hint').isVisible()).toBe(true);
+    await other.evaluate(`{
+      const real = window.fetch;
+      window.posts = 0;
+      window.fetch = async (...request) => {
+        window.posts += 1;
+        const response = await real(...request);
+        await new Promise((resolve) => (window.answer = resolve));
+        return response;
+      };
+    }`);
+    const before = await page.locator('article[data-status="succeeded"]').count();
+    await other.locator('#submit').focus();
+    await other.keyboard.press('Enter');
+    await other.keyboard.press('Enter');
+    await other.locator('article[data-status="succeeded"]').nth(before).waitFor();
+    expect(await other.locator('#submit').getAttribute('aria-disabled')).toBe('true');
+    expect(await other.locator('#sent').textContent()).toBe('');
+    await other.evaluate('window.answer()');
+    await other.getByText(/^page-\S+: succeeded in \d+ ms$/).waitFor();
+    expect(await other.locator('#submit').getAttribute('aria-disabled')).toBe('false');
+    expect(await other.evaluate('[document.activeElement.id, window.posts]')).toEqual(['submit', 1]);
+    expect(await other.locator('article').first().locator('.sizes').textContent()).toContain('64 × 48 JPEG');
+    expect(refused).toEqual([]);
+    await other.close();
+  });
+
+  it('says before anything is sent what is missing and what cannot be sent, and takes one of several pictures', async () => {
     const other = await browser.newPage();
     const refused = complaintsOf(other);
     await other.goto(live.url);
@@ -198,6 +243,31 @@ describe('the live page', () => {
     await other.locator('#drop.full').waitFor();
     await other.locator('#submit').click();
     expect(await other.locator('#error').textContent()).toContain('choose at least one operation');
+
+    const jpeg = await readFile(photo);
+    await drop(other, { name: 'one.jpg', bytes: jpeg }, { name: 'two.jpg', bytes: jpeg });
+    await other.locator('#drop.full').getByText('one.jpg').waitFor();
+    await other.getByText('One picture is sent at a time').waitFor();
+    await other.locator('.chip[data-name="style_aged"]').click();
+    for (const [code, bytes, size] of [
+      ['UNSUPPORTED_FORMAT', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'), 0],
+      ['INPUT_TOO_LARGE', jpeg, MAX_BODY_BYTES + 1],
+      ['INPUT_CORRUPT', jpeg.subarray(0, 100), 0],
+      ['INPUT_EMPTY', Buffer.alloc(0), 0],
+    ] as const) {
+      await drop(other, { name: `${code}.jpg`, bytes, size });
+      await other.getByText(`${code}: ${code}.jpg: `).waitFor();
+      expect(await other.locator('#preview').isVisible()).toBe(false);
+      expect(await other.locator('#drop-text').textContent()).toContain('Drop a picture here');
+      expect(await other.locator('#alone').isVisible()).toBe(false);
+      await other.locator('#submit').click();
+      await other.locator('#submit[aria-disabled="false"]').waitFor();
+      expect(await other.locator('#error').textContent()).toContain(`${code}: `);
+      expect(await other.locator('#sent').textContent()).toBe('');
+    }
+    await drop(other, { name: 'one.jpg', bytes: jpeg });
+    await other.locator('#drop.full').getByText('one.jpg').waitFor();
+    expect(await other.locator('#error').isVisible()).toBe(false);
     expect(refused).toEqual([]);
     await other.close();
   });

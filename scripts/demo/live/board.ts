@@ -48,7 +48,8 @@ interface Sized {
 }
 
 export interface Facts {
-  readonly inWork: number;
+  /** Without an outcome: in the queue or with a worker. */
+  readonly underWay: number;
   readonly succeeded: number;
   readonly failed: number;
   /** Jobs that ended in the last minute. */
@@ -251,8 +252,8 @@ export function createBoard(options: BoardOptions) {
     facts(): Facts {
       const since = Math.floor(now() / 1000) - MINUTE_S;
       const perMinute = ends.reduce((sum, { second, count }) => sum + (second > since ? count : 0), 0);
-      const inWork = [...entries.values()].filter(({ completion }) => !completion).length;
-      return { inWork, ...counts, perMinute };
+      const underWay = [...entries.values()].filter(({ completion }) => !completion).length;
+      return { underWay, ...counts, perMinute };
     },
 
     /** What has changed since this was asked last, oldest first. */

@@ -17,12 +17,23 @@ export async function readPicture(
   return found.kind === 'found' && format ? { bytes: found.bytes, contentType: format.contentType } : undefined;
 }
 
+/** How files begin, as Latin-1. */
+const BEGINNINGS: readonly (readonly [RegExp, Format])[] = [
+  [/^\xff\xd8\xff/, FORMATS.jpeg],
+  [/^\x89PNG\r\n\cZ\n/, FORMATS.png],
+  [/^RIFF[^]{4}WEBP/, FORMATS.webp],
+  [/^[^]{4}ftyp[^]{0,53}avi/, FORMATS.avif],
+];
+const BEGINNING_BYTES = 64;
+
+/** The same for a browser: so many bytes of a picture, as Latin-1, match this. */
+export const beginning = {
+  bytes: BEGINNING_BYTES,
+  pattern: BEGINNINGS.map(([{ source }]) => source).join('|'),
+};
+
 /** By its first bytes: what somebody calls a picture may be a page with scripts. */
 export function formatOf(bytes: Buffer): Format | undefined {
-  const at = (from: number, text: string) => bytes.toString('latin1', from, from + text.length) === text;
-  if (at(0, '\xff\xd8\xff')) return FORMATS.jpeg;
-  if (at(0, '\x89PNG\r\n\x1a\n')) return FORMATS.png;
-  if (at(0, 'RIFF') && at(8, 'WEBP')) return FORMATS.webp;
-  if (at(4, 'ftyp') && bytes.toString('latin1', 8, 64).includes('avi')) return FORMATS.avif;
-  return undefined;
+  const text = bytes.toString('latin1', 0, BEGINNING_BYTES);
+  return BEGINNINGS.find(([pattern]) => pattern.test(text))?.[1];
 }

@@ -29,10 +29,15 @@ export async function submit(
   const message = {
     ...{ schemaVersion: 1, jobId, operations: [...operations], priority: 'interactive' },
     input: { uri: objectUri(under(uploadPrefix, `${jobId}/picture.${found.extension}`)) },
-    ...(format === undefined ? {} : { output: { format: format as 'png' } }),
+    ...(format === undefined ? {} : { output: outputOf(format) }),
   } satisfies JobMessage;
   const job = parseJob(Buffer.from(JSON.stringify(message)));
   await send(message, { bytes, contentType: found.contentType }, door);
   board.submitted(job);
   return jobId;
+}
+
+/** A JPEG has no alpha, and which operations make one only their models know. */
+function outputOf(format: string): NonNullable<JobMessage['output']> {
+  return { format: format as 'png', ...(format === 'jpeg' ? { background: '#ffffff' } : {}) };
 }

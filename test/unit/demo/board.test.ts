@@ -87,7 +87,7 @@ describe('a job on the board', () => {
     board.ended(completion('one'));
     board.stepped({ jobId: 'one', attempt: 2, step: 'route' });
     expect(board.jobs()).toHaveLength(1);
-    expect(board.facts()).toEqual({ inWork: 0, succeeded: 1, failed: 0, perMinute: 1 });
+    expect(board.facts()).toEqual({ underWay: 0, succeeded: 1, failed: 0, perMinute: 1 });
   });
 
   it('keeps its outcome when its id is used for another, which is shown beside it', () => {
@@ -198,6 +198,6 @@ describe('the board', () => {
     now += 30_000;
     expect(board.facts().perMinute).toBe(1);
     now += 60_000;
-    expect(board.facts()).toEqual({ inWork: 0, succeeded: 3, failed: 0, perMinute: 0 });
+    expect(board.facts()).toEqual({ underWay: 0, succeeded: 3, failed: 0, perMinute: 0 });
   });
 });

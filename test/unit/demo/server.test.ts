@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createFeed } from '../../../scripts/demo/live/feed.js';
-import { formatOf, readPicture } from '../../../scripts/demo/live/pictures.js';
+import { beginning, formatOf, readPicture } from '../../../scripts/demo/live/pictures.js';
 import { MAX_BODY_BYTES, type PageServer, startPageServer } from '../../../scripts/demo/live/server.js';
 import type { Order } from '../../../scripts/demo/live/submit.js';
 import { JobError } from '../../../src/domain/errors.js';
@@ -165,8 +165,12 @@ describe('pictures', () => {
     const { default: sharp } = await import('sharp');
     const blank = sharp({ create: { width: 8, height: 8, channels: 3, background: '#888' } });
     for (const format of ['png', 'jpeg', 'webp', 'avif'] as const) {
-      expect(formatOf(await blank.clone().toFormat(format).toBuffer())?.contentType).toBe(`image/${format}`);
+      const bytes = await blank.clone().toFormat(format).toBuffer();
+      expect(formatOf(bytes)?.contentType).toBe(`image/${format}`);
+      expect(bytes.toString('latin1', 0, beginning.bytes)).toMatch(new RegExp(beginning.pattern));
     }
-    expect(formatOf(Buffer.from('\0\0\0\x18ftypisom\0\0\0\0isommp42', 'latin1'))).toBeUndefined();
+    const film = '\0\0\0\x18ftypisom\0\0\0\0isommp42';
+    expect(formatOf(Buffer.from(film, 'latin1'))).toBeUndefined();
+    expect(film).not.toMatch(new RegExp(beginning.pattern));
   });
 });

@@ -1,35 +1,59 @@
 /* global URL, URLSearchParams, document, fetch */
 import { byId, element, write } from './dom.js';
+import { problemOf } from './look.js';
 
 const MOST_OPERATIONS = 8;
+const NO_PICTURE = ['INPUT_EMPTY', 'choose a picture first'];
 
 /** The form that makes a picture a job. */
 export function createComposer() {
-  const [form, drop, file, preview] = ['composer', 'drop', 'file', 'preview'].map(byId);
+  const [form, drop, file, preview, format] = ['composer', 'drop', 'file', 'preview', 'format'].map(byId);
+  const invitation = [...byId('drop-text').childNodes];
   let chosen = [];
-  /** A File, or the Blob of a sample. */
+  /** A File, or the Blob of a sample; absent where `problem` says why. */
   let picture;
-  let maxBytes = Infinity;
+  let problem = NO_PICTURE;
+  /** Settles when what was chosen last has been looked at. */
+  let looking = Promise.resolve();
+  let know;
+  /** What is a picture, once that is known. */
+  const limits = new Promise((resolve) => (know = resolve));
   let offered = '';
+  let sending = false;
   /** The job that was sent last. */
   let own;
+  /** Jobs that were heard of while one was sent, whose answer may come after its outcome. */
+  const heard = new Map();
 
   function complain(code, message) {
     write(byId('error'), code === undefined ? '' : `${code}: ${message}`);
     byId('error').hidden = code === undefined;
   }
 
-  function take(blob, name) {
-    picture = blob;
+  function take(blob, name, { others = false } = {}) {
+    byId('alone').hidden = !others;
     complain();
+    const turn = (async () => {
+      const url = URL.createObjectURL(blob);
+      const found = await problemOf(blob, url, await limits).catch(() => ['NOT_READ', 'the file cannot be read']);
+      if (looking === turn) show(blob, name, url, found);
+      else URL.revokeObjectURL(url);
+    })();
+    looking = turn;
+  }
+
+  function show(blob, name, url, found) {
+    [picture, problem] = found ? [undefined, [found[0], `${name}: ${found[1]}`]] : [blob, undefined];
     URL.revokeObjectURL(preview.src);
-    preview.src = URL.createObjectURL(blob);
-    preview.hidden = false;
-    drop.classList.add('full');
-    write(byId('drop-text'), name);
+    if (picture) preview.src = url;
+    else preview.removeAttribute('src');
+    preview.hidden = !picture;
+    drop.classList.toggle('full', Boolean(picture));
+    byId('drop-text').replaceChildren(...(picture ? [name] : invitation));
     for (const button of byId('samples').querySelectorAll('button')) {
-      button.setAttribute('aria-pressed', String(button.dataset.name === name));
+      button.setAttribute('aria-pressed', String(Boolean(picture) && button.dataset.name === name));
     }
+    if (problem) complain(...problem);
   }
 
   function choose(name) {
@@ -48,51 +72,79 @@ export function createComposer() {
   }
 
   async function send() {
-    complain();
-    if (!picture) return complain('INPUT_EMPTY', 'choose a picture first');
-    if (picture.size > maxBytes) return complain('INPUT_TOO_LARGE', `expected at most ${maxBytes / 1024 ** 2} MiB`);
-    if (chosen.length === 0) return complain('INVALID_MESSAGE', 'choose at least one operation');
-    const format = byId('format').value;
-    const query = new URLSearchParams({ operations: chosen.join(','), ...(format ? { format } : {}) });
-    byId('submit').disabled = true;
+    if (sending) return;
+    busy(true);
     try {
+      await looking;
+      complain();
+      if (problem) return complain(...problem);
+      if (chosen.length === 0) return complain('INVALID_MESSAGE', 'choose at least one operation');
+      const query = new URLSearchParams({
+        operations: chosen.join(','),
+        ...(format.value && { format: format.value }),
+      });
       const response = await fetch(`/jobs?${query}`, { method: 'POST', body: picture });
       const { jobId, error } = await response.json();
       if (error) return complain(error.code, error.message);
       own = jobId;
       write(byId('sent'), `Sent as ${jobId}.`);
+      if (heard.has(jobId)) follow(heard.get(jobId));
     } catch {
       complain('NOT_SENT', 'the page’s server does not answer');
     } finally {
-      byId('submit').disabled = false;
+      busy(false);
     }
+  }
+
+  /** A button that is disabled would lose the focus. */
+  function busy(yes) {
+    sending = yes;
+    heard.clear();
+    byId('submit').setAttribute('aria-disabled', String(yes));
+  }
+
+  /** Says how the job that was sent last has ended. */
+  function follow(job) {
+    const { jobId, status, timingsMs, error } = job;
+    if (jobId === undefined || status === 'queued' || status === 'running') return;
+    if (sending) heard.set(jobId, job);
+    if (jobId !== own) return;
+    const how = status === 'succeeded' ? `in ${Math.round(timingsMs?.total ?? 0)} ms` : (error?.code ?? '');
+    write(byId('sent'), `${jobId}: ${status} ${how}`.trim());
   }
 
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     void send();
   });
+  format.addEventListener('change', () => {
+    byId('format-hint').hidden = format.value !== 'jpeg';
+  });
   file.addEventListener('change', () => {
-    if (file.files[0]) take(file.files[0], file.files[0].name);
+    const [taken] = file.files;
+    if (taken) take(taken, taken.name);
+    file.value = ''; // or the same file would be no change the next time
   });
   // A picture that misses the zone would otherwise replace the page.
   for (const name of ['dragenter', 'dragover', 'dragleave', 'drop']) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
       drop.classList.toggle('over', name === 'dragenter' || name === 'dragover');
-      const [dropped] = name === 'drop' ? event.dataTransfer.files : [];
-      if (dropped) take(dropped, dropped.name);
+      const [dropped, ...others] = name === 'drop' ? event.dataTransfer.files : [];
+      if (dropped) take(dropped, dropped.name, { others: others.length > 0 });
     });
   }
 
   return {
-    /** What does not change: the samples, the formats, the limit. */
-    set({ samples, formats, maxBytes: limit }) {
-      maxBytes = limit;
-      if (byId('format').options.length > 0) return;
-      byId('format').append(
+    follow,
+
+    /** What does not change: the samples, the formats, what is a picture. */
+    set({ samples, formats, maxBytes, beginning }) {
+      know({ maxBytes, beginning });
+      if (format.options.length > 0) return;
+      format.append(
         element('option', { value: '' }, 'the input'),
-        ...formats.map((format) => element('option', { value: format }, format.toUpperCase())),
+        ...formats.map((name) => element('option', { value: name }, name.toUpperCase())),
       );
       byId('samples').append(
         ...samples.map((name) => {
@@ -121,13 +173,6 @@ export function createComposer() {
       );
       showChosen();
       if (models.length === 0) write(byId('chosen'), answers ? 'Triton serves no model.' : 'Triton does not answer.');
-    },
-
-    /** Says how the job that was sent last has ended. */
-    follow({ jobId, status, timingsMs, error }) {
-      if (jobId === undefined || jobId !== own || status === 'queued' || status === 'running') return;
-      const how = status === 'succeeded' ? `in ${Math.round(timingsMs?.total ?? 0)} ms` : (error?.code ?? '');
-      write(byId('sent'), `${jobId}: ${status} ${how}`.trim());
     },
   };
 }

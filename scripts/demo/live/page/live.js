@@ -35,12 +35,12 @@ function show({ now, facts, triton, jobs, gone }) {
   showFacts(facts, triton.batches);
 }
 
-function showFacts({ inWork, succeeded, failed, perMinute }, batches) {
+function showFacts({ underWay, succeeded, failed, perMinute }, batches) {
   const sum = (count) => batches.reduce((all, { sizes }) => all + sizes.reduce((n, size) => n + count(size), 0), 0);
   const runs = sum((size) => size.runs);
   const mean = runs === 0 ? '–' : (sum(({ size, runs: of }) => size * of) / runs).toFixed(1);
   const values = {
-    'in work': inWork >= fixed.limit ? `${inWork} +` : inWork,
+    'under way': underWay >= fixed.limit ? `${underWay} +` : underWay,
     done: succeeded,
     failed,
     'last minute': perMinute,
