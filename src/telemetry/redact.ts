@@ -59,10 +59,7 @@ const RULES: readonly (readonly [RegExp, string])[] = [
   [new RegExp(String.raw`(${NAME}\s*:(?!${VERDICT})\s*)(?!\[redacted)${TEXT}`, 'gi'), `$1${REDACTED}`],
   // Parameters, of a URL within a URL too.
   [new RegExp(String.raw`((?:%(?:25){0,4}[0-9a-f]{2}(?:${NAMES})|${NAME})${EQUALS})${TEXT}`, 'gi'), `$1${REDACTED}`],
-  [
-    new RegExp(String.raw`((?:[?&;]|%(?:25){0,4}(?:3F|26))(?:${WORDS})${EQUALS})${VALUE}`, 'gi'),
-    `$1${REDACTED}`,
-  ],
+  [new RegExp(String.raw`((?:[?&;]|%(?:25){0,4}(?:3F|26))(?:${WORDS})${EQUALS})${VALUE}`, 'gi'), `$1${REDACTED}`],
   // Whatever their name: what Google's and Amazon's own look like, JSON Web Tokens, and a password before a host.
   [/\bAIza[\w-]{30,}|\bya29\.[\w.-]+|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|AKIA[0-9A-Z]{16}/g, REDACTED],
   [/(:\/\/)[^\s/@:"'\\]*:[^\s/"'\\]*(?=@)/g, `$1${REDACTED}`],

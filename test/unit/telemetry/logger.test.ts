@@ -25,6 +25,13 @@ describe('a line', () => {
     expect((last().error as { stack: string }).stack).toContain('logger.test');
   });
 
+  it('has what a completion says of an error, and no more', () => {
+    const { log, last } = logged();
+    const error = { code: 'INPUT_CORRUPT', stage: 'decode', retryable: false, message: 'cut off' };
+    log.warn({ error }, 'job ended');
+    expect(last().error).toEqual(error);
+  });
+
   it('has the trace that is going on, if somebody knows of one', () => {
     let trace: object = {};
     const { log, last } = logged({ traceFields: () => trace });
@@ -126,7 +133,11 @@ describe('secrets', () => {
   it('are known by the look of Amazon’s keys, wherever they stand', () => {
     const { log, last } = logged();
     log.info({ uri: 'gs://in/AKIA0123456789ABCDEF/a.jpg', AWSAccessKeyId: 'x' }, 'xAKIA0123456789ABCDEF');
-    expect(last()).toMatchObject({ uri: 'gs://in/[redacted]/a.jpg', message: 'x[redacted]', AWSAccessKeyId: '[redacted]' });
+    expect(last()).toMatchObject({
+      uri: 'gs://in/[redacted]/a.jpg',
+      message: 'x[redacted]',
+      AWSAccessKeyId: '[redacted]',
+    });
   });
 
   it.each([
@@ -147,17 +158,24 @@ describe('secrets', () => {
 
   it.each([
     ...['\\', '://a:', 'eyJ', '"key":"', '-----BEGIN PRIVATE KEY', 'cookie:', '&key', 'Bearer ', '\\"token\\":'],
-    ...['password', 'password: ', 'password=\\"', 'cookie: required; ', 'authorization: a ', 'db_', '"db_', '%25', '://a:@'],
+    ...[
+      'password',
+      'password: ',
+      'password=\\"',
+      'cookie: required; ',
+      'authorization: a ',
+      'db_',
+      '"db_',
+      '%25',
+      '://a:@',
+    ],
     ...['secret=%25', '"password":1', 'AKIA', 'access-', 'password:'.padEnd(40)],
-  ])(
-    'cost no time, however often something begins like one: %s',
-    (beginning) => {
-      const { log } = logged();
-      const startedAt = performance.now();
-      log.info(beginning.repeat(50_000));
-      expect(performance.now() - startedAt).toBeLessThan(1_000);
-    },
-  );
+  ])('cost no time, however often something begins like one: %s', (beginning) => {
+    const { log } = logged();
+    const startedAt = performance.now();
+    log.info(beginning.repeat(50_000));
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
 
   it('leave the rest of the line as it is', () => {
     const { log, last } = logged();
