@@ -88,7 +88,9 @@ const HOSTILE: Readonly<Record<string, unknown>> = {
   'a secret in text': `secret=${SECRET}`,
   'properties with longer names': { db_password: SECRET, passphrase: SECRET, accessKey: SECRET, userSecret: SECRET },
   'the same as node prints them': inspect({ db_password: SECRET, passphrase: SECRET, accessKey: SECRET }),
-  'the same as text within text': JSON.stringify({ body: JSON.stringify({ db_password: SECRET, passphrase: SECRET }) }),
+  'longer names as text within text': JSON.stringify({
+    body: JSON.stringify({ db_password: SECRET, passphrase: SECRET }),
+  }),
   'an access key of another cloud': `https://s3/b?AWSAccessKeyId=${SECRET}&Expires=1`,
   'a scheme that nobody knows': `Authorization: Hmac ${SECRET}`,
   'a cookie that begins like a verdict': `Cookie: expected=${SECRET}; required; b=${SECRET}`,
