@@ -203,7 +203,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   }
 
   async function start(): Promise<void> {
-    tracing = await startTracing(config, config.workerName, (reason) => log.warn({ reason }, 'spans are lost'));
+    tracing = await startTracing(config, config.workerName, (what, reason) => log.warn({ reason }, what));
     status = await startStatusServer(
       config.port,
       {

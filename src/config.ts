@@ -8,9 +8,13 @@ import { isPermitted, parsePrefix, under } from './domain/uri.js';
 /** A reader answers with a value, or with a sentence that begins with "expected". */
 type Reader<T> = (text: string) => T | Expected;
 class Expected {
-  constructor(readonly sentence: string) {}
+  constructor(
+    readonly sentence: string,
+    /** Instead of the text that was given, where that may be secret. */
+    readonly given?: string,
+  ) {}
 }
-const expected = (sentence: string) => new Expected(`expected ${sentence}`);
+const expected = (sentence: string, given?: string) => new Expected(`expected ${sentence}`, given);
 
 interface Setting<T> {
   readonly name: string;
@@ -63,6 +67,23 @@ const httpAddress: Reader<string> = (value) => {
   const url = /^https?:\/\//.test(value) ? value : `http://${value}`;
   return URL.canParse(url) ? url.replace(/\/+$/, '') : expected('host:port or http://host:port');
 };
+const canBeDecoded = (value: string) => {
+  try {
+    decodeURIComponent(value);
+    return true;
+  } catch {
+    return false;
+  }
+};
+/** As OpenTelemetry has it: "key=value,key=value", with percent-encoding. It is not shown: headers hold credentials. */
+const pairs =
+  (pair: RegExp): Reader<string> =>
+  (value) =>
+    list(value).every((item) => pair.test(item) && canBeDecoded(item))
+      ? value
+      : expected('key=value pairs, separated by commas and percent-encoded', 'something else');
+const headers = pairs(/^[\w!#$%&'*+.^`|~-]+\s*=\s*[^\s;][^;]*$/);
+const attributes = pairs(/^[^\s=][^=]{0,254}=[^=]{0,255}$/);
 
 export interface WeightedSubscription {
   readonly name: string;
@@ -281,6 +302,38 @@ export const SETTINGS = {
   ),
   spanDelay: setting('OTEL_BSP_SCHEDULE_DELAY', wholeNumber(1, 3_600_000), 'Milliseconds between two batches', null),
   spanTimeout: setting('OTEL_BSP_EXPORT_TIMEOUT', wholeNumber(1, 3_600_000), 'Milliseconds for one batch', null),
+  otlpTimeout: setting(
+    'OTEL_EXPORTER_OTLP_TIMEOUT',
+    wholeNumber(1, 3_600_000),
+    'Milliseconds for the attempts to send one batch',
+    null,
+  ),
+  otlpTracesTimeout: setting(
+    'OTEL_EXPORTER_OTLP_TRACES_TIMEOUT',
+    wholeNumber(1, 3_600_000),
+    'The same, for traces alone',
+    null,
+  ),
+  otlpCompression: setting(
+    'OTEL_EXPORTER_OTLP_COMPRESSION',
+    oneOf('none', 'gzip'),
+    'How batches are packed; unset: none',
+    null,
+  ),
+  otlpTracesCompression: setting(
+    'OTEL_EXPORTER_OTLP_TRACES_COMPRESSION',
+    oneOf('none', 'gzip'),
+    'The same, for traces alone',
+    null,
+  ),
+  otlpHeaders: setting('OTEL_EXPORTER_OTLP_HEADERS', headers, 'Headers for the collector: key=value,key=value', null),
+  otlpTracesHeaders: setting('OTEL_EXPORTER_OTLP_TRACES_HEADERS', headers, 'The same, for traces alone', null),
+  resourceAttributes: setting(
+    'OTEL_RESOURCE_ATTRIBUTES',
+    attributes,
+    'What all spans say of their service: key=value,key=value',
+    null,
+  ),
   workerName: setting('HOSTNAME', text, "The worker's name in completions and logs", hostname()),
 } satisfies Record<string, Setting<unknown>>;
 
@@ -311,9 +364,10 @@ export function readConfig<const K extends SettingKey>(
     const source = given ?? fallback;
     if (source === null) continue;
     const value = source === undefined ? expected(SETTINGS[key].about) : read(source);
-    if (value instanceof Expected)
-      problems.push(`${name}: ${value.sentence}, given ${given === undefined ? 'nothing' : JSON.stringify(given)}`);
-    else values[key] = value;
+    if (value instanceof Expected) {
+      const shown = given === undefined ? 'nothing' : (value.given ?? JSON.stringify(given));
+      problems.push(`${name}: ${value.sentence}, given ${shown}`);
+    } else values[key] = value;
   }
   problems.push(...contradictions(values as Partial<Config>));
   if (problems.length > 0) throw new ConfigError(problems);
@@ -324,7 +378,8 @@ export function readConfig<const K extends SettingKey>(
 export const TRACING_SETTINGS = [
   ...(['otelDisabled', 'tracesExporter', 'otlpEndpoint', 'otlpTracesEndpoint', 'otlpProtocol'] as const),
   ...(['otlpTracesProtocol', 'tracesSampler', 'tracesSamplerArg'] as const),
-  ...(['spanQueueSize', 'spanBatchSize', 'spanDelay', 'spanTimeout'] as const),
+  ...(['spanQueueSize', 'spanBatchSize', 'spanDelay', 'spanTimeout', 'otlpTimeout', 'otlpTracesTimeout'] as const),
+  ...(['otlpCompression', 'otlpTracesCompression', 'otlpHeaders', 'otlpTracesHeaders', 'resourceAttributes'] as const),
 ] satisfies readonly SettingKey[];
 
 /** Settings that only the other commands read. */

@@ -80,7 +80,7 @@ async function submit(file: string, flags: Flags, env: NodeJS.ProcessEnv): Promi
   const message = messageOf(file, flags, config.uploadPrefix);
   const job = checkedJob(message);
 
-  const tracing = await startTracing(config, undefined, (reason) => say(`spans are lost: ${reason}`));
+  const tracing = await startTracing(config, undefined, (what, reason) => say(`${what}: ${reason}`));
   try {
     // A program that calls this one hands its trace on in these, as OpenTelemetry has it.
     const parent = contextIn({ traceparent: env.TRACEPARENT, tracestate: env.TRACESTATE });

@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
 import { redact } from './redact.js';
 
 export type { Logger } from 'pino';
@@ -37,6 +37,8 @@ export function createLogger(
       errorKey: 'error',
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ severity: SEVERITY[label] ?? 'DEFAULT' }) },
+      // What a completion says of an error is a plain object, and stays as it is.
+      serializers: { error: (error: unknown) => (error instanceof Error ? stdSerializers.err(error) : error) },
       hooks: { streamWrite: redact },
       ...(traceFields ? { mixin: traceFields } : {}),
     },

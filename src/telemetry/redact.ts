@@ -1,6 +1,7 @@
 /**
  * What must not stand in a log, wherever it stands: in a message, a stack, a property of a property. So it works on lines
- * of JSON as they are written, and what comes out is JSON again.
+ * of JSON as they are written, and what comes out is JSON again. It knows secrets by their names and shapes: a net under
+ * those who handle them, which others can slip through.
  */
 
 const REDACTED = '[redacted]';
@@ -8,19 +9,32 @@ const REDACTED = '[redacted]';
 /** Names whose value is a secret in a URL, in a header or as a property. */
 const NAMES = [
   'x-(?:goog|amz)-(?:signature|credential|security-token|api-key)',
-  '(?:access|refresh|id)[_-]?token',
+  '(?:access|refresh|id|auth|session)[_-]?token',
   '(?:client|api)[_-]?(?:secret|key)',
   'private[_-]?key(?:[_-]?id)?',
+  '(?:aws[_-]?)?(?:secret[_-]?)?access[_-]?key(?:[_-]?id)?',
   '(?:proxy-)?authorization',
   '(?:set-)?cookie',
 ].join('|');
+/** The same, as the end of a longer name too. */
+const ENDINGS = 'password|passwd|passphrase|secret';
 /** Names that are common words: secrets only as a parameter of a URL, or as the whole name of a property. */
-const WORDS = 'key|token|sig|signature|secret|password|passwd|pwd';
+const WORDS = 'key|token|sig|signature|pwd';
+
+const NAME = `(?:(?:\\b|_)(?:${NAMES})|${ENDINGS})`;
+const PROPERTY = String.raw`(?:[\w.-]{0,64}?(?:${NAMES}|${ENDINGS})|${WORDS})`;
 
 /** Inside a JSON string that is itself a text of JSON, quotes have one backslash; those within its strings three. */
 const NESTED = String.raw`(?:\\\\\\"|\\[^"]|[^"\\])*`;
-/** Of a URL, encoded once more or not. */
-const VALUE = String.raw`(?:(?!%26|%22)[^&\s"'\\<>])+`;
+/** Of a URL, encoded however often. */
+const VALUE = String.raw`(?:(?!%(?:25){0,4}2[26])[^&\s"'\\<>])+`;
+/** In plain text, where it may stand in quotes. */
+const TEXT = String.raw`(?:(?:\\\\)*\\"(?:\\[^"]|[^"\\])*|${VALUE})`;
+const EQUALS = '(?:=|%(?:25){0,4}3D)';
+/** What a validation says of a field by such a name, which is no value; more of a cookie must not follow. */
+const VERDICT =
+  String.raw`\s*(?:unknown field|expected|(?:is )?required|missing|invalid|must be|too (?:small|big|large|short|long|many|few))` +
+  String.raw`(?=[\s,;:.!)"\\]|$)(?!;\s*[^\s;=]{1,64}=)`;
 
 const RULES: readonly (readonly [RegExp, string])[] = [
   // A key in PEM, whole or cut off.
@@ -28,24 +42,27 @@ const RULES: readonly (readonly [RegExp, string])[] = [
     /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END)(?:\\[^"]|[^"\\]))*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g,
     REDACTED,
   ],
-  // Properties: texts, lists of texts, and those of JSON within a text.
-  [new RegExp(String.raw`("(?:${NAMES}|${WORDS})"\s*:\s*)"(?:\\.|[^"\\])*"`, 'gi'), `$1"${REDACTED}"`],
-  [new RegExp(String.raw`("(?:${NAMES}|${WORDS})"\s*:\s*)\[(?:"(?:\\.|[^"\\])*"|[^\]"])*\]`, 'gi'), `$1"${REDACTED}"`],
-  [new RegExp(String.raw`(?<!\\)(\\{1,7}"(?:${NAMES}|${WORDS})\\+"\s*:\s*\\+")${NESTED}`, 'gi'), `$1${REDACTED}`],
+  // Properties: texts, numbers, lists of texts, and those of JSON within a text.
+  [new RegExp(String.raw`("${PROPERTY}"\s*:\s*)"(?:\\.|[^"\\])*"`, 'gi'), `$1"${REDACTED}"`],
+  [new RegExp(String.raw`("${PROPERTY}"\s*:\s*)-?\d[\d.e+-]*`, 'gi'), `$1"${REDACTED}"`],
+  [new RegExp(String.raw`("${PROPERTY}"\s*:\s*)\[(?:"(?:\\.|[^"\\])*"|[^\]"])*\]`, 'gi'), `$1"${REDACTED}"`],
+  [new RegExp(String.raw`(?<!\\)(\\{1,7}"${PROPERTY}\\+"\s*:\s*\\+")${NESTED}`, 'gi'), `$1${REDACTED}`],
+  [new RegExp(String.raw`(?<!\\)((\\{1,7}")${PROPERTY}\\+"\s*:\s*)-?\d[\d.e+-]*`, 'gi'), `$1$2${REDACTED}$2`],
   [new RegExp(String.raw`(?<!\\)(\\{1,7}"(?:${NAMES})\\+"\s*:\s*)\[(?:\\.|[^"\\])*`, 'gi'), `$1${REDACTED}`],
   // As node:util prints them, and headers.
-  [new RegExp(String.raw`\b((?:${NAMES})'?\s*:\s*)\[(?:\\[^"]|[^\]"\\])*`, 'gi'), `$1${REDACTED}`],
-  [new RegExp(String.raw`\b((?:${NAMES})'?\s*:\s*')(?:\\[^"]|[^'"\\])*'`, 'gi'), `$1${REDACTED}'`],
+  [new RegExp(String.raw`(${NAME}'?\s*:\s*)\[(?:\\[^"]|[^\]"\\])*`, 'gi'), `$1${REDACTED}`],
+  [new RegExp(String.raw`(${NAME}'?\s*:\s*')(?:\\[^"]|[^'"\\])*'`, 'gi'), `$1${REDACTED}'`],
   [/\b(Bearer(?:\s|%20|\+)+)[\w.~+/=%-]{8,}/gi, `$1${REDACTED}`],
+  [new RegExp(String.raw`\b(authorization\s*:(?!${VERDICT})\s*)(?:[\w-]+\s+)?${VALUE}`, 'gi'), `$1${REDACTED}`],
   [/\b(authorization\W{1,8}Basic\s+)[\w+/=-]+/gi, `$1${REDACTED}`],
-  [/\b(cookie:\s*)[^"\\]+/gi, `$1${REDACTED}`],
-  [new RegExp(String.raw`\b((?:${NAMES})\s*:\s*)(?!Bearer\b|Basic\b|\[redacted)${VALUE}`, 'gi'), `$1${REDACTED}`],
+  [new RegExp(String.raw`\b(cookie:(?!${VERDICT})\s*)[^"\\]+`, 'gi'), `$1${REDACTED}`],
+  [new RegExp(String.raw`(${NAME}\s*:(?!${VERDICT})\s*)(?!\[redacted)${TEXT}`, 'gi'), `$1${REDACTED}`],
   // Parameters, of a URL within a URL too.
-  [new RegExp(String.raw`((?:\b|_|%[0-9a-f]{2})(?:${NAMES})(?:=|%3D))${VALUE}`, 'gi'), `$1${REDACTED}`],
-  [new RegExp(String.raw`((?:[?&;]|%3F|%26)(?:${WORDS})(?:=|%3D))${VALUE}`, 'gi'), `$1${REDACTED}`],
-  // Whatever their name: what Google's own look like, JSON Web Tokens, and a password before a host.
-  [/\bAIza[\w-]{30,}|\bya29\.[\w.-]+|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, REDACTED],
-  [/(:\/\/)[^\s/@:"'\\]*:[^\s/@"'\\]*(?=@)/g, `$1${REDACTED}`],
+  [new RegExp(String.raw`((?:%(?:25){0,4}[0-9a-f]{2}(?:${NAMES})|${NAME})${EQUALS})${TEXT}`, 'gi'), `$1${REDACTED}`],
+  [new RegExp(String.raw`((?:[?&;]|%(?:25){0,4}(?:3F|26))(?:${WORDS})${EQUALS})${VALUE}`, 'gi'), `$1${REDACTED}`],
+  // Whatever their name: what Google's and Amazon's own look like, JSON Web Tokens, and a password before a host.
+  [/\bAIza[\w-]{30,}|\bya29\.[\w.-]+|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|AKIA[0-9A-Z]{16}/g, REDACTED],
+  [/(:\/\/)[^\s/@:"'\\]*:[^\s/"'\\]*(?=@)/g, `$1${REDACTED}`],
 ];
 
 /** @param line of JSON */

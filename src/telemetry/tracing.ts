@@ -5,6 +5,10 @@ export interface Tracing {
   stop(limitMs: number): Promise<void>;
 }
 
+export type TracingProblem = 'spans are lost' | 'a problem with tracing';
+/** Told, now and then, outside any trace: what is wrong, and why in one line. */
+export type OnTracingProblem = (what: TracingProblem, reason: string) => void;
+
 /** As src/config.ts reads them. */
 export interface TracingConfig {
   readonly otelDisabled: boolean | undefined;
@@ -19,14 +23,11 @@ export function isTracingOn(config: TracingConfig): boolean {
   return tracesExporter === 'otlp' || otlpEndpoint !== undefined || otlpTracesEndpoint !== undefined;
 }
 
-/**
- * @param instance of the service: the worker's name
- * @param onProblem told, now and then, why spans are lost
- */
+/** @param instance of the service: the worker's name */
 export async function startTracing(
   config: TracingConfig,
   instance: string | undefined,
-  onProblem: (message: string) => void,
+  onProblem: OnTracingProblem,
 ): Promise<Tracing> {
   if (!isTracingOn(config)) return { stop: () => Promise.resolve() };
   const { startSdk } = await import('./tracing-sdk.js');

@@ -1,7 +1,8 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ReceivedSpan, type Receiver, startReceiver } from '../support/otlp.js';
-import { createScene, type Scene, showOnFailure, until } from '../support/scene.js';
+import { runProgram } from '../support/program.js';
+import { CLI, createScene, type Scene, showOnFailure, until } from '../support/scene.js';
 
 const photo = new URL('../fixtures/photos/chelsea.jpg', import.meta.url).pathname;
 const RPC = 'inference.GRPCInferenceService/ModelInfer';
@@ -110,6 +111,15 @@ describe('a trace', () => {
     const spans = await traced('stream');
     expect(named(spans, RPC).length).toBeGreaterThan(0);
     expect(new Set(spans.map(({ service }) => service))).toEqual(new Set(['imagen']));
+  });
+
+  it('is told as lost by the command whose collector is away, which does its work all the same', async () => {
+    const env = { ...scene.env, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' };
+    const args = ['submit', photo, '-p', 'echo', '--job-id', 'lost'];
+    const { code, stderr } = await runProgram(process.execPath, [CLI, ...args], env);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('published  lost: echo');
+    expect(stderr.split('\n').filter((line) => line.startsWith('spans are lost: '))).toHaveLength(1);
   });
 
   it('costs a worker no module of the SDK while it is off', async () => {

@@ -30,7 +30,7 @@ export interface WorkerProcess {
 export type Scene = Awaited<ReturnType<typeof createScene>>;
 type Json = Record<string, unknown>;
 
-const CLI = new URL('../../dist/main.js', import.meta.url).pathname;
+export const CLI = new URL('../../dist/main.js', import.meta.url).pathname;
 
 export async function createScene(more: Readonly<Record<string, string>> = {}) {
   const { env: stackEnv, marker } = inject('stack');

@@ -207,7 +207,25 @@ it.each([
   ['OTEL_TRACES_SAMPLER', 'sometimes'],
   ['OTEL_TRACES_SAMPLER_ARG', '1.5'],
   ['OTEL_BSP_SCHEDULE_DELAY', '-1'],
+  ['OTEL_EXPORTER_OTLP_TIMEOUT', 'abc'],
+  ['OTEL_EXPORTER_OTLP_TRACES_TIMEOUT', '0'],
+  ['OTEL_EXPORTER_OTLP_COMPRESSION', 'zstd'],
+  ['OTEL_EXPORTER_OTLP_TRACES_COMPRESSION', 'GZIP'],
+  ['OTEL_EXPORTER_OTLP_HEADERS', 'authorization: Bearer x'],
+  ['OTEL_EXPORTER_OTLP_TRACES_HEADERS', 'a=b,c'],
+  ['OTEL_EXPORTER_OTLP_HEADERS', 'a=%zz'],
+  ['OTEL_RESOURCE_ATTRIBUTES', 'a=b=c'],
+  ['OTEL_RESOURCE_ATTRIBUTES', 'team'],
 ])('%s=%s is told by name', (name, value) => {
   expect(() => read({ [name]: value })).toThrow(ConfigError);
   expect(() => read({ [name]: value })).toThrow(`${name}: expected`);
+});
+
+it('shows no headers, and takes those that OpenTelemetry takes', () => {
+  expect(() => read({ OTEL_EXPORTER_OTLP_HEADERS: 'x-key hunter2' })).toThrow(/given something else$/);
+  const usable = {
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20YTpi==, x-a = b,',
+    OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment=prod, team=a%3Db,empty=',
+  };
+  expect(read(usable)).toMatchObject({ otlpHeaders: usable.OTEL_EXPORTER_OTLP_HEADERS });
 });
