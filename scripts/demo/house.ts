@@ -1,14 +1,12 @@
 /** The parts, the topics and buckets, and one worker: all that a job needs. With a page to watch it, if it is to stay. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { PartId } from '../parts/part.js';
 import type { Progress } from '../progress.js';
 import { guard } from '../stack/guard.js';
 import { leftovers } from '../stack/leftovers.js';
-import { defaultStackDir, localDir, root } from '../stack/paths.js';
+import { defaultStackDir, localDir, root, scriptArgs } from '../stack/paths.js';
 import { defaultPagePort, freePort, isFree } from '../stack/ports.js';
 import { inspect, isAlive, markerOfRun, stopAll, type ProcessId } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
@@ -49,7 +47,6 @@ export interface Page extends ProcessId {
 
 const needed: readonly PartId[] = ['pubsub', 'gcs', 'triton'];
 const main = join(root, 'dist/main.js');
-const livePage = join(root, 'scripts/demo/live.ts');
 const tellSteps = join(root, 'scripts/demo/tell-steps.js');
 const readyMs = 60_000;
 /** More than the worker grants itself for its drain. */
@@ -176,7 +173,7 @@ async function startPage(
   await startProcess(
     {
       command: process.execPath,
-      args: ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, livePage],
+      args: scriptArgs('scripts/demo/live.ts'),
       env: {
         ...stack.env,
         PAGE_PORT: String(port),

@@ -1,4 +1,4 @@
-import type { JobMessage } from '../../src/domain/job.js';
+import { jobAttributes, type JobMessage } from '../../src/domain/job.js';
 import type { ObjectStore, Publisher } from '../../src/domain/ports.js';
 import { objectRef } from '../../src/domain/uri.js';
 
@@ -17,9 +17,5 @@ export interface Picture {
 export async function send(message: JobMessage, { bytes, contentType }: Picture, door: Door): Promise<void> {
   const { store, topic, signal } = door;
   await store.create(objectRef(message.input.uri), bytes, { contentType, signal });
-  const [first] = message.operations;
-  await topic.publish(Buffer.from(JSON.stringify(message)), {
-    model: typeof first === 'string' ? first : (first?.model ?? ''),
-    priority: message.priority ?? 'batch',
-  });
+  await topic.publish(Buffer.from(JSON.stringify(message)), jobAttributes(message));
 }

@@ -1,6 +1,5 @@
-import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { stackEnv } from '../stack/env.js';
+import { scriptArgs } from '../stack/paths.js';
 import type { Part } from './part.js';
 import { answers } from './probe.js';
 
@@ -26,7 +25,5 @@ export const backlog: Part = {
 
 /** The process that listens on this port. */
 export function exporter(port: number): { readonly command: string; readonly args: readonly string[] } {
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  const script = fileURLToPath(new URL('../backlog/exporter.ts', import.meta.url));
-  return { command: process.execPath, args: ['--import', tsx, script, String(port)] };
+  return { command: process.execPath, args: [...scriptArgs('scripts/backlog/exporter.ts'), String(port)] };
 }

@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, openSync, closeSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { scriptArgs } from './paths.js';
 import { markerEnv } from './processes.js';
 
 export interface Guard {
@@ -18,9 +17,7 @@ export function guard(dir: string, run: string): Guard {
   const logs = join(dir, 'logs');
   mkdirSync(logs, { recursive: true });
   const log = openSync(join(logs, 'watchdog.log'), 'a');
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  const script = fileURLToPath(new URL('./watchdog.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', tsx, script, dir, run], {
+  const child = spawn(process.execPath, [...scriptArgs('scripts/stack/watchdog.ts'), dir, run], {
     detached: true,
     stdio: ['pipe', log, log],
     env: { ...process.env, ...markerEnv(dir, run) },

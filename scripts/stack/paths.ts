@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /** The repository. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -16,6 +17,11 @@ export const defaultStackDir = join(localDir, 'stack');
 
 /** Models that make single behaviours easy to test; one of them is there to fail when it is loaded. */
 export const testModels = { folder: join(root, 'test/fixtures/models'), leaveOut: ['broken'] };
+
+/** Node's arguments to run a script of ours in a process of its own; the script's own arguments follow. */
+export function scriptArgs(script: string): string[] {
+  return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, join(root, script)];
+}
 
 /** A program's file, searched for as a shell would. */
 export function which(program: string): string | undefined {

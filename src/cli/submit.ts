@@ -9,7 +9,7 @@ import { createPubSubClient, PUBLISHING } from '../adapters/pubsub/client.js';
 import { createPublisher } from '../adapters/pubsub/publisher.js';
 import { type Config, readConfig, TRACING_SETTINGS } from '../config.js';
 import type { Completion } from '../domain/completion.js';
-import { type JobMessage, PRIORITIES } from '../domain/job.js';
+import { jobAttributes, type JobMessage, PRIORITIES } from '../domain/job.js';
 import type { ObjectStore } from '../domain/ports.js';
 import { objectRef, objectUri, under } from '../domain/uri.js';
 import { startTracing } from '../telemetry/tracing.js';
@@ -168,11 +168,8 @@ async function publish(config: Pick<Config, 'projectId' | 'pubsubEmulator' | 'jo
     pings: PUBLISHING,
   });
   try {
-    const [first] = message.operations;
-    await createPublisher(pubsub, config.jobsTopic).publish(Buffer.from(JSON.stringify(message)), {
-      model: typeof first === 'string' ? first : (first?.model ?? ''),
-      priority: message.priority ?? 'batch',
-    });
+    const data = Buffer.from(JSON.stringify(message));
+    await createPublisher(pubsub, config.jobsTopic).publish(data, jobAttributes(message));
   } finally {
     await pubsub.close();
   }

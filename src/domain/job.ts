@@ -112,6 +112,11 @@ export function isJobId(text: string): boolean {
 /** What a publisher writes. */
 export type JobMessage = z.input<typeof jobSchema>;
 
+/** Attributes of its message, for the filters of subscriptions: the model of the first operation, and the priority. */
+export function jobAttributes({ operations: [first], priority = 'batch' }: JobMessage): Record<string, string> {
+  return { model: typeof first === 'string' ? first : (first?.model ?? ''), priority };
+}
+
 export type ParameterValue = z.output<typeof parameterValue>;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export type Priority = (typeof PRIORITIES)[number];

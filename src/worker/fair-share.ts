@@ -248,7 +248,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     };
     const attempt = async () => {
       const sentAt = performance.now();
-      const full = gate.inFlight >= gate.window.limit(capacityOf(gate.model).inFlight);
+      const full = gate.inFlight >= capacityNow(gate).inFlight;
       try {
         const result = await task(run.window);
         gate.window.answered(sentAt, full);
