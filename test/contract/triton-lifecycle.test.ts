@@ -126,13 +126,13 @@ describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport
     const hasty = connect(server.url, 500);
     await hasty.refresh(patient);
     await hasty.infer(ask('echo'), patient);
-    server.signal('SIGSTOP');
+    await server.hang();
     try {
       const begun = performance.now();
       await expect(hasty.infer(ask('echo'), patient)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' });
       expect(performance.now() - begun).toBeLessThan(1_500);
     } finally {
-      server.signal('SIGCONT');
+      server.goOn();
     }
     await comesBack(hasty);
     await hasty.close();
@@ -144,7 +144,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport
     const underWay = [1, 2, 3].map(() => triton.infer(ask('sleep', { parameters: { ms: 3_000 } }), patient));
     await sleep(300);
     const begun = performance.now();
-    server.signal('SIGKILL');
+    server.kill();
     const outcomes = await Promise.allSettled(underWay);
     expect(performance.now() - begun).toBeLessThan(2_000);
     expect(outcomes.map((outcome) => (outcome.status === 'rejected' ? codeOf(outcome.reason) : 'ok'))).toEqual(

@@ -178,7 +178,7 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
 
   it('tells of a Triton that was killed', async () => {
     showOnFailure(worker);
-    triton.signal('SIGKILL');
+    triton.kill();
     for (let i = 0; i < 4; i++) await publish('echo');
     await tells('TritonNotReady');
   });

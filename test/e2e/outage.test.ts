@@ -47,7 +47,7 @@ describe('a worker whose models go away', () => {
     const worker = await scene.startWorker();
     showOnFailure(worker);
     const before = scene.published.length;
-    triton.signal('SIGKILL');
+    triton.kill();
     for (let i = 0; i < 8; i++) await scene.publish({ jobId: `gone-${i}`, operations: ['echo'], input: { uri } });
     await until(async () => (await worker.metric('imagen_model_circuit_open')) === 1, 15_000, worker.log);
     await until(async () => (await worker.metric('imagen_jobs_parked')) >= 2, 15_000, worker.log);

@@ -1,5 +1,6 @@
-import { cp, rm } from 'node:fs/promises';
+import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { endModelProcesses } from '../../scripts/parts/triton.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import type { Ports } from '../../scripts/stack/ports.js';
@@ -47,11 +48,19 @@ export class OwnTriton {
     if (readState(this.#dir)?.parts.triton === undefined) await this.start();
   }
 
-  /** SIGKILL ends it; SIGSTOP makes it a server that accepts and never answers, until SIGCONT. */
-  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
-    const pid = readState(this.#dir)?.parts.triton?.pid;
-    if (pid === undefined) throw new Error('not running');
-    process.kill(pid, name);
+  kill(): void {
+    process.kill(this.#pid, 'SIGKILL');
+  }
+
+  /** Makes it a server that accepts and never answers. Its threads stop one after another: settles when all have. */
+  async hang(): Promise<void> {
+    process.kill(this.#pid, 'SIGSTOP');
+    while ((await threadStates(this.#pid)).some((state) => state !== 'T')) await sleep(5);
+  }
+
+  /** After `hang`. */
+  goOn(): void {
+    process.kill(this.#pid, 'SIGCONT');
   }
 
   /** Loads a model, or loads it again after a change; a model that cannot be loaded is an answer, too. */
@@ -75,8 +84,24 @@ export class OwnTriton {
     return (await fetch(url, { method: 'POST' })).ok;
   }
 
+  get #pid(): number {
+    const pid = readState(this.#dir)?.parts.triton?.pid;
+    if (pid === undefined) throw new Error('not running');
+    return pid;
+  }
+
   get #known(): Ports {
     if (!this.#ports) throw new Error('start it first');
     return this.#ports;
   }
+}
+
+/** The letters of proc(5) for what each thread of a process does: T where it has been stopped, X where it has ended. */
+async function threadStates(pid: number): Promise<string[]> {
+  const tasks = await readdir(`/proc/${pid}/task`);
+  const states = tasks.map(async (id) => {
+    const stat = await readFile(`/proc/${pid}/task/${id}/stat`, 'utf8').catch(() => ') X');
+    return stat.charAt(stat.lastIndexOf(')') + 2); // after the name, which may hold anything
+  });
+  return Promise.all(states);
 }
