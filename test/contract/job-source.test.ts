@@ -1,18 +1,24 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { shortcomings } from '../../src/adapters/pubsub/admin.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import type { Delivery, JobSource, Publisher } from '../../src/domain/ports.js';
 import { createScene, type Scene, until } from '../support/scene.js';
 
-describe('JobSource and Publisher on the Pub/Sub emulator', () => {
-  let scene: Scene;
-  let source: JobSource;
-  let publisher: Publisher;
-  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+interface Fixture {
+  readonly scene: Scene;
+  readonly source: JobSource;
+  readonly publisher: Publisher;
+  readonly leases: { extended: number; lost: number };
+  readonly createSource: () => JobSource;
+}
+
+/** A topic and a subscription for one test: most of them wait, and so they run side by side. */
+const alone = (test: (fixture: Fixture) => Promise<void>) => async () => {
+  const scene = await createScene();
   const leases = { extended: 0, lost: 0 };
-
   const createSource = () =>
     createJobSource(scene.pubsub, scene.env.IMAGEN_JOBS_SUBSCRIPTIONS, {
       maxMessages: 10,
@@ -20,127 +26,150 @@ describe('JobSource and Publisher on the Pub/Sub emulator', () => {
       onError: () => undefined,
       onLease: { extended: () => leases.extended++, lost: () => leases.lost++ },
     });
-
-  beforeEach(async () => {
-    scene = await createScene();
-    Object.assign(leases, { extended: 0, lost: 0 });
-    source = createSource();
-    publisher = createPublisher(scene.pubsub, scene.env.IMAGEN_JOBS_TOPIC);
-  });
-  afterEach(async () => {
+  const source = createSource();
+  const publisher = createPublisher(scene.pubsub, scene.env.IMAGEN_JOBS_TOPIC);
+  try {
+    await test({ scene, source, publisher, leases, createSource });
+  } finally {
     await source.stop(2_000);
     await scene.close();
-  });
+  }
+};
 
-  it('says what a subscription lacks', async () => {
-    const name = scene.env.IMAGEN_JOBS_SUBSCRIPTIONS;
-    expect(await shortcomings(scene.pubsub, name, 5)).toEqual([]);
-    expect(await shortcomings(scene.pubsub, name, 10)).toEqual([
-      'its dead-letter policy allows 10 attempts: expected more than IMAGEN_MAX_ATTEMPTS, 10',
-    ]);
-    const bare = `${name}-bare`;
-    await scene.pubsub.topic(scene.env.IMAGEN_JOBS_TOPIC).createSubscription(bare);
-    expect(await shortcomings(scene.pubsub, bare, 5)).toEqual([
-      expect.stringContaining('no dead-letter policy'),
-      expect.stringContaining('no retry policy'),
-    ]);
-    await expect(shortcomings(scene.pubsub, `${name}-missing`, 5)).rejects.toMatchObject({ code: 5 });
-  });
+describe.concurrent('JobSource and Publisher on the Pub/Sub emulator', () => {
+  it(
+    'says what a subscription lacks',
+    alone(async ({ scene }) => {
+      const name = scene.env.IMAGEN_JOBS_SUBSCRIPTIONS;
+      expect(await shortcomings(scene.pubsub, name, 5)).toEqual([]);
+      expect(await shortcomings(scene.pubsub, name, 10)).toEqual([
+        'its dead-letter policy allows 10 attempts: expected more than IMAGEN_MAX_ATTEMPTS, 10',
+      ]);
+      const bare = `${name}-bare`;
+      await scene.pubsub.topic(scene.env.IMAGEN_JOBS_TOPIC).createSubscription(bare);
+      expect(await shortcomings(scene.pubsub, bare, 5)).toEqual([
+        expect.stringContaining('no dead-letter policy'),
+        expect.stringContaining('no retry policy'),
+      ]);
+      await expect(shortcomings(scene.pubsub, `${name}-missing`, 5)).rejects.toMatchObject({ code: 5 });
+    }),
+  );
 
-  it('delivers what was published, counts attempts, and does not deliver again what was acked', async () => {
-    const seen: Delivery[] = [];
-    source.start((delivery) => {
-      seen.push(delivery);
-      return Promise.resolve('ack');
-    });
-    await publisher.publish(Buffer.from('hello'), { model: 'upscale' });
-    await until(() => seen.length > 0, 10_000);
-    expect(seen[0]).toMatchObject({ data: Buffer.from('hello'), attributes: { model: 'upscale' }, attempt: 1 });
-    expect(Math.abs(Date.now() - (seen[0]?.publishedAt.getTime() ?? 0))).toBeLessThan(5_000);
-    await pause(500);
-    expect(seen).toHaveLength(1);
-  });
+  it(
+    'delivers what was published, counts attempts, and does not deliver again what was acked',
+    alone(async ({ source, publisher }) => {
+      const seen: Delivery[] = [];
+      source.start((delivery) => {
+        seen.push(delivery);
+        return Promise.resolve('ack');
+      });
+      await publisher.publish(Buffer.from('hello'), { model: 'upscale' });
+      await until(() => seen.length > 0, 10_000);
+      expect(seen[0]).toMatchObject({ data: Buffer.from('hello'), attributes: { model: 'upscale' }, attempt: 1 });
+      expect(Math.abs(Date.now() - (seen[0]?.publishedAt.getTime() ?? 0))).toBeLessThan(5_000);
+      await pause(500);
+      expect(seen).toHaveLength(1);
+    }),
+  );
 
-  it('gives back what a handler nacks or throws at, with a higher attempt', async () => {
-    const attempts: number[] = [];
-    source.start(({ attempt }) => {
-      attempts.push(attempt);
-      if (attempts.length === 1) return Promise.resolve('nack');
-      if (attempts.length === 2) return Promise.reject(new Error('unexpected'));
-      return Promise.resolve('ack');
-    });
-    await publisher.publish(Buffer.from('x'), {});
-    await until(() => attempts.length >= 3, 30_000);
-    expect(attempts).toEqual([1, 2, 3]);
-  });
+  it(
+    'gives back what a handler nacks or throws at, with a higher attempt',
+    alone(async ({ source, publisher }) => {
+      const attempts: number[] = [];
+      source.start(({ attempt }) => {
+        attempts.push(attempt);
+        if (attempts.length === 1) return Promise.resolve('nack');
+        if (attempts.length === 2) return Promise.reject(new Error('unexpected'));
+        return Promise.resolve('ack');
+      });
+      await publisher.publish(Buffer.from('x'), {});
+      await until(() => attempts.length >= 3, 30_000);
+      expect(attempts).toEqual([1, 2, 3]);
+    }),
+  );
 
-  it('extends the lease of a handler that takes longer than the ack deadline', async () => {
-    let deliveries = 0;
-    source.start(async () => {
-      deliveries++;
-      await pause(13_000);
-      return 'ack';
-    });
-    await publisher.publish(Buffer.from('x'), {});
-    await until(() => deliveries > 0, 10_000);
-    await pause(14_000);
-    expect(deliveries).toBe(1);
-    expect(leases.extended).toBeGreaterThan(0);
-    expect(leases.lost).toBe(0);
-  });
+  it(
+    'extends the lease of a handler that takes longer than the ack deadline',
+    alone(async ({ source, publisher, leases }) => {
+      let deliveries = 0;
+      source.start(async () => {
+        deliveries++;
+        await pause(13_000);
+        return 'ack';
+      });
+      await publisher.publish(Buffer.from('x'), {});
+      await until(() => deliveries > 0, 10_000);
+      await pause(14_000);
+      expect(deliveries).toBe(1);
+      expect(leases.extended).toBeGreaterThan(0);
+      expect(leases.lost).toBe(0);
+    }),
+  );
 
-  it('stops when its handlers have answered, and loses no ack of theirs', async () => {
-    let begun = 0;
-    source.start(async () => {
-      begun++;
-      await pause(1_500);
-      return 'ack';
-    });
-    for (let i = 0; i < 3; i++) await publisher.publish(Buffer.from('x'), {});
-    await until(() => begun === 3, 10_000);
-    const startedAt = Date.now();
-    await source.stop(20_000);
-    expect(Date.now() - startedAt).toBeLessThan(4_000);
+  it(
+    'stops when its handlers have answered, and loses no ack of theirs',
+    alone(async ({ source, publisher, createSource }) => {
+      let begun = 0;
+      source.start(async () => {
+        begun++;
+        await pause(1_500);
+        return 'ack';
+      });
+      for (let i = 0; i < 3; i++) await publisher.publish(Buffer.from('x'), {});
+      await until(() => begun === 3, 10_000);
+      const startedAt = Date.now();
+      await source.stop(20_000);
+      expect(Date.now() - startedAt).toBeLessThan(4_000);
 
-    const second = createSource();
-    let again = 0;
-    second.start(() => {
-      again++;
-      return Promise.resolve('ack');
-    });
-    await pause(12_000);
-    await second.stop(2_000);
-    expect(again).toBe(0);
-  });
+      const second = createSource();
+      let again = 0;
+      second.start(() => {
+        again++;
+        return Promise.resolve('ack');
+      });
+      await pause(12_000);
+      await second.stop(2_000);
+      expect(again).toBe(0);
+    }),
+  );
 
-  it('never takes longer than its cap, and aborts who does', async () => {
-    let reason: unknown;
-    source.start(
-      (_delivery, signal) =>
-        new Promise((_, reject) => {
-          signal.addEventListener('abort', () => {
-            reason = signal.reason;
-            reject(signal.reason as Error);
-          });
-        }),
-    );
-    await publisher.publish(Buffer.from('x'), {});
-    await pause(1_000);
-    const startedAt = Date.now();
-    await source.stop(3_000);
-    expect(Date.now() - startedAt).toBeLessThan(4_000);
-    expect((reason as Error).name).toBe('GivenBack');
-  });
+  it(
+    'never takes longer than its cap, and aborts who does',
+    alone(async ({ source, publisher }) => {
+      let reason: unknown;
+      source.start(
+        (_delivery, signal) =>
+          new Promise((_, reject) => {
+            signal.addEventListener('abort', () => {
+              reason = signal.reason;
+              reject(signal.reason as Error);
+            });
+          }),
+      );
+      await publisher.publish(Buffer.from('x'), {});
+      await pause(1_000);
+      const startedAt = Date.now();
+      await source.stop(3_000);
+      expect(Date.now() - startedAt).toBeLessThan(4_000);
+      expect((reason as Error).name).toBe('GivenBack');
+    }),
+  );
 
-  it('reports that it is closed when its subscription is gone', async () => {
-    source.start(() => Promise.resolve('ack'));
-    await pause(500);
-    await scene.pubsub.subscription(scene.env.IMAGEN_JOBS_SUBSCRIPTIONS).delete();
-    const reason = await Promise.race([source.closed, pause(20_000)]);
-    expect(reason).toBeInstanceOf(Error);
-  });
+  it(
+    'reports that it is closed when its subscription is gone',
+    alone(async ({ scene, source }) => {
+      source.start(() => Promise.resolve('ack'));
+      await pause(500);
+      await scene.pubsub.subscription(scene.env.IMAGEN_JOBS_SUBSCRIPTIONS).delete();
+      const reason = await Promise.race([source.closed, pause(20_000)]);
+      expect(reason).toBeInstanceOf(Error);
+    }),
+  );
 
-  it('rejects a publish that nobody accepts', async () => {
-    await expect(createPublisher(scene.pubsub, 'no-such-topic').publish(Buffer.from('x'), {})).rejects.toThrow();
-  });
+  it(
+    'rejects a publish that nobody accepts',
+    alone(async ({ scene }) => {
+      await expect(createPublisher(scene.pubsub, 'no-such-topic').publish(Buffer.from('x'), {})).rejects.toThrow();
+    }),
+  );
 });

@@ -36,12 +36,23 @@ beforeAll(async () => {
 });
 afterAll(() => models.close());
 
+/** What the models make of whole pictures: several tile sizes are held against one. */
+const wholes = new Map<string, Promise<Buffer>>();
+
+function wholeOf(tiled: Tiled, picture: Raster, atLeast: Size): Promise<Buffer> {
+  const grown = [Math.max(picture.width, atLeast.width), Math.max(picture.height, atLeast.height)];
+  const key = [tiled.model.model, tiled.version, picture.width, picture.height, ...grown].join();
+  const known = wholes.get(key) ?? atOnce(models, tiled, picture, atLeast);
+  wholes.set(key, known);
+  return known;
+}
+
 /** How far the stitched picture of a size is from the whole one, in levels of 255. */
 async function difference(tiled: Tiled, side: number, size: Size, whole: Tiled = tiled): Promise<number> {
   const picture = corner(scene, size);
   // Tiles that are made to measure are never larger than the picture.
   const atLeast = tiled.contract.plans.includes('whole') ? picture : { width: side, height: side };
-  const expected = await atOnce(models, whole, picture, atLeast);
+  const expected = await wholeOf(whole, picture, atLeast);
   return apart(await stitched(models, tiled, side, picture), expected).largest;
 }
 
@@ -151,13 +162,13 @@ describe.each(exact)('$name', (tiled) => {
 });
 
 describe.each(tolerant)('$name', (tiled) => {
-  // The hardest size: others leave more than the margin between the joint and the tiles' edges. Larger pictures are
-  // the benchmark's (`npm run bench -- seams`), for this network takes seconds for each of their tiles.
+  // Where a joint lies as near to the tiles' edges as it ever does: other widths leave more than the margin. Low, for
+  // this network takes seconds for each tile; squares and larger pictures are the benchmark's (`npm run bench -- seams`).
   it.each(tiled.contract.tileSizes)(
     'stays within its tolerance where two tiles of %i meet',
     async (side) => {
-      const size = { width: two(side, tiled.contract.margin), height: side };
-      expect(await difference(inSquares(tiled), side, size)).toBeLessThanOrEqual(tiled.contract.seamTolerance);
+      const size = { width: two(side, tiled.contract.margin), height: 2 * tiled.contract.margin };
+      expect(await difference(tiled, side, size)).toBeLessThanOrEqual(tiled.contract.seamTolerance);
     },
     LIMIT_MS,
   );

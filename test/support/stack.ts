@@ -1,4 +1,4 @@
-import { rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { createProgress } from '../../scripts/progress.js';
@@ -6,7 +6,7 @@ import type { StackEnv } from '../../scripts/stack/env.js';
 import { defaultStackDir, localDir, testModels } from '../../scripts/stack/paths.js';
 import { freePort, type Ports } from '../../scripts/stack/ports.js';
 import { readState } from '../../scripts/stack/state.js';
-import { upStack, type Stack } from '../../scripts/stack/up.js';
+import { type Stack, type UpOptions, upStack } from '../../scripts/stack/up.js';
 
 /** What tests get with `inject('stack')`. */
 export interface TestStack {
@@ -26,39 +26,49 @@ declare module 'vitest' {
   }
 }
 
-/** The stack's logs of the last run, for when a test has failed. */
+/** Of the last run, for when a test has failed. */
 const keptLogs = join(localDir, 'test-logs');
 
+/** Which of the parts; the default is all. */
+type Wanted = Pick<UpOptions, 'parts' | 'modelRepositories' | 'tritonArgs'>;
+
 /**
- * One stack for a whole run, on free ports in a folder of its own; it dies with the run, however that ends.
- * IMAGEN_TEST_STACK=reuse takes the stack of `npm run stack -- up --test-models` where that is up, and leaves it up.
+ * The stack of one project of tests, for a whole run: on free ports in a folder of its own; it dies with the run, however
+ * that ends. IMAGEN_TEST_STACK=reuse takes that of `npm run stack -- up --test-models` where it is up, and leaves it up.
  */
-export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const reuse = process.env.IMAGEN_TEST_STACK === 'reuse' && readState(defaultStackDir) !== undefined;
-  const dir = reuse ? defaultStackDir : join(localDir, `test-${process.pid}`);
+export async function provideStack(project: TestProject, wanted: Wanted, otlpPort?: number) {
+  const reuse = mayReuse();
+  const dir = reuse ? defaultStackDir : join(localDir, `test-${project.name}-${process.pid}`);
   const progress = createProgress();
-  const otlpPort = reuse ? undefined : await freePort();
   let stack: Stack;
   try {
-    stack = await upStack({
-      ...{ dir, progress, ports: reuse ? 'default' : 'free', outlive: reuse },
-      modelRepositories: [testModels],
-      tritonArgs: otlpPort === undefined ? [] : tracesTo(otlpPort),
-    });
+    stack = await upStack({ dir, progress, ports: reuse ? 'default' : 'free', outlive: reuse, ...wanted });
   } finally {
     progress.close();
   }
   const { ports, env, marker } = stack;
-  const echo = await fetch(`http://127.0.0.1:${ports.tritonHttp}/v2/models/echo/ready`);
-  if (!echo.ok) process.stderr.write('Triton lacks the test models: npm run stack -- down, then up --test-models\n');
   project.provide('stack', { dir, ports, env, marker, otlpPort });
-  return async () => {
+  const down = async () => {
     if (reuse) return;
     await stack.down();
-    await rm(keptLogs, { recursive: true, force: true });
-    await rename(join(dir, 'logs'), keptLogs);
+    await rm(join(keptLogs, project.name), { recursive: true, force: true });
+    await mkdir(keptLogs, { recursive: true });
+    await rename(join(dir, 'logs'), join(keptLogs, project.name));
     await rm(dir, { recursive: true, force: true });
   };
+  return { stack, reuse, down };
+}
+
+const mayReuse = () => process.env.IMAGEN_TEST_STACK === 'reuse' && readState(defaultStackDir) !== undefined;
+
+/** For the tests that look at a clock: every part. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const otlpPort = mayReuse() ? undefined : await freePort();
+  const tritonArgs = otlpPort === undefined ? [] : tracesTo(otlpPort);
+  const { stack, down } = await provideStack(project, { modelRepositories: [testModels], tritonArgs }, otlpPort);
+  const echo = await fetch(`http://127.0.0.1:${stack.ports.tritonHttp}/v2/models/echo/ready`);
+  if (!echo.ok) process.stderr.write('Triton lacks the test models: npm run stack -- down, then up --test-models\n');
+  return down;
 }
 
 /** Spans of what comes with a trace, and of hardly anything else: a traceparent overrules the rate. */
