@@ -1,15 +1,19 @@
 /**
- * What metrics cost, and traces that are off, as a share of the worker's processor time for a job. Too little to be seen
- * as the difference of two runs, so it is put together from what can be measured well: the calls that a real worker makes
- * for each job, counted in it; what one such call costs, measured over very many; what a scrape costs the worker, measured
- * over many. All of it is divided by the processor time of the same worker in the same run, as the system counts it.
+ * What metrics cost, and traces that are off, as a share of the worker's processor time for a job; and beside it the log.
+ * Too little to be seen as the difference of two runs, so it is put together from what can be measured well: the calls
+ * that a real worker makes for each job, counted in it, and the lines that it logs; what one of them costs, measured over
+ * very many; what a scrape costs the worker, measured over many. All of it is divided by the processor time of the same
+ * worker in the same run, as the system counts it.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { destination } from 'pino';
 import { Histogram, Registry } from 'prom-client';
 import { annotate, inSpan } from '../../src/spans.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+import { cloudTraceFields } from '../../src/telemetry/trace-fields.js';
 import type { Progress } from '../progress.js';
 import { root } from '../stack/paths.js';
 import { corpusOf, picture, sizesOf } from './corpus.js';
@@ -23,6 +27,8 @@ const SCRAPES = 200;
 /** As Prometheus and Managed Prometheus are set up here. */
 const SCRAPE_EVERY_SECONDS = 15;
 const CALLS = 200_000;
+/** Fewer: one costs as much as a dozen of the others. */
+const LINES = 20_000;
 const ROUNDS = 5;
 
 const model: StandIn = {
@@ -41,8 +47,11 @@ interface Counts {
 
 export async function telemetry(progress: Progress): Promise<Figure[]> {
   const file = join(tmpdir(), `imagen-counts-${process.pid}`);
+  const logFile = join(tmpdir(), `imagen-log-${process.pid}`);
   process.env.COUNTS = file;
-  const ground = await openGround([model], progress, { preload: join(root, 'scripts/bench/count-telemetry.js') });
+  const ground = await openGround([model], progress, {
+    ...{ preload: join(root, 'scripts/bench/count-telemetry.js'), logFile },
+  });
   try {
     const uris: string[] = [];
     for (const one of sizesOf(corpusOf('thumbnails'), JOBS)) {
@@ -52,12 +61,16 @@ export async function telemetry(progress: Progress): Promise<Figure[]> {
       ground.run(uris.map((uri, i) => ({ job: { jobId: `${name}.${i}`, operations: [model.name], input: { uri } } })));
     await run('warm');
     await countsOf(ground, file);
+    const linesBefore = linesIn(logFile).length;
 
     const before = cpuSeconds(ground.workerPid());
     const { seconds } = await run('measured');
     const jobSeconds = (cpuSeconds(ground.workerPid()) - before) / JOBS;
     const counts = await countsOf(ground, file);
     if (counts.spans === 0 || counts.metrics === 0) throw new Error(`nothing counted: ${JSON.stringify(counts)}`);
+    const lines = linesIn(logFile).slice(linesBefore);
+    const line = lines.find((one) => one.includes('"job ended"'));
+    if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
     progress.say(`${(jobSeconds * 1000).toFixed(2)} ms of the worker's processor for a job`);
 
     const scrapeSeconds = await costOfScrape(ground);
@@ -66,13 +79,16 @@ export async function telemetry(progress: Progress): Promise<Figure[]> {
       look: await costOf(() => annotate(() => ({}))),
       metric: await costOf(observe()),
     };
+    const lineSeconds = await costOf(log(line), LINES);
     const perJob = { spans: counts.spans / JOBS, looks: counts.looks / JOBS, metrics: counts.metrics / JOBS };
+    const linesPerJob = lines.length / JOBS;
     const parts = {
       spans: perJob.spans * perCall.span + Math.max(0, perJob.looks - 2 * perJob.spans) * perCall.look,
       metrics: perJob.metrics * perCall.metric,
       scrapes: (scrapeSeconds * seconds) / SCRAPE_EVERY_SECONDS / JOBS,
     };
     const ratio = (parts.spans + parts.metrics + parts.scrapes) / jobSeconds;
+    const logSeconds = linesPerJob * lineSeconds;
     return [
       figure('telemetry', ratio, '<=', 0.01, {
         method:
@@ -81,14 +97,23 @@ export async function telemetry(progress: Progress): Promise<Figure[]> {
         microsecondsForAJob: micros(parts),
         callsForAJob: Object.fromEntries(Object.entries(perJob).map(([name, count]) => [name, round(count)])),
         microsecondsForACall: micros(perCall),
-        simulated: 'the model sleeps instead of computing',
+        simulated,
+      }),
+      figure('telemetry.log', logSeconds / jobSeconds, '<=', 0.01, {
+        method:
+          "lines a real worker logs for a job, times what one of them costs (as the worker writes it, secrets taken out, into /dev/null); divided by the worker's processor time for a job in the same run",
+        ...{ jobs: JOBS, jobMs: round(jobSeconds * 1000), linesForAJob: round(linesPerJob) },
+        ...{ bytesOfALine: Buffer.byteLength(line) + 1, microsecondsForAJob: round(logSeconds * 1e6) },
+        simulated,
       }),
     ];
   } finally {
     await ground.close();
-    rmSync(file, { force: true });
+    for (const one of [file, logFile]) rmSync(one, { force: true });
   }
 }
+
+const simulated = 'the model sleeps instead of computing';
 
 /** From seconds. */
 function micros(costs: Readonly<Record<string, number>>): Record<string, number> {
@@ -117,13 +142,13 @@ async function costOfScrape(ground: Ground): Promise<number> {
 }
 
 /** Processor seconds of one call: the median of some rounds. */
-async function costOf(call: () => unknown): Promise<number> {
+async function costOf(call: () => unknown, calls = CALLS): Promise<number> {
   const rounds: number[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     const before = process.cpuUsage();
-    for (let i = 0; i < CALLS; i++) await call();
+    for (let i = 0; i < calls; i++) await call();
     const { user, system } = process.cpuUsage(before);
-    if (round > 0) rounds.push((user + system) / 1e6 / CALLS); // the first one only warms up
+    if (round > 0) rounds.push((user + system) / 1e6 / calls); // the first one only warms up
   }
   return rounds.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)] ?? NaN;
 }
@@ -139,6 +164,22 @@ function observe(): () => void {
   });
   let turn = 0;
   return () => histogram.observe({ a: 'a', b: 'b', c: 'c', d: 'd', e: 'e' }, turn++ % 1_000);
+}
+
+/** Writes what that line tells once more, as a worker does whose tracing is off. */
+function log(line: string): () => void {
+  const { worker, message, ...told } = JSON.parse(line) as Record<string, unknown>;
+  delete told.severity;
+  delete told.time;
+  const logger = createLogger(...(['info', { worker }] as const), {
+    traceFields: cloudTraceFields('project'),
+    to: destination('/dev/null'),
+  });
+  return () => logger.info(told, String(message));
+}
+
+function linesIn(file: string): string[] {
+  return readFileSync(file, 'utf8').trimEnd().split('\n');
 }
 
 /** User and system time of a process; Linux counts it in hundredths. */

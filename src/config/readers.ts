@@ -1,0 +1,71 @@
+/** The kinds of values that variables have, and how their text is read. */
+import { parsePrefix } from '../domain/uri.js';
+import { expected, type Reader } from './setting.js';
+
+const list = (value: string) =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
+export const text: Reader<string> = (value) => value;
+export const word: Reader<string> = (value) =>
+  /^[A-Za-z0-9][\w.~+%-]*$/.test(value) ? value : expected('a resource name');
+export const prefix: Reader<string> = (value) =>
+  typeof parsePrefix(value) === 'string' ? expected('gs://<bucket>/<prefix>') : value;
+export const prefixes: Reader<readonly string[]> = (value) => {
+  const items = list(value);
+  return items.every((item) => typeof parsePrefix(item) !== 'string')
+    ? items
+    : expected('gs:// prefixes, separated by commas');
+};
+export const wholeNumber =
+  (minimum: number, maximum: number): Reader<number> =>
+  (value) => {
+    const number = /^[0-9]+$/.test(value) ? Number(value) : NaN;
+    return number >= minimum && number <= maximum ? number : expected(`a whole number from ${minimum} to ${maximum}`);
+  };
+export const oneOf =
+  <T extends string>(...choices: readonly T[]): Reader<T> =>
+  (value) =>
+    choices.find((choice) => choice === value) ?? expected(`one of ${choices.join(', ')}`);
+export const ratio: Reader<number> = (value) => {
+  const number = /^[0-9]*\.?[0-9]+$/.test(value) ? Number(value) : NaN;
+  return number >= 0 && number <= 1 ? number : expected('a number from 0 to 1');
+};
+export const yesOrNo: Reader<boolean> = (value) =>
+  ({ true: true, false: false })[value.toLowerCase()] ?? expected('true or false');
+export const httpUrl: Reader<string> = (value) =>
+  /^https?:\/\//.test(value) && URL.canParse(value) ? value : expected('an address such as http://host:4318');
+export const httpAddress: Reader<string> = (value) => {
+  const url = /^https?:\/\//.test(value) ? value : `http://${value}`;
+  return URL.canParse(url) ? url.replace(/\/+$/, '') : expected('host:port or http://host:port');
+};
+const canBeDecoded = (value: string) => {
+  try {
+    decodeURIComponent(value);
+    return true;
+  } catch {
+    return false;
+  }
+};
+/** As OpenTelemetry has it: "key=value,key=value", with percent-encoding. It is not shown: headers hold credentials. */
+const pairs =
+  (pair: RegExp): Reader<string> =>
+  (value) =>
+    list(value).every((item) => pair.test(item) && canBeDecoded(item))
+      ? value
+      : expected('key=value pairs, separated by commas and percent-encoded', 'something else');
+export const headers = pairs(/^[\w!#$%&'*+.^`|~-]+\s*=\s*[^\s;][^;]*$/);
+export const attributes = pairs(/^[^\s=][^=]{0,254}=[^=]{0,255}$/);
+
+export interface WeightedSubscription {
+  readonly name: string;
+  readonly weight: number;
+}
+export const subscriptions: Reader<readonly WeightedSubscription[]> = (value) => {
+  const parsed = list(value).map((item) => /^([A-Za-z][\w.~+%-]*)(?:=([1-9][0-9]{0,3}))?$/.exec(item));
+  return parsed.length > 0 && parsed.every((match) => match !== null)
+    ? parsed.map(([, name = '', weight = '1']) => ({ name, weight: Number(weight) }))
+    : expected('subscription names with optional weights, such as "jobs-interactive=3,jobs-batch"');
+};

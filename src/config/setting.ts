@@ -1,0 +1,39 @@
+/** What a setting is. */
+
+/** A reader answers with a value, or with a sentence that begins with "expected". */
+export type Reader<T> = (text: string) => T | Expected;
+export class Expected {
+  constructor(
+    readonly sentence: string,
+    /** Instead of the text that was given, where that may be secret. */
+    readonly given?: string,
+  ) {}
+}
+export const expected = (sentence: string, given?: string) => new Expected(`expected ${sentence}`, given);
+
+export interface Setting<T> {
+  readonly name: string;
+  readonly about: string;
+  readonly read: Reader<T>;
+  /** Text, read like any other; absent means required, null means optional. */
+  readonly fallback: string | null | undefined;
+}
+
+export type Value<S> = S extends { readonly read: Reader<infer T>; readonly fallback: null }
+  ? T | undefined
+  : S extends { readonly read: Reader<infer T> }
+    ? T
+    : never;
+
+export const setting = <T, const F extends string | null | undefined = undefined>(
+  name: string,
+  read: Reader<T>,
+  about: string,
+  fallback?: F,
+) =>
+  ({ name, read, about, fallback }) as {
+    readonly name: string;
+    readonly about: string;
+    readonly read: Reader<T>;
+    readonly fallback: F;
+  };
