@@ -32,6 +32,13 @@ export interface Arm {
   readonly guard?: GuardLimits;
 }
 
+/**
+ * How an operation on an arm ended: `unclear` where the default version failed at it as well, so that it may be the
+ * picture's fault. One that was put off, or that its job's end broke off, has not ended.
+ */
+export const ARM_ENDS = ['done', 'failed', 'unclear'] as const;
+export type ArmEnd = (typeof ARM_ENDS)[number];
+
 /** The name by which metrics and logs know an arm. */
 export const armLabel = ({ experiment, name }: Pick<Arm, 'experiment' | 'name'>): string => `${experiment}/${name}`;
 

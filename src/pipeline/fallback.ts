@@ -1,6 +1,6 @@
 /** An operation on an arm of an experiment: what its version fails at is done again on the default version, once. */
 import { type ErrorCode, JobError } from '../domain/errors.js';
-import type { Arm } from '../domain/experiment.js';
+import type { Arm, ArmEnd } from '../domain/experiment.js';
 import type { Raster } from '../domain/raster.js';
 import { annotate, happened, inSpan } from '../spans.js';
 import type { PlannedStep } from './plan.js';
@@ -15,13 +15,6 @@ import { nameArm, transform, type Transformed, type TransformOptions } from './t
 const OWN: ReadonlySet<ErrorCode> = new Set(['INFERENCE_FAILED', 'MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID']);
 
 const isOwn = (error: unknown): error is JobError => error instanceof JobError && OWN.has(error.code);
-
-/**
- * How an operation on an arm ended: `unclear` where the default version failed at it as well, so that it may be the
- * picture's fault. One that was put off, or that its job's end broke off, has not ended.
- */
-export const ARM_ENDS = ['done', 'failed', 'unclear'] as const;
-export type ArmEnd = (typeof ARM_ENDS)[number];
 
 export interface FallbackOptions extends TransformOptions {
   /** Told how an operation on an arm ended; must not throw. */

@@ -5,14 +5,14 @@
  * job, and stands in worker/handle.ts.
  */
 import type { Step } from '../domain/completion.js';
-import { type Arm, stickyKey } from '../domain/experiment.js';
+import { type Arm, type ArmEnd, stickyKey } from '../domain/experiment.js';
 import type { Job, OutputRequest } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
 import type { Predict } from './cost.js';
 import { decode, type Header } from './decode.js';
 import { encode, type Encoded, type Pixels } from './encode.js';
-import { type ArmEnd, transformOnArm } from './fallback.js';
+import { transformOnArm } from './fallback.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
 import type { Format } from './formats/index.js';
 import type { Journey } from './journey.js';
