@@ -1,40 +1,19 @@
 /** An experiment whose new version fails: what becomes of its jobs, and who stops it. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Completion } from '../../src/domain/completion.js';
+import { createExperiment, type Experiment } from '../support/routes.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
-const OPERATIONS = { name: 'imagen_experiment_operations_total', arm: { arm: 'worse/new' } };
+const OPERATIONS = 'imagen_experiment_operations_total';
+const ARM = { model: 'failing', arm: 'worse/new' };
 
 describe('an arm whose version fails', () => {
-  let folder: string;
+  let experiment: Experiment;
   let scene: Scene;
   let workers: readonly WorkerProcess[];
   let uri: string;
   let sent = 0;
-
-  const writeRoutes = (weight: number) =>
-    writeFile(
-      join(folder, 'routes.json'),
-      JSON.stringify({
-        models: {
-          failing: {
-            default: '1',
-            experiment: {
-              name: 'worse',
-              arms: [
-                { name: 'usual', version: '1', weight: 50 },
-                { name: 'new', version: '2', weight },
-              ],
-              guard: { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60 },
-            },
-          },
-        },
-      }),
-    );
 
   async function run(count: number): Promise<Completion[]> {
     const ids = Array.from({ length: count }, () => `job-${++sent}`);
@@ -51,12 +30,12 @@ describe('an arm whose version fails', () => {
   /** Summed over the workers. */
   const sum = async (name: string, labels: Readonly<Record<string, string>>) =>
     (await Promise.all(workers.map((worker) => worker.metric(name, labels)))).reduce((a, b) => a + b);
-  const stopped = () => sum('imagen_experiment_stopped', { model: 'failing', ...OPERATIONS.arm });
+  const stopped = () => sum('imagen_experiment_stopped', ARM);
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'imagen-routes-'));
-    await writeRoutes(50);
-    scene = await createScene({ IMAGEN_ROUTES_FILE: join(folder, 'routes.json'), IMAGEN_INFERENCE_ATTEMPTS: '1' });
+    experiment = await createExperiment();
+    await experiment.write(50, 50);
+    scene = await createScene({ IMAGEN_ROUTES_FILE: experiment.path, IMAGEN_INFERENCE_ATTEMPTS: '1' });
     const picture = sharp({ create: { width: 32, height: 24, channels: 3, background: '#456' } });
     uri = await scene.upload('a.png', await picture.png().toBuffer());
     workers = await Promise.all([scene.startWorker(), scene.startWorker()]);
@@ -64,7 +43,7 @@ describe('an arm whose version fails', () => {
   beforeEach(() => workers.forEach(showOnFailure));
   afterAll(async () => {
     await scene.close();
-    await rm(folder, { recursive: true, force: true });
+    await experiment.remove();
   });
 
   it('fails no job, and is stopped once for all workers', async () => {
@@ -77,8 +56,8 @@ describe('an arm whose version fails', () => {
     const fallen = steps.filter(({ fallbackFrom }) => fallbackFrom !== undefined);
     expect(fallen.length).toBeGreaterThanOrEqual(4);
     for (const step of fallen) expect(step).toMatchObject({ experiment: 'worse', arm: 'new', fallbackFrom: '2' });
-    expect(await sum('imagen_fallbacks_total', { version: '2', ...OPERATIONS.arm })).toBe(fallen.length);
-    expect(await sum(OPERATIONS.name, { ...OPERATIONS.arm, outcome: 'failed' })).toBe(fallen.length);
+    expect(await sum('imagen_fallbacks_total', { version: '2', ...ARM })).toBe(fallen.length);
+    expect(await sum(OPERATIONS, { ...ARM, outcome: 'failed' })).toBe(fallen.length);
 
     await until(async () => (await stopped()) === 2, 10_000);
     const [file = expect.fail(), ...others] = await decisions();
@@ -92,23 +71,23 @@ describe('an arm whose version fails', () => {
   });
 
   it('gets no more jobs: all go to the default version, those of the arm in no arm', async () => {
-    const before = await sum(OPERATIONS.name, OPERATIONS.arm);
+    const before = await sum(OPERATIONS, ARM);
     const steps = (await run(20)).flatMap((completion) => completion.steps ?? []);
     expect(steps.filter(({ arm }) => arm === 'new')).toEqual([]);
     expect(steps.filter(({ arm }) => arm === undefined).length).toBeGreaterThan(0);
     expect(steps.filter(({ arm }) => arm === 'usual').length).toBeGreaterThan(0);
-    expect(await sum(OPERATIONS.name, OPERATIONS.arm)).toBe(before);
+    expect(await sum(OPERATIONS, ARM)).toBe(before);
   });
 
   it('stays stopped for a worker that begins', async () => {
     const third = await scene.startWorker();
-    expect(await third.metric('imagen_experiment_stopped', OPERATIONS.arm)).toBe(1);
+    expect(await third.metric('imagen_experiment_stopped', ARM)).toBe(1);
     third.signal('SIGTERM');
     expect(await third.exit).toBe(0);
   });
 
   it('begins anew when its experiment is edited', async () => {
-    await writeRoutes(60);
+    await experiment.write(50, 60);
     await until(async () => (await stopped()) === 0, 10_000);
     const steps = (await run(10)).flatMap((completion) => completion.steps ?? []);
     expect(steps.filter(({ fallbackFrom }) => fallbackFrom === '2').length).toBeGreaterThan(0);
