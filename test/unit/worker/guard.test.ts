@@ -71,11 +71,10 @@ describe('an arm', () => {
       false,
     ],
     [
-      'nothing that is its own fault',
+      'too few that were its own fault',
       [
         ['unclear', 50],
-        ['done', 1],
-        ['failed', 1],
+        ['failed', 3],
       ],
       false,
     ],
