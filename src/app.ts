@@ -242,8 +242,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     );
     // A worker that begins keeps to what others have decided before.
     await Promise.all([waitForModels(), lookAtArms(stopping.signal)]);
-    watchingArms = keepDoing(LOOK_AT_ARMS_MS, () => lookAtArms(stopping.signal));
     if (stopping.signal.aborted) return;
+    watchingArms = keepDoing(LOOK_AT_ARMS_MS, () => lookAtArms(stopping.signal));
     void warnOfSubscriptions();
     for (const source of sources) source.start(handle);
     pulling = true;

@@ -73,7 +73,7 @@ describe('an arm', () => {
     [
       'too few that were its own fault',
       [
-        ['unclear', 50],
+        ['unclear', 1],
         ['failed', 3],
       ],
       false,
