@@ -68,13 +68,13 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
   }
 
   beforeAll(async () => {
+    const experiment = await createExperiment();
+    closers.push(() => experiment.remove());
+    await experiment.write(0, 1);
     const recorded: Server = createServer((_, response) => {
       const lines = Object.entries(RECORDED).map(([name, value]) => `${name}{gpu_uuid="GPU-0"} ${value}\n`);
       response.setHeader('content-type', 'text/plain; version=0.0.4').end(lines.join(''));
     }).listen(0, '127.0.0.1');
-    const experiment = await createExperiment();
-    closers.push(() => experiment.remove());
-    await experiment.write(0, 1);
     await Promise.all([triton.start(), once(recorded, 'listening')]);
     closers.push(() => recorded.close());
     scene = await createScene({
