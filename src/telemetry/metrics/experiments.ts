@@ -11,18 +11,17 @@ export interface ExperimentFacts {
 }
 
 export function experimentMetrics(families: Families, labels: Labels, { arms, armStopped }: ExperimentFacts) {
-  const named = (arm: Arm) => ({ ...labels.served(arm.model, arm.version), arm: labels.arm(armLabel(arm)) });
   const operations = families.counter(
     'imagen_experiment_operations_total',
     'Operations on the arm of an experiment that ended, by how its version did',
     ['model', 'version', 'arm', 'outcome'],
-    () => arms().flatMap((arm) => ARM_ENDS.map((outcome) => ({ ...named(arm), outcome }))),
+    () => arms().flatMap((arm) => ARM_ENDS.map((outcome) => ({ ...labels.ofArm(arm), outcome }))),
   );
   const fallbacks = families.counter(
     'imagen_fallbacks_total',
     'Operations done by the default version after the version of an arm had failed at them',
     ['model', 'version', 'arm'],
-    () => arms().map(named),
+    () => arms().map((arm) => labels.ofArm(arm)),
   );
   families.gauges(
     'imagen_experiment_stopped',
@@ -32,13 +31,13 @@ export function experimentMetrics(families: Families, labels: Labels, { arms, ar
       arms()
         .filter(({ guard }) => guard !== undefined)
         .map((arm) => {
-          const { model, arm: name } = named(arm);
+          const { model, arm: name } = labels.ofArm(arm);
           return [{ model, arm: name }, armStopped(arm) ? 1 : 0] as const;
         }),
   );
 
   return {
-    armEnded: (arm: Arm, outcome: ArmEnd) => operations.inc({ ...named(arm), outcome }),
+    armEnded: (arm: Arm, outcome: ArmEnd) => operations.inc({ ...labels.ofArm(arm), outcome }),
     /** Of no interest where the step did not fall back. */
     stepDone({ model, experiment = '', arm = '', fallbackFrom }: Step): void {
       if (fallbackFrom === undefined) return;

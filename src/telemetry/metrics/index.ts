@@ -23,7 +23,7 @@ export function createMetrics(facts: Facts) {
   processMetrics(families, facts);
   intakeMetrics(families, facts);
   return {
-    ...jobMetrics(families, labels),
+    ...jobMetrics(families, labels, facts),
     ...deliveryMetrics(families, labels),
     ...inferenceMetrics(families, labels, facts),
     ...tritonMetrics(families, labels, facts),

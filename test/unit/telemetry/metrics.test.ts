@@ -164,6 +164,9 @@ describe('what is told', () => {
     );
     const metrics = metricsOf({ catalogue: upscale, arms: () => arms, armStopped: ({ name }) => name === 'v2' });
     const [, second = expect.fail()] = arms;
+    const failed =
+      'imagen_jobs_total{model="upscale",version="2",arm="x/v2",status="failed",code="INFERENCE_FAILED"} 0';
+    expect(await series(metrics, 'imagen_jobs_total')).toContain(failed);
     metrics.armEnded(second, 'failed');
     const step = { model: 'upscale', servedVersion: '1', plan: 'tile', requests: 1 } as const;
     metrics.stepDone({ ...step, experiment: 'x', arm: 'v2', fallbackFrom: '2' });
