@@ -26,6 +26,7 @@ import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
 import { type CostModel, createCostModel, LOOK_MS } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
+import { createGuard, type Guard } from './worker/guard.js';
 import { createHandler } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
 import { createParking } from './worker/parking.js';
@@ -55,6 +56,8 @@ const PARKED_SHARE = 0.5;
 const WATCH_RECORD_MS = 5_000;
 /** For one look at what Triton has measured. */
 const LOOK_LIMIT_MS = 2_000;
+/** Between two looks whether an arm of an experiment was stopped by another worker. */
+const LOOK_AT_ARMS_MS = 3_000;
 /** Between two looks at which models can be used. */
 const WATCH_MS = 1_000;
 /** A model that is broken may stay so for days; but what is wrong with it may become clear only after a while. */
@@ -95,7 +98,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     failedAttempts: config.inferenceAttempts,
     maxDelayMs: MODEL_RETRY_MS,
   };
-  const store = retryingStore(createObjectStore(storage), {
+  const plainStore = createObjectStore(storage);
+  const store = retryingStore(plainStore, {
     unavailableMs: config.storageWaitSeconds * 1000,
     failedAttempts: config.inferenceAttempts,
   });
@@ -119,7 +123,14 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     costOf: (model, version) => costs.costOf(model, version),
     retry,
   });
-  const looking = keepLooking(costs, models, log);
+  const guard = createGuard({
+    ...{ store: plainStore, statePrefix: config.statePrefix, worker: config.workerName },
+    arms: () => routes.current().arms,
+    onStop: (stop, here) =>
+      log[here ? 'error' : 'warn']({ ...stop }, here ? 'an arm fails too often and is stopped' : 'an arm was stopped'),
+  });
+  const lookAtArms = watchArms(guard, log);
+  const looking = keepDoing(LOOK_MS, () => lookAtCosts(costs, models, log));
   const watching = keepWatching(() => new Map([...models.unready(), ...circuits.open()]), log);
   const metrics = createMetrics({
     build: {
@@ -139,6 +150,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     learnedCosts: () => costs.learned(),
     catalogue: models,
     tritonReady: () => tritonOutage.well,
+    arms: () => routes.current().arms,
+    armStopped: (arm) => guard.stopped(arm),
   });
 
   const handle = createHandler(
@@ -164,14 +177,24 @@ export function createApp(config: WorkerConfig, log: Logger): App {
         maxInputPixels: config.maxInputPixels,
         maxOutputPixels: config.maxOutputPixels,
         reserve: budget.reserve,
-        onOperation: (step, pixels) => metrics.operationDone(step, pixels),
+        onOperation(step, pixels) {
+          metrics.operationDone(step, pixels);
+          metrics.stepDone(step);
+        },
+        onArm(arm, end) {
+          metrics.armEnded(arm, end);
+          guard.ended(arm, end);
+        },
         predict: (model, version) => ({
           ...costs.costOf(model, version),
           jobsAtOnce: intake.active,
         }),
         fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
-        route: () => ({ routes: routes.current(), waitMs: retry.unavailableMs }),
+        route: () => ({
+          ...{ routes: routes.current(), waitMs: retry.unavailableMs },
+          stopped: (arm) => guard.stopped(arm),
+        }),
       },
     },
   );
@@ -186,6 +209,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
 
   let status: StatusServer | undefined;
   let tracing: Tracing | undefined;
+  let watchingArms: { stop(): void } | undefined;
   let pulling = false;
   let failure: Error | undefined;
   const failed = Promise.race(sources.map((source) => source.closed)).then((error) => (failure = error));
@@ -216,8 +240,10 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       },
       metrics,
     );
-    await waitForModels();
+    // A worker that begins keeps to what others have decided before.
+    await Promise.all([waitForModels(), lookAtArms(stopping.signal)]);
     if (stopping.signal.aborted) return;
+    watchingArms = keepDoing(LOOK_AT_ARMS_MS, () => lookAtArms(stopping.signal));
     void warnOfSubscriptions();
     for (const source of sources) source.start(handle);
     pulling = true;
@@ -268,6 +294,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     if (pulling) await Promise.all(sources.map((source) => source.stop(config.drainSeconds * 1000 - CLOSING_MS)));
     looking.stop();
     watching.stop();
+    watchingArms?.stop();
     routes.close();
     const closed = Promise.all([
       models.close(),
@@ -290,22 +317,44 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   };
 }
 
-/** Reads what Triton has measured, again and again: what the planner learns from. */
-function keepLooking(costs: CostModel, models: ModelServer, log: Logger): { stop(): void } {
+/** At once, and again whenever so much time has passed since it was done. @param work never throws */
+function keepDoing(everyMs: number, work: () => Promise<void>): { stop(): void } {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  const look = async () => {
-    await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
-      log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
-    });
-    if (!stopped) timer = setTimeout(() => void look(), LOOK_MS).unref();
+  const again = async () => {
+    await work();
+    if (!stopped) timer = setTimeout(() => void again(), everyMs).unref();
   };
-  void look();
+  void again();
   return {
     stop() {
       stopped = true;
       clearTimeout(timer);
     },
+  };
+}
+
+/** Reads what Triton has measured: what the planner learns from. */
+async function lookAtCosts(costs: CostModel, models: ModelServer, log: Logger): Promise<void> {
+  await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
+    log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
+  });
+}
+
+/** @returns a look at what was decided about arms, which never throws; that it failed is told once */
+function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => Promise<void> {
+  const outage = createOutage({
+    away: (error, awaySeconds) =>
+      log.warn({ error, awaySeconds }, 'cannot see whether arms were stopped; what is known so far holds'),
+    back: (awaySeconds) => log.info({ awaySeconds }, 'it can be seen again whether arms were stopped'),
+  });
+  return async (signal) => {
+    try {
+      await guard.look(signal);
+      outage.tell(undefined);
+    } catch (error) {
+      if (!signal.aborted) outage.tell(error);
+    }
   };
 }
 

@@ -5,6 +5,8 @@ const OF = 'namespace=~"$namespace",model=~"$model"';
 const BY = 'sum by (model, version, arm)';
 const NAME = '{{model}} {{version}} ({{arm}})';
 const rate = (more = '') => `${BY} (rate(imagen_jobs_total{${OF}${more}}[$__rate_interval]))`;
+const operations = (which: string) =>
+  `${BY} (rate(imagen_experiment_operations_total{${OF},${which}}[$__rate_interval]))`;
 const took = (quantile: number) =>
   `histogram_quantile(${quantile}, sum by (le, model, version, arm) (rate(imagen_job_duration_seconds_bucket{${OF}}[$__rate_interval])))`;
 
@@ -59,6 +61,34 @@ export const versions = dashboard(
             '{{model}} {{version}}: {{reason}}',
           ],
         ],
+        ...{ unit: 'reqps', width: 24 },
+      }),
+    ],
+    'What do the arms of experiments do?': [
+      lines('Arms stopped', {
+        about: 'Workers that send the jobs of an arm to the default version: runbook CanaryStopped.',
+        queries: [[`sum by (model, arm) (imagen_experiment_stopped{${OF}})`, '{{model}} {{arm}}']],
+        unit: 'short',
+      }),
+      lines('Operations that fail on an arm', {
+        about:
+          'Of those that ended on it; what the guard judges. Its jobs need not fail: the default version does them again.',
+        queries: [[`${operations('outcome="failed"')} / ${operations('outcome=~"done|failed"')}`, NAME]],
+        ...{ unit: 'percentunit', max: 1 },
+      }),
+      lines('Operations on arms', {
+        about: 'A second, by how they ended. “unclear” failed on the default version as well: it may be the picture.',
+        queries: [
+          [
+            `sum by (model, version, arm, outcome) (rate(imagen_experiment_operations_total{${OF}}[$__rate_interval]))`,
+            `${NAME}: {{outcome}}`,
+          ],
+        ],
+        unit: 'reqps',
+      }),
+      lines('Fallbacks', {
+        about: 'Operations that the default version did after the version of an arm had failed: each has cost both.',
+        queries: [[`${BY} (rate(imagen_fallbacks_total{${OF}}[$__rate_interval]))`, NAME]],
         ...{ unit: 'reqps', width: 24 },
       }),
     ],

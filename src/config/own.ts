@@ -73,7 +73,7 @@ export const OWN_SETTINGS = {
   routesFile: setting(
     'IMAGEN_ROUTES_FILE',
     text,
-    'JSON file with the default version of each model; read again when it changes',
+    "JSON file with each model's default version and experiment; read again when it changes",
     null,
   ),
   maxAttempts: setting('IMAGEN_MAX_ATTEMPTS', wholeNumber(1, 95), 'Deliveries of a job before it ends as failed', '5'),

@@ -16,8 +16,8 @@ const step = z.strictObject({
   plan: z.enum(PLANS),
   requests: z.int().nonnegative(),
   experiment: z.string().optional(),
-  arm: z.string().optional(),
-  fallbackFrom: z.string().optional(),
+  arm: z.string().optional().describe('Of the experiment, by which the version was chosen'),
+  fallbackFrom: z.string().optional().describe("The arm's version, which failed before this one answered"),
 });
 
 export const completionSchema = z.strictObject({

@@ -17,7 +17,7 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value);
 }
 
-function sha256(text: string): string {
+export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 

@@ -8,6 +8,7 @@
  */
 import { z } from 'zod';
 import { JobError } from './errors.js';
+import { describeIssues } from './issues.js';
 import { parseObjectUri, parsePrefix } from './uri.js';
 
 export const SCHEMA_VERSION = 1;
@@ -194,24 +195,4 @@ function refuseProto(key: string, value: unknown): unknown {
 
 function invalid(message: string): JobError {
   return new JobError('INVALID_MESSAGE', message);
-}
-
-type Issue = z.core.$ZodIssue;
-
-/** One sentence for each issue, led by the path of the field: `output.quality: expected …`. */
-function describeIssues(issues: readonly Issue[], base: readonly PropertyKey[] = []): string[] {
-  return issues.flatMap((issue) => {
-    const path = [...base, ...issue.path];
-    if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => `${[...path, key].join('.')}: unknown field`);
-    }
-    if (issue.code === 'invalid_union') {
-      // The branch that got furthest explains best: an object with a typo should not be told to be a string.
-      const furthest = issue.errors.find((branch) =>
-        branch.every((inner) => inner.code !== 'invalid_type' || inner.path.length > 0),
-      );
-      if (furthest) return describeIssues(furthest, path);
-    }
-    return [path.length === 0 ? issue.message : `${path.join('.')}: ${issue.message}`];
-  });
 }

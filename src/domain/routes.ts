@@ -1,23 +1,74 @@
 /** Routes: which version serves a job that asks for none. Read from `IMAGEN_ROUTES_FILE`. */
 import { z } from 'zod';
+import { type Arm, armsOf, chooseArm } from './experiment.js';
+import { describeIssues } from './issues.js';
+
+const MOST_ARMS = 8;
+const MOST_WEIGHT = 1e9;
+
+/** What a field must be, and what it is. */
+const expected = (what: string) => ({
+  error: ({ input }: { readonly input?: unknown }) =>
+    `expected ${what}, given ${input === undefined ? 'nothing' : JSON.stringify(input)}`,
+});
+const name = z
+  .string(expected('a name'))
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, expected('1 to 64 letters, digits, ".", "_" and "-"'));
+const version = z
+  .string(expected('a version number as a string'))
+  .regex(/^[1-9][0-9]*$/, expected('a version number as a string'));
+const number = (from: number, to: number) => {
+  const told = expected(`a number from ${from} to ${to}`);
+  return z.number(told).min(from, told).max(to, told);
+};
+const wholeNumber = (from: number, to: number) => {
+  const told = expected(`a whole number from ${from} to ${to}`);
+  return z.int(told).min(from, told).max(to, told);
+};
+
+const experimentSchema = z
+  .strictObject({
+    name,
+    arms: z
+      .array(z.strictObject({ name, version, weight: number(0, MOST_WEIGHT) }))
+      .min(2, `expected 2 to ${MOST_ARMS} arms`)
+      .max(MOST_ARMS, `expected 2 to ${MOST_ARMS} arms`),
+    guard: z
+      .strictObject({
+        maxFailureRatio: number(0, 1).gt(0, expected('a number above 0')),
+        minOperations: wholeNumber(1, 1_000_000),
+        windowSeconds: wholeNumber(1, 86_400),
+      })
+      .optional(),
+  })
+  .superRefine(({ arms }, ctx) => {
+    const names = arms.map((arm) => arm.name);
+    for (const [index, one] of names.entries()) {
+      if (names.indexOf(one) === index) continue;
+      const message = `expected a name that no other arm has, given "${one}"`;
+      ctx.addIssue({ code: 'custom', path: ['arms', index, 'name'], message });
+    }
+    if (arms.every(({ weight }) => weight === 0)) {
+      ctx.addIssue({ code: 'custom', path: ['arms'], message: 'expected one weight above 0, given none' });
+    }
+  });
 
 const routesSchema = z.strictObject({
-  models: z.record(
-    z.string(),
-    z.strictObject({
-      default: z.string().regex(/^[1-9][0-9]*$/, 'expected a version number as a string'),
-    }),
-  ),
+  models: z.record(z.string(), z.strictObject({ default: version, experiment: experimentSchema.optional() })),
 });
 
 export interface Routes {
   /** The version that serves a model's jobs by default; undefined leaves the choice to the newest. */
   defaultVersion(model: string): string | undefined;
+  /** The arm that serves whoever has this key; undefined where the model is in no experiment. */
+  armOf(model: string, key: string): Arm | undefined;
+  /** Of all experiments. */
+  readonly arms: readonly Arm[];
 }
 
-export const NO_ROUTES: Routes = { defaultVersion: () => undefined };
+export const NO_ROUTES: Routes = { defaultVersion: () => undefined, armOf: () => undefined, arms: [] };
 
-/** @throws Error that names the field, what was expected and what was given */
+/** @throws Error that names each wrong field, what was expected and what was given */
 export function parseRoutes(text: string): Routes {
   let value: unknown;
   try {
@@ -26,9 +77,16 @@ export function parseRoutes(text: string): Routes {
     throw new Error('expected JSON', { cause });
   }
   const parsed = routesSchema.safeParse(value);
-  if (!parsed.success) {
-    throw new Error(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
-  }
-  const { models } = parsed.data;
-  return { defaultVersion: (model) => models[model]?.default };
+  if (!parsed.success) throw new Error(describeIssues(parsed.error.issues).join('; '));
+  const models = new Map(
+    Object.entries(parsed.data.models).map(([model, { default: version, experiment }]) => {
+      const arms = experiment ? armsOf(model, version, experiment) : [];
+      return [model, { version, arms }];
+    }),
+  );
+  return {
+    defaultVersion: (model) => models.get(model)?.version,
+    armOf: (model, key) => chooseArm(models.get(model)?.arms ?? [], key),
+    arms: [...models.values()].flatMap(({ arms }) => arms),
+  };
 }

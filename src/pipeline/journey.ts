@@ -1,6 +1,9 @@
 import { GivenBack, JobError, type Stage } from '../domain/errors.js';
 import { inSpan } from '../spans.js';
 import type { CompletionInput, CompletionOutput, Step, Timings } from '../domain/completion.js';
+import type { Routed } from './route.js';
+
+export type Choice = Pick<Routed, 'version' | 'arm'>;
 
 /**
  * What is known of a job while it walks through the rooms: its completion tells all of it, however far the job came.
@@ -9,8 +12,8 @@ import type { CompletionInput, CompletionOutput, Step, Timings } from '../domain
 export class Journey {
   input: CompletionInput | undefined;
   output: CompletionOutput | undefined;
-  /** The version chosen for the last operation. */
-  lastVersion: string | undefined;
+  /** The version chosen for the last operation, and the arm that chose it. */
+  last: Choice | undefined;
   readonly steps: Step[] = [];
   readonly warnings: string[] = [];
   readonly #timings: Partial<Timings> = {};

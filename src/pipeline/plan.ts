@@ -17,6 +17,8 @@ export interface PlannedStep {
   readonly routed: Routed;
   /** The ways to send this picture that the model permits, at least one. Which is best is known only when it is sent. */
   readonly shapes: readonly Shape[];
+  /** The same operation on the default version, for what an arm's version fails at. */
+  readonly fallback?: PlannedStep;
 }
 
 /**
@@ -31,7 +33,7 @@ export function planJob(
   maxPixels: number,
 ): JobPlan {
   const sizes = [picture.raster, ...sizesAfter(picture.raster, routed, maxPixels)];
-  const steps = routed.map((step, i) => ({ routed: step, shapes: permittedShapes(step, sizes[i] ?? picture.raster) }));
+  const steps = routed.map((step, i) => planStep(step, sizes[i] ?? picture.raster));
   const size = sizes.at(-1) ?? picture.raster;
   let alpha = picture.raster.alpha !== undefined || routed.some(({ model }) => model.output === 'mask');
 
@@ -68,15 +70,26 @@ export function sizesAfter({ width, height }: Size, routed: readonly Routed[], m
   });
 }
 
-/** @throws JobError `OUTPUT_TOO_LARGE` when no shape can hold the image */
-function permittedShapes({ model, contract }: Routed, size: Size): Shape[] {
-  const shapes = contract.plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, size));
-  if (shapes.length > 0) return shapes;
+/**
+ * Where only the default version can hold the image, the step is in no arm.
+ * @throws JobError `OUTPUT_TOO_LARGE` when no shape can hold it
+ */
+function planStep(routed: Routed, size: Size): PlannedStep {
+  const { model, contract } = routed;
+  const own = { routed, shapes: permittedShapes(routed, size) };
+  const other = routed.fallback && { routed: routed.fallback, shapes: permittedShapes(routed.fallback, size) };
+  const fallback = other && other.shapes.length > 0 ? other : undefined;
+  if (own.shapes.length > 0) return fallback ? { ...own, fallback } : own;
+  if (fallback) return fallback;
   const given = `${size.width}x${size.height}`;
   throw new JobError(
     'OUTPUT_TOO_LARGE',
     `model ${model.model} takes at most ${contract.maxWholePixels} pixels, given ${given}`,
   );
+}
+
+function permittedShapes({ contract }: Routed, size: Size): Shape[] {
+  return contract.plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, size));
 }
 
 function shrink(size: Size, { maxWidth = Infinity, maxHeight = Infinity }: Job['output']): Size {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelContract, VersionContract } from '../domain/contract.js';
 import { JobError } from '../domain/errors.js';
+import type { Arm } from '../domain/experiment.js';
 import type { Operation, ParameterValue } from '../domain/job.js';
 import type { ModelServer } from '../domain/ports.js';
 import type { Routes } from '../domain/routes.js';
@@ -13,10 +14,18 @@ export interface Routed {
   readonly version: string;
   readonly contract: VersionContract;
   readonly parameters: Readonly<Record<string, ParameterValue>>;
+  /** Of the experiment that chose the version. */
+  readonly arm?: Arm;
+  /** Does the same on the default version, and is in no arm: for what the arm's version fails at. */
+  readonly fallback?: Routed;
 }
 
 export interface RouteOptions {
   readonly routes: Routes;
+  /** By which the job falls on an arm; without it, it is in no experiment. */
+  readonly key?: string;
+  /** Whether an arm gets no more jobs. */
+  readonly stopped?: (arm: Arm) => boolean;
   /** How long to wait for a model that is known but not ready, in milliseconds. */
   readonly waitMs: number;
 }
@@ -24,7 +33,8 @@ export interface RouteOptions {
 const POLL_MS = 250;
 
 /**
- * Finds the model and version for every operation, and checks the parameters against the model's own schema.
+ * Finds the model and version for every operation, and checks the parameters against the model's own schema. An operation
+ * that names no version may be on an arm of an experiment, if that can serve it.
  * @throws JobError `UNKNOWN_MODEL`, `UNKNOWN_VERSION`, `INVALID_PARAMETERS`; `MODEL_UNAVAILABLE` for a model that the
  * server knows but that did not become ready in time
  */
@@ -37,12 +47,54 @@ export async function route(
   const routed: Routed[] = [];
   for (const operation of operations) {
     const model = await findModel(operation.model, models, options.waitMs, signal);
-    const [version, contract] = await findVersion(operation, model, models, options, signal);
     const parameters = operation.parameters ?? {};
-    checkParameters(operation.model, contract.parameters, parameters);
-    routed.push({ operation, model, version, contract, parameters });
+    const arm = operation.version === undefined ? armFor(operation.model, options) : undefined;
+    routed.push(
+      (arm && onArm(arm, { operation, model, parameters }, options.routes)) ??
+        (await onVersion({ operation, model, parameters }, models, options, signal)),
+    );
   }
   return routed;
+}
+
+type Asked = Pick<Routed, 'operation' | 'model' | 'parameters'>;
+
+async function onVersion(
+  asked: Asked,
+  models: ModelServer,
+  options: RouteOptions,
+  signal: AbortSignal,
+): Promise<Routed> {
+  const [version, contract] = await findVersion(asked.operation, asked.model, models, options, signal);
+  checkParameters(asked.operation.model, contract.parameters, asked.parameters);
+  return { ...asked, version, contract };
+}
+
+function armFor(model: string, { routes, key, stopped }: RouteOptions): Arm | undefined {
+  const arm = key === undefined ? undefined : routes.armOf(model, key);
+  return arm && stopped?.(arm) ? undefined : arm;
+}
+
+/** @returns undefined where the arm's version is not served, or does not take the job's parameters */
+function onArm(arm: Arm, asked: Asked, routes: Routes): Routed | undefined {
+  const own = acceptedBy(arm.version, asked);
+  if (!own) return undefined;
+  const usual = routes.defaultVersion(arm.model);
+  const other = usual === undefined || usual === arm.version ? undefined : acceptedBy(usual, asked);
+  // Of another scale it would be another result, and nothing has been planned for that.
+  return { ...own, arm, ...(other?.contract.scale === own.contract.scale ? { fallback: other } : {}) };
+}
+
+function acceptedBy(version: string, asked: Asked): Routed | undefined {
+  const contract = asked.model.versions.get(version);
+  if (!contract) return undefined;
+  try {
+    checkParameters(asked.operation.model, contract.parameters, asked.parameters);
+  } catch (error) {
+    if (error instanceof JobError) return undefined;
+    throw error;
+  }
+  return { ...asked, version, contract };
 }
 
 async function findModel(

@@ -5,12 +5,14 @@
  * job, and stands in worker/handle.ts.
  */
 import type { Step } from '../domain/completion.js';
+import { type Arm, type ArmEnd, stickyKey } from '../domain/experiment.js';
 import type { Job, OutputRequest } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
 import type { Predict } from './cost.js';
 import { decode, type Header } from './decode.js';
 import { encode, type Encoded, type Pixels } from './encode.js';
+import { transformOnArm } from './fallback.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
 import type { Format } from './formats/index.js';
 import type { Journey } from './journey.js';
@@ -20,7 +22,7 @@ import { type JobPlan, planJob, sizesAfter } from './plan.js';
 import { route, type Routed, type RouteOptions } from './route.js';
 import { storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
-import { type Lane, type PixelsSent, transform } from './transform.js';
+import type { Lane, PixelsSent } from './transform.js';
 
 export interface RenderOptions {
   readonly maxInputPixels: number;
@@ -31,13 +33,15 @@ export interface RenderOptions {
   readonly reserve: Reserve;
   /** Told of every operation that has been done; must not throw. */
   readonly onOperation?: (step: Step, pixels: PixelsSent) => void;
+  /** Told how every operation on an arm of an experiment ended; must not throw. */
+  readonly onArm?: (arm: Arm, end: ArmEnd) => void;
 }
 
 export interface PipelineOptions extends RenderOptions {
   readonly fetch: FetchOptions;
   readonly target: TargetOptions;
   /** Asked anew for each job, since routes are edited while the worker runs. */
-  readonly route: () => RouteOptions;
+  readonly route: () => Omit<RouteOptions, 'key'>;
 }
 
 export interface PipelineParts {
@@ -59,8 +63,10 @@ export async function runJob(
 ): Promise<void> {
   const { signal } = journey;
 
-  const routed = await journey.stage('route', undefined, () => route(job.operations, models, options.route(), signal));
-  journey.lastVersion = routed.at(-1)?.version;
+  const routed = await journey.stage('route', undefined, () =>
+    route(job.operations, models, { ...options.route(), key: stickyKey(job) }, signal),
+  );
+  journey.last = routed.at(-1);
   const target = await journey.stage('plan', undefined, () => chooseTarget(job, options.target));
 
   const fetched = await journey.stage('fetch', 'fetch', () => fetchInput(job.input, store, options.fetch, signal));
@@ -102,13 +108,20 @@ export async function render(
   try {
     const piece = await prepare(job, bytes, routed, journey, options, admit);
     const { steps, format, size } = piece.plan;
+    const last = steps.at(-1);
+    journey.last = last?.routed;
 
     for (const planned of steps) {
+      const how = {
+        ...{ models, lane, predict: options.predict, priority: job.priority, signal, onArm: options.onArm },
+        onFallback({ version }: Routed) {
+          if (planned === last) journey.last = { ...planned.routed, version };
+        },
+      };
       const { raster, step, pixels } = await journey.stage(
         'infer',
         'inference',
-        () =>
-          transform(piece.raster, planned, { models, lane, predict: options.predict, priority: job.priority, signal }),
+        () => transformOnArm(piece.raster, planned, how),
         `infer ${planned.routed.model.model}`,
       );
       piece.raster = raster;

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import sharp from 'sharp';
 import type { Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
+import type { Arm } from '../domain/experiment.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import type { Raster, Size } from '../domain/raster.js';
@@ -103,11 +104,15 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     servedVersion: [...servedVersions].join(','),
     plan: shape.plan,
     requests: shape.requests,
+    ...(routed.arm === undefined ? {} : nameArm(routed.arm)),
   };
   const pixels = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract) };
   const after = answer.channels === 1 ? await applyMask(raster, answer.data) : await withAlpha(answer, raster);
   return { raster: after, step, pixels };
 }
+
+/** As steps name an arm. */
+export const nameArm = ({ experiment, name }: Arm) => ({ experiment, arm: name });
 
 function ask(
   whole: Raster,

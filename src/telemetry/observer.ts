@@ -1,5 +1,5 @@
-import type { Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
+import { armLabel } from '../domain/experiment.js';
 import type { Observer } from '../worker/handle.js';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics/index.js';
@@ -8,10 +8,10 @@ import type { Metrics } from './metrics/index.js';
 export function createObserver(log: Logger, metrics: Metrics): Observer {
   return {
     received: ({ attempt }) => metrics.received(attempt),
-    ended({ completion, delivery, model, version, replay, tookMs, publishMs }) {
+    ended({ completion, delivery, model, last, replay, tookMs, publishMs }) {
       const { jobId, eventId, status, error, steps, timingsMs } = completion;
-      const last = steps?.at(-1);
-      const arm = last && last.model === model ? armOf(last) : undefined;
+      const version = last?.version;
+      const arm = last?.arm && armLabel(last.arm);
       log[error === undefined ? 'info' : 'warn'](
         {
           ...{ jobId, eventId, messageId: delivery.messageId, attempt: delivery.attempt, replay },
@@ -35,11 +35,6 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
       metrics.jobGivenBack(codeOf(error));
     },
   };
-}
-
-/** The name by which metrics and logs know an arm. */
-function armOf({ experiment, arm }: Step): string | undefined {
-  return experiment === undefined || arm === undefined ? arm : `${experiment}/${arm}`;
 }
 
 /** @returns the code of an error of ours, the name of any other */

@@ -9,7 +9,7 @@ import { fingerprint as fingerprintOf } from '../domain/fingerprint.js';
 import { type Job, parseJob, salvageJobId } from '../domain/job.js';
 import type { Delivery, ObjectStore, Publisher, Settlement } from '../domain/ports.js';
 import type { JobRecord } from '../domain/record.js';
-import { Journey } from '../pipeline/journey.js';
+import { type Choice, Journey } from '../pipeline/journey.js';
 import { recall } from '../pipeline/recall.js';
 import { decide } from '../pipeline/record.js';
 import { type PipelineOptions, type PipelineParts, runJob } from '../pipeline/run.js';
@@ -82,8 +82,8 @@ interface Decision {
   readonly completion: Completion;
   /** Of the last operation, as asked for. */
   readonly model: string | undefined;
-  /** Of the last operation, where this delivery came as far as choosing it. */
-  readonly version?: string | undefined;
+  /** What was chosen for the last operation, where this delivery came as far as that. */
+  readonly last?: Choice | undefined;
   /** It had been decided before this delivery. */
   readonly replay: boolean;
 }
@@ -188,7 +188,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
     await inSpan('begin', {}, () => begin(job, given, delivery, signal));
 
     const watch = watchRecord(look, options.watchMs);
-    let worked: { readonly record: JobRecord; readonly version: string | undefined };
+    let worked: { readonly record: JobRecord; readonly last: Choice | undefined };
     try {
       worked = await work(job, fingerprint, delivery, AbortSignal.any([signal, watch.signal]));
     } catch (thrown) {
@@ -202,7 +202,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       decide(store, options.statePrefix, job.jobId, worked.record, signal),
     );
     done(job.jobId, delivery, 'record');
-    return { ...fromRecord(job, fingerprint, given, holding.record, !holding.ours), version: worked.version };
+    return { ...fromRecord(job, fingerprint, given, holding.record, !holding.ours), last: worked.last };
   }
 
   /** @throws Unbegun when the deliveries are used up, but not by this job's own attempts */
@@ -227,7 +227,7 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
       const how = { status, ...(error ? { error } : {}) };
       const completion = completionOf(job, fingerprint, delivery, journey, how, options.worker);
       const record: JobRecord = { fingerprint, ...(model === undefined ? {} : { model }), completion };
-      return { record, version: journey.lastVersion };
+      return { record, last: journey.last };
     };
     try {
       const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrors.get(job.jobId));

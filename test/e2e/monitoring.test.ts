@@ -16,6 +16,7 @@ import { which } from '../../scripts/stack/paths.js';
 import { freePort } from '../../scripts/stack/ports.js';
 import { OwnTriton } from '../support/own-triton.js';
 import { hurried, type Prometheus, startPrometheus } from '../support/prometheus.js';
+import { createExperiment } from '../support/routes.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 /** What a Triton with a GPU serves: no test machine has one. Values of a T4 at work. */
@@ -67,6 +68,9 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
   }
 
   beforeAll(async () => {
+    const experiment = await createExperiment();
+    closers.push(() => experiment.remove());
+    await experiment.write(0, 1);
     const recorded: Server = createServer((_, response) => {
       const lines = Object.entries(RECORDED).map(([name, value]) => `${name}{gpu_uuid="GPU-0"} ${value}\n`);
       response.setHeader('content-type', 'text/plain; version=0.0.4').end(lines.join(''));
@@ -75,6 +79,7 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     closers.push(() => recorded.close());
     scene = await createScene({
       ...{ TRITON_URL: triton.url, IMAGEN_MAX_JOBS: '4', IMAGEN_MODEL_WAIT_SECONDS: '1' },
+      ...{ IMAGEN_ROUTES_FILE: experiment.path, IMAGEN_INFERENCE_ATTEMPTS: '1' },
       IMAGEN_JOBS_SUBSCRIPTIONS: `imagen-jobs-worker-${randomUUID()}`, // alerts know subscriptions by how they begin
     });
     const picture = sharp({ create: { width: 48, height: 48, channels: 3, background: '#456' } });
@@ -135,6 +140,15 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
       10_000,
       () => 'the backlog is not empty',
     );
+    await look();
+  });
+
+  it('tells of an arm that was stopped, and of nothing that fails, since the default version does it', async () => {
+    const before = scene.published.length;
+    for (let i = 0; i < 6; i++) await publish('failing');
+    await scene.completions(before + 6);
+    await tells('CanaryStopped');
+    expect(await firing()).not.toContain('ErrorRatio');
     await look();
   });
 

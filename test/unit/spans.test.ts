@@ -10,6 +10,7 @@ import type { ModelServer } from '../../src/domain/ports.js';
 import { createTensor } from '../../src/domain/tensor.js';
 import { DEFAULT_COST } from '../../src/pipeline/cost.js';
 import { MOST_ATTEMPT_SPANS } from '../../src/pipeline/attempts.js';
+import { transformOnArm } from '../../src/pipeline/fallback.js';
 import { transform } from '../../src/pipeline/transform.js';
 import { annotate, contextIn, failed, inSpan, isSampled, traceHeaders, withoutSpans } from '../../src/spans.js';
 import { cloudTraceFields } from '../../src/telemetry/trace-fields.js';
@@ -168,6 +169,38 @@ describe('with an SDK', () => {
       'imagen.attempts_failed': 1,
       'imagen.attempts_without_span': 100 - MOST_ATTEMPT_SPANS,
     });
+  });
+
+  it('tells an operation that falls back by the version that failed, with the other below it', async () => {
+    const models = {
+      infer: ({ version, inputs: [image] }: Parameters<ModelServer['infer']>[0]) =>
+        version === '2'
+          ? Promise.reject(new JobError('MODEL_REJECTED_INPUT', 'no'))
+          : Promise.resolve({
+              version,
+              output: createTensor('image', 'UINT8', [8, 8, 3], image?.data ?? Buffer.alloc(0)),
+            }),
+    } as unknown as ModelServer;
+    const contract = { plans: ['whole'], scale: 1 } as unknown as VersionContract;
+    const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false } as unknown as ModelContract;
+    const usual = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
+    const arm = { model: 'm', experiment: 'x', revision: 'r', name: 'b', version: '2', weight: 1 };
+    const shapes = [{ plan: 'whole' as const, width: 8, height: 8, requests: 1 }];
+    const planned = { routed: { ...usual, version: '2', arm }, shapes, fallback: { routed: usual, shapes } };
+    await inSpan('infer m', {}, () =>
+      transformOnArm({ width: 8, height: 8, rgb: Buffer.alloc(192) }, planned, {
+        ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch' },
+        ...{ lane: ({ shape }, task) => task(shape), signal: new AbortController().signal },
+        onFallback: () => undefined,
+      }),
+    );
+    const [stage, below] = ['infer m', 'fall back m'].map((name) => spans().find((span) => span.name === name));
+    expect(stage?.attributes).toMatchObject({ 'imagen.experiment': 'x', 'imagen.arm': 'b', 'imagen.version': '2' });
+    expect(stage?.attributes).toMatchObject({ 'imagen.attempts': 1, 'imagen.attempts_failed': 1 });
+    expect(stage?.events.map(({ name }) => name)).toEqual(['falls back']);
+    expect(stage?.status.code).toBe(SpanStatusCode.UNSET);
+    expect(below?.parentSpanContext?.spanId).toBe(stage?.spanContext().spanId);
+    expect(below?.attributes).toMatchObject({ 'imagen.version': '1', 'imagen.attempts_failed': 0 });
   });
 });
 

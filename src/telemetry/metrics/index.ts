@@ -3,6 +3,7 @@
  * which a test compares with what is here.
  */
 import { deliveryMetrics } from './deliveries.js';
+import { type ExperimentFacts, experimentMetrics } from './experiments.js';
 import { Families, type Family } from './families.js';
 import { inferenceMetrics, type InferenceFacts } from './inference.js';
 import { intakeMetrics, type IntakeFacts } from './intake.js';
@@ -12,7 +13,7 @@ import { processMetrics, type ProcessFacts } from './process.js';
 import { tritonMetrics, type TritonFacts } from './triton.js';
 
 /** What is read when somebody asks; all the rest is told when it happens. */
-export type Facts = IntakeFacts & InferenceFacts & TritonFacts & ProcessFacts;
+export type Facts = IntakeFacts & InferenceFacts & TritonFacts & ExperimentFacts & ProcessFacts;
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -22,10 +23,11 @@ export function createMetrics(facts: Facts) {
   processMetrics(families, facts);
   intakeMetrics(families, facts);
   return {
-    ...jobMetrics(families, labels),
+    ...jobMetrics(families, labels, facts),
     ...deliveryMetrics(families, labels),
     ...inferenceMetrics(families, labels, facts),
     ...tritonMetrics(families, labels, facts),
+    ...experimentMetrics(families, labels, facts),
     /** Those of imagen, without what prom-client adds of its own. */
     families: families.made as readonly Family[],
     /** Prometheus' text format. */

@@ -1,6 +1,7 @@
 /** How jobs end, and how long they take. */
 import type { Completion } from '../../domain/completion.js';
 import { ERROR_CODES, ERRORS } from '../../domain/errors.js';
+import type { ExperimentFacts } from './experiments.js';
 import type { Families } from './families.js';
 import { type Labels, NO_ARM } from './labels.js';
 
@@ -30,12 +31,16 @@ const ENDS = [
   ...ERROR_CODES.map((code) => ({ status: ERRORS[code].verdict === 'expire' ? 'expired' : 'failed', code })),
 ];
 
-export function jobMetrics(families: Families, labels: Labels) {
+export function jobMetrics(families: Families, labels: Labels, { arms }: Pick<ExperimentFacts, 'arms'>) {
+  const known = () => [
+    ...labels.known().map((which) => ({ ...which, arm: NO_ARM })),
+    ...arms().map((arm) => labels.ofArm(arm)),
+  ];
   const jobs = families.counter(
     'imagen_jobs_total',
     'Jobs that ended',
     ['model', 'version', 'arm', 'status', 'code'],
-    () => labels.known().flatMap((which) => ENDS.map((end) => ({ ...which, arm: NO_ARM, ...end }))),
+    () => known().flatMap((which) => ENDS.map((end) => ({ ...which, ...end }))),
   );
   const durations = families.histogram(
     'imagen_job_duration_seconds',

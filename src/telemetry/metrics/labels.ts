@@ -1,5 +1,6 @@
 import { PLANS } from '../../domain/completion.js';
 import { ERROR_CODES } from '../../domain/errors.js';
+import { type Arm, armLabel } from '../../domain/experiment.js';
 import type { ModelServer } from '../../domain/ports.js';
 
 /** For whatever is not of the set that a label may have. */
@@ -14,6 +15,8 @@ export interface Labels {
   served(model: string | undefined, version: string | undefined): { readonly model: string; readonly version: string };
   /** `<experiment>/<arm>`, or `default` where the job is in no experiment. */
   arm(name: string | undefined): string;
+  /** What an arm sends its jobs to, and its name. */
+  ofArm(arm: Arm): { readonly model: string; readonly version: string; readonly arm: string };
   /** A code of ours, or the name of another reason to put a job off; empty where there is no error. */
   code(code: string | undefined): string;
   plan(name: string): string;
@@ -44,20 +47,25 @@ export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels 
     return known;
   }
 
+  function served(model: string | undefined, version: string | undefined) {
+    const versions = model === undefined ? undefined : versionsOf(model);
+    if (model === undefined || !versions) return { model: UNKNOWN, version: UNKNOWN };
+    return { model, version: version !== undefined && versions.has(version) ? version : UNKNOWN };
+  }
+
+  function arm(name: string | undefined): string {
+    if (name === undefined) return NO_ARM;
+    if (arms.has(name)) return name;
+    if (arms.size >= MOST_ARMS || !ARM.test(name)) return UNKNOWN;
+    arms.add(name);
+    return name;
+  }
+
   return {
     model: (name) => (name !== undefined && versionsOf(name) ? name : UNKNOWN),
-    served(model, version) {
-      const versions = model === undefined ? undefined : versionsOf(model);
-      if (model === undefined || !versions) return { model: UNKNOWN, version: UNKNOWN };
-      return { model, version: version !== undefined && versions.has(version) ? version : UNKNOWN };
-    },
-    arm(name) {
-      if (name === undefined) return NO_ARM;
-      if (arms.has(name)) return name;
-      if (arms.size >= MOST_ARMS || !ARM.test(name)) return UNKNOWN;
-      arms.add(name);
-      return name;
-    },
+    served,
+    arm,
+    ofArm: (one) => ({ ...served(one.model, one.version), arm: arm(armLabel(one)) }),
     code: (code) => (code === undefined ? '' : CODES.has(code) ? code : UNKNOWN),
     plan: (name) => (PLANS.some((plan) => plan === name) ? name : UNKNOWN),
     known: () =>

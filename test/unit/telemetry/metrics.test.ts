@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Completion } from '../../../src/domain/completion.js';
+import { parseRoutes } from '../../../src/domain/routes.js';
 import type { Facts } from '../../../src/telemetry/metrics/index.js';
 import { memoryLimit } from '../../../src/telemetry/metrics/process.js';
 import type { JobEnd } from '../../../src/telemetry/metrics/jobs.js';
@@ -84,6 +85,7 @@ describe('labels', () => {
       metrics.operationDone({ ...step, plan: hostile(i) as 'tile' }, { computed: 1, useful: 1 });
       metrics.tritonAnswered({ model: hostile(i), version: hostile(i), transport: 'unary', tookMs: 1 });
       metrics.tritonFailed(hostile(i), hostile(i));
+      metrics.stepDone({ ...step, experiment: hostile(i), arm: hostile(i), fallbackFrom: hostile(i) });
       metrics.jobDeferred(hostile(i));
       metrics.jobGivenBack(hostile(i));
       metrics.deadLettered(hostile(i));
@@ -143,6 +145,45 @@ describe('what is told', () => {
     for (const attempt of [0, 1, 2, 3]) metrics.received(attempt);
     expect(await series(metrics, 'imagen_deliveries_total')).toEqual(['imagen_deliveries_total 4']);
     expect(await series(metrics, 'imagen_redeliveries_total')).toEqual(['imagen_redeliveries_total 2']);
+  });
+
+  it('what the arms of experiments did, from nothing on, and which of them are stopped', async () => {
+    const { arms } = parseRoutes(
+      JSON.stringify({
+        models: {
+          upscale: {
+            default: '1',
+            experiment: {
+              name: 'x',
+              arms: ['1', '2', '3'].map((version) => ({ name: `v${version}`, version, weight: 1 })),
+              guard: { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60 },
+            },
+          },
+        },
+      }),
+    );
+    const metrics = metricsOf({ catalogue: upscale, arms: () => arms, armStopped: ({ name }) => name === 'v2' });
+    const [, second = expect.fail()] = arms;
+    const failed =
+      'imagen_jobs_total{model="upscale",version="2",arm="x/v2",status="failed",code="INFERENCE_FAILED"} 0';
+    expect(await series(metrics, 'imagen_jobs_total')).toContain(failed);
+    metrics.armEnded(second, 'failed');
+    const step = { model: 'upscale', servedVersion: '1', plan: 'tile', requests: 1 } as const;
+    metrics.stepDone({ ...step, experiment: 'x', arm: 'v2', fallbackFrom: '2' });
+    metrics.stepDone({ ...step, experiment: 'x', arm: 'v1' });
+    expect(await series(metrics, 'imagen_experiment_operations_total')).toHaveLength(9);
+    expect(await counted(metrics, 'imagen_experiment_operations_total')).toEqual([
+      'imagen_experiment_operations_total{model="upscale",version="2",arm="x/v2",outcome="failed"} 1',
+    ]);
+    expect((await series(metrics, 'imagen_fallbacks_total')).sort()).toEqual([
+      'imagen_fallbacks_total{model="upscale",version="1",arm="x/v1"} 0',
+      'imagen_fallbacks_total{model="upscale",version="2",arm="x/v2"} 1',
+      'imagen_fallbacks_total{model="upscale",version="unknown",arm="x/v3"} 0', // Triton does not serve it
+    ]);
+    expect(await series(metrics, 'imagen_experiment_stopped')).toEqual([
+      'imagen_experiment_stopped{model="upscale",arm="x/v2"} 1',
+      'imagen_experiment_stopped{model="upscale",arm="x/v3"} 0',
+    ]);
   });
 
   it('dead letters from nothing on, so that the first is an increase', async () => {

@@ -2,15 +2,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Completion } from '../../../src/domain/completion.js';
 import { NO_CAPACITY } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
-import type { Delivery, ModelServer, ObjectInfo, ObjectStore, Publisher } from '../../../src/domain/ports.js';
+import type { Delivery, ModelServer, Publisher } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
-import { objectUri } from '../../../src/domain/uri.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { createFairShare } from '../../../src/worker/fair-share.js';
 import { createCircuits } from '../../../src/worker/circuits.js';
 import { createHandler } from '../../../src/worker/handle.js';
 import { createIntake } from '../../../src/worker/intake.js';
 import { createParking } from '../../../src/worker/parking.js';
+import { memoryStore } from '../../support/memory-store.js';
 
 const DAY_MS = 86_400_000;
 const ONE_ATTEMPT = { unavailableMs: 0, failedAttempts: 1 };
@@ -19,27 +19,6 @@ const ONE_ATTEMPT = { unavailableMs: 0, failedAttempts: 1 };
  * What real parts cannot be made to do at will: a publish that fails at the worst moment, a record that appears between
  * two steps, storage that is away for exactly one call. Jobs here end before any inference.
  */
-function memoryStore() {
-  const objects = new Map<string, { bytes: Buffer; info: ObjectInfo }>();
-  let failing: ((operation: 'read' | 'create', uri: string) => void) | undefined;
-  const store = {
-    read: (ref) => {
-      failing?.('read', objectUri(ref));
-      const found = objects.get(objectUri(ref));
-      return Promise.resolve(found ? { kind: 'found', bytes: found.bytes, generation: '1' } : { kind: 'missing' });
-    },
-    stat: (ref) => Promise.resolve(objects.get(objectUri(ref))?.info),
-    create: (ref, bytes, { contentType, metadata = {} }) => {
-      failing?.('create', objectUri(ref));
-      const found = objects.get(objectUri(ref));
-      if (found) return Promise.resolve({ kind: 'exists', info: found.info, sameBytes: found.bytes.equals(bytes) });
-      const info = { generation: '1', bytes: bytes.length, contentType, crc32c: '', metadata };
-      objects.set(objectUri(ref), { bytes, info });
-      return Promise.resolve({ kind: 'created', info });
-    },
-  } satisfies ObjectStore;
-  return { store, objects, fail: (how: typeof failing) => (failing = how) };
-}
 
 /** Models that the server knows and cannot serve. */
 let away: string[] = [];

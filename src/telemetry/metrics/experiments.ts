@@ -1,0 +1,48 @@
+/** What the arms of experiments do, and which of them were stopped. */
+import type { Step } from '../../domain/completion.js';
+import { type Arm, ARM_ENDS, type ArmEnd, armLabel } from '../../domain/experiment.js';
+import type { Families } from './families.js';
+import type { Labels } from './labels.js';
+
+export interface ExperimentFacts {
+  /** Those in the routes. */
+  readonly arms: () => readonly Arm[];
+  readonly armStopped: (arm: Arm) => boolean;
+}
+
+export function experimentMetrics(families: Families, labels: Labels, { arms, armStopped }: ExperimentFacts) {
+  const operations = families.counter(
+    'imagen_experiment_operations_total',
+    'Operations on the arm of an experiment that ended, by how its version did',
+    ['model', 'version', 'arm', 'outcome'],
+    () => arms().flatMap((arm) => ARM_ENDS.map((outcome) => ({ ...labels.ofArm(arm), outcome }))),
+  );
+  const fallbacks = families.counter(
+    'imagen_fallbacks_total',
+    'Operations done by the default version after the version of an arm had failed at them',
+    ['model', 'version', 'arm'],
+    () => arms().map((arm) => labels.ofArm(arm)),
+  );
+  families.gauges(
+    'imagen_experiment_stopped',
+    '1 for an arm that gets no more jobs because it failed too often, 0 for one that is watched for that',
+    ['model', 'arm'],
+    () =>
+      arms()
+        .filter(({ guard }) => guard !== undefined)
+        .map((arm) => {
+          const { model, arm: name } = labels.ofArm(arm);
+          return [{ model, arm: name }, armStopped(arm) ? 1 : 0] as const;
+        }),
+  );
+
+  return {
+    armEnded: (arm: Arm, outcome: ArmEnd) => operations.inc({ ...labels.ofArm(arm), outcome }),
+    /** Of no interest where the step did not fall back. */
+    stepDone({ model, experiment = '', arm = '', fallbackFrom }: Step): void {
+      if (fallbackFrom === undefined) return;
+      const which = labels.served(model, fallbackFrom);
+      fallbacks.inc({ ...which, arm: labels.arm(armLabel({ experiment, name: arm })) });
+    },
+  };
+}

@@ -1,0 +1,225 @@
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { readContract } from '../../../src/domain/contract.js';
+import { JobError } from '../../../src/domain/errors.js';
+import type { Arm, ArmEnd } from '../../../src/domain/experiment.js';
+import { parseJob } from '../../../src/domain/job.js';
+import type { InferenceRequest, InferenceResult, ModelServer } from '../../../src/domain/ports.js';
+import { parseRoutes } from '../../../src/domain/routes.js';
+import { createTensor } from '../../../src/domain/tensor.js';
+import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import { Journey } from '../../../src/pipeline/journey.js';
+import { route } from '../../../src/pipeline/route.js';
+import { render } from '../../../src/pipeline/run.js';
+import { createFairShare } from '../../../src/worker/fair-share.js';
+
+type Behaviour = (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceResult>;
+
+const gives: Behaviour = ({ version, inputs: [image = expect.fail()] }) =>
+  Promise.resolve({ version, output: createTensor('image', 'UINT8', [...image.shape], image.data) });
+const throws =
+  (code: ConstructorParameters<typeof JobError>[0], words = 'no'): Behaviour =>
+  () =>
+    Promise.reject(new JobError(code, words));
+
+interface World {
+  /** Of the one model there is, by version. */
+  readonly versions?: Readonly<Record<string, Behaviour>>;
+  /** Beside those that hold for all its versions. */
+  readonly contract?: Readonly<Record<string, string>>;
+  readonly stopped?: boolean;
+  readonly key?: string | undefined;
+  readonly operations?: readonly (string | object)[];
+  readonly side?: number;
+}
+
+const ROUTES = parseRoutes(
+  JSON.stringify({
+    models: {
+      m: {
+        default: '1',
+        experiment: {
+          name: 'x',
+          arms: [
+            { name: 'old', version: '1', weight: 0 },
+            { name: 'new', version: '2', weight: 1 },
+          ],
+        },
+      },
+    },
+  }),
+);
+
+/** Routes and renders one job, of whose key version 2 is the arm's. */
+async function run(world: World) {
+  const { versions = { 1: gives, 2: gives }, contract = {}, operations = ['m'], side = 20 } = world;
+  const tensor = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
+  const asked: string[] = [];
+  const model = readContract({
+    ...{ model: 'm', maxBatchSize: 8, instances: 1, batcher: { delayMs: 0, prefetches: true } },
+    ...{ inputs: [tensor], outputs: [tensor], readyVersions: Object.keys(versions) },
+    parameters: { 'imagen.plans': '["tile"]', 'imagen.tile_sizes': '[16]', 'imagen.margin': '2', ...contract },
+  });
+  const models: ModelServer = {
+    contracts: () => new Map([['m', model]]),
+    unready: () => new Map(),
+    refresh: () => Promise.resolve(),
+    statistics: () => Promise.resolve([]),
+    infer(request, signal) {
+      asked.push(request.version);
+      return (versions[request.version] ?? expect.fail())(request, signal);
+    },
+  };
+  const job = parseJob(Buffer.from(JSON.stringify({ jobId: 'a', operations, input: { uri: 'gs://in/a' } })));
+  const limit = new AbortController();
+  const journey = new Journey(limit.signal, 0);
+  const ends: [string, ArmEnd][] = [];
+  const key = 'key' in world ? world.key : 'somebody';
+  const options = {
+    ...{ routes: ROUTES, waitMs: 0, stopped: (arm: Arm) => world.stopped === true && arm.name === 'new' },
+    ...(key === undefined ? {} : { key }),
+  };
+  const share = createFairShare({
+    capacityOf: () => ({ inFlight: 4, batch: 8, instances: 1, runs: 4, growMs: 0, pauseMs: 0 }),
+    costOf: () => DEFAULT_COST,
+    retry: { unavailableMs: 0, failedAttempts: 2, maxDelayMs: 1 },
+  });
+  const work = async () => {
+    const routed = await route(job.operations, models, options, journey.signal);
+    const { encoded } = await render(job, await square(side), routed, journey, share.lane(job), models, {
+      ...{ maxInputPixels: 1e6, maxOutputPixels: 1e6, reserve: () => Promise.resolve(() => undefined) },
+      predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+      onArm: (arm, end) => ends.push([arm.name, end]),
+    });
+    return encoded;
+  };
+  const done = await work().catch((error: unknown) => error);
+  return { done, asked: new Set(asked), requests: asked.length, steps: journey.steps, last: journey.last, ends, limit };
+}
+
+const square = (side: number) =>
+  sharp({ create: { width: side, height: side, channels: 3, background: '#345' } })
+    .png()
+    .toBuffer();
+
+const ON_ARM = { servedVersion: '2', experiment: 'x', arm: 'new' };
+const IN_NO_ARM = { model: 'm', servedVersion: '1', plan: 'tile', requests: 4 };
+
+describe('a job of an experiment', () => {
+  it("is done by its arm's version, and its step says so", async () => {
+    const { steps, ends, last, asked } = await run({});
+    expect(steps).toEqual([{ ...IN_NO_ARM, ...ON_ARM }]);
+    expect(ends).toEqual([['new', 'done']]);
+    expect(last).toMatchObject({ version: '2', arm: { name: 'new' } });
+    expect(asked).toEqual(new Set(['2']));
+  });
+
+  const parameters = { 'imagen.v1.parameters': '{"type":"object","properties":{"grain":{"type":"number"}}}' };
+  it.each<[string, World]>([
+    ['the guard has stopped the arm', { stopped: true }],
+    ["the arm's version is not served", { versions: { 1: gives } }],
+    [
+      'only the default version takes its parameters',
+      { contract: parameters, operations: [{ model: 'm', parameters: { grain: 1 } }] },
+    ],
+    [
+      "the parameters' schema of the arm's version is none",
+      { contract: { ...parameters, 'imagen.v2.parameters': '{"type":"nonsense"}' } },
+    ],
+    [
+      'only the default version can hold the picture',
+      { contract: { 'imagen.v2.plans': '["whole"]', 'imagen.v2.max_whole_pixels': '99' } },
+    ],
+    ['the job has no key', { key: undefined }],
+  ])('is done by the default version, and in no arm, where %s', async (_name, world) => {
+    const { steps, ends, last, asked } = await run(world);
+    expect(steps).toEqual([IN_NO_ARM]);
+    expect(ends).toEqual([]);
+    expect(last?.version).toBe('1');
+    expect(last?.arm).toBeUndefined();
+    expect(asked).toEqual(new Set(['1']));
+  });
+
+  it('is in none where it names a version, whichever', async () => {
+    for (const version of ['1', '2']) {
+      const { steps, ends } = await run({ operations: [{ model: 'm', version }] });
+      expect(steps).toEqual([{ ...IN_NO_ARM, servedVersion: version, requestedVersion: version }]);
+      expect(ends).toEqual([]);
+    }
+  });
+
+  it('is told what no version takes', async () => {
+    const { done } = await run({ operations: [{ model: 'm', parameters: { nonsense: 1 } }] });
+    expect(done).toMatchObject({ code: 'INVALID_PARAMETERS' });
+  });
+});
+
+describe("an operation that fails on its arm's version", () => {
+  const wrongSize: Behaviour = ({ version }) =>
+    Promise.resolve({ version, output: createTensor('image', 'UINT8', [1, 1, 3], Buffer.alloc(3)) });
+
+  it.each<[string, Behaviour]>([
+    ['an error of its own', throws('INFERENCE_FAILED')],
+    ['a refusal', throws('MODEL_REJECTED_INPUT')],
+    ['an answer of another size', wrongSize],
+  ])('is done again on the default version: %s', async (_name, fails) => {
+    const { done, steps, ends, last } = await run({ versions: { 1: gives, 2: fails } });
+    expect(done).toMatchObject({ width: 20, height: 20 });
+    expect(steps).toEqual([{ ...IN_NO_ARM, experiment: 'x', arm: 'new', fallbackFrom: '2' }]);
+    expect(ends).toEqual([['new', 'failed']]);
+    expect(last).toMatchObject({ version: '1', arm: { name: 'new' } });
+  });
+
+  it('goes there with the plan that the default version has for the picture', async () => {
+    const contract = { 'imagen.v1.tile_sizes': '[8]' };
+    const { steps } = await run({ versions: { 1: gives, 2: throws('INFERENCE_FAILED') }, contract });
+    expect(steps).toMatchObject([{ requests: 16, fallbackFrom: '2' }]);
+  });
+
+  it('takes the others of its job along: each falls back by itself', async () => {
+    let calls = 0;
+    const first: Behaviour = (request, signal) =>
+      request.inputs[0] && calls++ === 0 ? throws('MODEL_REJECTED_INPUT')(request, signal) : gives(request, signal);
+    const { steps, ends, last } = await run({ versions: { 1: gives, 2: first }, operations: ['m', 'm'], side: 12 });
+    expect(steps).toMatchObject([{ fallbackFrom: '2', servedVersion: '1' }, ON_ARM]);
+    expect(ends).toEqual([
+      ['new', 'failed'],
+      ['new', 'done'],
+    ]);
+    expect(last?.version).toBe('2');
+  });
+
+  it('ends with the error of the default version where that fails too, which accuses nobody', async () => {
+    const versions = { 1: throws('MODEL_REJECTED_INPUT', 'of 1'), 2: throws('INFERENCE_FAILED', 'of 2') };
+    const { done, ends, last, steps } = await run({ versions });
+    expect(done).toMatchObject({ code: 'MODEL_REJECTED_INPUT', message: 'of 1', stage: 'infer' });
+    expect(ends).toEqual([['new', 'unclear']]);
+    expect(last).toMatchObject({ version: '1', arm: { name: 'new' } });
+    expect(steps).toEqual([]);
+  });
+
+  it('waits with the default version where that is away, and still counts', async () => {
+    const { done, ends } = await run({ versions: { 1: throws('MODEL_UNAVAILABLE'), 2: throws('INFERENCE_FAILED') } });
+    expect(done).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+    expect(ends).toEqual([['new', 'failed']]);
+  });
+
+  it('has no other version where the default makes something else of it', async () => {
+    const { done, ends, asked } = await run({
+      ...{ versions: { 1: gives, 2: throws('INFERENCE_FAILED') }, contract: { 'imagen.v1.scale': '2' } },
+    });
+    expect(done).toMatchObject({ code: 'INFERENCE_FAILED' });
+    expect(ends).toEqual([['new', 'failed']]);
+    expect(asked).toEqual(new Set(['2']));
+  });
+
+  it.each(['MODEL_UNAVAILABLE', 'MODEL_OVERLOADED', 'INTERNAL', 'EXECUTION_TIMEOUT'] as const)(
+    'does not fall back for %s, and does not count',
+    async (code) => {
+      const { done, ends, asked } = await run({ versions: { 1: gives, 2: throws(code) } });
+      expect(done).toMatchObject({ code });
+      expect(ends).toEqual([]);
+      expect(asked).toEqual(new Set(['2']));
+    },
+  );
+});
