@@ -13,6 +13,7 @@ const rooms = [
   'cli',
   'app',
   'routes',
+  'watches',
   'config',
   'worker',
   'pubsub',

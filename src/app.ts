@@ -10,7 +10,6 @@ import { createJobSource } from './adapters/pubsub/source.js';
 import { connectTriton } from './adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from './config.js';
 import { capacityOf } from './domain/contract.js';
-import type { ModelServer } from './domain/ports.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
 import { openRoutes } from './routes.js';
@@ -19,14 +18,15 @@ import type { Logger } from './telemetry/logger.js';
 import { createMetrics } from './telemetry/metrics/index.js';
 import { type Pause, PAUSES } from './telemetry/metrics/intake.js';
 import { codeOf, createObserver } from './telemetry/observer.js';
-import { createOutage, type Outage } from './telemetry/outage.js';
+import { createOutage } from './telemetry/outage.js';
 import { startTracing, type Tracing } from './telemetry/tracing.js';
 import { packageVersion } from './version.js';
+import { keepDoing, lookAtCosts, watchArms, watchModels } from './watches.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
-import { type CostModel, createCostModel, LOOK_MS } from './worker/cost-model.js';
+import { createCostModel, LOOK_MS } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
-import { createGuard, type Guard } from './worker/guard.js';
+import { createGuard } from './worker/guard.js';
 import { createHandler } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
 import { createParking } from './worker/parking.js';
@@ -54,14 +54,8 @@ const MODEL_RETRY_MS = 1_000;
 const PARKED_SHARE = 0.5;
 /** Between two looks whether a job in work was canceled, or has ended elsewhere. */
 const WATCH_RECORD_MS = 5_000;
-/** For one look at what Triton has measured. */
-const LOOK_LIMIT_MS = 2_000;
 /** Between two looks whether an arm of an experiment was stopped by another worker. */
 const LOOK_AT_ARMS_MS = 3_000;
-/** Between two looks at which models can be used. */
-const WATCH_MS = 1_000;
-/** A model that is broken may stay so for days; but what is wrong with it may become clear only after a while. */
-const MODEL_PACE = { remindMs: 600_000, changedMs: 10_000 };
 /** Kept of the drain for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
@@ -131,7 +125,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   });
   const lookAtArms = watchArms(guard, log);
   const looking = keepDoing(LOOK_MS, () => lookAtCosts(costs, models, log));
-  const watching = keepWatching(() => new Map([...models.unready(), ...circuits.open()]), log);
+  const watching = watchModels(() => new Map([...models.unready(), ...circuits.open()]), log);
   const metrics = createMetrics({
     build: {
       version: packageVersion(),
@@ -315,69 +309,6 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       return status?.port;
     },
   };
-}
-
-/** At once, and again whenever so much time has passed since it was done. @param work never throws */
-function keepDoing(everyMs: number, work: () => Promise<void>): { stop(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  const again = async () => {
-    await work();
-    if (!stopped) timer = setTimeout(() => void again(), everyMs).unref();
-  };
-  void again();
-  return {
-    stop() {
-      stopped = true;
-      clearTimeout(timer);
-    },
-  };
-}
-
-/** Reads what Triton has measured: what the planner learns from. */
-async function lookAtCosts(costs: CostModel, models: ModelServer, log: Logger): Promise<void> {
-  await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
-    log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
-  });
-}
-
-/** @returns a look at what was decided about arms, which never throws; that it failed is told once */
-function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => Promise<void> {
-  const outage = createOutage({
-    away: (error, awaySeconds) =>
-      log.warn({ error, awaySeconds }, 'cannot see whether arms were stopped; what is known so far holds'),
-    back: (awaySeconds) => log.info({ awaySeconds }, 'it can be seen again whether arms were stopped'),
-  });
-  return async (signal) => {
-    try {
-      await guard.look(signal);
-      outage.tell(undefined);
-    } catch (error) {
-      if (!signal.aborted) outage.tell(error);
-    }
-  };
-}
-
-/** Says when a model, or a version of one, can no longer be used, and why; and when it can again. */
-function keepWatching(outOfUse: () => Map<string, string>, log: Logger): { stop(): void } {
-  const outages = new Map<string, Outage>();
-  const look = () => {
-    const now = outOfUse();
-    for (const model of now.keys()) {
-      const lines = {
-        away: (reason: unknown, awaySeconds: number) =>
-          log.warn({ model, reason, awaySeconds }, 'a model cannot be used'),
-        back: (awaySeconds: number) => log.info({ model, awaySeconds }, 'a model is no longer out of use'),
-      };
-      if (!outages.has(model)) outages.set(model, createOutage(lines, MODEL_PACE));
-    }
-    for (const [model, outage] of outages) {
-      outage.tell(now.get(model));
-      if (outage.well) outages.delete(model);
-    }
-  };
-  const timer = setInterval(look, WATCH_MS).unref();
-  return { stop: () => clearInterval(timer) };
 }
 
 /** A subscription's part of the places, by its weight; at least one. */

@@ -1,0 +1,76 @@
+/** What a worker looks at again and again beside its work, and what it tells of that in its log. */
+import type { ModelServer } from './domain/ports.js';
+import type { Logger } from './telemetry/logger.js';
+import { createOutage, type Outage } from './telemetry/outage.js';
+import type { CostModel } from './worker/cost-model.js';
+import type { Guard } from './worker/guard.js';
+
+/** For one look at what Triton has measured. */
+const LOOK_LIMIT_MS = 2_000;
+/** Between two looks at which models can be used. */
+const WATCH_MS = 1_000;
+/** A model that is broken may stay so for days; but what is wrong with it may become clear only after a while. */
+const MODEL_PACE = { remindMs: 600_000, changedMs: 10_000 };
+
+/** At once, and again whenever so much time has passed since it was done. @param work never throws */
+export function keepDoing(everyMs: number, work: () => Promise<void>): { stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const again = async () => {
+    await work();
+    if (!stopped) timer = setTimeout(() => void again(), everyMs).unref();
+  };
+  void again();
+  return {
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Reads what Triton has measured: what the planner learns from. */
+export async function lookAtCosts(costs: CostModel, models: ModelServer, log: Logger): Promise<void> {
+  await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
+    log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
+  });
+}
+
+/** @returns a look at what was decided about arms, which never throws; that it failed is told once */
+export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => Promise<void> {
+  const outage = createOutage({
+    away: (error, awaySeconds) =>
+      log.warn({ error, awaySeconds }, 'cannot see whether arms were stopped; what is known so far holds'),
+    back: (awaySeconds) => log.info({ awaySeconds }, 'it can be seen again whether arms were stopped'),
+  });
+  return async (signal) => {
+    try {
+      await guard.look(signal);
+      outage.tell(undefined);
+    } catch (error) {
+      if (!signal.aborted) outage.tell(error);
+    }
+  };
+}
+
+/** Says when a model, or a version of one, can no longer be used, and why; and when it can again. */
+export function watchModels(outOfUse: () => Map<string, string>, log: Logger): { stop(): void } {
+  const outages = new Map<string, Outage>();
+  const look = () => {
+    const now = outOfUse();
+    for (const model of now.keys()) {
+      const lines = {
+        away: (reason: unknown, awaySeconds: number) =>
+          log.warn({ model, reason, awaySeconds }, 'a model cannot be used'),
+        back: (awaySeconds: number) => log.info({ model, awaySeconds }, 'a model is no longer out of use'),
+      };
+      if (!outages.has(model)) outages.set(model, createOutage(lines, MODEL_PACE));
+    }
+    for (const [model, outage] of outages) {
+      outage.tell(now.get(model));
+      if (outage.well) outages.delete(model);
+    }
+  };
+  const timer = setInterval(look, WATCH_MS).unref();
+  return { stop: () => clearInterval(timer) };
+}
