@@ -1,6 +1,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { GuardLimits } from '../../src/domain/experiment.js';
+import { parseRoutes } from '../../src/domain/routes.js';
+
+/** Arms of versions 1, which is the default, 2 and 3 of `upscale`; each is stopped at half of four operations. */
+export function threeArms(guard: Partial<GuardLimits> = {}) {
+  const arms = ['1', '2', '3'].map((version) => ({ name: `v${version}`, version, weight: 1 }));
+  const limits = { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60, ...guard };
+  const experiment = { name: 'x', arms, guard: limits };
+  return parseRoutes(JSON.stringify({ models: { upscale: { default: '1', experiment } } })).arms;
+}
 
 /**
  * A routes file for workers, with an experiment on the model `failing`: the arm `worse/new` is version 2, which fails at

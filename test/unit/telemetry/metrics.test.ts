@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Completion } from '../../../src/domain/completion.js';
-import { parseRoutes } from '../../../src/domain/routes.js';
 import type { Facts } from '../../../src/telemetry/metrics/index.js';
 import { memoryLimit } from '../../../src/telemetry/metrics/process.js';
 import type { JobEnd } from '../../../src/telemetry/metrics/jobs.js';
 import { catalogueOf, metricsOf } from '../../support/metrics.js';
+import { threeArms } from '../../support/routes.js';
 
 const upscale = catalogueOf({ upscale: ['1', '2'] });
 const page = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
@@ -148,20 +148,7 @@ describe('what is told', () => {
   });
 
   it('what the arms of experiments did, from nothing on, and which of them are stopped', async () => {
-    const { arms } = parseRoutes(
-      JSON.stringify({
-        models: {
-          upscale: {
-            default: '1',
-            experiment: {
-              name: 'x',
-              arms: ['1', '2', '3'].map((version) => ({ name: `v${version}`, version, weight: 1 })),
-              guard: { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60 },
-            },
-          },
-        },
-      }),
-    );
+    const arms = threeArms();
     const metrics = metricsOf({ catalogue: upscale, arms: () => arms, armStopped: ({ name }) => name === 'v2' });
     const [, second = expect.fail()] = arms;
     const failed =

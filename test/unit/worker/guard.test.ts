@@ -2,31 +2,15 @@ import { describe, expect, it } from 'vitest';
 import type { ArmStop } from '../../../src/domain/arm-stop.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Arm, ArmEnd } from '../../../src/domain/experiment.js';
-import { parseRoutes } from '../../../src/domain/routes.js';
 import { createGuard } from '../../../src/worker/guard.js';
 import { memoryStore } from '../../support/memory-store.js';
+import { threeArms } from '../../support/routes.js';
 
 const never = new AbortController().signal;
-const armsWith = (guard: object) =>
-  parseRoutes(
-    JSON.stringify({
-      models: {
-        upscale: {
-          default: '1',
-          experiment: {
-            name: 'x',
-            arms: ['1', '2', '3'].map((version) => ({ name: `v${version}`, version, weight: 1 })),
-            guard: { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60, ...guard },
-          },
-        },
-      },
-    }),
-  ).arms;
-
 /** Workers that share a storage and a routes file. */
 function world() {
   const { store, objects, fail } = memoryStore();
-  let arms = armsWith({});
+  let arms = threeArms();
   let time = 0;
   const worker = (name: string) => {
     const told: { stop: Partial<ArmStop>; here: boolean }[] = [];
@@ -42,7 +26,7 @@ function world() {
   return {
     ...{ objects, fail, worker },
     arm: (name: string) => arms.find((one) => one.name === name) ?? expect.fail(),
-    edit: (guard: object) => (arms = armsWith(guard)),
+    edit: (guard: object) => (arms = threeArms(guard)),
     pass: (ms: number) => (time += ms),
   };
 }
