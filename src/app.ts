@@ -10,6 +10,7 @@ import { createJobSource } from './adapters/pubsub/source.js';
 import { connectTriton } from './adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from './config.js';
 import { capacityOf } from './domain/contract.js';
+import { armLabel, experimentsOf } from './domain/experiment.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
 import { openRoutes } from './routes.js';
@@ -21,7 +22,7 @@ import { codeOf, createObserver } from './telemetry/observer.js';
 import { createOutage } from './telemetry/outage.js';
 import { startTracing, type Tracing } from './telemetry/tracing.js';
 import { packageVersion } from './version.js';
-import { keepDoing, lookAtCosts, watchArms, watchModels } from './watches.js';
+import { keepDoing, lookAtCosts, unserved, watchArms, watchModels } from './watches.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
 import { createCostModel, LOOK_MS } from './worker/cost-model.js';
@@ -83,9 +84,10 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       else if (carrier) metrics.tritonAnswered({ model, version, transport: carrier, tookMs });
     },
   });
-  const routes = openRoutes(config.routesFile, (error) =>
-    log.error({ error }, 'the routes file is broken; the last good one stays'),
-  );
+  const routes = openRoutes(config.routesFile, {
+    broken: (error) => log.error({ error }, 'the routes file is broken; the last good one stays'),
+    changed: ({ arms }) => log.info({ experiments: experimentsOf(arms) }, 'the routes file has changed'),
+  });
 
   const retry: RetryLimits = {
     unavailableMs: config.modelWaitSeconds * 1000,
@@ -121,11 +123,14 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     ...{ store: plainStore, statePrefix: config.statePrefix, worker: config.workerName },
     arms: () => routes.current().arms,
     onStop: (stop, here) =>
-      log[here ? 'error' : 'warn']({ ...stop }, here ? 'an arm fails too often and is stopped' : 'an arm was stopped'),
+      log[here ? 'error' : 'warn']({ stop }, here ? 'an arm fails too often and is stopped' : 'an arm was stopped'),
   });
   const lookAtArms = watchArms(guard, log);
   const looking = keepDoing(LOOK_MS, () => lookAtCosts(costs, models, log));
-  const watching = watchModels(() => new Map([...models.unready(), ...circuits.open()]), log);
+  const watching = watchModels(
+    () => new Map([...unserved(routes.current(), models), ...models.unready(), ...circuits.open()]),
+    log,
+  );
   const metrics = createMetrics({
     build: {
       version: packageVersion(),
@@ -146,6 +151,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     tritonReady: () => tritonOutage.well,
     arms: () => routes.current().arms,
     armStopped: (arm) => guard.stopped(arm),
+    routed: () => routes.current().named,
   });
 
   const handle = createHandler(
@@ -175,9 +181,11 @@ export function createApp(config: WorkerConfig, log: Logger): App {
           metrics.operationDone(step, pixels);
           metrics.stepDone(step);
         },
-        onArm(arm, end) {
+        onArm(arm, end, about) {
           metrics.armEnded(arm, end);
-          guard.ended(arm, end);
+          guard.ended(arm, end, about);
+          if (about.error)
+            log.warn({ ...about, arm: armLabel(arm), version: arm.version, end }, 'an arm failed at an operation');
         },
         predict: (model, version) => ({
           ...costs.costOf(model, version),

@@ -15,7 +15,10 @@ const WATCH_MS = 2_000;
  * link that no watcher notices. A broken edit is reported and the last good routes stay.
  * @throws ConfigError when the first read fails
  */
-export function openRoutes(path: string | undefined, report: (error: Error) => void): RoutesFile {
+export function openRoutes(
+  path: string | undefined,
+  told: { readonly broken?: (error: Error) => void; readonly changed?: (routes: Routes) => void } = {},
+): RoutesFile {
   if (path === undefined) return { current: () => NO_ROUTES, close: () => undefined };
   const read = () => {
     try {
@@ -29,8 +32,9 @@ export function openRoutes(path: string | undefined, report: (error: Error) => v
   const onChange = () => {
     try {
       routes = read();
+      told.changed?.(routes);
     } catch (error) {
-      report(error as Error);
+      told.broken?.(error as Error);
     }
   };
   watchFile(path, { interval: WATCH_MS, persistent: false }, onChange);

@@ -1,5 +1,6 @@
 /** What a worker looks at again and again beside its work, and what it tells of that in its log. */
 import type { ModelServer } from './domain/ports.js';
+import type { Routes } from './domain/routes.js';
 import type { Logger } from './telemetry/logger.js';
 import { createOutage, type Outage } from './telemetry/outage.js';
 import type { CostModel } from './worker/cost-model.js';
@@ -51,6 +52,17 @@ export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => P
       if (!signal.aborted) outage.tell(error);
     }
   };
+}
+
+/** What the routes name and Triton does not serve, so that its jobs go elsewhere; and why, by `model/version`. */
+export function unserved(routes: Routes, models: Pick<ModelServer, 'contracts' | 'unready'>): Map<string, string> {
+  const contracts = models.contracts();
+  if (contracts.size === 0) return new Map(); // nothing has been read yet
+  const missing = routes.named.filter(({ model, version }) => {
+    return !models.unready().has(model) && !contracts.get(model)?.versions.has(version);
+  });
+  const why = 'the routes file names it, and Triton does not serve it: its jobs go to another version';
+  return new Map(missing.map(({ model, version }) => [`${model}/${version}`, why]));
 }
 
 /** Says when a model, or a version of one, can no longer be used, and why; and when it can again. */

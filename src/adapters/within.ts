@@ -21,7 +21,7 @@ export async function within<T>(
   let timer: NodeJS.Timeout | undefined;
   let stopListening: (() => void) | undefined;
   const givenUp = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NoAnswer(`${what}: no answer within ${limitMs} ms`)), limitMs);
+    timer = setTimeout(() => reject(new NoAnswer(`${what}: no answer within ${Math.round(limitMs)} ms`)), limitMs);
     if (signal) stopListening = onAbort(signal, () => reject(signal.reason as Error));
   });
   try {

@@ -45,7 +45,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
   });
   const bytes = readLocalFile(file);
   const models = connectTriton({ url: config.tritonUrl, transport: config.tritonTransport });
-  const routes = openRoutes(config.routesFile, (error) => console.error(error.message));
+  const routes = openRoutes(config.routesFile);
   try {
     const waitMs = config.modelWaitSeconds * 1000;
     const share = createFairShare({

@@ -8,7 +8,7 @@ import { createObjectStore } from '../adapters/gcs/store.js';
 import { createPubSubClient, PUBLISHING } from '../adapters/pubsub/client.js';
 import { createPublisher } from '../adapters/pubsub/publisher.js';
 import { type Config, readConfig, TRACING_SETTINGS } from '../config.js';
-import type { Completion } from '../domain/completion.js';
+import type { Completion, Step } from '../domain/completion.js';
 import { jobAttributes, type JobMessage, PRIORITIES } from '../domain/job.js';
 import type { ObjectStore } from '../domain/ports.js';
 import { objectRef, objectUri, under } from '../domain/uri.js';
@@ -24,6 +24,7 @@ interface Flags extends RenderFlags {
   readonly outputUri?: string;
   readonly outputPrefix?: string;
   readonly priority?: (typeof PRIORITIES)[number];
+  readonly experimentKey?: string;
   readonly deadline?: string;
   readonly timeout?: string;
   readonly metadata?: string;
@@ -47,6 +48,7 @@ export function submitCommand(invocation: Invocation): Command {
     .option('--job-id <id>', 'the idempotency key; the default is made of the file name and a random part')
     .option('--output-uri <gs://…>', 'exact address of the result')
     .option('--output-prefix <gs://…>', 'prefix of the result')
+    .option('--experiment-key <key>', 'for whom it is: the same key gets the same arm of an experiment')
     .addOption(new Option('--priority <priority>', 'how urgent it is').choices(PRIORITIES))
     .option('--deadline <time>', 'absolute, such as 2026-12-01T12:00:00Z')
     .option('--timeout <seconds>', 'limit of one attempt')
@@ -135,6 +137,7 @@ function messageOf(file: string, flags: Flags, uploadPrefix: string): JobMessage
     output: Object.keys(output).length > 0 ? output : undefined,
     priority: flags.priority ?? ('interactive' as const),
     deadline: flags.deadline,
+    experimentKey: flags.experimentKey,
     timeoutSeconds: flags.timeout === undefined ? undefined : Number(flags.timeout),
     metadata: flags.metadata === undefined ? undefined : parseMetadata(flags.metadata),
   }) as JobMessage;
@@ -206,6 +209,12 @@ function describe({ jobId, status, error, output, steps, timingsMs }: Completion
   const time = timingsMs ? `${timingsMs.total} ms` : '';
   if (!output)
     return `${status.padEnd(10)} ${jobId ?? ''}: ${error ? `${error.code}: ${error.message}` : 'no error'} ${time}`.trimEnd();
-  const made = (steps ?? []).map((step) => `${step.model}@${step.servedVersion}`).join(' → ');
+  const made = (steps ?? []).map(describeStep).join(' → ');
   return `${status.padEnd(10)} ${output.uri} (${output.width}x${output.height}, ${output.bytes} bytes) by ${made} in ${time}`;
+}
+
+function describeStep({ model, servedVersion, experiment, arm, fallbackFrom }: Step): string {
+  const why =
+    arm === undefined ? '' : ` (arm ${experiment}/${arm}${fallbackFrom ? `, after ${fallbackFrom} failed` : ''})`;
+  return `${model}@${servedVersion}${why}`;
 }

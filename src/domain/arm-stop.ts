@@ -14,6 +14,8 @@ const armStopSchema = z.strictObject({
   version: z.string(),
   operations: z.int().describe('That the worker had counted in the window'),
   failures: z.int().describe('Of those, the ones that the version had failed at'),
+  jobId: z.string().optional().describe('Of the last failure'),
+  error: z.string().optional().describe('Of the last failure: its code and message'),
   worker: z.string(),
   time: z.string(),
 });

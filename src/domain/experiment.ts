@@ -26,6 +26,8 @@ export interface Arm {
   readonly revision: string;
   readonly name: string;
   readonly version: string;
+  /** That the model's other jobs get, and those that this one fails at. */
+  readonly defaultVersion: string;
   /** Its share of the jobs is that of the sum. */
   readonly weight: number;
   /** Absent where nobody judges it: the experiment has no guard, or the version is the default, which all fall back on. */
@@ -33,8 +35,9 @@ export interface Arm {
 }
 
 /**
- * How an operation on an arm ended: `unclear` where the default version failed at it as well, so that it may be the
- * picture's fault. One that was put off, or that its job's end broke off, has not ended.
+ * How an operation on an arm ended: `failed` where its version did and the default version did not, or there was none to
+ * ask; `unclear` where both did, so that it may be the picture's fault. One that was put off, or that its job's end broke
+ * off, has not ended.
  */
 export const ARM_ENDS = ['done', 'failed', 'unclear'] as const;
 export type ArmEnd = (typeof ARM_ENDS)[number];
@@ -42,11 +45,16 @@ export type ArmEnd = (typeof ARM_ENDS)[number];
 /** The name by which metrics and logs know an arm. */
 export const armLabel = ({ experiment, name }: Pick<Arm, 'experiment' | 'name'>): string => `${experiment}/${name}`;
 
+/** Each once, as `<name>~<revision>`: as decisions about its arms are named. */
+export const experimentsOf = (arms: readonly Arm[]): string[] => [
+  ...new Set(arms.map(({ experiment, revision }) => `${experiment}~${revision}`)),
+];
+
 export function armsOf(model: string, defaultVersion: string, experiment: ExperimentPlan): Arm[] {
   const { name, arms, guard } = experiment;
   const revision = sha256(canonicalJson({ model, experiment })).slice(0, 12);
   return arms.map((arm) => ({
-    ...{ model, experiment: name, revision, ...arm },
+    ...{ model, experiment: name, revision, defaultVersion, ...arm },
     ...(guard !== undefined && arm.version !== defaultVersion ? { guard } : {}),
   }));
 }
@@ -69,5 +77,6 @@ export function chooseArm(arms: readonly Arm[], key: string): Arm | undefined {
   const hash = sha256(`arm\n${arms[0]?.experiment ?? ''}\n${key}`).slice(0, HEX_DIGITS);
   const point = (parseInt(hash, 16) / 16 ** HEX_DIGITS) * total;
   let border = 0;
-  return arms.find(({ weight }) => point < (border += weight));
+  // Where the product was rounded up to the sum, no border lies beyond it.
+  return arms.find(({ weight }) => point < (border += weight)) ?? arms.findLast(({ weight }) => weight > 0);
 }

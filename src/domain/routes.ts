@@ -4,6 +4,8 @@ import { type Arm, armsOf, chooseArm } from './experiment.js';
 import { describeIssues } from './issues.js';
 
 const MOST_ARMS = 8;
+/** Beside 0. Less than that of the sum is as good as nothing. */
+const LEAST_WEIGHT = 1e-6;
 const MOST_WEIGHT = 1e9;
 
 /** What a field must be, and what it is. */
@@ -26,11 +28,22 @@ const wholeNumber = (from: number, to: number) => {
   return z.int(told).min(from, told).max(to, told);
 };
 
+const toldOfWeight = expected(`0, or a number from ${LEAST_WEIGHT} to ${MOST_WEIGHT}`);
+const weight = z
+  .number(toldOfWeight)
+  .refine((value) => value === 0 || (value >= LEAST_WEIGHT && value <= MOST_WEIGHT), toldOfWeight);
+
 const experimentSchema = z
   .strictObject({
     name,
     arms: z
-      .array(z.strictObject({ name, version, weight: number(0, MOST_WEIGHT) }))
+      .array(
+        z.strictObject({
+          name,
+          version,
+          weight,
+        }),
+      )
       .min(2, `expected 2 to ${MOST_ARMS} arms`)
       .max(MOST_ARMS, `expected 2 to ${MOST_ARMS} arms`),
     guard: z
@@ -53,9 +66,16 @@ const experimentSchema = z
     }
   });
 
-const routesSchema = z.strictObject({
-  models: z.record(z.string(), z.strictObject({ default: version, experiment: experimentSchema.optional() })),
-});
+const routesSchema = z.strictObject(
+  {
+    models: z.record(
+      z.string().regex(/^\w[\w.-]{0,127}$/, expected('the name of a model')),
+      z.strictObject({ default: version, experiment: experimentSchema.optional() }, expected('an object')),
+      expected('an object with names of models as keys'),
+    ),
+  },
+  expected('an object with the field models'),
+);
 
 export interface Routes {
   /** The version that serves a model's jobs by default; undefined leaves the choice to the newest. */
@@ -64,9 +84,11 @@ export interface Routes {
   armOf(model: string, key: string): Arm | undefined;
   /** Of all experiments. */
   readonly arms: readonly Arm[];
+  /** All versions that they name, as default or for an arm. */
+  readonly named: readonly { readonly model: string; readonly version: string }[];
 }
 
-export const NO_ROUTES: Routes = { defaultVersion: () => undefined, armOf: () => undefined, arms: [] };
+export const NO_ROUTES: Routes = { defaultVersion: () => undefined, armOf: () => undefined, arms: [], named: [] };
 
 /** @throws Error that names each wrong field, what was expected and what was given */
 export function parseRoutes(text: string): Routes {
@@ -74,7 +96,7 @@ export function parseRoutes(text: string): Routes {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new Error('expected JSON', { cause });
+    throw new Error(`expected JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
   const parsed = routesSchema.safeParse(value);
   if (!parsed.success) throw new Error(describeIssues(parsed.error.issues).join('; '));
@@ -88,5 +110,8 @@ export function parseRoutes(text: string): Routes {
     defaultVersion: (model) => models.get(model)?.version,
     armOf: (model, key) => chooseArm(models.get(model)?.arms ?? [], key),
     arms: [...models.values()].flatMap(({ arms }) => arms),
+    named: [...models].flatMap(([model, { version, arms }]) =>
+      [...new Set([version, ...arms.map((arm) => arm.version)])].map((one) => ({ model, version: one })),
+    ),
   };
 }

@@ -17,8 +17,8 @@ const OWN: ReadonlySet<ErrorCode> = new Set(['INFERENCE_FAILED', 'MODEL_REJECTED
 const isOwn = (error: unknown): error is JobError => error instanceof JobError && OWN.has(error.code);
 
 export interface FallbackOptions extends TransformOptions {
-  /** Told how an operation on an arm ended; must not throw. */
-  readonly onArm?: ((arm: Arm, end: ArmEnd) => void) | undefined;
+  /** Told how an operation on an arm ended, and the error of the arm's version; must not throw. */
+  readonly onArm?: (arm: Arm, end: ArmEnd, error?: JobError) => void;
   /** Told before the default version is asked; must not throw. */
   readonly onFallback: (to: Routed) => void;
 }
@@ -35,8 +35,9 @@ export async function transformOnArm(
   const { routed, fallback } = planned;
   const { arm } = routed;
   if (!arm) return transform(raster, planned, options);
-  const told = (end: ArmEnd) => options.onArm?.(arm, end);
+  const told = (end: ArmEnd, error?: JobError) => options.onArm?.(arm, end, error);
   annotate(() => ({ 'imagen.experiment': arm.experiment, 'imagen.arm': arm.name }));
+  let failure: JobError;
   try {
     const done = await transform(raster, planned, options);
     told('done');
@@ -44,19 +45,21 @@ export async function transformOnArm(
   } catch (thrown) {
     if (!isOwn(thrown) || options.signal.aborted) throw thrown;
     if (!fallback) {
-      told('failed');
+      told('failed', thrown);
       throw thrown;
     }
+    failure = thrown;
     happened('falls back', { 'imagen.version': fallback.routed.version, 'error.type': thrown.code });
   }
   options.onFallback(fallback.routed);
   try {
     const name = `fall back ${routed.model.model}`;
     const { step, ...rest } = await inSpan(name, {}, () => transform(raster, fallback, options));
-    told('failed');
+    told('failed', failure);
     return { ...rest, step: { ...step, ...nameArm(arm), fallbackFrom: routed.version } };
   } catch (thrown) {
-    told(isOwn(thrown) ? 'unclear' : 'failed');
+    // What was put off or broken off has not ended: it will be asked again, or by nobody.
+    if (isOwn(thrown)) told('unclear', failure);
     throw thrown;
   }
 }

@@ -32,13 +32,14 @@ export function planJob(
   routed: readonly Routed[],
   maxPixels: number,
 ): JobPlan {
-  const sizes = [picture.raster, ...sizesAfter(picture.raster, routed, maxPixels)];
-  const steps = routed.map((step, i) => planStep(step, sizes[i] ?? picture.raster));
+  const chosen = withinReach(picture.raster, routed, maxPixels);
+  const sizes = [picture.raster, ...sizesAfter(picture.raster, chosen, maxPixels)];
+  const steps = chosen.map((step, i) => planStep(step, sizes[i] ?? picture.raster));
   const size = sizes.at(-1) ?? picture.raster;
-  let alpha = picture.raster.alpha !== undefined || routed.some(({ model }) => model.output === 'mask');
+  let alpha = picture.raster.alpha !== undefined || chosen.some(({ model }) => model.output === 'mask');
 
   if (job.output.maskOnly) {
-    if (routed.at(-1)?.model.output !== 'mask') throw invalid('maskOnly: the last operation gives no mask');
+    if (chosen.at(-1)?.model.output !== 'mask') throw invalid('maskOnly: the last operation gives no mask');
     alpha = false;
   }
   if (job.output.background !== undefined) alpha = false;
@@ -53,6 +54,22 @@ export function planJob(
     throw new JobError('OUTPUT_TOO_LARGE', `${name}: expected at most ${format.maxSide} pixels a side, given ${given}`);
   }
   return { steps, format, size: final };
+}
+
+/** Each operation on its arm, or on the default version where the arm's cannot hold the picture, or makes it too large. */
+export function withinReach(picture: Size, routed: readonly Routed[], maxPixels: number): Routed[] {
+  let size: Size = picture;
+  const grown = ({ contract }: Routed): Size => ({
+    width: size.width * contract.scale,
+    height: size.height * contract.scale,
+  });
+  return routed.map((step) => {
+    const { width, height } = grown(step);
+    const can = width * height <= maxPixels && permittedShapes(step, size).length > 0;
+    const chosen = can ? step : (step.usual ?? step);
+    size = grown(chosen);
+    return chosen;
+  });
 }
 
 /**
@@ -70,22 +87,19 @@ export function sizesAfter({ width, height }: Size, routed: readonly Routed[], m
   });
 }
 
-/**
- * Where only the default version can hold the image, the step is in no arm.
- * @throws JobError `OUTPUT_TOO_LARGE` when no shape can hold it
- */
+/** @throws JobError `OUTPUT_TOO_LARGE` when no shape can hold the picture */
 function planStep(routed: Routed, size: Size): PlannedStep {
-  const { model, contract } = routed;
-  const own = { routed, shapes: permittedShapes(routed, size) };
-  const other = routed.fallback && { routed: routed.fallback, shapes: permittedShapes(routed.fallback, size) };
-  const fallback = other && other.shapes.length > 0 ? other : undefined;
-  if (own.shapes.length > 0) return fallback ? { ...own, fallback } : own;
-  if (fallback) return fallback;
-  const given = `${size.width}x${size.height}`;
-  throw new JobError(
-    'OUTPUT_TOO_LARGE',
-    `model ${model.model} takes at most ${contract.maxWholePixels} pixels, given ${given}`,
-  );
+  const { model, version, contract, usual } = routed;
+  const shapes = permittedShapes(routed, size);
+  if (shapes.length === 0) {
+    const given = `${size.width}x${size.height}`;
+    const name = `model ${model.model}, version ${version}`;
+    throw new JobError('OUTPUT_TOO_LARGE', `${name} takes at most ${contract.maxWholePixels} pixels, given ${given}`);
+  }
+  // Of another scale it would be another result, and nothing has been planned for that.
+  if (usual?.contract.scale !== contract.scale) return { routed, shapes };
+  const others = permittedShapes(usual, size);
+  return { routed, shapes, ...(others.length > 0 ? { fallback: { routed: usual, shapes: others } } : {}) };
 }
 
 function permittedShapes({ contract }: Routed, size: Size): Shape[] {

@@ -16,8 +16,8 @@ export interface Routed {
   readonly parameters: Readonly<Record<string, ParameterValue>>;
   /** Of the experiment that chose the version. */
   readonly arm?: Arm;
-  /** Does the same on the default version, and is in no arm: for what the arm's version fails at. */
-  readonly fallback?: Routed;
+  /** The same on the default version, in no arm: for what the arm's version cannot do, or fails at. */
+  readonly usual?: Routed;
 }
 
 export interface RouteOptions {
@@ -81,8 +81,7 @@ function onArm(arm: Arm, asked: Asked, routes: Routes): Routed | undefined {
   if (!own) return undefined;
   const usual = routes.defaultVersion(arm.model);
   const other = usual === undefined || usual === arm.version ? undefined : acceptedBy(usual, asked);
-  // Of another scale it would be another result, and nothing has been planned for that.
-  return { ...own, arm, ...(other?.contract.scale === own.contract.scale ? { fallback: other } : {}) };
+  return { ...own, arm, ...(other ? { usual: other } : {}) };
 }
 
 function acceptedBy(version: string, asked: Asked): Routed | undefined {

@@ -6,6 +6,7 @@
  */
 import type { Step } from '../domain/completion.js';
 import { type Arm, type ArmEnd, stickyKey } from '../domain/experiment.js';
+import type { JobError } from '../domain/errors.js';
 import type { Job, OutputRequest } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
@@ -18,7 +19,7 @@ import type { Format } from './formats/index.js';
 import type { Journey } from './journey.js';
 import type { KeptMetadata } from './metadata.js';
 import { memoryOf, type Reserve } from './memory.js';
-import { type JobPlan, planJob, sizesAfter } from './plan.js';
+import { type JobPlan, planJob, sizesAfter, withinReach } from './plan.js';
 import { route, type Routed, type RouteOptions } from './route.js';
 import { storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
@@ -34,7 +35,13 @@ export interface RenderOptions {
   /** Told of every operation that has been done; must not throw. */
   readonly onOperation?: (step: Step, pixels: PixelsSent) => void;
   /** Told how every operation on an arm of an experiment ended; must not throw. */
-  readonly onArm?: (arm: Arm, end: ArmEnd) => void;
+  readonly onArm?: (arm: Arm, end: ArmEnd, about: ArmFailure) => void;
+}
+
+/** Where an arm's version failed: at which job, and how. */
+export interface ArmFailure {
+  readonly jobId: string;
+  readonly error: JobError | undefined;
 }
 
 export interface PipelineOptions extends RenderOptions {
@@ -102,8 +109,9 @@ export async function render(
   const { signal } = journey;
   let release: () => void = () => undefined;
   const admit = async (header: Header) => {
-    sizesAfter(header, routed, options.maxOutputPixels); // what will fail needs no memory
-    release = await options.reserve(memoryOf(header, routed, job.output), signal);
+    const chosen = withinReach(header, routed, options.maxOutputPixels);
+    sizesAfter(header, chosen, options.maxOutputPixels); // what will fail needs no memory
+    release = await options.reserve(memoryOf(header, chosen, job.output), signal);
   };
   try {
     const piece = await prepare(job, bytes, routed, journey, options, admit);
@@ -113,7 +121,8 @@ export async function render(
 
     for (const planned of steps) {
       const how = {
-        ...{ models, lane, predict: options.predict, priority: job.priority, signal, onArm: options.onArm },
+        ...{ models, lane, predict: options.predict, priority: job.priority, signal },
+        onArm: (arm: Arm, end: ArmEnd, error?: JobError) => options.onArm?.(arm, end, { jobId: job.jobId, error }),
         onFallback({ version }: Routed) {
           if (planned === last) journey.last = { ...planned.routed, version };
         },

@@ -1,6 +1,7 @@
 import { armStopRef, type ArmStop, decodeArmStop, encodeArmStop } from '../domain/arm-stop.js';
 import type { Arm, ArmEnd } from '../domain/experiment.js';
 import type { ObjectStore } from '../domain/ports.js';
+import type { ArmFailure } from '../pipeline/run.js';
 import { createTally, type Tally } from './tally.js';
 
 /**
@@ -11,8 +12,8 @@ import { createTally, type Tally } from './tally.js';
 export interface Guard {
   /** Whether an arm gets no more jobs, as far as is known here. */
   stopped(arm: Arm): boolean;
-  /** Told how an operation on an arm ended. */
-  ended(arm: Arm, end: ArmEnd): void;
+  /** Told how an operation on an arm ended, and for the decision's sake where it failed. */
+  ended(arm: Arm, end: ArmEnd, about?: ArmFailure): void;
   /**
    * Looks which of the arms in the routes have been stopped, and forgets those that are no longer there.
    * @throws JobError `STORAGE_UNAVAILABLE`; what could be learned has been
@@ -79,7 +80,7 @@ export function createGuard({ store, statePrefix, worker, arms, onStop, now }: G
 
   return {
     stopped: (arm) => judged.get(keyOf(arm))?.stopped ?? false,
-    ended(arm, end) {
+    ended(arm, end, about) {
       const { guard } = arm;
       if (!guard || end === 'unclear') return;
       const one = entry(arm, guard.windowSeconds);
@@ -87,7 +88,10 @@ export function createGuard({ store, statePrefix, worker, arms, onStop, now }: G
       const { operations, failures } = one.tally.read();
       const tooMany = operations >= guard.minOperations && failures >= guard.maxFailureRatio * operations;
       if (one.stopped || !tooMany) return;
-      const decision = { ...aboutArm(arm), operations, failures, worker, time: new Date().toISOString() };
+      const decision = {
+        ...{ ...aboutArm(arm), operations, failures, ...lastFailure(about) },
+        ...{ worker, time: new Date().toISOString() },
+      };
       one.unwritten = decision;
       stop(one, decision, true);
       // If storage is away, the next look tells of it and tries again.
@@ -107,6 +111,14 @@ export function createGuard({ store, statePrefix, worker, arms, onStop, now }: G
 const aboutArm = ({ experiment, revision, model, name, version }: Arm) => ({
   ...{ experiment, revision, model, arm: name, version },
 });
+
+/** Longest text of an error: it may hold what a model has raised. */
+const MAX_ERROR = 500;
+
+function lastFailure(about: ArmFailure | undefined): Pick<ArmStop, 'jobId' | 'error'> {
+  if (!about?.error) return {};
+  return { jobId: about.jobId, error: `${about.error.code}: ${about.error.message}`.slice(0, MAX_ERROR) };
+}
 
 /** That there is a decision is what counts, whatever it says. */
 function describe(arm: Arm, bytes: Buffer): Partial<ArmStop> {

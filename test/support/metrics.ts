@@ -8,7 +8,7 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
   return createMetrics({
     ...{ jobsActive: nothing, jobsWaiting: nothing, jobsParked: nothing, decodedBytes: nothing, paused: none },
     ...{ load: none, learnedCosts: none, circuitsOpen: none, tritonReady: () => false },
-    ...{ arms: none, armStopped: () => false },
+    ...{ arms: none, armStopped: () => false, routed: none },
     limits: { jobs: 1, decodedBytes: 1 },
     catalogue: { contracts: () => new Map(), unready: () => new Map() },
     build: { version: '1.0.0', revision: 'abc', node: '20', sharp: '0.35' },

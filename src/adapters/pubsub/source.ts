@@ -12,6 +12,7 @@ import { contextIn, happened, inSpan, SpanKind } from '../../spans.js';
 import { ACK_DEADLINE_SECONDS } from './admin.js';
 import { pingIntervalOf } from './client.js';
 import { createLeases, type LeaseEvents } from './leases.js';
+import { keepPace } from './pace.js';
 
 export interface SourceOptions {
   /** How many messages to ask the server for at a time; no cap (the caller has its own), but what keeps it near one. */
@@ -45,6 +46,7 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
     maxExtensionTime: Duration.from({ seconds: options.maxExtensionSeconds }),
     batching: { callOptions: { otherArgs: { options: { interceptors: [leases.interceptor] } } } },
   });
+  keepPace(subscription, ACK_DEADLINE_SECONDS);
   const running = new Set<Promise<void>>();
   const cap = new AbortController();
   setMaxListeners(0, cap.signal); // every job in work listens

@@ -67,7 +67,7 @@ class ModelStream {
         this.#waiters.set(id, { resolve, reject });
         stopListening = onAbort(signal, () => reject(signal.reason as Error));
         timer = setTimeout(() => {
-          reject(new TransportError(status.DEADLINE_EXCEEDED, `no answer within ${deadlineMs} ms`));
+          reject(new TransportError(status.DEADLINE_EXCEEDED, `no answer within ${Math.round(deadlineMs)} ms`));
           // Not one answer in that time: what holds up the first in line, or a dead connection, holds up all behind it.
           if (this.#answers === answersBefore) this.end(`the stream was silent for ${deadlineMs} ms`);
         }, deadlineMs);

@@ -1,16 +1,33 @@
-/** What the arms of experiments do, and which of them were stopped. */
+/** What becomes of the versions that the routes name: what arms of experiments do, and which of them were stopped. */
 import type { Step } from '../../domain/completion.js';
 import { type Arm, ARM_ENDS, type ArmEnd, armLabel } from '../../domain/experiment.js';
 import type { Families } from './families.js';
 import type { Labels } from './labels.js';
+import type { TritonFacts } from './triton.js';
 
 export interface ExperimentFacts {
   /** Those in the routes. */
   readonly arms: () => readonly Arm[];
   readonly armStopped: (arm: Arm) => boolean;
+  /** All versions that the routes name. */
+  readonly routed: () => readonly { readonly model: string; readonly version: string }[];
 }
 
-export function experimentMetrics(families: Families, labels: Labels, { arms, armStopped }: ExperimentFacts) {
+export function experimentMetrics(
+  families: Families,
+  labels: Labels,
+  { arms, armStopped, routed, catalogue }: ExperimentFacts & Pick<TritonFacts, 'catalogue'>,
+) {
+  families.gauges(
+    'imagen_routed_version_served',
+    '0 for a version that the routes file names and Triton does not serve, so that its jobs go to another one',
+    ['model', 'version'],
+    () =>
+      routed().map(({ model, version }) => {
+        const served = catalogue.contracts().get(model)?.versions.has(version) === true;
+        return [{ model, version }, served ? 1 : 0] as const;
+      }),
+  );
   const operations = families.counter(
     'imagen_experiment_operations_total',
     'Operations on the arm of an experiment that ended, by how its version did',

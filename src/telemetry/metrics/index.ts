@@ -19,7 +19,7 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics(facts: Facts) {
   const families = new Families();
-  const labels = createLabels(facts.catalogue);
+  const labels = createLabels(facts.catalogue, facts.arms);
   processMetrics(families, facts);
   intakeMetrics(families, facts);
   return {

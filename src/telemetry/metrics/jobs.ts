@@ -34,7 +34,8 @@ const ENDS = [
 export function jobMetrics(families: Families, labels: Labels, { arms }: Pick<ExperimentFacts, 'arms'>) {
   const known = () => [
     ...labels.known().map((which) => ({ ...which, arm: NO_ARM })),
-    ...arms().map((arm) => labels.ofArm(arm)),
+    // What an arm's version fails at ends with the default version, on that arm.
+    ...arms().flatMap((arm) => [labels.ofArm(arm), labels.ofArm({ ...arm, version: arm.defaultVersion })]),
   ];
   const jobs = families.counter(
     'imagen_jobs_total',

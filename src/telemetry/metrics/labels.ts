@@ -24,8 +24,8 @@ export interface Labels {
   known(): { readonly model: string; readonly version: string }[];
 }
 
-/** Who edits routes makes arms; no deployment looks at more than this many in its time. */
-const MOST_ARMS = 100;
+/** Of arms that are no longer in the routes, so many keep their name: each job that was under way may still end on one. */
+const MOST_FORMER_ARMS = 100;
 const ARM = /^[\w.:~-]{1,64}(?:\/[\w.:~-]{1,64})?$/;
 
 /** Not codes of jobs: what else a message is given back or put back for (GivenBack, and Unbegun of worker/handle.ts). */
@@ -34,9 +34,10 @@ const CODES = new Set<string>([...ERROR_CODES, ...OTHER_REASONS]);
 
 export const NO_ARM = 'default';
 
-export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels {
+/** @param arms those in the routes: they are few, and each has a name of its own */
+export function createLabels(catalogue: Pick<ModelServer, 'contracts'>, arms: () => readonly Arm[]): Labels {
   const seen = new Map<string, Set<string>>();
-  const arms = new Set<string>();
+  const former = new Set<string>();
 
   function versionsOf(model: string): ReadonlySet<string> | undefined {
     const now = catalogue.contracts().get(model);
@@ -55,9 +56,9 @@ export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels 
 
   function arm(name: string | undefined): string {
     if (name === undefined) return NO_ARM;
-    if (arms.has(name)) return name;
-    if (arms.size >= MOST_ARMS || !ARM.test(name)) return UNKNOWN;
-    arms.add(name);
+    if (former.has(name) || arms().some((one) => armLabel(one) === name)) return name;
+    if (former.size >= MOST_FORMER_ARMS || !ARM.test(name)) return UNKNOWN;
+    former.add(name);
     return name;
   }
 
@@ -65,7 +66,7 @@ export function createLabels(catalogue: Pick<ModelServer, 'contracts'>): Labels 
     model: (name) => (name !== undefined && versionsOf(name) ? name : UNKNOWN),
     served,
     arm,
-    ofArm: (one) => ({ ...served(one.model, one.version), arm: arm(armLabel(one)) }),
+    ofArm: (one) => ({ model: one.model, version: one.version, arm: arm(armLabel(one)) }),
     code: (code) => (code === undefined ? '' : CODES.has(code) ? code : UNKNOWN),
     plan: (name) => (PLANS.some((plan) => plan === name) ? name : UNKNOWN),
     known: () =>

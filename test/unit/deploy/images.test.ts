@@ -241,7 +241,7 @@ describe('docker-compose.yml', () => {
       }
     }
     const mounted = worker?.volumes?.find(({ target }) => target === worker.environment?.IMAGEN_ROUTES_FILE);
-    const routes = openRoutes(join(root, mounted?.source ?? ''), () => undefined);
+    const routes = openRoutes(join(root, mounted?.source ?? ''));
     expect(routes.current()).toBeDefined();
     routes.close();
   });

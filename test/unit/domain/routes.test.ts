@@ -62,8 +62,9 @@ describe('a routes file', () => {
     [
       'a negative weight',
       { default: '1', experiment: experiment(1, -1) },
-      'arms.1.weight: expected a number from 0 to 1000000000, given -1',
+      'arms.1.weight: expected 0, or a number from 0.000001 to 1000000000, given -1',
     ],
+    ['a weight of next to nothing', { default: '1', experiment: experiment(5e-324, 0) }, 'given 5e-324'],
     [
       'no weight above 0',
       { default: '1', experiment: experiment(0, 0) },
@@ -94,6 +95,19 @@ describe('a routes file', () => {
   ])('is refused with %s', (_name, model, message) => {
     expect(() => parse(model)).toThrow(message);
   });
+});
+
+it.each<[string, string, string]>([
+  ['nothing of JSON', '{"models": NaN}', 'expected JSON: Unexpected token'],
+  ['no models', '{}', 'models: expected an object with names of models as keys, given nothing'],
+  ['a list', '[]', 'expected an object with the field models, given []'],
+  [
+    'a model without a name',
+    '{"models":{"":{"default":"1"}}}',
+    'models.: expected an object with names of models as keys',
+  ],
+])('a routes file of %s is refused', (_name, text, message) => {
+  expect(() => parseRoutes(text)).toThrow(message);
 });
 
 describe('the arm of a key', () => {

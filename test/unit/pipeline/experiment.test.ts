@@ -130,6 +130,11 @@ describe('a job of an experiment', () => {
       'only the default version can hold the picture',
       { contract: { 'imagen.v2.plans': '["whole"]', 'imagen.v2.max_whole_pixels': '99' } },
     ],
+    [
+      'it is of another scale, too',
+      { contract: { 'imagen.v2.scale': '4', 'imagen.v2.plans': '["whole"]', 'imagen.v2.max_whole_pixels': '99' } },
+    ],
+    ['the arm would make the picture too large', { contract: { 'imagen.v2.scale': '64' } }],
     ['the job has no key', { key: undefined }],
   ])('is done by the default version, and in no arm, where %s', async (_name, world) => {
     const { steps, ends, last, asked } = await run(world);
@@ -198,10 +203,10 @@ describe("an operation that fails on its arm's version", () => {
     expect(steps).toEqual([]);
   });
 
-  it('waits with the default version where that is away, and still counts', async () => {
+  it('waits with the default version where that is away, which accuses nobody: it will be asked again', async () => {
     const { done, ends } = await run({ versions: { 1: throws('MODEL_UNAVAILABLE'), 2: throws('INFERENCE_FAILED') } });
     expect(done).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
-    expect(ends).toEqual([['new', 'failed']]);
+    expect(ends).toEqual([]);
   });
 
   it('has no other version where the default makes something else of it', async () => {

@@ -154,6 +154,7 @@ describe('what is told', () => {
     const failed =
       'imagen_jobs_total{model="upscale",version="2",arm="x/v2",status="failed",code="INFERENCE_FAILED"} 0';
     expect(await series(metrics, 'imagen_jobs_total')).toContain(failed);
+    expect(await series(metrics, 'imagen_jobs_total')).toContain(failed.replace('version="2"', 'version="1"'));
     metrics.armEnded(second, 'failed');
     const step = { model: 'upscale', servedVersion: '1', plan: 'tile', requests: 1 } as const;
     metrics.stepDone({ ...step, experiment: 'x', arm: 'v2', fallbackFrom: '2' });
@@ -165,11 +166,31 @@ describe('what is told', () => {
     expect((await series(metrics, 'imagen_fallbacks_total')).sort()).toEqual([
       'imagen_fallbacks_total{model="upscale",version="1",arm="x/v1"} 0',
       'imagen_fallbacks_total{model="upscale",version="2",arm="x/v2"} 1',
-      'imagen_fallbacks_total{model="upscale",version="unknown",arm="x/v3"} 0', // Triton does not serve it
+      'imagen_fallbacks_total{model="upscale",version="3",arm="x/v3"} 0', // Triton does not serve it
     ]);
     expect(await series(metrics, 'imagen_experiment_stopped')).toEqual([
       'imagen_experiment_stopped{model="upscale",arm="x/v2"} 1',
       'imagen_experiment_stopped{model="upscale",arm="x/v3"} 0',
+    ]);
+  });
+
+  it('arms of the routes by their names, however many there were before', async () => {
+    let arms = threeArms();
+    const metrics = metricsOf({ catalogue: upscale, arms: () => arms });
+    for (let i = 0; i < 150; i++) {
+      arms = threeArms().map((arm) => ({ ...arm, experiment: `x${i}` }));
+      for (const arm of arms) metrics.armEnded(arm, 'done');
+    }
+    expect(await series(metrics, 'imagen_experiment_stopped')).toContain(
+      'imagen_experiment_stopped{model="upscale",arm="x149/v2"} 0',
+    );
+  });
+
+  it('which versions of the routes are served', async () => {
+    const routed = () => ['2', '3'].map((version) => ({ model: 'upscale', version }));
+    expect(await series(metricsOf({ catalogue: upscale, routed }), 'imagen_routed_version_served')).toEqual([
+      'imagen_routed_version_served{model="upscale",version="2"} 1',
+      'imagen_routed_version_served{model="upscale",version="3"} 0',
     ]);
   });
 

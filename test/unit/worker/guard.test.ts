@@ -116,6 +116,20 @@ describe('a decision', () => {
     expect(other.told).toEqual([{ stop: decision, here: false }]);
   });
 
+  it('tells of the last failure', async () => {
+    const { worker, arm, objects } = world();
+    const { guard } = worker('one');
+    for (const jobId of ['a', 'b', 'c', 'd']) {
+      guard.ended(arm('v2'), 'failed', { jobId, error: new JobError('INFERENCE_FAILED', 'out of paint'.repeat(99)) });
+    }
+    await settled();
+    const [{ bytes } = expect.fail()] = objects.values();
+    const { jobId, error } = JSON.parse(bytes.toString()) as ArmStop;
+    expect(jobId).toBe('d');
+    expect(error).toMatch(/^INFERENCE_FAILED: out of paint/);
+    expect(error).toHaveLength(500);
+  });
+
   it('of two at once is that of the first', async () => {
     const { worker, arm, objects } = world();
     const both = [worker('one'), worker('other')];
