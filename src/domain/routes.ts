@@ -37,13 +37,7 @@ const experimentSchema = z
   .strictObject({
     name,
     arms: z
-      .array(
-        z.strictObject({
-          name,
-          version,
-          weight,
-        }),
-      )
+      .array(z.strictObject({ name, version, weight }))
       .min(2, `expected 2 to ${MOST_ARMS} arms`)
       .max(MOST_ARMS, `expected 2 to ${MOST_ARMS} arms`),
     guard: z
