@@ -50,7 +50,7 @@ export async function route(
     const parameters = operation.parameters ?? {};
     const arm = operation.version === undefined ? armFor(operation.model, options) : undefined;
     routed.push(
-      (arm && onArm(arm, { operation, model, parameters }, options.routes)) ??
+      (arm && onArm(arm, { operation, model, parameters })) ??
         (await onVersion({ operation, model, parameters }, models, options, signal)),
     );
   }
@@ -76,12 +76,11 @@ function armFor(model: string, { routes, key, stopped }: RouteOptions): Arm | un
 }
 
 /** @returns undefined where the arm's version is not served, or does not take the job's parameters */
-function onArm(arm: Arm, asked: Asked, routes: Routes): Routed | undefined {
+function onArm(arm: Arm, asked: Asked): Routed | undefined {
   const own = acceptedBy(arm.version, asked);
   if (!own) return undefined;
-  const usual = routes.defaultVersion(arm.model);
-  const other = usual === undefined || usual === arm.version ? undefined : acceptedBy(usual, asked);
-  return { ...own, arm, ...(other ? { usual: other } : {}) };
+  const usual = arm.defaultVersion === arm.version ? undefined : acceptedBy(arm.defaultVersion, asked);
+  return { ...own, arm, ...(usual ? { usual } : {}) };
 }
 
 function acceptedBy(version: string, asked: Asked): Routed | undefined {
