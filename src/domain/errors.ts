@@ -71,6 +71,25 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
+/** What a job depends on and the worker does not control: while one of them is away, jobs that need it are put off. */
+export interface Need {
+  readonly kind: 'model' | 'bucket';
+  readonly name: string;
+}
+
+export interface JobErrorOptions {
+  readonly cause?: unknown;
+  /** Where it happened; the code's usual stage when absent. */
+  readonly stage?: Stage;
+  /** What is away, for errors of the verdict `defer`. */
+  readonly needs?: Need;
+  /**
+   * The job itself may be the cause, although nobody can know: a process ended while it held one of its requests. Such a
+   * job is put off as any other, but that costs it an attempt.
+   */
+  readonly suspect?: boolean;
+}
+
 /**
  * Not an end but a pause: the worker gives the message back unfinished (it is draining, or the job has ended elsewhere), and
  * a redelivery takes the job up again.
@@ -85,13 +104,17 @@ export class JobError extends Error {
   readonly code: ErrorCode;
   /** Where it happened; the code's usual stage unless the caller knows better. */
   readonly stage: Stage;
+  readonly needs: Need | undefined;
+  readonly suspect: boolean;
   readonly #stageIsKnown: boolean;
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; stage?: Stage } = {}) {
+  constructor(code: ErrorCode, message: string, options: JobErrorOptions = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
     const row: ErrorRow = ERRORS[code];
     this.stage = options.stage ?? row.stage;
+    this.needs = options.needs;
+    this.suspect = options.suspect ?? false;
     this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
   }
 
@@ -111,8 +134,9 @@ export class JobError extends Error {
    */
   static from(thrown: unknown, stage: Stage): JobError {
     if (thrown instanceof JobError && thrown.#stageIsKnown) return thrown;
-    const code = thrown instanceof JobError ? thrown.code : 'INTERNAL';
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    return new JobError(code, message, { cause: thrown, stage });
+    if (!(thrown instanceof JobError)) return new JobError('INTERNAL', message, { cause: thrown, stage });
+    const { code, needs, suspect } = thrown;
+    return new JobError(code, message, { cause: thrown, stage, suspect, ...(needs ? { needs } : {}) });
   }
 }

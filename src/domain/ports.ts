@@ -22,7 +22,9 @@ export interface ObjectInfo {
 export type ReadResult =
   | { readonly kind: 'found'; readonly bytes: Buffer; readonly generation: string }
   | { readonly kind: 'missing' }
-  | { readonly kind: 'too-large'; readonly bytes: number };
+  | { readonly kind: 'too-large'; readonly bytes: number }
+  /** The object demands what this service never has: a customer's own key, or a project that pays for the request. */
+  | { readonly kind: 'refused'; readonly reason: string };
 
 export type CreateResult =
   | { readonly kind: 'created'; readonly info: ObjectInfo }

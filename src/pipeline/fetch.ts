@@ -35,6 +35,8 @@ export async function fetchInput(
     }
     case 'too-large':
       throw new JobError('INPUT_TOO_LARGE', `expected at most ${options.maxBytes} bytes, given ${found.bytes}`);
+    case 'refused':
+      throw new JobError('INPUT_FORBIDDEN', `${input.uri}: ${found.reason}`);
     case 'found':
       if (found.bytes.length === 0) throw new JobError('INPUT_EMPTY', `${input.uri} has no bytes`);
       return { bytes: found.bytes, generation: found.generation };

@@ -18,6 +18,7 @@ export async function recall(
 ): Promise<JobRecord | undefined> {
   const found = await store.read(recordRef(statePrefix, jobId), { maxBytes: MAX_RECORD_BYTES, signal });
   if (found.kind === 'missing') return undefined;
+  if (found.kind === 'refused') throw new JobError('STORAGE_UNAVAILABLE', found.reason, { stage: 'recall' });
   if (found.kind === 'too-large') {
     throw new JobError('INTERNAL', `the record of ${jobId} has ${found.bytes} bytes`, { stage: 'recall' });
   }
