@@ -75,6 +75,11 @@ export interface InferenceRequest {
   readonly output: string;
   readonly priority: Priority;
   readonly parameters: Readonly<Record<string, ParameterValue>>;
+  /**
+   * How many times the request is in its own batch; 1 unless given, and always for a model without batches. One that has
+   * as many as a batch takes shares it with no other.
+   */
+  readonly copies?: number;
 }
 
 export interface InferenceResult {
@@ -113,7 +118,7 @@ export interface ModelServer {
    */
   statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]>;
   /**
-   * One inference, one element of a batch. Makes a single attempt: the caller owns the retry.
+   * One inference, one element of a batch or several copies of it. Makes a single attempt: the caller owns the retry.
    * @throws JobError `MODEL_UNAVAILABLE`, `MODEL_OVERLOADED`, `INFERENCE_FAILED`, `MODEL_REJECTED_INPUT`,
    * `MODEL_OUTPUT_INVALID`
    */

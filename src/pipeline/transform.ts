@@ -26,7 +26,19 @@ export interface Ticket {
  * A job's share of a model: runs the task when the model has room and it is this job's turn, and tells it the window to
  * fill; runs it again when its error permits that. Implemented by the worker, which knows the other jobs.
  */
-export type Lane = <T>(ticket: Ticket, task: (window: Size) => Promise<T>, signal: AbortSignal) => Promise<T>;
+export type Lane = <T>(
+  ticket: Ticket,
+  task: (window: Size, turn: Turn) => Promise<T>,
+  signal: AbortSignal,
+) => Promise<T>;
+
+/** How a request is to be sent. */
+export interface Turn {
+  /** No other request of this worker is in flight with it. */
+  readonly apart: boolean;
+  /** How many times it is to be in its own batch: with all that a batch takes, it shares it with nobody. */
+  readonly copies: number;
+}
 
 export interface TransformOptions {
   readonly models: ModelServer;
@@ -70,10 +82,10 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     try {
       await options.lane(
         { model: model.model, version, priority: options.priority, shape },
-        async (window) => {
+        async (window, { copies }) => {
           signal.throwIfAborted();
           const view = await cut(window);
-          const result = await attempt(view, () => ask(raster, view, planned, options, signal));
+          const result = await attempt(view, () => ask(raster, view, planned, copies, options, signal));
           servedVersions.add(result.version);
           computed += window.width * window.height;
           paste(checkAnswer(result, view, planned, channels), window);
@@ -118,6 +130,7 @@ function ask(
   whole: Raster,
   view: View,
   { routed }: PlannedStep,
+  copies: number,
   { models, priority }: TransformOptions,
   signal: AbortSignal,
 ): Promise<InferenceResult> {
@@ -130,6 +143,7 @@ function ask(
       output: routed.model.output,
       priority,
       parameters: routed.parameters,
+      copies,
     },
     signal,
   );

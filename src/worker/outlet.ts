@@ -9,7 +9,7 @@ import { backoffMs } from '../pipeline/retry.js';
  */
 export interface Outlet {
   /**
-   * Publishes, and tries again until the topic accepts or `until` fires.
+   * Publishes, and tries again until the topic accepts or `until` fires, which is followed by one last attempt.
    * @returns why it was not accepted: the message itself cannot be published, or the time is over
    */
   publish(message: Outgoing, until: AbortSignal): Promise<Error | undefined>;
@@ -67,7 +67,6 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
         if (refused instanceof NotPublishable && failures >= ATTEMPTS_AT_ONE) return refused;
         const pauseMs = FIRST_PAUSE_MS + backoffMs(failures, LONGEST_PAUSE_MS);
         await rest(pauseMs, reopened.signal, until);
-        if (until.aborted) return refused;
       }
     },
     get blocked() {

@@ -20,6 +20,7 @@ import { deferredAttributes, ownAttributes } from '../../src/worker/defer.js';
 const ID = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
 const given = `00-${ID}-${PARENT}-01`;
+const TURN = { apart: false, copies: 1 };
 const read = (env: Record<string, string>) => readConfig(env, TRACING_SETTINGS);
 
 describe('with an SDK', () => {
@@ -153,7 +154,7 @@ describe('with an SDK', () => {
         { routed, shapes: [shape] },
         {
           ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch' },
-          lane: ({ shape: window }, task) => task(window).catch(() => task(window)),
+          lane: ({ shape: window }, task) => task(window, TURN).catch(() => task(window, TURN)),
           signal: new AbortController().signal,
         },
       ),
@@ -190,7 +191,7 @@ describe('with an SDK', () => {
     await inSpan('infer m', {}, () =>
       transformOnArm({ width: 8, height: 8, rgb: Buffer.alloc(192) }, planned, {
         ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch' },
-        ...{ lane: ({ shape }, task) => task(shape), signal: new AbortController().signal },
+        ...{ lane: ({ shape }, task) => task(shape, TURN), signal: new AbortController().signal },
         onFallback: () => undefined,
       }),
     );

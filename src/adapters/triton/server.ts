@@ -149,7 +149,7 @@ export class Triton implements ModelServer {
       const response = await this.#transport.infer(encodeRequest(request, batched), {
         signal,
         deadlineMs: this.#options.inferTimeoutMs ?? INFER_TIMEOUT_MS,
-        outputBytes: promised.reduce((product, side) => product * side, 1),
+        outputBytes: promised.reduce((product, side) => product * side, batched ? (request.copies ?? 1) : 1),
         onSend,
       });
       return decodeResponse(response, request, promised, batched);

@@ -34,6 +34,16 @@ describe('encodeRequest', () => {
     expect(encoded).toMatchObject({ modelName: 'upscale', modelVersion: '2', outputs: [{ name: 'image' }] });
   });
 
+  it('fills a batch with copies of the request where that is asked for', () => {
+    const encoded = encodeRequest({ ...request, copies: 3 }, true);
+    expect(encoded.inputs.map(({ shape }) => shape)).toEqual([
+      [3, 2, 3, 3],
+      [3, 4],
+    ]);
+    expect(encoded.rawInputContents[0]).toEqual(Buffer.alloc(54, 7));
+    expect(encodeRequest({ ...request, copies: 3 }, false)).toEqual(encodeRequest(request, false));
+  });
+
   it('adds no batch dimension where the model does no batching', () => {
     expect(encodeRequest(request, false).inputs[0]?.shape).toEqual([2, 3, 3]);
   });
@@ -68,6 +78,14 @@ describe('promisedShape', () => {
 });
 
 describe('decodeResponse', () => {
+  it('gives the first of several copies', () => {
+    const answer = response([3, 8, 12, 3], 864);
+    answer.rawOutputContents[1]?.fill(1, 0, 288);
+    const { output } = decodeResponse(answer, { ...request, copies: 3 }, [8, 12, 3], true);
+    expect(output.data).toEqual(Buffer.alloc(288, 1));
+    expect(() => decodeResponse(answer, request, [8, 12, 3], true)).toThrow('expected [1, 8, 12, 3]');
+  });
+
   const decode = (answer: ReturnType<typeof response>, batched = true) =>
     decodeResponse(answer, request, [4, 6, 3], batched);
 

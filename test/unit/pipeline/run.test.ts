@@ -61,7 +61,7 @@ function doubles() {
   return { seen, models, routed };
 }
 
-const AT_ONCE: Lane = ({ shape }, task) => task(shape);
+const AT_ONCE: Lane = ({ shape }, task) => task(shape, { apart: false, copies: 1 });
 
 const FREELY: Reserve = () => Promise.resolve(() => undefined);
 

@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Capacity } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Size } from '../../../src/domain/raster.js';
-import type { Ticket } from '../../../src/pipeline/transform.js';
+import type { Ticket, Turn } from '../../../src/pipeline/transform.js';
 import { createFairShare, type FairShare, type FairShareOptions } from '../../../src/worker/fair-share.js';
 
 /** A task that runs until it is told to end, and writes down when it began and in which window. */
@@ -309,5 +309,124 @@ describe('createFairShare', () => {
     expect(log).toHaveLength(5);
     tasks.forEach(({ end }) => end());
     await Promise.all(running);
+  });
+
+  describe('when inferences fail', () => {
+    const failure = new JobError('INFERENCE_FAILED', 'the model raised');
+    const retry = { unavailableMs: 0, failedAttempts: 3, maxDelayMs: 0 };
+
+    /**
+     * A model that takes batches as Triton does: what is in flight together is one batch, and if one picture of it is bad,
+     * all of it fails.
+     */
+    function batches() {
+      let batch: { readonly name: string; readonly copies: number; readonly settle: (ok: boolean) => void }[] = [];
+      const executed: string[] = [];
+      const execute = () => {
+        const now = batch;
+        batch = [];
+        executed.push(now.map(({ name, copies }) => (copies > 1 ? `${name}x${copies}` : name)).join(' '));
+        const ok = !now.some(({ name }) => name.startsWith('bad'));
+        now.forEach(({ settle }) => settle(ok));
+      };
+      const request =
+        (name: string) =>
+        (_: Size, { copies }: Turn) =>
+          new Promise<string>((resolve, reject) => {
+            if (batch.length === 0) setImmediate(execute);
+            batch.push({ name, copies, settle: (ok) => (ok ? resolve(name) : reject(failure)) });
+          });
+      return { executed, request };
+    }
+
+    it.each([1, 2, 3])('fails the bad one of a batch alone, with %i attempts', async (failedAttempts) => {
+      const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry: { ...retry, failedAttempts } });
+      const { executed, request } = batches();
+      const names = ['a', 'b', 'bad', 'c', 'd', 'e', 'f', 'g'];
+      const ends = await Promise.allSettled(names.map((name) => shared.lane({})(ticket(8), request(name), never)));
+      expect(ends.filter(({ status }) => status === 'rejected')).toEqual([{ status: 'rejected', reason: failure }]);
+      expect(ends[2]?.status).toBe('rejected');
+      expect(executed[0]).toBe(names.join(' '));
+      // Nobody shares a batch from then on, and the last attempt leaves no place in it for other workers' requests.
+      expect(executed.slice(1).every((one) => !one.includes(' '))).toBe(true);
+      const ofBad = executed.slice(1).filter((one) => one.startsWith('bad'));
+      expect(ofBad).toEqual(failedAttempts === 3 ? ['bad', 'badx8'] : ['badx8']);
+      expect(inFlight(shared)).toBe(0);
+    });
+
+    it('goes on with the others however many bad ones come', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
+      const { executed, request } = batches();
+      let done = false;
+      const keepFailing = async () => {
+        while (!done)
+          await shared
+            .lane({})(ticket(8), request('bad'), never)
+            .catch(() => undefined);
+      };
+      const flood = Array.from({ length: 12 }, keepFailing);
+      await settled();
+      const good = ['a', 'b', 'c'].map((name) => shared.lane({})(ticket(9), request(name), never));
+      expect(await Promise.all(good)).toEqual(['a', 'b', 'c']);
+      expect(executed.length).toBeLessThan(100);
+      done = true;
+      await Promise.all(flood);
+    });
+
+    it('does not fill a batch beyond the pixels that it may have', async () => {
+      const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry });
+      const { executed, request } = batches();
+      const wide = ticket(8, 8, { shape: { width: 8, height: 8, runPixels: 200 } });
+      await expect(shared.lane({})(wide, request('bad'), never)).rejects.toBe(failure);
+      expect(executed).toEqual(['bad', 'bad', 'badx3']);
+    });
+
+    it('tries again without more ado where the model takes one request at a time', async () => {
+      const shared = share(() => ({ inFlight: 2, batch: 1 }), { retry });
+      const { executed, request } = batches();
+      await expect(shared.lane({})(ticket(8), request('bad'), never)).rejects.toBe(failure);
+      expect(executed).toEqual(['bad', 'bad', 'bad']);
+    });
+  });
+
+  describe('when the queue of the model is full', () => {
+    const full = new JobError('MODEL_OVERLOADED', 'full');
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+    const retry = { unavailableMs: 10_000, failedAttempts: 1 };
+    const passed = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+    /** Refused until `until`, by the fake clock. */
+    const refusedUntil = (until: number) => () =>
+      performance.now() < until ? Promise.reject(full) : Promise.resolve('computed');
+
+    it('gives up a job of which nothing has been computed when nothing was accepted for as long as jobs wait', async () => {
+      const shared = share(() => ({ inFlight: 2, batch: 2 }), { retry });
+      const end = shared
+        .lane({})(ticket(8), refusedUntil(Infinity), never)
+        .catch((error: unknown) => error);
+      await passed(12_000);
+      expect(await end).toBe(full);
+    });
+
+    it('keeps a request for as long as others are accepted', async () => {
+      const shared = share(() => ({ inFlight: 2, batch: 2 }), { retry });
+      const answer = shared.lane({})(ticket(8), refusedUntil(performance.now() + 60_000), never);
+      for (let i = 0; i < 20; i++) {
+        await Promise.all([shared.lane({})(ticket(9), () => Promise.resolve('other'), never), passed(4_000)]);
+      }
+      expect(await answer).toBe('computed');
+    });
+
+    it('keeps what a job has computed for ten minutes', async () => {
+      const shared = share(() => ({ inFlight: 2, batch: 2 }), { retry });
+      const lane = shared.lane({});
+      await lane(ticket(8), () => Promise.resolve('first tile'), never);
+      const answer = lane(ticket(8), refusedUntil(performance.now() + 300_000), never);
+      await passed(310_000);
+      expect(await answer).toBe('computed');
+      const givenUp = lane(ticket(8), refusedUntil(Infinity), never).catch((error: unknown) => error);
+      await passed(610_000);
+      expect(await givenUp).toBe(full);
+    });
   });
 });
