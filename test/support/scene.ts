@@ -143,6 +143,8 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     env,
     imagen,
     pubsub,
+    storage,
+    reader,
     uploads,
     results,
     state,
