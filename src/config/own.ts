@@ -118,7 +118,7 @@ export const OWN_SETTINGS = {
   maxDeferredSeconds: setting(
     'IMAGEN_MAX_DEFERRED_SECONDS',
     wholeNumber(0, 604_800),
-    'How long a job is put off because its model or storage is down, before it ends as failed',
+    'How long what a job needs (a model, a bucket) may be away without a break, before the job ends as failed',
     '86400',
   ),
   inferenceTimeoutSeconds: setting(

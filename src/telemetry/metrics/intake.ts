@@ -22,7 +22,7 @@ export function intakeMetrics(families: Families, facts: IntakeFacts): void {
   families.gauge('imagen_jobs_waiting', 'Jobs pulled that wait for a place', facts.jobsWaiting);
   families.gauge(
     'imagen_jobs_parked',
-    'Jobs pulled that stand aside until their model can serve again',
+    'Jobs pulled that stand aside until their model or bucket can be used again',
     facts.jobsParked,
   );
   families.gauge('imagen_decoded_bytes', 'Memory reserved for the pictures in work', facts.decodedBytes);

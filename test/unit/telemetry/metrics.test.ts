@@ -237,7 +237,7 @@ describe('what is read', () => {
     ]);
     expect(await series(metrics, 'imagen_triton_ready')).toEqual(['imagen_triton_ready 1']);
     const paused = await series(metrics, 'imagen_intake_paused');
-    expect(paused).toHaveLength(6);
+    expect(paused).toHaveLength(7);
     expect(paused.filter((line) => line.endsWith(' 1'))).toEqual(['imagen_intake_paused{reason="memory"} 1']);
     now = {};
     expect(await series(metrics, 'imagen_inference_in_flight')).toEqual([]);
