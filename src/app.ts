@@ -10,7 +10,9 @@ import { createJobSource } from './adapters/pubsub/source.js';
 import { connectTriton } from './adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from './config.js';
 import { capacityOf } from './domain/contract.js';
+import { under } from './domain/uri.js';
 import { armLabel, experimentsOf } from './domain/experiment.js';
+import { recall } from './pipeline/recall.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
 import { openRoutes } from './routes.js';
@@ -22,7 +24,9 @@ import { codeOf, createObserver } from './telemetry/observer.js';
 import { createOutage } from './telemetry/outage.js';
 import { startTracing, type Tracing } from './telemetry/tracing.js';
 import { packageVersion } from './version.js';
-import { keepDoing, lookAtCosts, unserved, watchArms, watchModels } from './watches.js';
+import { keepDoing, lookAtCosts, unserved, watchArms, watchOutages } from './watches.js';
+import { createAvailability } from './worker/availability.js';
+import { createBuckets } from './worker/buckets.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
 import { createCostModel, LOOK_MS } from './worker/cost-model.js';
@@ -30,6 +34,7 @@ import { createFairShare } from './worker/fair-share.js';
 import { createGuard } from './worker/guard.js';
 import { createHandler } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
+import { createOutlet } from './worker/outlet.js';
 import { createParking } from './worker/parking.js';
 
 export interface App {
@@ -95,17 +100,19 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     maxDelayMs: MODEL_RETRY_MS,
   };
   const plainStore = createObjectStore(storage);
-  const store = retryingStore(plainStore, {
+  const buckets = createBuckets(plainStore);
+  const store = retryingStore(buckets.watch(plainStore), {
     unavailableMs: config.storageWaitSeconds * 1000,
     failedAttempts: config.inferenceAttempts,
   });
   const intake = createIntake(config.maxJobs);
   const circuits = createCircuits(models);
+  const availability = createAvailability({ circuits, buckets });
   const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
   const parking = createParking({
     room: parkingRoom,
     starving: () => intake.waiting === 0 && intake.active < config.maxJobs,
-    circuits,
+    availability,
     refresh: () => {
       models
         .refresh(stopping.signal)
@@ -127,10 +134,27 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   });
   const lookAtArms = watchArms(guard, log);
   const looking = keepDoing(LOOK_MS, () => lookAtCosts(costs, models, log));
-  const watching = watchModels(
-    () => new Map([...unserved(routes.current(), models), ...models.unready(), ...circuits.open()]),
-    log,
-  );
+  const outlets = {
+    jobs: createOutlet(createPublisher(publishing, config.jobsTopic)),
+    // Nothing is begun while nobody can be told how it ends.
+    completions: createOutlet(createPublisher(publishing, config.completionsTopic), (reason) =>
+      intake.pause(reason !== undefined),
+    ),
+    deadLetters: createOutlet(createPublisher(publishing, config.deadLetterTopic)),
+  };
+  const watching = [
+    watchOutages(
+      { field: 'model', name: 'a model' },
+      () => new Map([...unserved(routes.current(), models), ...models.unready(), ...circuits.open()]),
+      log,
+    ),
+    watchOutages(
+      { field: 'bucket', name: 'a bucket' },
+      () => new Map(buckets.open().map(({ bucket, access, reason }) => [`${bucket} (${access})`, reason])),
+      log,
+    ),
+    watchOutages({ field: 'topic', name: 'a topic' }, () => refusingTopics(), log),
+  ];
   const metrics = createMetrics({
     build: {
       version: packageVersion(),
@@ -141,6 +165,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
     jobsParked: () => parking.parked,
+    bucketsOpen: () => buckets.open(),
     circuitsOpen: () => [...circuits.open().keys()],
     decodedBytes: () => budget.held(),
     limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
@@ -157,14 +182,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const handle = createHandler(
     {
       store,
-      models: circuits.watch(costs.watch(models)),
+      models: availability.watch(circuits.watch(costs.watch(models))),
       intake,
-      circuits,
+      availability,
       parking,
       share,
-      jobs: createPublisher(publishing, config.jobsTopic),
-      completions: createPublisher(publishing, config.completionsTopic),
-      deadLetters: createPublisher(publishing, config.deadLetterTopic),
+      ...outlets,
       observer: createObserver(log, metrics),
     },
     {
@@ -192,6 +215,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
           jobsAtOnce: intake.active,
         }),
         fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
+        endOf: async (jobId, signal) => (await recall(store, config.statePrefix, jobId, signal))?.completion.status,
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
         route: () => ({
           ...{ routes: routes.current(), waitMs: retry.unavailableMs },
@@ -224,24 +248,45 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       places: intake.active >= config.maxJobs && intake.waiting > 0,
       memory: budget.waiting() > 0,
       alone: intake.alone,
+      completions: intake.paused,
     };
     return PAUSES.filter((reason) => reasons[reason]);
   }
 
+  /** Topics that accept nothing, with the reason. */
+  function refusingTopics(): Map<string, string> {
+    const topics = [
+      [config.jobsTopic, outlets.jobs],
+      [config.completionsTopic, outlets.completions],
+      [config.deadLetterTopic, outlets.deadLetters],
+    ] as const;
+    return new Map(topics.flatMap(([name, { blocked }]) => (blocked ? [[name, blocked.message]] : [])));
+  }
+
+  /** What the configuration names is looked at before a job finds out. */
+  async function checkBuckets(): Promise<void> {
+    const { statePrefix, outputPrefix, allowedInputs, allowedOutputs } = config;
+    await Promise.all([
+      ...[statePrefix, ...allowedInputs].map((prefix) => buckets.check(under(prefix, 'x'), 'read')),
+      ...[statePrefix, outputPrefix, ...allowedOutputs].map((prefix) => buckets.check(under(prefix, 'x'), 'create')),
+    ]);
+  }
+
+  /** Why the worker can do nothing at all. */
+  function unready(): string | undefined {
+    if (stopping.signal.aborted) return 'stopping';
+    if (!pulling) return 'waiting for Triton';
+    if (models.contracts().size === 0) return 'no model is ready';
+    const records = buckets.open().find(({ bucket }) => bucket === under(config.statePrefix, 'x').bucket);
+    if (records) return `records cannot be kept: ${records.reason}`;
+    if (intake.paused) return `completions are refused: ${outlets.completions.blocked?.message ?? ''}`;
+    return undefined;
+  }
+
   async function start(): Promise<void> {
     tracing = await startTracing(config, config.workerName, (what, reason) => log.warn({ reason }, what));
-    status = await startStatusServer(
-      config.port,
-      {
-        sick: () => failure?.message,
-        unready: () => {
-          if (stopping.signal.aborted) return 'stopping';
-          if (!pulling) return 'waiting for Triton';
-          return models.contracts().size === 0 ? 'no model is ready' : undefined;
-        },
-      },
-      metrics,
-    );
+    status = await startStatusServer(config.port, { sick: () => failure?.message, unready }, metrics);
+    void checkBuckets();
     // A worker that begins keeps to what others have decided before.
     await Promise.all([waitForModels(), lookAtArms(stopping.signal)]);
     if (stopping.signal.aborted) return;
@@ -288,14 +333,18 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     }
   }
 
+  let started: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     log.info({ active: intake.active, waiting: intake.waiting }, 'stopping');
     stopping.abort(new Error('the worker is stopping'));
     intake.close();
+    // A start under way sees the signal and ends soon; what it has opened by then is closed below.
+    await started?.catch(() => undefined);
     if (pulling) await Promise.all(sources.map((source) => source.stop(config.drainSeconds * 1000 - CLOSING_MS)));
     looking.stop();
-    watching.stop();
+    watching.forEach((watch) => watch.stop());
+    buckets.close();
     watchingArms?.stop();
     routes.close();
     const closed = Promise.all([
@@ -310,7 +359,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   }
 
   return {
-    start,
+    start: () => (started ??= start()),
     stop: () => (stopped ??= stop()),
     failed,
     get port() {

@@ -8,10 +8,10 @@ import type { Guard } from './worker/guard.js';
 
 /** For one look at what Triton has measured. */
 const LOOK_LIMIT_MS = 2_000;
-/** Between two looks at which models can be used. */
+/** Between two looks at what can be used. */
 const WATCH_MS = 1_000;
-/** A model that is broken may stay so for days; but what is wrong with it may become clear only after a while. */
-const MODEL_PACE = { remindMs: 600_000, changedMs: 10_000 };
+/** What is broken may stay so for days; but what is wrong with it may become clear only after a while. */
+const PACE = { remindMs: 600_000, changedMs: 10_000 };
 
 /** At once, and again whenever so much time has passed since it was done. @param work never throws */
 export function keepDoing(everyMs: number, work: () => Promise<void>): { stop(): void } {
@@ -65,22 +65,32 @@ export function unserved(routes: Routes, models: Pick<ModelServer, 'contracts' |
   return new Map(missing.map(({ model, version }) => [`${model}/${version}`, why]));
 }
 
-/** Says when a model, or a version of one, can no longer be used, and why; and when it can again. */
-export function watchModels(outOfUse: () => Map<string, string>, log: Logger): { stop(): void } {
+/** How the log names what is watched: as a field, and in words. */
+export interface Watched {
+  readonly field: 'model' | 'bucket' | 'topic';
+  readonly name: string;
+}
+
+/** Says when a model (or a version of one), a bucket or a topic can no longer be used, and why; and when it can again. */
+export function watchOutages(
+  { field, name }: Watched,
+  outOfUse: () => ReadonlyMap<string, string>,
+  log: Logger,
+): { stop(): void } {
   const outages = new Map<string, Outage>();
   const look = () => {
     const now = outOfUse();
-    for (const model of now.keys()) {
+    for (const key of now.keys()) {
       const lines = {
         away: (reason: unknown, awaySeconds: number) =>
-          log.warn({ model, reason, awaySeconds }, 'a model cannot be used'),
-        back: (awaySeconds: number) => log.info({ model, awaySeconds }, 'a model is no longer out of use'),
+          log.warn({ [field]: key, reason, awaySeconds }, `${name} cannot be used`),
+        back: (awaySeconds: number) => log.info({ [field]: key, awaySeconds }, `${name} is no longer out of use`),
       };
-      if (!outages.has(model)) outages.set(model, createOutage(lines, MODEL_PACE));
+      if (!outages.has(key)) outages.set(key, createOutage(lines, PACE));
     }
-    for (const [model, outage] of outages) {
-      outage.tell(now.get(model));
-      if (outage.well) outages.delete(model);
+    for (const [key, outage] of outages) {
+      outage.tell(now.get(key));
+      if (outage.well) outages.delete(key);
     }
   };
   const timer = setInterval(look, WATCH_MS).unref();

@@ -90,13 +90,19 @@ function unansweredOf(messages: readonly Accepted[], outcome: Seen, all: readonl
     .map(({ messageId }) => messageId);
 }
 
+/** As the record has it; nothing where it is none. */
+function completionIn(record: string): unknown {
+  const decoded = decodeRecord(Buffer.from(record));
+  return typeof decoded === 'string' ? undefined : decoded.completion;
+}
+
 /** What the buckets say otherwise than the completion. */
 function contradictions(outcome: Seen, { records, results }: Evidence): string[] {
   const { jobId = '', output } = outcome;
   const found: string[] = [];
   const record = records.get(jobId);
   if (record === undefined) found.push('no record');
-  else if (JSON.stringify(decodeRecord(Buffer.from(record)).completion) !== outcome.body) {
+  else if (JSON.stringify(completionIn(record)) !== outcome.body) {
     found.push('the record says something else');
   }
   if (outcome.status !== 'succeeded') return found;

@@ -8,7 +8,7 @@ import { processCommand } from './process.js';
 import { schemaCommand } from './schema.js';
 import { setupCommand } from './setup.js';
 import { submitCommand } from './submit.js';
-import { type Invocation, UsageError } from './usage.js';
+import { CommandFailed, type Invocation, UsageError } from './usage.js';
 import { workerCommand } from './worker.js';
 
 const COMMANDS = [
@@ -41,7 +41,8 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
       console.error(`imagen: ${error.message}`);
       return 2;
     }
-    if (error instanceof JobError) console.error(`imagen: ${error.code}: ${error.message}`);
+    if (error instanceof CommandFailed) console.error(`imagen: ${error.message}`);
+    else if (error instanceof JobError) console.error(`imagen: ${error.code}: ${error.message}`);
     else console.error(error);
     return 1;
   }

@@ -16,6 +16,7 @@ import { createPubSubClient } from '../adapters/pubsub/client.js';
 import { shareOut } from '../adapters/pubsub/filters.js';
 import { type Config, readConfig } from '../config.js';
 import { isPermitted, parsePrefix, under } from '../domain/uri.js';
+import { MARK_SUFFIXES } from '../worker/marks.js';
 import { type Invocation, UsageError } from './usage.js';
 
 /** How far the subscription's own limit lies above the worker's: the worker must always be first to end a job. */
@@ -23,8 +24,8 @@ const SPARE_ATTEMPTS = 5;
 /** The exit code of a dry run that would change something: another than those of a failure (1) and of a wrong call (2). */
 const WOULD_CHANGE = 3;
 const DEFAULT_DAYS = 30;
-/** Records, and the marks of attempts that have begun: see domain/record.ts and worker/begun.ts. */
-const STATE_SUFFIXES = ['.json', '.begun'];
+/** Records, and the marks that messages leave beside them: see domain/record.ts and worker/marks.ts. */
+const STATE_SUFFIXES = ['.json', ...MARK_SUFFIXES];
 
 const SETTINGS_READ = [
   'projectId',

@@ -17,7 +17,7 @@ import { contextIn, inSpan } from '../spans.js';
 import { recall } from '../pipeline/recall.js';
 import { retryingStore } from '../pipeline/retry.js';
 import { checkedJob, operationsOf, outputOf, readLocalFile, RENDER_OPTIONS, type RenderFlags } from './operations.js';
-import { type Invocation, UsageError } from './usage.js';
+import { CommandFailed, type Invocation, UsageError } from './usage.js';
 
 interface Flags extends RenderFlags {
   readonly jobId?: string;
@@ -196,7 +196,7 @@ async function waitForRecord(
     });
     if (record) return record.completion;
     const seconds = Math.floor((Date.now() - startedAt) / 1000);
-    if (signal.aborted) throw new UsageError(`${jobId}: no outcome after ${seconds} s; is a worker running?`);
+    if (signal.aborted) throw new CommandFailed(`${jobId}: no outcome after ${seconds} s; is a worker running?`);
     if (seconds >= reported + 5) {
       reported = seconds;
       say(`waiting    ${seconds} s`);

@@ -8,3 +8,8 @@ export interface Invocation {
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
+
+/** What was asked for could not be done, though it was asked for rightly; shown without a stack. */
+export class CommandFailed extends Error {
+  override readonly name = 'CommandFailed';
+}

@@ -53,6 +53,7 @@ export const ERRORS = {
   INPUT_CORRUPT: { stage: 'decode', verdict: 'fail' },
   INPUT_TOO_MANY_PIXELS: { stage: 'decode', verdict: 'fail' },
   OUTPUT_TOO_LARGE: { stage: 'plan', verdict: 'fail' },
+  RECORD_UNREADABLE: { stage: 'recall', verdict: 'defer' },
   DEADLINE_EXCEEDED: { stage: 'recall', verdict: 'expire' },
   EXECUTION_TIMEOUT: { stage: 'infer', verdict: 'fail' },
   STORAGE_UNAVAILABLE: { stage: 'fetch', verdict: 'defer', anywhere: true },
@@ -65,17 +66,22 @@ export const ERRORS = {
   OUTPUT_EXISTS: { stage: 'store', verdict: 'fail' },
   RETRIES_EXHAUSTED: { stage: 'recall', verdict: 'reject' },
   WORKER_LOST: { stage: 'recall', verdict: 'reject' },
-  INTERNAL: { stage: 'infer', verdict: 'retry-then-fail', anywhere: true },
+  INTERNAL: { stage: 'infer', verdict: 'defer', anywhere: true },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
 /** What a job depends on and the worker does not control: while one of them is away, jobs that need it are put off. */
-export interface Need {
-  readonly kind: 'model' | 'bucket';
-  readonly name: string;
-}
+export type Need =
+  | { readonly kind: 'model'; readonly name: string }
+  | {
+      readonly kind: 'bucket';
+      readonly name: string;
+      /** Rights to read and to create are given apart, so each may be missing alone. */
+      readonly access?: BucketAccess;
+    };
+export type BucketAccess = 'read' | 'create';
 
 export interface JobErrorOptions {
   readonly cause?: unknown;
@@ -84,8 +90,8 @@ export interface JobErrorOptions {
   /** What is away, for errors of the verdict `defer`. */
   readonly needs?: Need;
   /**
-   * The job itself may be the cause, although nobody can know: a process ended while it held one of its requests. Such a
-   * job is put off as any other, but that costs it an attempt.
+   * The job itself may be the cause, although nobody can know: a process ended while it held one of its requests, or our
+   * own code threw what it should not. Such a job is put off like any other, but that costs it an attempt.
    */
   readonly suspect?: boolean;
 }
@@ -114,7 +120,8 @@ export class JobError extends Error {
     const row: ErrorRow = ERRORS[code];
     this.stage = options.stage ?? row.stage;
     this.needs = options.needs;
-    this.suspect = options.suspect ?? false;
+    // Nobody knows what is wrong: another worker may do the job, or meet the same fault.
+    this.suspect = options.suspect ?? code === 'INTERNAL';
     this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
   }
 

@@ -3,6 +3,7 @@
  * Every call takes a signal and settles soon after it fires. Every call may run beside any other.
  */
 import type { ModelContract } from './contract.js';
+import type { BucketAccess } from './errors.js';
 import type { ParameterValue, Priority } from './job.js';
 import type { Tensor } from './tensor.js';
 import type { ObjectRef } from './uri.js';
@@ -57,6 +58,11 @@ export interface ObjectStore {
       readonly signal: AbortSignal;
     },
   ): Promise<CreateResult>;
+  /**
+   * Finds out whether the worker may read or create the named object, whether or not it is there. Leaves nothing behind.
+   * @throws JobError `STORAGE_UNAVAILABLE` when it may not, or storage cannot be reached
+   */
+  checkAccess(ref: ObjectRef, access: BucketAccess, signal: AbortSignal): Promise<void>;
 }
 
 // ── Triton ────────────────────────────────────────────────────────────────────
@@ -123,6 +129,8 @@ export interface Delivery {
   /** 1 for the first; 0 when the subscription has no dead-letter policy and so does not count. */
   readonly attempt: number;
   readonly publishedAt: Date;
+  /** Messages of one key are delivered in the order in which they were published; absent for most. */
+  readonly orderingKey?: string;
 }
 
 /** The handler's answer; nobody else acks. */
@@ -143,7 +151,15 @@ export interface JobSource {
   readonly closed: Promise<Error>;
 }
 
+/** The service refuses this message, or one that was sent together with it; others it takes. */
+export class NotPublishable extends Error {
+  override readonly name = 'NotPublishable';
+}
+
 export interface Publisher {
-  /** Resolves when the service has accepted the message. Rejects within the publisher's own time limit. */
-  publish(data: Buffer, attributes: Readonly<Record<string, string>>): Promise<void>;
+  /**
+   * Resolves when the service has accepted the message.
+   * @throws Error within the publisher's own time limit; NotPublishable when the message is wrong in itself, or was sent together with one that is
+   */
+  publish(data: Buffer, attributes: Readonly<Record<string, string>>, orderingKey?: string): Promise<void>;
 }

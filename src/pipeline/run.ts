@@ -21,7 +21,7 @@ import type { KeptMetadata } from './metadata.js';
 import { memoryOf, type Reserve } from './memory.js';
 import { type JobPlan, planJob, sizesAfter, withinReach } from './plan.js';
 import { route, type Routed, type RouteOptions } from './route.js';
-import { storeResult } from './store.js';
+import { type EndOf, storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
 import type { Lane, PixelsSent } from './transform.js';
 
@@ -49,6 +49,7 @@ export interface PipelineOptions extends RenderOptions {
   readonly target: TargetOptions;
   /** Asked anew for each job, since routes are edited while the worker runs. */
   readonly route: () => Omit<RouteOptions, 'key'>;
+  readonly endOf: EndOf;
 }
 
 export interface PipelineParts {
@@ -85,10 +86,11 @@ export async function runJob(
     storeResult(
       target(format),
       encoded,
-      { jobId: job.jobId, fingerprint },
+      { jobId: job.jobId, redriveOf: job.redriveOf, fingerprint },
       format.contentType,
       journey.steps,
       store,
+      options.endOf,
       signal,
     ),
   );

@@ -1,4 +1,4 @@
-import type { CompletionOutput, Step } from '../domain/completion.js';
+import type { CompletionOutput, Status, Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import type { ObjectInfo, ObjectStore } from '../domain/ports.js';
 import type { Size } from '../domain/raster.js';
@@ -11,19 +11,31 @@ export interface Stored {
   readonly steps: readonly Step[];
 }
 
+/** The job whose result it is. */
+export interface Owner {
+  readonly jobId: string;
+  /** A redrive repeats this job. */
+  readonly redriveOf?: string | undefined;
+  readonly fingerprint: string;
+}
+
+/** How a job has ended, by its record. */
+export type EndOf = (jobId: string, signal: AbortSignal) => Promise<Status | undefined>;
+
 /**
  * Writes the result, create-only. An object that is there already is ours if an attempt at the same job wrote it (a
- * worker died between this and the record), or if it has the same bytes and is no other job's result; it is then
- * reported as it stands.
+ * worker died between this and the record), if the job that this one redrives wrote it and did not succeed after all, or
+ * if it has the same bytes and is no other job's result; it is then reported as it stands.
  * @throws JobError `OUTPUT_EXISTS`, `STORAGE_UNAVAILABLE`
  */
 export async function storeResult(
   target: ObjectRef,
   encoded: Encoded,
-  job: { readonly jobId: string; readonly fingerprint: string },
+  job: Owner,
   contentType: string,
   steps: readonly Step[],
   store: ObjectStore,
+  endOf: EndOf,
   signal: AbortSignal,
 ): Promise<Stored> {
   const answer = await store.create(target, encoded.bytes, {
@@ -34,11 +46,20 @@ export async function storeResult(
   if (answer.kind === 'created') return { output: describe(target, answer.info, encoded), steps };
   const { info, sameBytes } = answer;
   const owner = info.metadata[KEY.jobId];
-  const sameJob = owner === job.jobId && info.metadata[KEY.fingerprint] === job.fingerprint;
-  if (sameJob) return adopt(target, info, encoded, steps);
-  if (sameBytes && owner === undefined) return { output: describe(target, info, encoded), steps };
-  throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds something else`);
+  if (owner === undefined) {
+    if (sameBytes) return { output: describe(target, info, encoded), steps };
+    throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds something else`);
+  }
+  const sameWork = info.metadata[KEY.fingerprint] === job.fingerprint;
+  if (sameWork && owner === job.jobId) return adopt(target, info, encoded, steps);
+  if (sameWork && job.redriveOf !== undefined && originalOf(owner) === job.redriveOf) {
+    if ((await endOf(owner, signal)) !== 'succeeded') return adopt(target, info, encoded, steps);
+  }
+  throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds the result of job ${owner}`);
 }
+
+/** The job that a redrive repeats, `a` for `a~r2`; itself for any other. */
+const originalOf = (jobId: string) => jobId.replace(/~r[0-9]+$/, '');
 
 const KEY = {
   jobId: 'imagen-job-id',
@@ -48,7 +69,7 @@ const KEY = {
   steps: 'imagen-steps',
 } as const;
 
-function describeResult(job: { jobId: string; fingerprint: string }, size: Size, steps: readonly Step[]) {
+function describeResult(job: Owner, size: Size, steps: readonly Step[]) {
   return {
     [KEY.jobId]: job.jobId,
     [KEY.fingerprint]: job.fingerprint,

@@ -1,6 +1,6 @@
 import { JobError } from '../domain/errors.js';
 import { armLabel } from '../domain/experiment.js';
-import type { Observer } from '../worker/handle.js';
+import type { Observer } from '../worker/context.js';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics/index.js';
 

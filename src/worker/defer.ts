@@ -3,19 +3,26 @@
  * fault of its own. Nacks count as delivery attempts, and an outage of some minutes would use them all up. What the copy
  * must know of its former lives travels in its attributes.
  */
+import { type ErrorCode, ERRORS, JobError, type Stage, STAGES } from '../domain/errors.js';
 import type { Delivery } from '../domain/ports.js';
 
 const NAMES = {
   deferrals: 'deferrals',
   since: 'deferredSince',
+  /** What was away when the message was last put back. */
+  missing: 'deferredFor',
   attempts: 'attempts',
   publishedAt: 'publishedAt',
   messageId: 'messageId',
+  /** The error for which it was last put back, as JSON. */
+  lastError: 'lastError',
 } as const;
 
 const CLOCKS_APART_MS = 60_000;
 /** More than any subscription permits. */
 const MOST_ATTEMPTS = 1_000;
+/** Pub/Sub's own limit for the value of an attribute is 1,024 bytes. */
+const MOST_ERROR_BYTES = 1_000;
 
 /**
  * A delivery as one of a message that has never been deferred: with its first id and time, and the attempts of all its
@@ -23,41 +30,82 @@ const MOST_ATTEMPTS = 1_000;
  */
 export function undeferred(delivery: Delivery): Delivery {
   const { attributes, attempt } = delivery;
-  if (deferredForMs(delivery) === undefined) return delivery;
+  if (time(attributes[NAMES.since]) === undefined) return delivery;
+  const former = wholeNumber(attributes[NAMES.attempts], MOST_ATTEMPTS) ?? 0;
   return {
     ...delivery,
     messageId: attributes[NAMES.messageId] ?? delivery.messageId,
     publishedAt: time(attributes[NAMES.publishedAt]) ?? delivery.publishedAt,
-    // A subscription that does not count still does not.
-    attempt: attempt === 0 ? 0 : attempt + (wholeNumber(attributes[NAMES.attempts], MOST_ATTEMPTS) ?? 0),
+    // A subscription that does not count still does not, but for attempts that were counted as they were put back.
+    attempt: attempt === 0 && former > 0 ? former + 1 : attempt + former,
   };
 }
 
-/** How long ago the message was first deferred, in milliseconds; undefined when it never was. */
-export function deferredForMs({ attributes }: Delivery): number | undefined {
-  const since = time(attributes[NAMES.since]);
-  return since && Date.now() - since.getTime();
+/**
+ * For how long what a job needs has been away without a break, in milliseconds.
+ * @param missing what is away now, as a label; absent when nothing is
+ * @param usedAt when it was last used with success, as far as this worker knows, by `Date.now()`
+ * @returns 0 when the job was never put back, or for something else
+ */
+export function awayForMs({ attributes }: Delivery, missing: string | undefined, usedAt = -Infinity): number {
+  const since = time(attributes[NAMES.since])?.getTime();
+  if (missing === undefined || since === undefined || usedAt > since) return 0;
+  const before = attributes[NAMES.missing];
+  // Workers before 0.2 did not say what was away.
+  return before === undefined || before === missing ? Date.now() - since : 0;
+}
+
+/** Why the message was last put back, for a job whose attempts are used up. */
+export function lastErrorOf({ attributes }: Delivery): JobError | undefined {
+  try {
+    const { code, stage, message } = JSON.parse(attributes[NAMES.lastError] ?? 'null') as Record<string, unknown>;
+    if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof message !== 'string') return undefined;
+    const known = STAGES.find((one) => one === stage);
+    return new JobError(code as ErrorCode, message, known ? { stage: known } : {});
+  } catch {
+    return undefined; // anybody may publish attributes
+  }
+}
+
+export interface PutBack {
+  readonly error: Error;
+  /** What is away, as a label; absent when nothing is. */
+  readonly missing?: string | undefined;
+  /** For how long it has been away without a break, in milliseconds. */
+  readonly awayMs: number;
+  /** This delivery counts as an attempt: the job may be what went wrong. */
+  readonly counts: boolean;
 }
 
 /**
- * The attributes of the copy. This delivery is not counted among its attempts: it has not failed.
+ * The attributes of the copy.
  * @param delivery as `undeferred` gives it
  * @throws Error when it has too many attributes of its own
  */
-export function deferredAttributes(delivery: Delivery): Record<string, string> {
+export function deferredAttributes(delivery: Delivery, { error, missing, awayMs, counts }: PutBack) {
   const { attributes, attempt, publishedAt, messageId } = delivery;
   const own = ownAttributes(delivery);
   // A subscription's filter may go by any of them, so none may be left out.
   if (Object.keys(own).length > MOST_OWN)
     throw new Error(`expected at most ${MOST_OWN} attributes on what is put back`);
+  const made = counts ? Math.max(1, attempt) : Math.max(0, attempt - 1);
   return {
     ...own,
     [NAMES.deferrals]: String((wholeNumber(attributes[NAMES.deferrals], Number.MAX_SAFE_INTEGER - 1) ?? 0) + 1),
-    [NAMES.since]: String(time(attributes[NAMES.since])?.getTime() ?? Date.now()),
-    [NAMES.attempts]: String(Math.max(0, attempt - 1)),
+    [NAMES.since]: String(Date.now() - Math.max(0, Math.round(awayMs))),
+    [NAMES.missing]: missing ?? '',
+    [NAMES.attempts]: String(made),
     [NAMES.publishedAt]: String(publishedAt.getTime()),
     [NAMES.messageId]: messageId,
+    ...(error instanceof JobError ? { [NAMES.lastError]: describe(error) } : {}),
   };
+}
+
+function describe({ code, stage, message }: { code: ErrorCode; stage: Stage; message: string }): string {
+  for (let length = message.length; ; length = Math.floor(length * 0.8)) {
+    const text = JSON.stringify({ code, stage, message: message.slice(0, length) });
+    if (Buffer.byteLength(text) <= MOST_ERROR_BYTES) return text;
+  }
 }
 
 /** What Pub/Sub permits. */

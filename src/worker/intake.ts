@@ -7,16 +7,15 @@ import { GivenBack } from '../domain/errors.js';
  *
  * Places are shared fairly among the models: the next goes to the model that holds the fewest, and while jobs of several
  * models come, none holds more than three quarters of them, so that a burst of one finds room left for another.
+ *
+ * A job that may kill its worker is worked on alone. It takes turns with the others: those who wait when it leaves are
+ * let in before the next one like it.
  */
 export interface Intake {
-  /**
-   * Waits for its turn.
-   * @param model of the job's first operation
-   * @param alone nobody else is inside as long as this one is
-   * @returns what gives the place back; call it exactly once
-   * @throws GivenBack when the intake closes before the turn has come
-   */
-  enter(jobId: string, model: string, alone?: boolean): Promise<() => void>;
+  /** Waits for its turn. */
+  enter(request: EntryRequest): Promise<Entry>;
+  /** Lets nobody in while something is out of order that every job needs; who is inside stays. */
+  pause(paused: boolean): void;
   /** Lets nobody in any more and sends away whoever waits; who is inside stays. */
   close(): void;
   /** Fires with a GivenBack when it closes. */
@@ -25,18 +24,42 @@ export interface Intake {
   readonly waiting: number;
   /** Whether the one inside must be alone: then no other may enter. */
   readonly alone: boolean;
+  readonly paused: boolean;
 }
 
-interface Waiting {
+export interface EntryRequest {
   readonly jobId: string;
+  /** Of the job's first operation. */
   readonly model: string;
-  readonly alone: boolean;
+  /** Nobody else is inside as long as this one is. */
+  readonly alone?: boolean;
+}
+
+export type Entry =
+  | {
+      readonly kind: 'entered';
+      /** Gives the place back; call it exactly once. */
+      readonly leave: () => void;
+      /** How long it took, in milliseconds: what was known of the job before may be old. */
+      readonly waitedMs: number;
+      /** Another delivery of the same job was inside meanwhile. */
+      readonly met: boolean;
+    }
+  /** The intake has closed, or the turn did not come for so long that the message should go elsewhere. */
+  | { readonly kind: 'turned away'; readonly reason: GivenBack };
+
+interface Waiting extends Required<EntryRequest> {
+  /** Its place in the order of arrivals. */
+  readonly number: number;
+  met: boolean;
   readonly admit: (leave: () => void) => void;
-  readonly turnAway: (reason: Error) => void;
+  readonly turnAway: (reason: GivenBack) => void;
 }
 
 /** A model of which no job has come for this long needs no room kept for it. */
 const REMEMBERED_MS = 60_000;
+/** Well within the hour for which a lease is extended: a message that waited longer would come again, as an attempt. */
+const LONGEST_WAIT_MS = 2_700_000;
 
 /**
  * @param places jobs in work at once
@@ -47,7 +70,11 @@ export function createIntake(places: number, now: () => number = () => performan
   const held = new Map<string, number>();
   const lastSeen = new Map<string, number>();
   let waiting: Waiting[] = [];
+  let arrivals = 0;
+  /** Those who came up to this one go before the next that must be alone. */
+  let others = 0;
   let loner = false;
+  let paused = false;
   const closing = new AbortController();
   setMaxListeners(0, closing.signal); // every job that stands aside listens
 
@@ -55,32 +82,42 @@ export function createIntake(places: number, now: () => number = () => performan
 
   function leave({ jobId, model, alone }: Waiting): void {
     inside.delete(jobId);
-    if (alone) loner = false;
+    if (alone) {
+      loner = false;
+      others = arrivals;
+    }
     if (heldBy(model) > 1) held.set(model, heldBy(model) - 1);
     else held.delete(model);
     admitNext();
   }
 
   function admitNext(): void {
-    while (inside.size < places) {
+    while (inside.size < places && !paused) {
       const next = nextIn();
-      if (!next) return;
+      if (!next) break;
       waiting.splice(waiting.indexOf(next), 1);
       inside.add(next.jobId);
       loner = next.alone;
       held.set(next.model, heldBy(next.model) + 1);
       next.admit(() => leave(next));
     }
+    for (const one of waiting) one.met ||= inside.has(one.jobId);
   }
 
-  /** The longest waiting of the model that holds the fewest places; who must be alone goes before, when all have left. */
   function nextIn(): Waiting | undefined {
     if (loner) return undefined;
     const alone = waiting.find((one) => one.alone);
-    if (alone) return inside.size === 0 ? alone : undefined;
+    if (!alone) return longestOfSmallest(waiting);
+    const before = waiting.filter((one) => !one.alone && one.number <= others);
+    if (before.length > 0) return longestOfSmallest(before);
+    return inside.size === 0 ? alone : undefined;
+  }
+
+  /** The longest waiting of the model that holds the fewest places. */
+  function longestOfSmallest(candidates: readonly Waiting[]): Waiting | undefined {
     const most = mostForOneModel();
     let best: Waiting | undefined;
-    for (const one of waiting) {
+    for (const one of candidates) {
       if (inside.has(one.jobId) || heldBy(one.model) >= most) continue;
       if (!best || heldBy(one.model) < heldBy(best.model)) best = one;
     }
@@ -92,17 +129,39 @@ export function createIntake(places: number, now: () => number = () => performan
     return lastSeen.size > 1 ? Math.max(1, places - Math.floor(places / 4)) : places;
   }
 
+  function enter({ jobId, model, alone = false }: EntryRequest): Promise<Entry> {
+    return new Promise((resolve) => {
+      const cameAt = now();
+      const turnAway = (reason: GivenBack) => {
+        clearTimeout(timer);
+        resolve({ kind: 'turned away', reason });
+      };
+      const timer = setTimeout(() => {
+        waiting.splice(waiting.indexOf(one), 1);
+        turnAway(new GivenBack('no place was free for 45 minutes'));
+      }, LONGEST_WAIT_MS).unref();
+      const one: Waiting = {
+        ...{ jobId, model, alone, turnAway, number: ++arrivals, met: false },
+        admit(leave) {
+          clearTimeout(timer);
+          resolve({ kind: 'entered', leave, waitedMs: now() - cameAt, met: one.met });
+        },
+      };
+      if (closing.signal.aborted) {
+        turnAway(closed());
+        return;
+      }
+      lastSeen.set(model, now());
+      waiting.push(one);
+      admitNext();
+    });
+  }
+
   return {
-    enter(jobId, model, alone = false) {
-      return new Promise((admit, turnAway) => {
-        if (closing.signal.aborted) {
-          turnAway(closed());
-          return;
-        }
-        lastSeen.set(model, now());
-        waiting.push({ jobId, model, alone, admit, turnAway });
-        admitNext();
-      });
+    enter,
+    pause(on) {
+      paused = on;
+      admitNext();
     },
     close() {
       closing.abort(closed());
@@ -119,6 +178,9 @@ export function createIntake(places: number, now: () => number = () => performan
     },
     get alone() {
       return loner;
+    },
+    get paused() {
+      return paused;
     },
   };
 }

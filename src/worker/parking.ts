@@ -1,39 +1,47 @@
-import type { Circuits } from './circuits.js';
+import type { Need } from '../domain/errors.js';
+import type { Availability } from './availability.js';
 
 /**
- * Where jobs stand whose model cannot serve: they keep their message's lease but hold no place in the intake, and go on
- * when the model is back. When more stand here than there is room for, and the worker has nothing else to do, those that
- * have stood longest are sent off, to be put back into the queue by whoever called: what stands behind them can then be
- * pulled.
+ * Where jobs stand whose model or bucket cannot be used: they keep their message's lease but hold no place in the intake,
+ * and go on when it is back. When more stand here than there is room for, and the worker has nothing else to do, those
+ * that have stood longest are sent off, to be put back into the queue by whoever called: what stands behind them can then
+ * be pulled.
  */
 export interface Parking {
   /**
-   * Waits while one of the models cannot serve.
-   * @returns `go on` when all can, or when it is time for a trial; `sent off` for the sake of others, or after ten minutes
+   * Waits while one of the needs cannot be used, or for a pause.
    * @param since when the job came, by `performance.now()`: what it has waited before counts
-   * @throws the signal's reason
+   * @returns `go on` when it is time to try, `sent off` for the sake of others or after ten minutes, `interrupted` when
+   *   the signal has fired
    */
-  wait(models: readonly string[], since: number, signal: AbortSignal): Promise<Departure>;
-  /** Told of a job that found its models at work: to send others off was worth while. */
+  wait(what: Hindrance, since: number, signal: AbortSignal): Promise<Departure>;
+  /** Told of a job that found its needs at work: to send others off was worth while. */
   passed(): void;
   readonly parked: number;
 }
 
-export type Departure = 'go on' | 'sent off';
+export interface Hindrance {
+  readonly needs: readonly Need[];
+  /** At least so long, in milliseconds, whatever the needs are: for what nobody but the job can find out. */
+  readonly pauseMs?: number;
+}
+
+export type Departure = 'go on' | 'sent off' | 'interrupted';
 
 export interface ParkingOptions {
   /** Jobs that may stand here although the worker has nothing else to do. */
   readonly room: number;
   /** Whether it has nothing else to do: places that nobody waits for. */
   readonly starving: () => boolean;
-  readonly circuits: Pick<Circuits, 'broken' | 'mayTry'>;
+  readonly availability: Pick<Availability, 'broken' | 'mayTry'>;
   /** Asked, now and then, to find out whether a model that the server could not serve is back. */
   readonly refresh: () => void;
 }
 
 interface Parked {
-  readonly models: readonly string[];
+  readonly needs: readonly Need[];
   readonly since: number;
+  readonly notBefore: number;
   readonly leave: (how: Departure) => void;
 }
 
@@ -48,7 +56,7 @@ const LONGEST_MS = 600_000;
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 
-export function createParking({ room, starving, circuits, refresh }: ParkingOptions): Parking {
+export function createParking({ room, starving, availability, refresh }: ParkingOptions): Parking {
   const parked = new Set<Parked>(); // in the order in which they came
   let timer: NodeJS.Timeout | undefined;
   let refreshedAt = -Infinity;
@@ -56,26 +64,35 @@ export function createParking({ room, starving, circuits, refresh }: ParkingOpti
   let pauseMs = SHORTEST_PAUSE_MS;
   let passedSince = false;
 
-  const mayTry = (model: string) => !circuits.broken([model]) || circuits.mayTry(model);
+  /** Those whose needs are back, or whose turn it is to try; and those who have stood too long. */
+  function release(now: number): void {
+    const tried: Need[] = [];
+    for (const one of [...parked]) {
+      if (now - one.since > LONGEST_MS) one.leave('sent off');
+      if (now < one.notBefore) continue;
+      const broken = availability.broken(one.needs);
+      // One for each need: what becomes of it will tell the others.
+      const trial =
+        broken &&
+        !tried.some((need) => isSame(need, broken.need)) &&
+        one.needs.every((need) => availability.mayTry(need));
+      if (trial) tried.push(broken.need);
+      if (!broken || trial) one.leave('go on');
+    }
+  }
+
+  function sendOff(now: number): void {
+    if (parked.size <= room || now - sentOffAt < pauseMs || !starving()) return;
+    pauseMs = passedSince ? SHORTEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
+    passedSince = false;
+    sentOffAt = now;
+    for (const one of [...parked].slice(0, parked.size - room)) one.leave('sent off');
+  }
 
   function look(): void {
     const now = performance.now();
-    const tried = new Set<string>();
-    for (const one of [...parked]) {
-      const broken = circuits.broken(one.models);
-      // One for each model: what becomes of it will tell the others.
-      const trial = broken && !tried.has(broken.model) && one.models.every(mayTry);
-      if (broken && trial) tried.add(broken.model);
-      if (!broken) one.leave('go on');
-      else if (now - one.since > LONGEST_MS) one.leave('sent off');
-      else if (trial) one.leave('go on');
-    }
-    if (parked.size > room && now - sentOffAt >= pauseMs && starving()) {
-      pauseMs = passedSince ? SHORTEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
-      passedSince = false;
-      sentOffAt = now;
-      for (const one of [...parked].slice(0, parked.size - room)) one.leave('sent off');
-    }
+    release(now);
+    sendOff(now);
     if (parked.size > 0 && now - refreshedAt >= REFRESH_MS) {
       refreshedAt = now;
       refresh();
@@ -85,26 +102,22 @@ export function createParking({ room, starving, circuits, refresh }: ParkingOpti
   }
 
   return {
-    wait(models, since, signal) {
-      return new Promise((resolve, reject) => {
+    wait({ needs, pauseMs: atLeastMs = 0 }, since, signal) {
+      return new Promise((resolve) => {
         if (signal.aborted) {
-          reject(signal.reason as Error);
+          resolve('interrupted');
           return;
         }
-        const giveUp = () => {
-          parked.delete(one);
-          reject(signal.reason as Error);
-        };
+        const interrupt = () => one.leave('interrupted');
         const one: Parked = {
-          models,
-          since,
+          ...{ needs, since, notBefore: performance.now() + atLeastMs },
           leave(how) {
             parked.delete(one);
-            signal.removeEventListener('abort', giveUp);
+            signal.removeEventListener('abort', interrupt);
             resolve(how);
           },
         };
-        signal.addEventListener('abort', giveUp, { once: true });
+        signal.addEventListener('abort', interrupt, { once: true });
         parked.add(one);
         timer ??= setTimeout(look, Math.min(LOOK_MS, pauseMs));
       });
@@ -117,3 +130,6 @@ export function createParking({ room, starving, circuits, refresh }: ParkingOpti
     },
   };
 }
+
+const isSame = (a: Need, b: Need) =>
+  a.kind === b.kind && a.name === b.name && (a.kind !== 'bucket' || b.kind !== 'bucket' || a.access === b.access);

@@ -1,22 +1,25 @@
 import type { Status } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 
-/** What becomes of a message whose job could not be finished. */
-export type Outcome =
-  /** Something that the job needs is down: put off, without an attempt counted. */
-  | { readonly kind: 'defer' }
+/** What becomes of a job that could not be finished. */
+export type Verdict =
+  /** Something that the job needs is away, or it is not known what went wrong: put off. */
+  | { readonly kind: 'put off' }
   | {
       readonly kind: 'end';
       readonly status: Exclude<Status, 'succeeded'>;
       readonly error: JobError;
     };
 
-/**
- * The verdict table: a pure function of the error and of how long the job has been put off.
- * @param deferredMs since it was first put off
- * @param maxDeferredMs how long it may be
- */
-export function settle(error: JobError, deferredMs: number, maxDeferredMs: number): Outcome {
+export interface Patience {
+  /** For how long what the job needs has been away without a break, in milliseconds. */
+  readonly awayMs: number;
+  /** For how long it may be. */
+  readonly maxDeferredMs: number;
+}
+
+/** The verdict table: a pure function of the error and of how long what the job needs has been away. */
+export function settle(error: JobError, { awayMs, maxDeferredMs }: Patience): Verdict {
   switch (error.verdict) {
     case 'fail':
     case 'reject':
@@ -25,15 +28,15 @@ export function settle(error: JobError, deferredMs: number, maxDeferredMs: numbe
     case 'expire':
       return { kind: 'end', status: 'expired', error };
     case 'defer':
-      return deferredMs < maxDeferredMs
-        ? { kind: 'defer' }
-        : { kind: 'end', status: 'failed', error: exhausted(error, `${Math.round(deferredMs / 1000)} s`) };
+      return awayMs < maxDeferredMs
+        ? { kind: 'put off' }
+        : { kind: 'end', status: 'failed', error: exhausted(error, `${Math.round(awayMs / 1000)} s`) };
   }
 }
 
 /**
- * A delivery beyond the budget is not worked on: earlier ones ended without any worker living to say why, or could not
- * publish what they wanted to say. An attempt of 0 means that the subscription does not count.
+ * A delivery beyond the budget is not worked on: earlier ones ended without any worker living to say why, or each ended
+ * with an error that may be the job's own fault. An attempt of 0 means that the subscription does not count.
  * @returns undefined when the budget is not used up
  */
 export function overBudget(

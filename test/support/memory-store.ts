@@ -25,6 +25,7 @@ export function memoryStore() {
       objects.set(objectUri(ref), { bytes, info });
       return { kind: 'created', info };
     },
+    checkAccess: (ref, access) => failure(access, objectUri(ref)),
   } satisfies ObjectStore;
   return { store, objects, fail: (how: typeof failing) => (failing = how) };
 }

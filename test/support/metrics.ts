@@ -6,7 +6,7 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
   const nothing = () => 0;
   const none = () => [];
   return createMetrics({
-    ...{ jobsActive: nothing, jobsWaiting: nothing, jobsParked: nothing, decodedBytes: nothing, paused: none },
+    ...{ jobsActive: nothing, jobsWaiting: nothing, jobsParked: nothing, decodedBytes: nothing, paused: none, bucketsOpen: none },
     ...{ load: none, learnedCosts: none, circuitsOpen: none, tritonReady: () => false },
     ...{ arms: none, armStopped: () => false, routed: none },
     limits: { jobs: 1, decodedBytes: 1 },

@@ -211,7 +211,10 @@ describe('a message that is put back', () => {
 
   it('keeps its trace, and that of a Google client under the names that may be published', () => {
     const own = { traceparent: given, tracestate: 'a=b', googclient_traceparent: 'x' };
-    expect(deferredAttributes(delivery(own))).toMatchObject({ traceparent: given, tracestate: 'a=b' });
+    expect(deferredAttributes(delivery(own), { error: new Error('away'), awayMs: 0, counts: false })).toMatchObject({
+      traceparent: given,
+      tracestate: 'a=b',
+    });
     const google = ownAttributes(delivery({ googclient_traceparent: given, googclient_tracestate: 'a=b' }));
     expect(google).toEqual({ traceparent: given, tracestate: 'a=b' });
   });

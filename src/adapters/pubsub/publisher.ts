@@ -1,5 +1,5 @@
 import type { PubSub } from '@google-cloud/pubsub';
-import type { Publisher } from '../../domain/ports.js';
+import { NotPublishable, type Publisher } from '../../domain/ports.js';
 import { annotate, inSpan, SpanKind, traceHeaders } from '../../spans.js';
 import { within } from '../within.js';
 
@@ -33,15 +33,31 @@ export function createPublisher(pubsub: PubSub, topicName: string, limitMs = PUB
   });
   const topic = pubsub.topic(topicName, { gaxOpts: { retry: { backoffSettings } } });
   return {
-    async publish(data, attributes) {
+    async publish(data, attributes, orderingKey) {
       await inSpan(`send ${topicName}`, { kind: SpanKind.PRODUCER, attributes: about(data) }, async () => {
         const all = inTrace(attributes);
-        const accepted = () => topic.publishMessage({ data, attributes: all });
-        const id = await within(limitMs, `publish to ${topicName}`, accepted);
-        annotate(() => ({ 'messaging.message.id': id }));
+        const ordered = orderingKey === undefined ? {} : { orderingKey };
+        const accepted = () => topic.publishMessage({ data, attributes: all, ...ordered });
+        try {
+          const id = await within(limitMs, `publish to ${topicName}`, accepted);
+          annotate(() => ({ 'messaging.message.id': id }));
+        } catch (thrown) {
+          // The client sends nothing more with a key that has failed, until it is told that order does not matter.
+          if (orderingKey !== undefined) topic.resumePublishing(orderingKey);
+          throw refusal(thrown, topicName);
+        }
       });
     },
   };
+}
+
+/** gRPC's code for a request that is wrong in itself. */
+const INVALID_ARGUMENT = 3;
+
+/** The client sends messages in batches, and one that is wrong has all of its batch refused: try it again. */
+function refusal(thrown: unknown, topicName: string): unknown {
+  if (!(thrown instanceof Error) || (thrown as { code?: unknown }).code !== INVALID_ARGUMENT) return thrown;
+  return new NotPublishable(`publish to ${topicName}: ${thrown.message}`, { cause: thrown });
 }
 
 /** With the active trace for whoever reads the message, unless the message belongs to one already, as a copy may. */

@@ -157,5 +157,6 @@ function toDelivery(message: Message): Delivery {
     attributes: message.attributes,
     attempt: message.deliveryAttempt,
     publishedAt: message.publishTime,
+    ...(message.orderingKey ? { orderingKey: message.orderingKey } : {}),
   };
 }

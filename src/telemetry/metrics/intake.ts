@@ -2,7 +2,7 @@
 import type { Families } from './families.js';
 
 /** Why no further job can begin, whatever is in the queue. Several may hold at once. */
-export const PAUSES = ['starting', 'stopping', 'models', 'places', 'memory', 'alone'] as const;
+export const PAUSES = ['starting', 'stopping', 'models', 'places', 'memory', 'alone', 'completions'] as const;
 export type Pause = (typeof PAUSES)[number];
 
 export interface IntakeFacts {
@@ -12,6 +12,8 @@ export interface IntakeFacts {
   readonly decodedBytes: () => number;
   readonly limits: { readonly jobs: number; readonly decodedBytes: number };
   readonly paused: () => readonly Pause[];
+  /** Buckets that cannot be used. */
+  readonly bucketsOpen: () => readonly { readonly bucket: string; readonly access: string }[];
 }
 
 export function intakeMetrics(families: Families, facts: IntakeFacts): void {
@@ -25,6 +27,12 @@ export function intakeMetrics(families: Families, facts: IntakeFacts): void {
   );
   families.gauge('imagen_decoded_bytes', 'Memory reserved for the pictures in work', facts.decodedBytes);
   families.gauge('imagen_decoded_bytes_limit', 'Most memory for the pictures in work', () => facts.limits.decodedBytes);
+  families.gauges(
+    'imagen_bucket_unavailable',
+    '1 for each bucket that the last check has found to be unusable, and whose jobs stand aside',
+    ['bucket', 'access'],
+    () => facts.bucketsOpen().map(({ bucket, access }) => [{ bucket, access }, 1] as const),
+  );
   families.gauges(
     'imagen_intake_paused',
     '1 for each reason why no further job can begin in this worker now',

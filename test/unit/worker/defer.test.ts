@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Delivery } from '../../../src/domain/ports.js';
-import { deferredAttributes, deferredForMs, undeferred } from '../../../src/worker/defer.js';
+import { JobError } from '../../../src/domain/errors.js';
+import { awayForMs, deferredAttributes, lastErrorOf, type PutBack, undeferred } from '../../../src/worker/defer.js';
 
 const first: Delivery = {
   messageId: 'm1',
@@ -10,11 +11,13 @@ const first: Delivery = {
   publishedAt: new Date(Date.now() - 60_000),
 };
 
+const away: PutBack = { error: new Error('away'), missing: 'model upscale', awayMs: 0, counts: false };
+
 /** The copy as the service delivers it. */
-const copyOf = (delivery: Delivery, attempt: number): Delivery => ({
+const copyOf = (delivery: Delivery, attempt: number, why = away): Delivery => ({
   ...delivery,
   messageId: 'm2',
-  attributes: deferredAttributes(undeferred(delivery)),
+  attributes: deferredAttributes(undeferred(delivery), why),
   attempt,
   publishedAt: new Date(),
 });
@@ -26,7 +29,6 @@ describe('a deferred message', () => {
     const third = copyOf({ ...second, attempt: 2 }, 2);
     expect(undeferred(third)).toMatchObject({ messageId: 'm1', publishedAt: first.publishedAt, attempt: 5 });
     expect(third.attributes).toMatchObject({ model: 'upscale', deferrals: '2' });
-    expect(third.attributes.deferredSince).toBe(second.attributes.deferredSince);
     expect(third.attributes).not.toHaveProperty('googclient_x');
   });
 
@@ -34,9 +36,40 @@ describe('a deferred message', () => {
     expect(undeferred(copyOf({ ...first, attempt: 0 }, 0)).attempt).toBe(0);
   });
 
-  it('knows since when it has been put off', () => {
-    expect(deferredForMs(first)).toBeUndefined();
-    expect(deferredForMs(copyOf(first, 1))).toBeLessThan(1_000);
+  it('counts this delivery where the job may be what went wrong', () => {
+    const suspect = { ...away, counts: true };
+    expect(undeferred(copyOf(first, 1, suspect)).attempt).toBe(4);
+    const uncounted = { ...first, attempt: 0 };
+    expect(undeferred(copyOf(uncounted, 0, suspect)).attempt).toBe(2);
+    expect(undeferred(copyOf(copyOf(uncounted, 0, suspect), 0, suspect)).attempt).toBe(3);
+  });
+
+  it('knows for how long what it needs has been away without a break', () => {
+    expect(awayForMs(first, 'model upscale')).toBe(0);
+    const hour = copyOf(first, 1, { ...away, awayMs: 3_600_000 });
+    expect(awayForMs(hour, 'model upscale')).toBeGreaterThanOrEqual(3_600_000);
+    expect(awayForMs(hour, 'read bucket in')).toBe(0);
+    // The model has answered somebody half an hour ago: what is away now has been away since then at the most.
+    expect(awayForMs(hour, 'model upscale', Date.now() - 1_800_000)).toBe(0);
+    // It answered before the job was first put back for it.
+    expect(awayForMs(hour, 'model upscale', Date.now() - 7_200_000)).toBeGreaterThanOrEqual(3_600_000);
+  });
+
+  it('takes over what workers have put back that did not say what was away', () => {
+    const old = { ...first, attributes: { deferrals: '3', deferredSince: String(Date.now() - 5_000), attempts: '1' } };
+    expect(awayForMs(old, 'model upscale')).toBeGreaterThanOrEqual(5_000);
+    expect(undeferred(old).attempt).toBe(4);
+  });
+
+  it('remembers the error, within the length that Pub/Sub permits', () => {
+    const error = new JobError('INTERNAL', 'ü'.repeat(5_000), { stage: 'encode' });
+    const copy = copyOf(first, 1, { ...away, error });
+    expect(Buffer.byteLength(copy.attributes.lastError ?? '')).toBeLessThanOrEqual(1_024);
+    expect(lastErrorOf(copy)).toMatchObject({ code: 'INTERNAL', stage: 'encode' });
+    expect(lastErrorOf(copy)?.message).toMatch(/^ü{100}/);
+    for (const lastError of ['', 'x', '{}', 'null', '{"code":"toString","message":"x"}', '{"code":"INTERNAL"}', '[]']) {
+      expect(lastErrorOf({ ...first, attributes: { lastError } })).toBeUndefined();
+    }
   });
 
   it.each([
@@ -57,13 +90,15 @@ describe('a deferred message', () => {
       attempt: 3,
       publishedAt: first.publishedAt,
     });
-    expect(deferredAttributes({ ...first, attributes })).toMatchObject({ deferrals: '1', deferredSince: '1000' });
+    expect(deferredAttributes({ ...first, attributes }, away)).toMatchObject({ deferrals: '1' });
   });
 
   it('is not put back without one of its attributes, which a filter may go by', () => {
-    const attributes = Object.fromEntries(Array.from({ length: 95 }, (_, i) => [`a${i}`, 'x']));
-    expect(Object.keys(deferredAttributes({ ...first, attributes }))).toHaveLength(100);
-    expect(() => deferredAttributes({ ...first, attributes: { ...attributes, one: 'more' } })).toThrow('at most 95');
+    const attributes = Object.fromEntries(Array.from({ length: 93 }, (_, i) => [`a${i}`, 'x']));
+    expect(Object.keys(deferredAttributes({ ...first, attributes }, away))).toHaveLength(99);
+    expect(() => deferredAttributes({ ...first, attributes: { ...attributes, one: 'more' } }, away)).toThrow(
+      'at most 93',
+    );
   });
 
   it('keeps its past where the clock of whoever put it back is a little ahead', () => {

@@ -1,14 +1,20 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Completion } from '../../../src/domain/completion.js';
 import { NO_CAPACITY } from '../../../src/domain/contract.js';
-import { JobError } from '../../../src/domain/errors.js';
+import { GivenBack, JobError } from '../../../src/domain/errors.js';
+import { fingerprint } from '../../../src/domain/fingerprint.js';
+import { parseJob } from '../../../src/domain/job.js';
 import type { Delivery, ModelServer, Publisher } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { createFairShare } from '../../../src/worker/fair-share.js';
+import { createAvailability } from '../../../src/worker/availability.js';
+import { createBuckets } from '../../../src/worker/buckets.js';
 import { createCircuits } from '../../../src/worker/circuits.js';
 import { createHandler } from '../../../src/worker/handle.js';
 import { createIntake } from '../../../src/worker/intake.js';
+import { markBegun } from '../../../src/worker/marks.js';
+import { createOutlet } from '../../../src/worker/outlet.js';
 import { createParking } from '../../../src/worker/parking.js';
 import { memoryStore } from '../../support/memory-store.js';
 
@@ -33,27 +39,32 @@ const models = {
 
 function setUp() {
   const memory = memoryStore();
-  const sent: { topic: string; body: string; attributes: Readonly<Record<string, string>> }[] = [];
+  const sent: { topic: string; body: string; attributes: Readonly<Record<string, string>>; orderingKey?: string }[] =
+    [];
   const told: string[] = [];
   let broken: string | undefined;
-  const publisher = (topic: string) =>
-    ({
-      publish: (data, attributes) => {
+  const publisher = (topic: string) => {
+    const plain = {
+      publish: (data, attributes, orderingKey) => {
         if (broken === topic) return Promise.reject(new Error('not accepted'));
-        sent.push({ topic, body: data.toString(), attributes });
+        sent.push({ topic, body: data.toString(), attributes, ...(orderingKey ? { orderingKey } : {}) });
         return Promise.resolve();
       },
-    }) satisfies Publisher;
+    } satisfies Publisher;
+    return createOutlet(plain, (reason) => told.push(reason ? `${topic} refused` : `${topic} accepted`));
+  };
   const circuits = createCircuits(models);
+  const buckets = createBuckets(memory.store);
+  const availability = createAvailability({ circuits, buckets });
   const intake = createIntake(4);
-  const parking = createParking({ room: 1, starving: () => true, circuits, refresh: () => undefined });
+  const parking = createParking({ room: 1, starving: () => true, availability, refresh: () => undefined });
   const handler = () =>
     createHandler(
       {
-        store: memory.store,
+        store: buckets.watch(memory.store),
         models,
         intake,
-        circuits,
+        availability,
         parking,
         jobs: publisher('jobs'),
         share: createFairShare({ capacityOf: () => NO_CAPACITY, costOf: () => DEFAULT_COST, retry: ONE_ATTEMPT }),
@@ -84,10 +95,11 @@ function setUp() {
           fetch: { allowedInputs: [], maxBytes: 1 },
           target: { outputPrefix: 'gs://out', allowedOutputs: [] },
           route: () => ({ routes: NO_ROUTES, waitMs: 0 }),
+          endOf: () => Promise.resolve(undefined),
         },
       },
     );
-  return { ...memory, sent, told, intake, parking, handler, breakTopic: (topic?: string) => (broken = topic) };
+  return { ...memory, sent, told, intake, parking, buckets, handler, breakTopic: (topic?: string) => (broken = topic) };
 }
 
 let messages = 0;
@@ -112,44 +124,60 @@ const until = async (condition: () => boolean) => {
 };
 
 describe('the handler', () => {
-  it('does not ack before the completion is accepted, and then publishes what the record holds', async () => {
-    const { handler, sent, breakTopic, objects } = setUp();
-    const handle = handler();
+  it('holds a message until its completion is accepted, and works on nothing else meanwhile', async () => {
+    const { handler, sent, breakTopic, objects, told } = setUp();
     breakTopic('completions');
-    expect(await handle(delivery(job()), never)).toBe('nack');
+    const handled = handler()(delivery(job()), never);
+    await until(() => told.includes('completions refused'));
     expect([...objects.keys()]).toEqual(['gs://state/a.json']);
     breakTopic();
-    expect(await handle(delivery(job(), 2), never)).toBe('ack');
-    const [completion] = parsed(sent);
-    expect(completion).toMatchObject({ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 });
+    expect(await handled).toBe('ack');
+    expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 }]);
+    expect(told).toEqual(['received 1', 'completions refused', 'completions accepted', 'ended UNKNOWN_MODEL']);
   });
 
-  it('does not ack before the dead letter is accepted either', async () => {
-    const { handler, sent, breakTopic } = setUp();
-    const handle = handler();
+  it('holds a message until its dead letter is accepted, too', async () => {
+    const { handler, sent, breakTopic, told } = setUp();
     breakTopic('dead-letters');
-    expect(await handle(delivery('nonsense'), never)).toBe('nack');
+    const handled = handler()(delivery('nonsense'), never);
+    await until(() => told.includes('dead-letters refused'));
     expect(sent).toEqual([]);
     breakTopic();
-    expect(await handle(delivery('nonsense', 2), never)).toBe('ack');
+    expect(await handled).toBe('ack');
     expect(bodies(sent, 'dead-letters')).toEqual(['nonsense']);
     expect(sent[0]?.attributes).toMatchObject({ origin: 'test', errorCode: 'INVALID_MESSAGE' });
     expect(sent[0]?.attributes).not.toHaveProperty('googclient_x');
   });
 
-  it('gives the message back when it can neither be worked on nor put back', async () => {
-    const { handler, sent, fail, breakTopic } = setUp();
-    const handle = handler();
-    for (const operation of ['read', 'create'] as const) {
-      fail((given) => {
-        if (given === operation) throw new JobError('STORAGE_UNAVAILABLE', 'away');
-      });
-      breakTopic('jobs');
-      expect(await handle(delivery(job()), never)).toBe('nack');
-    }
+  it.each([
+    { attempt: 1, settlement: 'nack', copies: 0 },
+    { attempt: 2, settlement: 'ack', copies: 1 },
+  ])(
+    'ends delivery $attempt with $settlement where the worker stops before its completion is accepted',
+    async ({ attempt, settlement, copies }) => {
+      const { handler, sent, breakTopic, told } = setUp();
+      const stop = new AbortController();
+      breakTopic('completions');
+      const handled = handler()(delivery(job(), attempt), stop.signal);
+      await until(() => told.includes('completions refused'));
+      stop.abort(new GivenBack('the worker is stopping'));
+      expect(await handled).toBe(settlement);
+      expect(bodies(sent, 'jobs')).toHaveLength(copies);
+    },
+  );
+
+  it('gives the message back when the worker stops and it can neither be worked on nor put back', async () => {
+    const { handler, sent, fail, breakTopic, told } = setUp();
+    fail(() => {
+      throw new Error('a fault of ours');
+    });
+    breakTopic('jobs');
+    const stop = new AbortController();
+    const handled = handler()(delivery(job()), stop.signal);
+    await until(() => told.includes('jobs refused'));
+    stop.abort(new GivenBack('the worker is stopping'));
+    expect(await handled).toBe('nack');
     expect(sent).toEqual([]);
-    fail(undefined);
-    expect(await handle(delivery(job(), 3), never)).toBe('ack');
   });
 
   it('answers a job that has ended from its record alone', async () => {
@@ -176,30 +204,42 @@ describe('the handler', () => {
     expect(bodies(sent)).toEqual(bodies(other.sent));
   });
 
-  it('ends a job whose attempts are used up, with a dead letter, without working on it', async () => {
-    const { handler, sent, fail } = setUp();
-    const handle = handler();
-    const message = delivery(job(), 2);
-    fail((operation, uri) => {
-      if (operation === 'create' && uri.endsWith('a.json')) throw new Error('the worker dies here');
-    });
-    for (const attempt of [2, 3]) expect(await handle({ ...message, attempt }, never)).toBe('nack');
-    fail(undefined);
-    expect(await handle({ ...message, attempt: 4 }, never)).toBe('ack');
+  it('ends a job whose workers died, with a dead letter and without working on it', async () => {
+    const { handler, sent, store } = setUp();
+    const message = delivery(job());
+    for (const attempt of [2, 3]) {
+      await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt } }, never);
+    }
+    expect(await handler()({ ...message, attempt: 4 }, never)).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ status: 'failed', error: { code: 'WORKER_LOST' } }]);
     expect(bodies(sent, 'dead-letters')).toHaveLength(1);
   });
 
-  it('counts only attempts that have begun against a job whose deliveries are used up', async () => {
+  it('puts a job back for a fault that nobody knows, as an attempt, and ends it with that fault after the last', async () => {
     const { handler, sent, fail } = setUp();
     const handle = handler();
-    const message = delivery(job());
-    // The second delivery is begun and cannot be ended; the third lay in a worker that died.
     fail((operation, uri) => {
-      if (operation === 'create' && uri.endsWith('a.json')) throw new Error('the worker dies here');
+      if (operation === 'create' && uri.endsWith('a.json')) throw new TypeError('a fault of ours');
     });
-    expect(await handle({ ...message, attempt: 2 }, never)).toBe('nack');
+    let message = delivery(job());
+    for (const attempts of ['1', '2', '3']) {
+      expect(await handle(message, never)).toBe('ack');
+      const copy = sent.splice(0);
+      expect(copy).toMatchObject([{ topic: 'jobs', attributes: { attempts, origin: 'test' } }]);
+      message = { ...message, messageId: `copy${attempts}`, attributes: copy[0]?.attributes ?? {}, attempt: 1 };
+    }
     fail(undefined);
+    expect(await handle(message, never)).toBe('ack');
+    const error = { code: 'RETRIES_EXHAUSTED', message: 'after 3 attempts: INTERNAL: a fault of ours' };
+    expect(parsed(sent)).toMatchObject([{ status: 'failed', error }]);
+  });
+
+  it('counts only attempts that have begun against a job whose deliveries are used up', async () => {
+    const { handler, sent, store } = setUp();
+    const handle = handler();
+    const message = delivery(job());
+    // The second delivery was begun and not ended; the third lay in a worker that died.
+    await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
     expect(await handle({ ...message, attempt: 4 }, never)).toBe('ack');
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '2' } }]);
     // Its copy has one attempt left, and is worked on.
@@ -208,15 +248,42 @@ describe('the handler', () => {
     expect(parsed(sent.slice(1))).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 3 }]);
   });
 
-  it('puts a job back, with its attempts uncounted, when storage is away', async () => {
+  it('puts a job back, with its attempts uncounted and its ordering key, when one call to storage fails', async () => {
     const { handler, sent, fail } = setUp();
+    fail((operation, uri) => {
+      if (operation === 'read' && uri.endsWith('a.json')) throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    const message = { ...delivery(job(), 2), orderingKey: 'customer' };
+    expect(await handler()(message, never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', body: message.data.toString(), orderingKey: 'customer' }]);
+    expect(sent[0]?.attributes).toMatchObject({ origin: 'test', deferrals: '1', attempts: '1' });
+  });
+
+  it('puts a message back once, although its ack was lost', async () => {
+    const { handler, sent, fail } = setUp();
+    const handle = handler();
+    const message = delivery(job());
+    fail((operation, uri) => {
+      if (operation === 'read' && uri.endsWith('a.json')) throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    for (const attempt of [1, 2, 3]) expect(await handle({ ...message, attempt }, never)).toBe('ack');
+    expect(bodies(sent, 'jobs')).toHaveLength(1);
+  });
+
+  it('lets jobs stand aside, without a place, while their bucket cannot be used', async () => {
+    const { handler, sent, fail, parking, intake, buckets } = setUp();
     fail(() => {
       throw new JobError('STORAGE_UNAVAILABLE', 'away');
     });
-    const message = delivery(job(), 2);
-    expect(await handler()(message, never)).toBe('ack');
-    expect(sent).toMatchObject([{ topic: 'jobs', body: message.data.toString() }]);
-    expect(sent[0]?.attributes).toMatchObject({ origin: 'test', deferrals: '1', attempts: '1' });
+    const handled = handler()(delivery(job()), never);
+    await until(() => parking.parked === 1);
+    expect(intake.active).toBe(0);
+    expect(buckets.open()).toEqual([{ bucket: 'state', access: 'read', reason: 'away' }]);
+    fail(undefined);
+    expect(await handled).toBe('ack');
+    expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 }]);
+    expect(bodies(sent, 'jobs')).toEqual([]);
+    buckets.close();
   });
 
   it('ends a job that has been put off for too long, with the real reason', async () => {
@@ -279,29 +346,64 @@ describe('the handler', () => {
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '1' } }]);
   });
 
-  it('tells what stands in the place of a record, and works on nothing', async () => {
-    const { handler, sent, store, objects } = setUp();
-    await store.create({ bucket: 'state', name: 'a.json' }, Buffer.from('no'), { contentType: '', signal: never });
-    const handle = handler();
-    for (const attempt of [1, 2]) expect(await handle(delivery(job(), attempt), never)).toBe('ack');
-    expect(parsed(sent)[0]).toMatchObject({ status: 'failed', error: { code: 'INTERNAL', stage: 'recall' } });
-    expect(objects.size).toBe(1);
+  it.each([
+    ['no JSON', 'no'],
+    ['JSON that is no record', '{"completion":{"status":"succeeded"}}'],
+    ['too much of it', ' '.repeat(262_145)],
+  ])('answers nothing while %s is in the place of a record, and goes on when that is mended', async (_, text) => {
+    const { handler, sent, store, objects, parking } = setUp();
+    await store.create({ bucket: 'state', name: 'a.json' }, Buffer.from(text), { contentType: '', signal: never });
+    vi.useFakeTimers();
+    const handled = handler()(delivery(job(), 1), never);
+    await vi.waitUntil(() => parking.parked === 1);
+    expect(sent).toEqual([]);
+    objects.clear();
+    await vi.advanceTimersByTimeAsync(60_000);
+    vi.useRealTimers();
+    expect(await handled).toBe('ack');
+    expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' } }]);
+  });
+
+  it('repeats what a newer worker has decided, byte for byte, although it does not know all that it says', async () => {
+    const { handler, sent, store } = setUp();
+    const completion = {
+      schemaVersion: 1,
+      novelty: { b: 1, a: [2] },
+      eventId: 'e'.repeat(32),
+      jobId: 'a',
+      status: 'postponed',
+      error: { code: 'TOO_NEW', stage: 'somewhere', retryable: false, message: 'no worker of today knows it', hint: 1 },
+      steps: [{ model: 'x', servedVersion: '1', plan: 'strips', requests: 0.5 }],
+    };
+    const record = { version: 7, fingerprint: fingerprint(parseJob(delivery(job()).data)), completion, model: 'x' };
+    const bytes = Buffer.from(JSON.stringify(record));
+    await store.create({ bucket: 'state', name: 'a.json' }, bytes, { contentType: '', signal: never });
+    expect(await handler()(delivery(job(), 2), never)).toBe('ack');
+    expect(bodies(sent)).toEqual([JSON.stringify(completion)]);
+    expect(sent[0]?.attributes).toMatchObject({ status: 'postponed', errorCode: 'TOO_NEW', model: 'x' });
+    expect(bodies(sent, 'dead-letters')).toEqual([]);
+  });
+
+  it('publishes the dead letter that a newer worker has decided on', async () => {
+    const { handler, sent, store } = setUp();
+    const completion = { eventId: 'e', jobId: 'a', status: 'failed', error: { code: 'TOO_NEW', message: 'x' } };
+    const record = { fingerprint: null, deadLetter: true, completion };
+    const bytes = Buffer.from(JSON.stringify(record));
+    await store.create({ bucket: 'state', name: 'a.json' }, bytes, { contentType: '', signal: never });
+    expect(await handler()(delivery(job()), never)).toBe('ack');
+    expect(sent.map(({ topic }) => topic)).toEqual(['dead-letters', 'completions']);
   });
 
   it('tells its observer of everything that it does, when it is done', async () => {
-    const { handler, told, breakTopic, fail } = setUp();
+    const { handler, told, fail } = setUp();
     const handle = handler();
     await handle(delivery(job()), never);
     await handle(delivery(job(), 2), never);
     expect(told.splice(0)).toEqual(['received 1', 'ended UNKNOWN_MODEL', 'received 2', 'replayed UNKNOWN_MODEL']);
     await handle(delivery('nonsense'), never);
     expect(told.splice(0)).toEqual(['received 1', 'dead letter INVALID_MESSAGE', 'ended INVALID_MESSAGE']);
-    breakTopic('completions');
-    await handle(delivery('nonsense'), never);
-    expect(told.splice(0)).toEqual(['received 1', 'dead letter INVALID_MESSAGE', 'given back: not accepted']);
-    breakTopic();
-    fail(() => {
-      throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    fail((operation, uri) => {
+      if (operation === 'read' && uri.endsWith('b.json')) throw new JobError('STORAGE_UNAVAILABLE', 'away');
     });
     await handle(delivery(job('b')), never);
     expect(told.splice(0)).toEqual(['received 1', 'deferred JobError']);

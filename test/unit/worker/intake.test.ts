@@ -1,6 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { GivenBack } from '../../../src/domain/errors.js';
-import { createIntake } from '../../../src/worker/intake.js';
+import { createIntake, type EntryRequest, type Intake } from '../../../src/worker/intake.js';
+
+/** Waits for its turn, and must get it. @returns what gives the place back */
+async function come(intake: Intake, jobId: string, model = 'm', alone = false): Promise<() => void> {
+  const entry = await intake.enter({ jobId, model, alone } satisfies EntryRequest);
+  if (entry.kind !== 'entered') throw entry.reason;
+  return entry.leave;
+}
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -8,7 +15,7 @@ describe('createIntake', () => {
   it('lets in no more than its limit, in order', async () => {
     const intake = createIntake(2);
     const order: string[] = [];
-    const enter = (id: string) => intake.enter(id, 'm').then((leave) => (order.push(id), leave));
+    const enter = (id: string) => come(intake, id, 'm').then((leave) => (order.push(id), leave));
     const [a] = [enter('a'), enter('b'), enter('c'), enter('d')];
     await settled();
     expect(order).toEqual(['a', 'b']);
@@ -21,7 +28,7 @@ describe('createIntake', () => {
   it('works on one delivery of a job at a time, and lets others pass meanwhile', async () => {
     const intake = createIntake(2);
     const order: string[] = [];
-    const enter = (id: string, name: string) => intake.enter(id, 'm').then((leave) => (order.push(name), leave));
+    const enter = (id: string, name: string) => come(intake, id, 'm').then((leave) => (order.push(name), leave));
     const first = enter('a', 'a1');
     void enter('a', 'a2');
     void enter('b', 'b');
@@ -34,11 +41,11 @@ describe('createIntake', () => {
 
   it('sends away whoever waits when it closes, and whoever comes later', async () => {
     const intake = createIntake(1);
-    const inside = await intake.enter('a', 'm');
-    const waiting = intake.enter('b', 'm');
+    const inside = await come(intake, 'a', 'm');
+    const waiting = come(intake, 'b', 'm');
     intake.close();
     await expect(waiting).rejects.toBeInstanceOf(GivenBack);
-    await expect(intake.enter('c', 'm')).rejects.toBeInstanceOf(GivenBack);
+    await expect(come(intake, 'c', 'm')).rejects.toBeInstanceOf(GivenBack);
     inside();
     expect(intake.active).toBe(0);
   });
@@ -46,7 +53,7 @@ describe('createIntake', () => {
   it('gives the next place to the model that holds the fewest', async () => {
     const intake = createIntake(4);
     const order: string[] = [];
-    const enter = (id: string, model: string) => intake.enter(id, model).then((leave) => (order.push(id), leave));
+    const enter = (id: string, model: string) => come(intake, id, model).then((leave) => (order.push(id), leave));
     const first = ['u1', 'u2', 'u3', 'u4', 'u5', 'u6'].map((id) => enter(id, 'upscale'));
     await settled();
     expect(order).toEqual(['u1', 'u2', 'u3', 'u4']); // alone, it may have all
@@ -65,7 +72,7 @@ describe('createIntake', () => {
     let time = 0;
     const intake = createIntake(8, () => time);
     const order: string[] = [];
-    const enter = (id: string, model: string) => intake.enter(id, model).then((leave) => (order.push(id), leave));
+    const enter = (id: string, model: string) => come(intake, id, model).then((leave) => (order.push(id), leave));
     (await enter('c0', 'cut'))();
     const burst = Array.from({ length: 9 }, (_, i) => enter(`u${i}`, 'upscale'));
     await settled();
@@ -79,27 +86,93 @@ describe('createIntake', () => {
     expect([intake.active, intake.waiting]).toEqual([8, 1]);
   });
 
-  it('lets in alone who must be, before all others, when those inside have left', async () => {
+  it('lets in alone who must be, when those inside have left', async () => {
     const intake = createIntake(3);
     const log: string[] = [];
-    const enter = (id: string, alone = false) =>
-      intake.enter(id, 'm', alone).then((leave) => {
-        log.push(id);
-        return leave;
-      });
+    const enter = (id: string, alone = false) => come(intake, id, 'm', alone).then((leave) => (log.push(id), leave));
     const first = await enter('a');
     const suspect = enter('b', true);
-    const second = enter('c', true);
-    const others = [enter('d'), enter('e')];
-    await Promise.resolve();
+    const others = [enter('c'), enter('d')];
+    await settled();
     expect(log).toEqual(['a']);
     first();
-    (await suspect)();
-    const leave = await second;
-    expect(log).toEqual(['a', 'b', 'c']);
-    expect(intake.active).toBe(1);
+    const leave = await suspect;
+    await settled();
+    expect([intake.active, intake.alone]).toEqual([1, true]);
     leave();
     await Promise.all(others);
-    expect(intake.active).toBe(2);
+    expect(log).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('lets those who wait in before the next that must be alone, however many of these there are', async () => {
+    const intake = createIntake(2);
+    const log: string[] = [];
+    const enter = async (id: string, alone: boolean) => {
+      const leave = await come(intake, id, 'm', alone);
+      log.push(id);
+      await settled();
+      leave();
+    };
+    const suspects = Array.from({ length: 100 }, (_, i) => enter(`s${i}`, true));
+    const fresh = Array.from({ length: 5 }, (_, i) => enter(`f${i}`, false));
+    await Promise.all([...suspects, ...fresh]);
+    expect(log.slice(0, 7)).toEqual(['s0', 'f0', 'f1', 'f2', 'f3', 'f4', 's1']);
+    expect(log).toHaveLength(105);
+  });
+
+  it('lets one that must be alone in, however many others keep coming', async () => {
+    const intake = createIntake(2);
+    const log: string[] = [];
+    let suspect: Promise<() => void> | undefined;
+    const enter = async (id: string) => {
+      const leave = await come(intake, id);
+      log.push(id);
+      await settled();
+      leave();
+    };
+    const others: Promise<void>[] = [];
+    for (let i = 0; i < 50; i++) {
+      others.push(enter(`f${i}`));
+      if (i === 10) suspect = come(intake, 's', 'm', true).then((leave) => (log.push('s'), leave));
+      await settled();
+    }
+    (await suspect)?.();
+    await Promise.all(others);
+    expect(log.indexOf('s')).toBeLessThan(14);
+  });
+
+  it('says who has met another delivery of the same job, or waited for long', async () => {
+    let time = 0;
+    const intake = createIntake(1, () => time);
+    const leave = await come(intake, 'a');
+    const [same, other] = [intake.enter({ jobId: 'a', model: 'm' }), intake.enter({ jobId: 'b', model: 'm' })];
+    time = 7_000;
+    leave();
+    const first = await same;
+    expect(first).toMatchObject({ kind: 'entered', met: true, waitedMs: 7_000 });
+    if (first.kind === 'entered') first.leave();
+    expect(await other).toMatchObject({ kind: 'entered', met: false });
+  });
+
+  it('lets nobody in while it is paused', async () => {
+    const intake = createIntake(2);
+    intake.pause(true);
+    const waiting = come(intake, 'a');
+    await settled();
+    expect([intake.active, intake.waiting, intake.paused]).toEqual([0, 1, true]);
+    intake.pause(false);
+    (await waiting)();
+    expect(intake.waiting).toBe(0);
+  });
+
+  it('turns away who has waited for 45 minutes, within the hour for which leases are extended', async () => {
+    vi.useFakeTimers();
+    const intake = createIntake(1);
+    await come(intake, 'a');
+    const waiting = intake.enter({ jobId: 'b', model: 'm' });
+    await vi.advanceTimersByTimeAsync(2_700_000);
+    vi.useRealTimers();
+    expect(await waiting).toMatchObject({ kind: 'turned away' });
+    expect(intake.waiting).toBe(0);
   });
 });

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Need } from '../../../src/domain/errors.js';
 import { createParking, type Departure, type Parking } from '../../../src/worker/parking.js';
 
 const never = new AbortController().signal;
@@ -16,13 +17,13 @@ describe('parking', () => {
     vi.useFakeTimers();
     starving = true;
     [broken, trials, refreshes] = [new Set(['a']), new Set(), 0];
-    const reasonOf = (model: string) => (broken.has(model) ? { model, reason: 'down' } : undefined);
+    const reasonOf = (need: Need) => (broken.has(need.name) ? { need, reason: 'down' } : undefined);
     parking = createParking({
       room: 2,
       starving: () => starving,
-      circuits: {
-        broken: (names) => names.map(reasonOf).find((one) => one !== undefined),
-        mayTry: (name) => trials.has(name),
+      availability: {
+        broken: (needs) => needs.map(reasonOf).find((one) => one !== undefined),
+        mayTry: (need) => trials.has(need.name),
       },
       refresh: () => refreshes++,
     });
@@ -32,10 +33,8 @@ describe('parking', () => {
   function park(count: number, models: readonly string[] = ['a'], signal = never) {
     const left: { number: number; how: Departure }[] = [];
     for (let number = 0; number < count; number++) {
-      parking.wait(models, performance.now(), signal).then(
-        (how) => left.push({ number, how }),
-        () => undefined,
-      );
+      const needs = models.map((name): Need => ({ kind: 'model', name }));
+      void parking.wait({ needs }, performance.now(), signal).then((how) => left.push({ number, how }));
     }
     return left;
   }
@@ -91,12 +90,22 @@ describe('parking', () => {
     expect(parking.parked).toBeLessThan(50);
   });
 
+  it('keeps one for a pause of its own, whatever it needs', async () => {
+    broken.clear();
+    const left: Departure[] = [];
+    void parking.wait({ needs: [], pauseMs: 30_000 }, performance.now(), never).then((how) => left.push(how));
+    await vi.advanceTimersByTimeAsync(29_000);
+    expect(left).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(left).toEqual(['go on']);
+  });
+
   it('keeps nobody longer than ten minutes, and nobody whose signal has fired', async () => {
     const controller = new AbortController();
     const [patient, hasty] = [park(1), park(1, ['a'], controller.signal)];
     controller.abort(new Error('stop'));
     await vi.advanceTimersByTimeAsync(599_000);
-    expect([patient, hasty]).toEqual([[], []]);
+    expect([patient, hasty]).toEqual([[], [{ number: 0, how: 'interrupted' }]]);
     expect(parking.parked).toBe(1);
     await vi.advanceTimersByTimeAsync(2_000);
     expect(patient).toEqual([{ number: 0, how: 'sent off' }]);

@@ -7,9 +7,9 @@ const DAY_MS = 86_400_000;
 
 describe('settle', () => {
   it.each(ERROR_CODES)('%s has one verdict', (code) => {
-    const outcome = settle(new JobError(code, 'x'), 0, DAY_MS);
+    const outcome = settle(new JobError(code, 'x'), { awayMs: 0, maxDeferredMs: DAY_MS });
     const { verdict } = ERRORS[code];
-    if (verdict === 'defer') expect(outcome).toEqual({ kind: 'defer' });
+    if (verdict === 'defer') expect(outcome).toEqual({ kind: 'put off' });
     else
       expect(outcome).toMatchObject({
         kind: 'end',
@@ -18,10 +18,10 @@ describe('settle', () => {
       });
   });
 
-  it('ends what was put off for too long, with the real reason', () => {
+  it('ends a job when what it needs was away for too long, with the real reason', () => {
     const error = new JobError('STORAGE_UNAVAILABLE', 'no answer');
-    expect(settle(error, DAY_MS - 1, DAY_MS).kind).toBe('defer');
-    expect(settle(error, DAY_MS, DAY_MS)).toMatchObject({
+    expect(settle(error, { awayMs: DAY_MS - 1, maxDeferredMs: DAY_MS }).kind).toBe('put off');
+    expect(settle(error, { awayMs: DAY_MS, maxDeferredMs: DAY_MS })).toMatchObject({
       kind: 'end',
       status: 'failed',
       error: { code: 'RETRIES_EXHAUSTED', message: 'after 86400 s: STORAGE_UNAVAILABLE: no answer' },

@@ -1,0 +1,42 @@
+import { JobError, type Need } from '../domain/errors.js';
+import { fingerprint as fingerprintOf } from '../domain/fingerprint.js';
+import { type Job, parseJob, salvageJobId } from '../domain/job.js';
+import type { Delivery } from '../domain/ports.js';
+import { type NeededPlaces, needsOf } from './availability.js';
+import { completionOfUnreadable } from './complete.js';
+import { undeferred } from './defer.js';
+import type { Decision } from './outcome.js';
+
+/** A delivery, and when it came. */
+export interface Received {
+  /** As it came. */
+  readonly given: Delivery;
+  /** As one of a message that has never been put back: with the attempts of all its lives. */
+  readonly delivery: Delivery;
+  /** By `performance.now()`. */
+  readonly arrivedAt: number;
+}
+
+/** A delivery whose job could be read. */
+export interface Message extends Received {
+  readonly job: Job;
+  readonly fingerprint: string;
+  /** Models and buckets that the job cannot do without. */
+  readonly needs: readonly Need[];
+}
+
+export function receive(given: Delivery): Received {
+  return { given, delivery: undeferred(given), arrivedAt: performance.now() };
+}
+
+/** @returns the message, or how one ends that cannot be read */
+export function parse(received: Received, places: NeededPlaces): Message | Decision {
+  try {
+    const job = parseJob(received.given.data);
+    return { ...received, job, fingerprint: fingerprintOf(job), needs: needsOf(job, places) };
+  } catch (thrown) {
+    const { given } = received;
+    const completion = completionOfUnreadable(given, salvageJobId(given.data), JobError.from(thrown, 'parse'));
+    return { completion, model: undefined, deadLetter: true, replay: false };
+  }
+}

@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NotPublishable, type Publisher } from '../domain/ports.js';
+import { backoffMs } from '../pipeline/retry.js';
+
+/**
+ * A topic that must take what it is given. While it accepts nothing (a right is missing, the topic was deleted, a quota is
+ * used up), whatever is to be published is held and tried again: to give the messages back instead would use up their
+ * delivery attempts, and Pub/Sub would dead-letter jobs of which nobody has been told how they ended.
+ */
+export interface Outlet {
+  /**
+   * Publishes, and tries again until the topic accepts or `until` fires.
+   * @returns why it was not accepted: the message itself cannot be published, or the time is over
+   */
+  publish(message: Outgoing, until: AbortSignal): Promise<Error | undefined>;
+  /** Why the topic accepts nothing now. */
+  readonly blocked: Error | undefined;
+}
+
+export interface Outgoing {
+  readonly data: Buffer;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly orderingKey?: string | undefined;
+}
+
+/** Told when the topic stops accepting, and when it accepts again; must not throw. */
+export type OnBlocked = (reason: Error | undefined) => void;
+
+/** A message that is wrong in itself fails each time; one that was sent together with it does not. */
+const ATTEMPTS_AT_ONE = 5;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
+
+export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => undefined): Outlet {
+  let blocked: Error | undefined;
+  let reopened = new AbortController();
+
+  function tell(reason: Error | undefined): void {
+    const changed = (blocked === undefined) !== (reason === undefined);
+    blocked = reason;
+    if (!changed) return;
+    if (reason === undefined) {
+      reopened.abort(); // all who wait try at once
+      reopened = new AbortController();
+    }
+    onBlocked(reason);
+  }
+
+  /** @returns why it was not accepted */
+  async function attempt({ data, attributes, orderingKey }: Outgoing): Promise<Error | undefined> {
+    try {
+      await publisher.publish(data, attributes, orderingKey);
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      if (!(error instanceof NotPublishable)) tell(error);
+      return error;
+    }
+    tell(undefined);
+    return undefined;
+  }
+
+  return {
+    async publish(message, until) {
+      for (let failures = 1; ; failures++) {
+        const refused = await attempt(message);
+        if (refused === undefined || until.aborted) return refused;
+        if (refused instanceof NotPublishable && failures >= ATTEMPTS_AT_ONE) return refused;
+        const pauseMs = FIRST_PAUSE_MS + backoffMs(failures, LONGEST_PAUSE_MS);
+        await rest(pauseMs, reopened.signal, until);
+        if (until.aborted) return refused;
+      }
+    },
+    get blocked() {
+      return blocked;
+    },
+  };
+}
+
+/** Until the time is over or one of the signals fires. */
+async function rest(ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
+  const awake = new AbortController();
+  const wake = () => awake.abort();
+  for (const signal of signals) signal.addEventListener('abort', wake, { once: true });
+  try {
+    await sleep(ms, undefined, { signal: awake.signal });
+  } catch (thrown) {
+    if (!awake.signal.aborted) throw thrown;
+  } finally {
+    for (const signal of signals) signal.removeEventListener('abort', wake);
+  }
+}

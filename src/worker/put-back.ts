@@ -1,0 +1,118 @@
+/** The ways out of a worker: telling how a job ended, and putting a copy of its message into the queue. */
+import { completionAttributes, completionBytes } from '../domain/completion.js';
+import { JobError } from '../domain/errors.js';
+import { NotPublishable } from '../domain/ports.js';
+import { annotate, failed } from '../spans.js';
+import { needLabel } from './availability.js';
+import { tellStep, type Worker } from './context.js';
+import { deadLetterAttributes } from './dead-letter.js';
+import { awayForMs, deferredAttributes } from './defer.js';
+import { markMoved } from './marks.js';
+import type { Message, Received } from './message.js';
+import type { Decision, Outcome, PutOff } from './outcome.js';
+import type { Outgoing, Outlet } from './outlet.js';
+
+/** A message is held no longer for a topic that accepts nothing: well within the hour for which its lease is extended. */
+const LONGEST_HOLD_MS = 2_700_000;
+/** For the mark that a message was put back, without which it is put back once more at the worst. */
+const MARK_LIMIT_MS = 2_000;
+
+/** For how long what an error says is away has been away without a break. */
+export function awayMs({ parts }: Worker, { given }: Received, error: Error): number {
+  const needs = error instanceof JobError ? error.needs : undefined;
+  return awayForMs(given, missingIn(error), needs && parts.availability.usedAt(needs));
+}
+
+/** What is away, as messages that are put back name it. */
+function missingIn(error: Error): string | undefined {
+  if (!(error instanceof JobError) || error.suspect) return undefined;
+  return error.needs ? needLabel(error.needs) : error.code;
+}
+
+/** Puts a copy of the message into the queue. */
+export async function putBack(
+  worker: Worker,
+  message: Message,
+  { error, attempt }: PutOff,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const counted = attempt === undefined ? message.delivery : { ...message.delivery, attempt };
+  const why = {
+    ...{ error, missing: missingIn(error), awayMs: awayMs(worker, message, error) },
+    counts: error instanceof JobError && error.suspect,
+  };
+  const attributes = deferredAttributes(counted, why);
+  const { data, orderingKey } = counted;
+  const refused = await hold(worker.parts.jobs, { data, attributes, orderingKey }, signal);
+  if (refused) return { kind: 'given back', error: refused };
+  await leaveMovedMark(worker, message);
+  return { kind: 'put back', error };
+}
+
+/** Best effort, because storage may be what is away. */
+async function leaveMovedMark({ parts, options }: Worker, { job, given, needs }: Message): Promise<void> {
+  if (parts.availability.broken(needs.filter(({ kind }) => kind === 'bucket'))) return;
+  const limit = AbortSignal.timeout(MARK_LIMIT_MS);
+  await markMoved(parts.store, options.statePrefix, { jobId: job.jobId, given }, limit).catch(() => undefined);
+}
+
+/** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */
+export async function announce(
+  worker: Worker,
+  received: Received,
+  decision: Decision,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { parts } = worker;
+  const { delivery, arrivedAt } = received;
+  const { completion, model, replay } = decision;
+  const decidedAt = performance.now();
+  if (decision.deadLetter) {
+    const letter = { data: delivery.data, attributes: deadLetterAttributes(delivery, completion) };
+    const refused = await hold(parts.deadLetters, letter, signal);
+    if (refused) return notAnnounced(worker, received, refused, signal);
+    parts.observer.deadLettered(completion);
+  }
+  const announcement = { data: completionBytes(completion), attributes: completionAttributes(completion, model) };
+  const refused = await hold(parts.completions, announcement, signal);
+  if (refused) return notAnnounced(worker, received, refused, signal);
+  tellStep(completion.jobId, delivery, 'publish');
+  annotate(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));
+  if (completion.error) failed(completion.error);
+  const now = performance.now();
+  parts.observer.ended({ ...decision, delivery, tookMs: now - arrivedAt, publishMs: now - decidedAt });
+  return { kind: 'announced' };
+}
+
+/**
+ * The message must come again to be announced. A copy costs no attempt, where the other topic takes one; a first delivery
+ * of a worker that stops is given back, since that does not matter once.
+ */
+async function notAnnounced(
+  { parts }: Worker,
+  { delivery }: Received,
+  error: Error,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const givenBack: Outcome = { kind: 'given back', error };
+  if (error instanceof NotPublishable || (signal.aborted && delivery.attempt <= 1)) return givenBack;
+  const { data, orderingKey } = delivery;
+  const attributes = deferredAttributes(delivery, { error, awayMs: 0, counts: false });
+  const once = AbortSignal.abort();
+  return (await parts.jobs.publish({ data, attributes, orderingKey }, once)) ? givenBack : { kind: 'put back', error };
+}
+
+/** Publishes, for as long as the message may be held. @returns why it was not accepted */
+async function hold(outlet: Outlet, outgoing: Outgoing, signal: AbortSignal): Promise<Error | undefined> {
+  const until = new AbortController();
+  const give = () => until.abort();
+  const timer = setTimeout(give, LONGEST_HOLD_MS).unref();
+  signal.addEventListener('abort', give, { once: true });
+  if (signal.aborted) give();
+  try {
+    return await outlet.publish(outgoing, until.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', give);
+  }
+}

@@ -1,0 +1,81 @@
+/** One attempt at the work of a job, up to its record. */
+import type { Completion } from '../domain/completion.js';
+import { ERRORS, GivenBack, JobError } from '../domain/errors.js';
+import { Journey } from '../pipeline/journey.js';
+import { recall } from '../pipeline/recall.js';
+import { decide } from '../pipeline/record.js';
+import { runJob } from '../pipeline/run.js';
+import { inSpan } from '../spans.js';
+import { completionOf } from './complete.js';
+import { tellStep, type Worker } from './context.js';
+import { timeLimit } from './deadline.js';
+import { lastErrorOf } from './defer.js';
+import type { Message } from './message.js';
+import { type Attempt, fromRecord, interrupted, type Worked } from './outcome.js';
+import { awayMs } from './put-back.js';
+import { overBudget, settle } from './settle.js';
+import { watchRecord } from './watch-record.js';
+
+/** Does the job and records how it ended, unless it ends elsewhere meanwhile. */
+export async function runAttempt(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
+  const { store } = worker.parts;
+  const { statePrefix, watchMs } = worker.options;
+  const { job, delivery } = message;
+  const watch = watchRecord((until) => recall(store, statePrefix, job.jobId, until), watchMs);
+  try {
+    const worked = await work(worker, message, AbortSignal.any([signal, watch.signal]));
+    if (worked.kind !== 'ended') {
+      const found = watch.found();
+      return found ? { kind: 'decided', decision: fromRecord(message, found, true) } : worked;
+    }
+    const holding = await inSpan('record', {}, () => decide(store, statePrefix, job.jobId, worked.record, signal));
+    tellStep(job.jobId, delivery, 'record');
+    const decision = fromRecord(message, holding.record, !holding.ours);
+    return { kind: 'decided', decision: { ...decision, last: worked.last } };
+  } catch (thrown) {
+    return interrupted(thrown, 'record');
+  } finally {
+    watch.stop();
+  }
+}
+
+/** Does the job, or finds out why not. Nobody has been told when it returns. */
+async function work(worker: Worker, message: Message, outer: AbortSignal): Promise<Worked> {
+  const { parts, options } = worker;
+  const { job, fingerprint, delivery, given, needs } = message;
+  const limit = timeLimit(job, outer);
+  const { signal } = limit;
+  const queuedMs = Date.now() - delivery.publishedAt.getTime();
+  const journey = new Journey(signal, queuedMs, (stage) => tellStep(job.jobId, delivery, stage));
+  const end = (status: Completion['status'], error?: JobError): Worked => {
+    const how = { status, ...(error ? { error } : {}) };
+    const completion = completionOf(job, fingerprint, delivery, journey, how, options.worker);
+    const deadLetter = error !== undefined && ERRORS[error.code].verdict === 'reject';
+    const model = job.operations.at(-1)?.model;
+    const record = { fingerprint, ...(model === undefined ? {} : { model }), ...(deadLetter ? { deadLetter } : {}) };
+    return { kind: 'ended', record: { ...record, completion }, last: journey.last };
+  };
+  try {
+    const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrorOf(given));
+    if (spent) return end('failed', spent);
+    journey.checkTime('recall');
+    const refused = parts.availability.refuse(needs);
+    if (refused) {
+      const code = refused.need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
+      throw new JobError(code, refused.reason, { stage: 'route', needs: refused.need });
+    }
+    parts.parking.passed();
+    await runJob(job, fingerprint, journey, parts.share.lane(job), parts, options.pipeline);
+    // The deadline holds until the record: a result that nobody has been told of has not succeeded yet.
+    limit.check();
+    journey.checkTime('record');
+    return end('succeeded');
+  } catch (thrown) {
+    if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };
+    const error = JobError.from(thrown, 'infer');
+    const verdict = settle(error, { awayMs: awayMs(worker, message, error), maxDeferredMs: options.maxDeferredMs });
+    return verdict.kind === 'end' ? end(verdict.status, verdict.error) : { kind: 'put off', error };
+  } finally {
+    limit.clear();
+  }
+}
