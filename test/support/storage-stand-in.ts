@@ -27,8 +27,12 @@ export function standInForStorage(
         request.resume();
         const raw = Buffer.isBuffer(body) || body instanceof Readable;
         response.writeHead(status, { ...(raw ? {} : { 'content-type': 'application/json' }), ...headers });
-        if (body instanceof Readable) body.pipe(response);
-        else response.end(raw ? body : JSON.stringify(body));
+        if (body instanceof Readable) {
+          response.flushHeaders();
+          body.pipe(response);
+        } else {
+          response.end(raw ? body : JSON.stringify(body));
+        }
       });
     });
     server.listen(0, '127.0.0.1');
