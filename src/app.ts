@@ -1,7 +1,6 @@
 /** The composition root of the worker: the only place that builds its parts and knows how they hang together. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
-import { createStorageClient } from './adapters/gcs/client.js';
 import { createObjectStore } from './adapters/gcs/store.js';
 import { shortcomings } from './adapters/pubsub/admin.js';
 import { createPubSubClient, PUBLISHING } from './adapters/pubsub/client.js';
@@ -73,7 +72,6 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     emulator: config.pubsubEmulator,
     pings: PUBLISHING,
   });
-  const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
   const tritonOutage = createOutage({
     away: (error, awaySeconds) =>
       log.warn({ error, awaySeconds }, awaySeconds === 0 ? 'Triton is away' : 'Triton is still away'),
@@ -99,7 +97,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     failedAttempts: config.inferenceAttempts,
     maxDelayMs: MODEL_RETRY_MS,
   };
-  const plainStore = createObjectStore(storage);
+  const plainStore = createObjectStore({ emulator: config.storageEmulator });
   const buckets = createBuckets(plainStore);
   const store = retryingStore(buckets.watch(plainStore), {
     unavailableMs: config.storageWaitSeconds * 1000,

@@ -5,7 +5,6 @@
  *   WORKER_METRICS   address of a worker's metrics; optional
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../src/adapters/gcs/store.js';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
@@ -36,7 +35,7 @@ const config = readConfig(process.env, [
 const { projectId, allowedInputs, allowedOutputs, uploadPrefix } = config;
 const port = Number(process.env.PAGE_PORT);
 
-const store = createObjectStore(createStorageClient({ projectId, emulator: config.storageEmulator }));
+const store = createObjectStore({ emulator: config.storageEmulator });
 const pubsub = createPubSubClient({ projectId, emulator: config.pubsubEmulator });
 const topic = createPublisher(pubsub, config.jobsTopic);
 const triton = connectTriton({ url: config.tritonUrl, transport: 'unary' });

@@ -2,7 +2,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../src/adapters/gcs/store.js';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
@@ -51,11 +50,10 @@ export async function runJobs(jobs: readonly DemoJob[], { house, progress, signa
   const { env } = house;
   const ended = new AbortController();
   const limit = AbortSignal.any([signal, ended.signal, AbortSignal.timeout(limitMs)]);
-  const storage = createStorageClient({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.STORAGE_EMULATOR_HOST });
   const pubsub = createPubSubClient({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.PUBSUB_EMULATOR_HOST });
   const trip: Trip = {
     ...{ env, folder, signal: limit, runId: `demo-${Date.now().toString(36)}` },
-    store: createObjectStore(storage),
+    store: createObjectStore({ emulator: env.STORAGE_EMULATOR_HOST }),
     topic: createPublisher(pubsub, env.IMAGEN_JOBS_TOPIC),
   };
   const gone = untilGone(house.worker, ended.signal).catch((error: unknown) => {

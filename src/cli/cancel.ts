@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { createStorageClient } from '../adapters/gcs/client.js';
 import { createObjectStore } from '../adapters/gcs/store.js';
 import { readConfig } from '../config.js';
 import { eventIdOfJob } from '../domain/fingerprint.js';
@@ -16,7 +15,6 @@ export function cancelCommand(invocation: Invocation): Command {
     .action(async (jobId: string) => {
       if (!isJobId(jobId)) throw new UsageError(`${jobId}: not a job id`);
       const config = readConfig(invocation.env, ['projectId', 'storageEmulator', 'statePrefix']);
-      const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
       // No fingerprint: whatever comes under this id is canceled, also a message that no worker has seen yet.
       const record = {
         fingerprint: null,
@@ -28,7 +26,7 @@ export function cancelCommand(invocation: Invocation): Command {
         },
       };
       const signal = AbortSignal.timeout(LIMIT_MS);
-      const decided = await decide(createObjectStore(storage), config.statePrefix, jobId, record, signal);
+      const decided = await decide(createObjectStore({ emulator: config.storageEmulator }), config.statePrefix, jobId, record, signal);
       if (decided.record.completion.status === 'canceled') {
         console.log(`${jobId}: canceled`);
       } else {

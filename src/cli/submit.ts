@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
-import { createStorageClient } from '../adapters/gcs/client.js';
 import { createObjectStore } from '../adapters/gcs/store.js';
 import { createPubSubClient, PUBLISHING } from '../adapters/pubsub/client.js';
 import { createPublisher } from '../adapters/pubsub/publisher.js';
@@ -77,8 +76,7 @@ async function submit(file: string, flags: Flags, env: NodeJS.ProcessEnv): Promi
   if (!(waitMs > 0)) throw new UsageError(`--wait-seconds: expected a number of seconds, given ${flags.waitSeconds}`);
   const say = (line: string) => console.error(line);
 
-  const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
-  const store = retryingStore(createObjectStore(storage), RETRY);
+  const store = retryingStore(createObjectStore({ emulator: config.storageEmulator }), RETRY);
   const message = messageOf(file, flags, config.uploadPrefix);
   const job = checkedJob(message);
 

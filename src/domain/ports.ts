@@ -21,9 +21,22 @@ export interface ObjectInfo {
 
 /** A missing object is an answer, not an exception. */
 export type ReadResult =
-  | { readonly kind: 'found'; readonly bytes: Buffer; readonly generation: string }
+  | {
+      readonly kind: 'found';
+      /** As they were before they were compressed, for an object that is stored with `Content-Encoding: gzip`. */
+      readonly bytes: Buffer;
+      readonly generation: string;
+      /** Another coding that the object declares, such as `br`; the bytes are as they are stored. */
+      readonly contentEncoding?: string;
+    }
   | { readonly kind: 'missing' }
+  /**
+   * `bytes` is the object's size; where that is not known, or is of compressed bytes that inflate to more than is
+   * permitted, how many had come when the rest was given up.
+   */
   | { readonly kind: 'too-large'; readonly bytes: number }
+  /** It is stored so: its checksum holds, but it does not inflate. */
+  | { readonly kind: 'corrupt'; readonly reason: string }
   /** The object demands what this service never has: a customer's own key, or a project that pays for the request. */
   | { readonly kind: 'refused'; readonly reason: string };
 

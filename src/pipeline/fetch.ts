@@ -14,7 +14,8 @@ export interface Fetched {
 
 /**
  * Reads the input object, of the pinned generation or the current one.
- * @throws JobError `INPUT_FORBIDDEN`, `INPUT_NOT_FOUND`, `INPUT_TOO_LARGE`, `INPUT_EMPTY`, `STORAGE_UNAVAILABLE`
+ * @throws JobError `INPUT_FORBIDDEN`, `INPUT_NOT_FOUND`, `INPUT_TOO_LARGE`, `INPUT_EMPTY`, `INPUT_CORRUPT`,
+ *   `UNSUPPORTED_FORMAT`, `STORAGE_UNAVAILABLE`
  */
 export async function fetchInput(
   input: { readonly uri: string; readonly generation?: string | undefined },
@@ -37,8 +38,21 @@ export async function fetchInput(
       throw new JobError('INPUT_TOO_LARGE', `expected at most ${options.maxBytes} bytes, given ${found.bytes}`);
     case 'refused':
       throw new JobError('INPUT_FORBIDDEN', `${input.uri}: ${found.reason}`);
+    case 'corrupt':
+      throw new JobError('INPUT_CORRUPT', `${input.uri}: ${found.reason}`);
     case 'found':
+      if (found.contentEncoding !== undefined && !isPicture(found.bytes)) {
+        throw new JobError(
+          'UNSUPPORTED_FORMAT',
+          `${input.uri}: expected an object without Content-Encoding, or with gzip, given ${found.contentEncoding}`,
+        );
+      }
       if (found.bytes.length === 0) throw new JobError('INPUT_EMPTY', `${input.uri} has no bytes`);
       return { bytes: found.bytes, generation: found.generation };
   }
+}
+
+/** By its first bytes. Uploaders declare codings that the bytes do not have. */
+function isPicture(bytes: Buffer): boolean {
+  return /^(?:\xff\xd8|\x89PNG|RIFF[^]{4}WEBP|[^]{4}ftyp)/.test(bytes.toString('latin1', 0, 12));
 }

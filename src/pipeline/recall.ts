@@ -23,6 +23,7 @@ export async function recall(
     case 'missing':
       return undefined;
     case 'refused':
+    case 'corrupt':
       throw unreadable(ref, found.reason);
     case 'too-large':
       throw unreadable(ref, `expected at most ${MAX_RECORD_BYTES} bytes, found ${found.bytes}`);

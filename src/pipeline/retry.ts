@@ -41,11 +41,15 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
   }
 }
 
-/** A store whose every call is tried again while storage is unavailable, for at most `limits.unavailableMs`. */
+/**
+ * A store whose every call is tried again while storage is unavailable, for at most `limits.unavailableMs`; but for
+ * `checkAccess`, which asks whether it is.
+ */
 export function retryingStore(store: ObjectStore, limits: RetryLimits): ObjectStore {
   return {
     read: (ref, options) => withRetries(() => store.read(ref, options), limits, options.signal),
     stat: (ref, signal) => withRetries(() => store.stat(ref, signal), limits, signal),
     create: (ref, bytes, options) => withRetries(() => store.create(ref, bytes, options), limits, options.signal),
+    checkAccess: (ref, access, signal) => store.checkAccess(ref, access, signal),
   };
 }

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../src/adapters/gcs/store.js';
 import type { ObjectStore } from '../../src/domain/ports.js';
 import { createScene, type Scene } from '../support/scene.js';
@@ -17,8 +16,8 @@ describe('ObjectStore on fake-gcs-server', () => {
 
   beforeAll(async () => {
     scene = await createScene();
-    const { GOOGLE_CLOUD_PROJECT: projectId, STORAGE_EMULATOR_HOST: emulator } = scene.env;
-    store = createObjectStore(createStorageClient({ projectId, emulator }));
+    const { STORAGE_EMULATOR_HOST: emulator } = scene.env;
+    store = createObjectStore({ emulator });
   });
   afterAll(() => scene.close());
 
@@ -60,7 +59,7 @@ describe('ObjectStore on fake-gcs-server', () => {
   it('gives up when its caller does, and reports a dead service as unavailable', async () => {
     const gone = AbortSignal.abort(new Error('given up'));
     await expect(store.read(ref('a'), { maxBytes: 5, signal: gone })).rejects.toThrow('given up');
-    const nobody = createObjectStore(createStorageClient({ projectId: 'p', emulator: 'http://127.0.0.1:9' }));
+    const nobody = createObjectStore({ emulator: 'http://127.0.0.1:9' });
     await expect(nobody.stat(ref('a'), signal)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
   });
 });

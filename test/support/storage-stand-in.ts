@@ -2,24 +2,37 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Storage } from '@google-cloud/storage';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach } from 'vitest';
-import { createStorageClient } from '../../src/adapters/gcs/client.js';
+
+/** Status, body and headers. Bytes and streams are sent as they are, anything else as JSON. */
+export type StandInAnswer = readonly [
+  status: number,
+  body: unknown,
+  headers?: Readonly<Record<string, string | string[]>>,
+];
 
 /**
  * Starts one before each test of the block and ends it after.
- * @param answer the status and the JSON body; what the request holds is its to read or to leave
- * @returns makes a client of it
+ * @param answer what the request holds is its to read or to leave
+ * @returns its base address, as that of an emulator
  */
 export function standInForStorage(
-  answer: (request: IncomingMessage) => [number, unknown] | Promise<[number, unknown]>,
-): () => Storage {
+  answer: (request: IncomingMessage) => StandInAnswer | Promise<StandInAnswer>,
+): () => string {
   let server: Server;
   beforeEach(async () => {
     server = createServer((request, response) => {
-      void Promise.resolve(answer(request)).then(([status, body]) => {
+      void Promise.resolve(answer(request)).then(([status, body, headers]) => {
         request.resume();
-        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+        const raw = Buffer.isBuffer(body) || body instanceof Readable;
+        response.writeHead(status, { ...(raw ? {} : { 'content-type': 'application/json' }), ...headers });
+        if (body instanceof Readable) {
+          response.flushHeaders();
+          body.pipe(response);
+        } else {
+          response.end(raw ? body : JSON.stringify(body));
+        }
       });
     });
     server.listen(0, '127.0.0.1');
@@ -30,6 +43,5 @@ export function standInForStorage(
     server.close();
     await once(server, 'close');
   });
-  return () =>
-    createStorageClient({ projectId: 'p', emulator: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  return () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }

@@ -1,22 +1,42 @@
-import { JobError } from '../../domain/errors.js';
+import { type BucketAccess, JobError } from '../../domain/errors.js';
+import { type ObjectRef, objectUri } from '../../domain/uri.js';
+import { namesBucket, type Refusal } from './refusal.js';
 
-/** The HTTP status of what the client threw, if it was an answer at all. */
+/** The HTTP status of what Google's client threw, if it was an answer at all. */
 export function httpStatus(thrown: unknown): number | undefined {
   const code = (thrown as { code?: unknown } | null)?.code;
   const status = typeof code === 'string' ? Number(code) : code;
   return typeof status === 'number' && Number.isInteger(status) ? status : undefined;
 }
 
+/** What is done, to what. */
+export interface Doing {
+  readonly what: 'read' | 'stat' | 'create' | 'check';
+  readonly ref: ObjectRef;
+  readonly access: BucketAccess;
+}
+
+/** Whatever is not an answer to the question is storage being unavailable, and never the job's fault. */
+export function unavailable({ what, ref, access }: Doing, reason: string): JobError {
+  const needs = { kind: 'bucket', name: ref.bucket, access } as const;
+  return new JobError('STORAGE_UNAVAILABLE', `${what} ${objectUri(ref)}: ${reason}`, { needs });
+}
+
 /**
- * Everything that is not an answer to the question is storage being unavailable. A 401 or 403 is no exception: the
- * allowed prefixes were checked before, so the rights of this worker are what is missing, and that is ours to mend.
+ * The permitted prefixes were checked before, and all of them are configured. So a bucket that is missing, or that this
+ * worker may not use, is ours to mend.
  */
-export function storageError(what: string, cause: unknown): JobError {
-  if (cause instanceof JobError) return cause;
-  const status = httpStatus(cause);
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  // The request itself is wrong, and will be wrong again.
-  if (status === 400) return new JobError('INTERNAL', `${what}: ${reason}`, { cause });
+export function refused(doing: Doing, refusal: Refusal): JobError {
+  const { status, message } = refusal;
+  if (namesBucket(refusal) || (status === 404 && doing.access === 'create')) return bucketMissing(doing, message);
   const denied = status === 401 || status === 403 ? ' (the worker lacks the right)' : '';
-  return new JobError('STORAGE_UNAVAILABLE', `${what}: ${reason}${denied}`, { cause });
+  return unavailable(doing, `${status}: ${message}${denied}`);
+}
+
+export function bucketMissing(doing: Doing, words: string): JobError {
+  const { bucket } = doing.ref;
+  return unavailable(
+    doing,
+    `there is no bucket ${bucket} (404: ${words}); create it, or mend the IMAGEN_… setting that names it`,
+  );
 }

@@ -1,17 +1,22 @@
-import { CRC32C, type File, type Storage } from '@google-cloud/storage';
-import type { Agent } from 'node:http';
-import { JobError } from '../../domain/errors.js';
+import { randomBytes } from 'node:crypto';
+import type { BucketAccess } from '../../domain/errors.js';
 import type { CreateResult, ObjectInfo, ObjectStore, ReadResult } from '../../domain/ports.js';
-import { type ObjectRef, objectUri } from '../../domain/uri.js';
-import { onAbort } from '../abort.js';
-import { within } from '../within.js';
-import { httpStatus, storageError } from './errors.js';
+import type { ObjectRef } from '../../domain/uri.js';
+import { type Api, connectApi, pathOf } from './api.js';
+import { crc32c } from './crc32c.js';
+import { type Doing, refused, unavailable } from './errors.js';
+import type { Answer, HttpRequest } from './http.js';
+import { takeObject } from './media.js';
+import { isDemand, refusalOf } from './refusal.js';
+import { googleTokens, noTokens, type Tokens } from './tokens.js';
 
 export interface StoreOptions {
   /** Limit of one metadata request, in milliseconds; uploads and downloads get a second more for every MiB. */
   readonly requestMs?: number;
-  /** A download that brings no byte for so many milliseconds is dead: the client itself would wait forever. */
+  /** A download that brings no byte for so many milliseconds is dead. */
   readonly idleMs?: number;
+  /** Google's for the service, and none for an emulator, unless given. */
+  readonly tokens?: Tokens;
 }
 
 /**
@@ -20,162 +25,167 @@ export interface StoreOptions {
  */
 const REQUEST_MS = 8_000;
 const IDLE_MS = 8_000;
-const TRANSFER_MS_A_BYTE = 1_000 / 1024 ** 2;
+const MS_PER_BYTE = 1_000 / 1024 ** 2;
+const SERVICE = 'https://storage.googleapis.com';
+const FIELDS = 'fields=generation,size,contentType,crc32c,metadata';
+/** Custom metadata of an object has at most 8 KiB; emulators send more than the fields that were asked for. */
+const MAX_METADATA_BYTES = 65_536;
+const JSON_TYPE = 'application/json; charset=UTF-8';
 
-/** Cloud Storage as an ObjectStore. The client is the caller's, who has nothing to close. */
-export function createObjectStore(storage: Storage, options: StoreOptions = {}): ObjectStore {
+/**
+ * Cloud Storage as an ObjectStore, by its JSON API. Nothing has to be closed: idle connections keep no process alive.
+ * @param service `emulator`: base address of one; Google Cloud with the ambient credentials when absent
+ */
+export function createObjectStore(
+  { emulator }: { readonly emulator?: string | undefined },
+  options: StoreOptions = {},
+): ObjectStore {
   const { requestMs = REQUEST_MS, idleMs = IDLE_MS } = options;
-  /** The client's own, as its answers show it. */
-  let agent: Agent | undefined;
-
-  /** @param limitMs after which the client ends the request, and with it the connection, unless an answer has begun */
-  function fileOf({ bucket, name, generation }: ObjectRef & { readonly generation?: string }, limitMs: number): File {
-    const file = storage.bucket(bucket).file(name, generation === undefined ? {} : { generation });
-    file.interceptors.push({ request: (sent) => Object.assign(sent as RequestOptions, { timeout: limitMs }) });
-    return file;
-  }
-
-  /** What has failed without an answer may have been one of many connections that died together. */
-  function dropIdleConnections(): void {
-    for (const sockets of Object.values(agent?.freeSockets ?? {})) sockets?.forEach((socket) => socket.destroy());
-  }
-
-  function failure(what: string, ref: ObjectRef, thrown: unknown): JobError {
-    if (httpStatus(thrown) === undefined) dropIdleConnections();
-    return storageError(`${what} ${objectUri(ref)}`, thrown);
-  }
-
-  async function stat(ref: ObjectRef & { generation?: string }, signal: AbortSignal): Promise<ObjectInfo | undefined> {
-    const file = fileOf(ref, requestMs);
-    try {
-      const [metadata, response] = await within(requestMs, 'metadata', () => file.getMetadata(), signal);
-      agent = (response as Response).request?.agent;
-      return toInfo(metadata);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      if (httpStatus(thrown) === 404) return undefined;
-      throw failure('stat', ref, thrown);
-    }
-  }
-
-  async function read(
-    ref: ObjectRef & { readonly generation?: string },
-    { maxBytes, signal }: { readonly maxBytes: number; readonly signal: AbortSignal },
-  ): Promise<ReadResult> {
-    const info = await stat(ref, signal);
-    if (!info) return { kind: 'missing' };
-    if (info.bytes > maxBytes) return { kind: 'too-large', bytes: info.bytes };
-    // Pinned, so that the bytes are those of the metadata even if the object is replaced in between.
-    const pinned = { ...ref, generation: info.generation };
-    try {
-      const limitMs = requestMs + info.bytes * TRANSFER_MS_A_BYTE;
-      const bytes = await download(fileOf(pinned, idleMs), info.bytes, { idleMs, limitMs }, signal);
-      return { kind: 'found', bytes, generation: info.generation };
-    } catch (thrown) {
-      signal.throwIfAborted();
-      if (httpStatus(thrown) === 404 && ref.generation !== undefined) return { kind: 'missing' };
-      throw failure('read', ref, thrown);
-    }
-  }
-
-  async function create(
-    ref: ObjectRef,
-    bytes: Buffer,
-    {
-      contentType,
-      metadata = {},
-      signal,
-    }: {
-      readonly contentType: string;
-      readonly metadata?: Readonly<Record<string, string>>;
-      readonly signal: AbortSignal;
-    },
-  ): Promise<CreateResult> {
-    const limitMs = requestMs + bytes.length * TRANSFER_MS_A_BYTE;
-    const file = fileOf(ref, limitMs);
-    try {
-      // One request: a resumable upload costs two, and emulators have been seen to forget its precondition.
-      const saved = () =>
-        file.save(bytes, {
-          resumable: false,
-          validation: 'crc32c',
-          preconditionOpts: { ifGenerationMatch: 0 },
-          metadata: { contentType, metadata: { ...metadata } },
-        });
-      await within(limitMs, 'upload', saved, signal);
-      return { kind: 'created', info: toInfo(file.metadata) };
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const status = httpStatus(thrown);
-      if (status !== 412 && status !== 403) throw failure('create', ref, thrown);
-      // Who may create but not delete may be told that it lacks the right to replace, before it is told what is there.
-      const info = await stat(ref, signal);
-      if (!info)
-        throw failure('create', ref, status === 412 ? new Error('refused as existing, but it is gone') : thrown);
-      return { kind: 'exists', info, sameBytes: info.bytes === bytes.length && info.crc32c === crc32cOf(bytes) };
-    }
-  }
-
-  return { read, stat, create };
-}
-
-function crc32cOf(bytes: Buffer): string {
-  const crc32c = new CRC32C();
-  crc32c.update(bytes);
-  return crc32c.toString();
-}
-
-type RequestOptions = ReturnType<File['interceptors'][number]['request']>;
-
-/** Of what the client gives beside metadata: what it does not declare. */
-interface Response {
-  readonly request?: { readonly agent?: Agent };
-}
-
-/** Collects the body, checked against its CRC32C by the client; destroyed when it stalls, dribbles, overflows or is given up. */
-async function download(
-  file: File,
-  expected: number,
-  { idleMs, limitMs }: { readonly idleMs: number; readonly limitMs: number },
-  signal: AbortSignal,
-): Promise<Buffer> {
-  const body = file.createReadStream({ validation: 'crc32c', decompress: false });
-  const stopListening = onAbort(signal, () => body.destroy(signal.reason as Error));
-  const limit = setTimeout(() => body.destroy(new Error(`not whole within ${Math.round(limitMs)} ms`)), limitMs);
-  let idle = setTimeout(() => undefined, 0);
-  const stillAlive = () => {
-    clearTimeout(idle);
-    idle = setTimeout(() => body.destroy(new Error(`no byte for ${idleMs} ms`)), idleMs);
+  const tokens = options.tokens ?? (emulator === undefined ? googleTokens() : noTokens);
+  const api = connectApi(emulator ?? SERVICE, tokens, { requestMs, idleMs, msPerByte: MS_PER_BYTE });
+  return {
+    read: (ref, { maxBytes, signal }) => readObject(api, ref, maxBytes, signal),
+    stat: (ref, signal) => statObject(api, { what: 'stat', ref, access: 'read' }, signal),
+    create: (ref, bytes, { signal, ...how }) => createObject(api, ref, bytes, how, signal),
+    checkAccess: (ref, access, signal) => checkAccess(api, ref, access, signal),
   };
-  stillAlive();
-  try {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      stillAlive();
-      length += chunk.length;
-      if (length > expected) throw new Error(`expected ${expected} bytes, received more`);
-      chunks.push(chunk);
-    }
-    if (length !== expected) throw new Error(`expected ${expected} bytes, received ${length}`);
-    return Buffer.concat(chunks, length);
-  } finally {
-    clearTimeout(limit);
-    clearTimeout(idle);
-    stopListening();
-  }
 }
 
-function toInfo(metadata: File['metadata']): ObjectInfo {
-  const { generation, size, contentType, crc32c } = metadata;
+async function readObject(
+  api: Api,
+  ref: ObjectRef & { readonly generation?: string },
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<ReadResult> {
+  const doing: Doing = { what: 'read', ref, access: 'read' };
+  const generation = ref.generation === undefined ? '' : `&generation=${ref.generation}`;
+  const request: HttpRequest = {
+    method: 'GET',
+    path: `${pathOf(ref)}?alt=media${generation}`,
+    // So that the stored bytes come, to which the stored checksum belongs; else the service inflates without a limit.
+    headers: { 'accept-encoding': 'gzip' },
+  };
+  return api.send(doing, request, signal, async (answer) => {
+    if (answer.status === 200) return takeObject(answer, doing, maxBytes, signal);
+    const refusal = await refusalOf(answer);
+    if (isDemand(refusal)) return { kind: 'refused', reason: refusal.message };
+    if (refusal.status !== 404) throw refused(doing, refusal);
+    await api.confirmMissing(doing, refusal, signal);
+    return { kind: 'missing' };
+  });
+}
+
+async function statObject(api: Api, doing: Doing, signal: AbortSignal): Promise<ObjectInfo | undefined> {
+  const request: HttpRequest = { method: 'GET', path: `${pathOf(doing.ref)}?${FIELDS}` };
+  return api.send(doing, request, signal, async (answer) => {
+    if (answer.status === 200) return infoIn(answer, doing);
+    const refusal = await refusalOf(answer);
+    if (refusal.status !== 404) throw refused(doing, refusal);
+    await api.confirmMissing(doing, refusal, signal);
+    return undefined;
+  });
+}
+
+async function createObject(
+  api: Api,
+  ref: ObjectRef,
+  bytes: Buffer,
+  how: { readonly contentType: string; readonly metadata?: Readonly<Record<string, string>> },
+  signal: AbortSignal,
+): Promise<CreateResult> {
+  const doing: Doing = { what: 'create', ref, access: 'create' };
+  const sum = crc32c(bytes);
+  // One request: a resumable upload costs two, and emulators have been seen to forget its precondition.
+  const request = uploadOf(ref, { name: ref.name, crc32c: sum, ...how }, bytes);
+  const answer = await api.send(doing, request, signal, async (given) =>
+    given.status === 200 ? infoIn(given, doing) : refusalOf(given),
+  );
+  if ('generation' in answer) return { kind: 'created', info: answer };
+  if (answer.status !== 412 && answer.status !== 403) throw refused(doing, answer);
+  // Who may create but not delete may be told that it lacks the right to replace, before it is told what is there.
+  const info = await statObject(api, doing, signal);
+  if (info) return { kind: 'exists', info, sameBytes: info.bytes === bytes.length && info.crc32c === sum };
+  if (answer.status === 403) throw refused(doing, answer);
+  throw unavailable(doing, 'refused as existing, but it is gone');
+}
+
+/** A multipart upload. The service compares the checksum with what it has received, before the object is there. */
+function uploadOf(
+  { bucket }: ObjectRef,
+  resource: { readonly name: string; readonly crc32c: string; readonly contentType: string },
+  bytes: Buffer,
+): HttpRequest {
+  const boundary = randomBytes(16).toString('hex');
+  const head =
+    `--${boundary}\r\nContent-Type: ${JSON_TYPE}\r\n\r\n${JSON.stringify(resource)}\r\n` +
+    `--${boundary}\r\nContent-Type: ${resource.contentType}\r\n\r\n`;
+  return {
+    method: 'POST',
+    path: `/upload/storage/v1/b/${bucket}/o?uploadType=multipart&ifGenerationMatch=0&${FIELDS}`,
+    headers: { 'content-type': `multipart/related; boundary=${boundary}` },
+    body: [Buffer.from(head), bytes, Buffer.from(`\r\n--${boundary}--\r\n`)],
+  };
+}
+
+async function checkAccess(api: Api, ref: ObjectRef, access: BucketAccess, signal: AbortSignal): Promise<void> {
+  const doing: Doing = { what: 'check', ref, access };
+  if (access === 'read') {
+    await statObject(api, doing, signal);
+    return;
+  }
+  // An upload that begins shows bucket and right; only one that ends makes an object.
+  const request: HttpRequest = {
+    method: 'POST',
+    path: `/upload/storage/v1/b/${ref.bucket}/o?uploadType=resumable&ifGenerationMatch=0&name=${encodeURIComponent(ref.name)}`,
+    headers: { 'content-type': JSON_TYPE },
+    body: [Buffer.from('{}')],
+  };
+  const session = await api.send(doing, request, signal, async (answer) => ({
+    ...(await refusalOf(answer)),
+    place: answer.header('location'),
+  }));
+  if (session.status === 200) return endUpload(api, doing, session.place, signal);
+  if (session.status !== 412 && session.status !== 403) throw refused(doing, session);
+  // As in a create: an object that is there may be what is refused.
+  if (session.status === 403 && !(await statObject(api, doing, signal))) throw refused(doing, session);
+}
+
+/** The service forgets an upload that nobody ends after a week; so this may fail. */
+async function endUpload(api: Api, doing: Doing, place: string | undefined, signal: AbortSignal): Promise<void> {
+  if (place === undefined) return;
+  const { pathname, search } = new URL(place, SERVICE);
+  await api.send(doing, { method: 'DELETE', path: `${pathname}${search}` }, signal, refusalOf).catch(() => {
+    signal.throwIfAborted();
+  });
+}
+
+async function infoIn(answer: Answer, doing: Doing): Promise<ObjectInfo> {
+  const text = (await answer.body(MAX_METADATA_BYTES))?.toString() ?? '';
+  const { generation, size, contentType, crc32c: sum, metadata } = resourceIn(text);
   if (generation === undefined || size === undefined) {
-    throw new JobError('STORAGE_UNAVAILABLE', 'the answer has neither generation nor size');
+    throw unavailable(doing, 'expected metadata with generation and size, the answer has none');
   }
   return {
     generation: String(generation),
     bytes: Number(size),
     contentType: contentType ?? 'application/octet-stream',
-    crc32c: crc32c ?? '',
-    metadata: Object.fromEntries(Object.entries(metadata.metadata ?? {}).map(([key, value]) => [key, String(value)])),
+    crc32c: sum ?? '',
+    metadata: metadata ?? {},
   };
+}
+
+interface Resource {
+  readonly generation?: string | number;
+  readonly size?: string | number;
+  readonly contentType?: string;
+  readonly crc32c?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+function resourceIn(text: string): Resource {
+  try {
+    return (JSON.parse(text) as Resource | null) ?? {};
+  } catch {
+    return {};
+  }
 }

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { BucketMetadata } from '@google-cloud/storage';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createStorageClient } from '../../../src/adapters/gcs/client.js';
 import { planBucket, type WantedBucket } from '../../../src/adapters/gcs/admin.js';
 import { standInForStorage } from '../../support/storage-stand-in.js';
 
@@ -37,7 +38,8 @@ describe('planBucket', () => {
   let sent: Sent[];
   /** Called before a change: what somebody else does just then. */
   let meanwhile: () => void;
-  const storage = standInForStorage(answer);
+  const address = standInForStorage(answer);
+  const storage = () => createStorageClient({ projectId: 'p', emulator: address() });
   const changes = () => sent.filter(({ method }) => method !== 'GET');
 
   beforeEach(() => {

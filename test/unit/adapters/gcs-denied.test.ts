@@ -17,12 +17,12 @@ describe('a create that is denied', () => {
   let there: Buffer | undefined;
   const storage = standInForStorage(({ method }) => {
     if (method === 'POST') return [403, { error: { code: 403, message: 'storage.objects.delete denied' } }];
-    if (!there) return [404, { error: { code: 404, message: 'not found' } }];
+    if (!there) return [404, { error: { code: 404, message: 'No such object: results/x.png' } }];
     return [200, { name: 'x.png', generation: '7', size: String(there.length), crc32c: crc32c(there) }];
   });
   const create = () => {
     const options = { contentType: 'image/png', signal: AbortSignal.timeout(10_000) };
-    return createObjectStore(storage()).create({ bucket: 'results', name: 'x.png' }, bytes, options);
+    return createObjectStore({ emulator: storage() }).create({ bucket: 'results', name: 'x.png' }, bytes, options);
   };
   beforeEach(() => {
     there = undefined;

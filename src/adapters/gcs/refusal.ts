@@ -1,0 +1,79 @@
+/** What an answer says that is not the one hoped for. */
+import { gunzipSync } from 'node:zlib';
+import type { Answer } from './http.js';
+
+export interface Refusal {
+  readonly status: number;
+  /** The service's word for it, such as `notFound`; empty where it gives none. */
+  readonly reason: string;
+  /** The service's sentence. */
+  readonly message: string;
+}
+
+/** Beyond this it is no error of storage's. */
+const MAX_BYTES = 65_536;
+const MAX_WORDS = 500;
+
+/** Reads the body: JSON, or plain text where an object's bytes were asked for. */
+export async function refusalOf(answer: Answer): Promise<Refusal> {
+  const { status } = answer;
+  const body = await answer.body(MAX_BYTES);
+  const text = body === undefined ? '' : unpack(body, answer.header('content-encoding')).trim();
+  const place = answer.header('location');
+  const parsed = parse(text);
+  const message = (parsed?.message ?? text).slice(0, MAX_WORDS);
+  return {
+    status,
+    reason: parsed?.reason ?? '',
+    message: [
+      message === '' ? 'no reason given' : message,
+      ...(place === undefined ? [] : [`(to ${place.replace(/\?.*/s, '')})`]),
+    ].join(' '),
+  };
+}
+
+/** Since we accept gzip for objects, errors may come in it too. */
+function unpack(body: Buffer, encoding: string | undefined): string {
+  if (encoding !== 'gzip') return body.toString();
+  try {
+    return gunzipSync(body, { maxOutputLength: MAX_BYTES }).toString();
+  } catch {
+    return '';
+  }
+}
+
+function parse(text: string): { reason: string | undefined; message: string | undefined } | undefined {
+  try {
+    const { error } = JSON.parse(text) as { error?: { message?: unknown; errors?: { reason?: unknown }[] } };
+    const { message, errors } = error ?? {};
+    const reason = errors?.[0]?.reason;
+    return { reason: asText(reason), message: asText(message) };
+  } catch {
+    return undefined;
+  }
+}
+
+const asText = (value: unknown) => (typeof value === 'string' ? value : undefined);
+
+/** No such object, in the service's own words; an emulator or a proxy on the way only says 404. */
+export function namesObject({ message }: Refusal): boolean {
+  return message.startsWith('No such object');
+}
+
+export function namesBucket({ message }: Refusal): boolean {
+  return /^the specified bucket does not exist/i.test(message);
+}
+
+/**
+ * Whether the object demands what this service never has: that is a matter of whoever names it.
+ * `required`: "Bucket is a requester pays bucket but no user project provided." (XML: UserProjectMissing);
+ * `resourceIsEncryptedWithCustomerEncryptionKey`: "The target object is encrypted by a customer-supplied encryption key."
+ */
+export function isDemand({ status, reason, message }: Refusal): boolean {
+  if (status !== 400) return false;
+  return (
+    /requester pays|UserProjectMissing/i.test(message) ||
+    [reason, message].some((text) => /ResourceIsEncryptedWithCustomerEncryptionKey/i.test(text)) ||
+    /encrypted by a customer-supplied encryption key/i.test(message)
+  );
+}
