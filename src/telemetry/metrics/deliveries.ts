@@ -13,6 +13,7 @@ export function deliveryMetrics(families: Families, labels: Labels) {
     'imagen_deferred_total',
     'Messages that were put back into the queue because their job could not be done then, by the reason',
     ['code'],
+    () => ERROR_CODES.filter((code) => ERRORS[code].verdict === 'defer').map((code) => ({ code })),
   );
   const givenBack = families.counter(
     'imagen_given_back_total',
