@@ -70,6 +70,7 @@ try {
     conflicting: verdict.conflicting.length,
     unsettled: verdict.unsettled.length,
     unexpected: verdict.unexpected.length,
+    wronglyFailed: verdict.wronglyFailed.length,
     badEnds: badEnds.length,
     faults,
     limits,

@@ -19,8 +19,8 @@ export interface Worker {
 }
 
 export interface WorkerStart {
-  /** A module that is loaded before the worker, beside it. */
-  readonly preload?: string;
+  /** Modules that are loaded before the worker, beside it. */
+  readonly preload?: readonly string[];
   /** A file that gets what it logs; otherwise that is lost. */
   readonly logFile?: string;
 }
@@ -29,8 +29,11 @@ const START_LIMIT_MS = 60_000;
 const LOG_KEPT = 10_000;
 
 /** Returns when it pulls jobs. @throws Error with the end of its log when it does not come to that */
-export async function startWorker(env: NodeJS.ProcessEnv, { preload, logFile }: WorkerStart = {}): Promise<Worker> {
-  const args = [...(preload === undefined ? [] : ['--import', preload]), cli, 'worker'];
+export async function startWorker(
+  env: NodeJS.ProcessEnv,
+  { preload = [], logFile }: WorkerStart = {},
+): Promise<Worker> {
+  const args = [...preload.flatMap((module) => ['--import', module]), cli, 'worker'];
   const child = spawn(process.execPath, args, {
     env: { ...env, PORT: '0', LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -23,6 +23,8 @@ export interface StandIn {
   readonly policies?: boolean;
   /** A limit of the queue, in requests, and nothing else of that kind. */
   readonly queueSize?: number;
+  /** What a picture does whose first pixel is red: the model raises for its whole batch, or its process dies. */
+  readonly red?: 'raise' | 'die';
 }
 
 const MAX_BATCH = 8;
@@ -33,6 +35,8 @@ const MODEL = `
 import contextlib
 import fcntl
 import json
+import os
+import signal
 import time
 
 import triton_python_backend_utils as pb_utils
@@ -42,6 +46,7 @@ class TritonPythonModel:
     def initialize(self, args):
         parameters = json.loads(args["model_config"])["parameters"]
         lock = parameters.get("gpu", {}).get("string_value")
+        self.red = parameters.get("red", {}).get("string_value")
         self.gpu = open(lock, "w") if lock else None
         self.fixed, self.each, self.unit = (
             float(parameters[name]["string_value"]) for name in ("fixed_ms", "each_ms", "unit")
@@ -50,9 +55,20 @@ class TritonPythonModel:
     def execute(self, requests):
         images = [pb_utils.get_input_tensor_by_name(request, "image").as_numpy() for request in requests]
         pixels = sum(image.shape[0] * image.shape[1] * image.shape[2] for image in images)
+        if self.red and any(self.is_red(image) for image in images):
+            self.fail()
         with self.turn():
             time.sleep((self.fixed + self.each * pixels / self.unit) / 1000)
         return [self.answer(request, image) for request, image in zip(requests, images)]
+
+    def is_red(self, image):
+        red, green, blue = (int(value) for value in image[0, 0, 0])
+        return red > 200 and green < 50 and blue < 50
+
+    def fail(self):
+        if self.red == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ValueError("this model takes no red pictures")
 
     def answer(self, request, image):
         if json.loads(request.parameters()).get("fail"):
@@ -75,13 +91,20 @@ const POLICIES = `
 `;
 
 function config(
-  { name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies, queueSize, gpu }: StandIn,
+  { name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies, queueSize, gpu, red }: StandIn,
   lock: string,
 ): string {
   const dims = `[ ${side ?? -1}, ${side ?? -1}, 3 ]`;
   const queue = queueSize === undefined ? '' : `default_queue_policy { max_queue_size: ${queueSize} }`;
   const unit = side === undefined ? UNIT : side * side;
-  const all = { fixed_ms: fixedMs, each_ms: eachMs, unit, ...(gpu ? { gpu: lock } : {}), ...parameters };
+  const all = {
+    fixed_ms: fixedMs,
+    each_ms: eachMs,
+    unit,
+    ...(gpu ? { gpu: lock } : {}),
+    ...(red ? { red } : {}),
+    ...parameters,
+  };
   return [
     `name: "${name}"`,
     'backend: "python"',

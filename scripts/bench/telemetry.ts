@@ -50,7 +50,7 @@ export async function telemetry(progress: Progress): Promise<Figure[]> {
   const logFile = join(tmpdir(), `imagen-log-${process.pid}`);
   process.env.COUNTS = file;
   const ground = await openGround([model], progress, {
-    ...{ preload: join(root, 'scripts/bench/count-telemetry.js'), logFile },
+    ...{ preload: [join(root, 'scripts/bench/count-telemetry.js')], logFile },
   });
   try {
     const uris: string[] = [];

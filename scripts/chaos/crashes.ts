@@ -5,6 +5,9 @@ import { root } from '../stack/paths.js';
 /** To be loaded into workers; what it does is said there. */
 export const crashPoints = join(root, 'scripts/chaos/crash-points.js');
 
+/** To be loaded into workers, too. */
+export const refusalPoints = join(root, 'scripts/chaos/refusals.js');
+
 /** The steps after which a worker can die, in their order; `publish` is the last moment before the ack. */
 export const CRASH_STEPS = ['fetch', 'decode', 'infer', 'encode', 'store', 'record', 'publish'] as const;
 

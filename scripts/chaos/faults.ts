@@ -1,8 +1,9 @@
 /** Does what the plan says, and counts what really happened. */
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
 import type { Parts } from '../ground.js';
-import { controlModel, endModelProcesses } from '../parts/triton.js';
+import { controlModel, endModelProcesses, modelProcesses } from '../parts/triton.js';
 import { isAlive } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
 import { type Stack, upStack } from '../stack/up.js';
@@ -28,6 +29,7 @@ export async function openProxies({ env, stack }: Parts): Promise<Proxies> {
 const CUT_BYTES: Readonly<Record<Connection, number>> = { pubsub: 300, gcs: 6_000, triton: 5_000 };
 const STALL_MS = { from: 2_000, to: 12_000 };
 const UNLOADED_MS = 1_500;
+const REFUSED_MS = 60_000;
 
 export interface Faults {
   inject(fault: PlannedFault): Promise<void>;
@@ -38,8 +40,14 @@ export interface Faults {
   close(): Promise<void>;
 }
 
-/** @param longestStallMs no stall takes longer */
-export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longestStallMs: number): Faults {
+export interface FaultOptions {
+  /** No stall and no refusal takes longer. */
+  readonly longestMs: number;
+  /** While this file exists, workers find the completions topic refusing. */
+  readonly refusals: string;
+}
+
+export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, options: FaultOptions): Faults {
   const counts: Partial<Record<FaultKind, number>> = {};
   const count = (kind: FaultKind) => (counts[kind] = (counts[kind] ?? 0) + 1);
   const restarted: Stack[] = [];
@@ -68,11 +76,31 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
     await controlModel(parts.stack.ports, model, 'load');
   }
 
+  /** As by a segmentation fault, or by the system when memory is short. What brings it back is the container's watchdog. */
+  async function killModel(dice: number): Promise<void> {
+    const model = dice < 0.5 ? 'quick' : 'steady';
+    for (;;) {
+      const [pid] = modelProcesses(parts.dir, model);
+      if (pid !== undefined) return void process.kill(pid, 'SIGKILL');
+      await sleep(50); // it is just being loaded
+    }
+  }
+
+  /** @returns whether anything was refused */
+  async function refuseCompletions(): Promise<boolean> {
+    const seen = () => (existsSync(`${options.refusals}.seen`) ? statSync(`${options.refusals}.seen`).size : 0);
+    const before = seen();
+    writeFileSync(options.refusals, '');
+    await sleep(Math.min(REFUSED_MS, options.longestMs));
+    rmSync(options.refusals);
+    return seen() > before;
+  }
+
   function harm(proxy: FaultProxy, connection: Connection, how: string, dice: number): void {
     if (how === 'reset') proxy.reset();
     else if (how === 'cut') proxy.cutNext(Math.ceil(dice * CUT_BYTES[connection]));
     else {
-      const ms = Math.min(longestStallMs, STALL_MS.from + dice * (STALL_MS.to - STALL_MS.from));
+      const ms = Math.min(options.longestMs, STALL_MS.from + dice * (STALL_MS.to - STALL_MS.from));
       proxy.stall(ms);
       stalledUntil = Math.max(stalledUntil, performance.now() + ms);
     }
@@ -84,7 +112,10 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
       if (kind === 'worker.sigterm') return fleet.signal('SIGTERM', dice);
       if (kind === 'triton.restart') await whenTritonIsFree(() => restartTriton(dice));
       else if (kind === 'model.reload') await whenTritonIsFree(() => reload(dice));
-      else {
+      else if (kind === 'model.killed') await whenTritonIsFree(() => killModel(dice));
+      else if (kind === 'completions.refused') {
+        if (!(await refuseCompletions())) return;
+      } else {
         const [connection, how] = kind.split('.') as [Connection, string];
         const proxy = proxies[connection];
         while (proxy.open === 0) await sleep(50); // there is nobody to harm while no worker is connected

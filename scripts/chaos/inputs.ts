@@ -7,6 +7,10 @@ import { root } from '../stack/paths.js';
 export interface Inputs {
   /** Addresses of good pictures. */
   readonly good: readonly string[];
+  /** Prefix of results in a bucket that is made only while the run lasts. */
+  readonly lateBucket: string;
+  /** Address of a picture that some models cannot bear. */
+  readonly red: string;
   /** Addresses that cannot be worked on, by the code that their jobs must end with. */
   readonly bad: Readonly<Record<string, string>>;
 }
@@ -22,6 +26,8 @@ const PICTURES = [
 /** The largest picture of these needs so many bytes of `IMAGEN_MAX_DECODED_BYTES`, about: 320 x 213, 18 bytes a pixel. */
 export const LARGEST_BYTES = 320 * 213 * 18;
 
+export const LATE_BUCKET = 'gs://imagen-late-results/';
+
 export async function uploadInputs(parts: Parts): Promise<Inputs> {
   const photo = join(root, 'test/fixtures/photos/coffee.jpg');
   const good: string[] = [];
@@ -31,8 +37,11 @@ export async function uploadInputs(parts: Parts): Promise<Inputs> {
     good.push(await parts.upload(`good-${width}.${format}`, bytes));
     if (format === 'png') last = bytes;
   }
+  const red = sharp({ create: { width: 96, height: 64, channels: 3, background: '#f00' } });
   return {
     good,
+    lateBucket: LATE_BUCKET,
+    red: await parts.upload('red.png', await red.png().toBuffer()),
     bad: {
       INPUT_CORRUPT: await parts.upload('corrupt.png', last.subarray(0, Math.floor(last.length / 2))),
       INPUT_NOT_FOUND: `${parts.env.IMAGEN_UPLOAD_PREFIX}missing.png`,

@@ -1,5 +1,5 @@
 /** The invariant, as a pure function of what outsiders have seen. */
-import { type Completion, completionSchema } from '../../src/domain/completion.js';
+import type { Completion } from '../../src/domain/completion.js';
 import { decodeRecord } from '../../src/domain/record.js';
 import type { Expected, PlannedJob } from './load.js';
 
@@ -40,6 +40,8 @@ export interface Verdict {
   readonly conflicting: readonly string[];
   /** One outcome, but not the one that it must be. */
   readonly unexpected: readonly string[];
+  /** Of those, the jobs that should have succeeded. */
+  readonly wronglyFailed: readonly string[];
   readonly unsettled: readonly string[];
 }
 
@@ -49,7 +51,8 @@ export function judge(evidence: Evidence): Verdict {
   const lost: string[] = [];
   const conflicting: string[] = [];
   const unexpected: string[] = [];
-  const seen = evidence.completions.map((body): Seen => ({ ...completionSchema.parse(JSON.parse(body)), body }));
+  const wronglyFailed: string[] = [];
+  const seen = evidence.completions.map((body): Seen => ({ ...(JSON.parse(body) as Completion), body }));
   const byJob = groupBy(seen, ({ jobId }) => jobId);
   const byMessage = groupBy(seen, ({ messageId }) => messageId);
 
@@ -74,10 +77,11 @@ export function judge(evidence: Evidence): Verdict {
     }
     const expected = evidence.canceled.get(name) ? ({ status: 'canceled' } as const) : job.expected;
     unexpected.push(...surprises(outcome, expected, evidence).map((what) => `${name}: ${what}`));
+    if (expected.status === 'succeeded' && outcome.status !== 'succeeded') wronglyFailed.push(name);
   }
 
   unexpected.push(...strangers(seen, evidence));
-  return { lost, conflicting, unexpected, unsettled: evidence.leftOver };
+  return { lost, conflicting, unexpected, wronglyFailed, unsettled: evidence.leftOver };
 }
 
 /** Messages of another job under the same id, which must each be told that it is taken. */

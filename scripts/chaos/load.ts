@@ -1,12 +1,25 @@
 /** What is published: jobs of every kind, each with the outcome that it must have. */
 import type { StandIn } from '../bench/make-models.js';
-import type { JobMessage } from '../../src/domain/job.js';
-import type { ErrorCode } from '../../src/domain/errors.js';
+import { fingerprint } from '../../src/domain/fingerprint.js';
+import { type JobMessage, parseJob } from '../../src/domain/job.js';
 import type { Status } from '../../src/domain/completion.js';
 import { CRASH_STEPS } from './crashes.js';
 import type { Inputs } from './inputs.js';
 
-export type Kind = 'good' | 'crash' | 'killer' | 'poison' | 'late' | 'canceled' | 'bad' | 'reused' | 'duplicate';
+export type Kind =
+  | 'good'
+  | 'crash'
+  | 'killer'
+  | 'poison'
+  | 'late'
+  | 'canceled'
+  | 'bad'
+  | 'raises'
+  | 'model-killer'
+  | 'decided'
+  | 'bucketless'
+  | 'reused'
+  | 'duplicate';
 
 export interface PlannedJob {
   readonly kind: Kind;
@@ -14,6 +27,8 @@ export interface PlannedJob {
   readonly jobId?: string;
   readonly messages: readonly PlannedMessage[];
   readonly expected: Expected;
+  /** The record that a newer worker has written before the first message. */
+  readonly record?: object;
   /** `imagen cancel` comes so long after the first message, and decides what is expected. */
   readonly cancelAfterMs?: number;
 }
@@ -28,7 +43,7 @@ export interface PlannedMessage {
 export interface Expected {
   readonly status: Status;
   /** Any of them. */
-  readonly codes?: readonly ErrorCode[];
+  readonly codes?: readonly string[];
   readonly deadLetter?: true;
 }
 
@@ -39,6 +54,8 @@ export const STAND_INS: readonly StandIn[] = [
   { name: 'quick', fixedMs: 20, eachMs: 5, batching: true, parameters: contract },
   { name: 'steady', fixedMs: 150, eachMs: 5, batching: true, parameters: contract },
   { name: 'heavy', fixedMs: 1000, eachMs: 5, batching: true, parameters: contract },
+  { name: 'picky', fixedMs: 30, eachMs: 5, batching: true, red: 'raise', parameters: contract },
+  { name: 'fragile', fixedMs: 30, eachMs: 5, batching: true, red: 'die', parameters: contract },
   { name: 'slow', fixedMs: 4000, eachMs: 0, batching: true, instances: 2, parameters: contract },
 ];
 
@@ -49,6 +66,10 @@ const CANCEL_AFTER_MS = 1_000;
 const KILLER_MS = 90_000;
 const BEGINNING = 0.05;
 
+/** Of jobs that end a process with each attempt. */
+const LOST = ['WORKER_LOST', 'RETRIES_EXHAUSTED'];
+const NEW_CODE = 'NOT_KNOWN_YET';
+
 /** How many of a thousand jobs are of a kind, and the fewest in any run; for crashes, after each step. */
 const SHARES = {
   crash: { of1000: 2, fewest: 1 },
@@ -57,6 +78,10 @@ const SHARES = {
   late: { of1000: 8, fewest: 1 },
   canceled: { of1000: 8, fewest: 2 },
   bad: { of1000: 20, fewest: 5 },
+  raises: { of1000: 10, fewest: 2 },
+  'model-killer': { of1000: 2, fewest: 1 },
+  decided: { of1000: 8, fewest: 2 },
+  bucketless: { of1000: 8, fewest: 2 },
   reused: { of1000: 8, fewest: 1 },
   duplicate: { of1000: 60, fewest: 4 },
 } as const;
@@ -87,8 +112,7 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   }
   times('killer', (i) => {
     const jobId = name('-kills-its-worker');
-    const codes = ['WORKER_LOST', 'RETRIES_EXHAUSTED'] as const;
-    const expected = { status: 'failed', codes, deadLetter: true } as const;
+    const expected = { status: 'failed', codes: LOST, deadLetter: true } as const;
     // What comes back together with a killer dies with it again and again, if it strikes at once; not all of them do.
     const what = job(jobId, { operations: [i % 2 === 0 ? 'heavy' : 'quick'] });
     const until = Math.max(BEGINNING, 1 - KILLER_MS / durationMs);
@@ -115,7 +139,33 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const jobId = name('-bad');
     const [code, uri] = Object.entries(inputs.bad)[i % Object.keys(inputs.bad).length] ?? [];
     const what = job(jobId, { input: { uri: uri ?? '' } });
-    return { jobId, messages: [message(sometime(), what)], expected: { status: 'failed', codes: [code as ErrorCode] } };
+    return { jobId, messages: [message(sometime(), what)], expected: { status: 'failed', codes: [code ?? ''] } };
+  });
+  times('raises', () => {
+    const jobId = name('-raises');
+    const what = job(jobId, { operations: ['picky'], input: { uri: inputs.red } });
+    return {
+      jobId,
+      messages: [message(sometime(), what)],
+      expected: { status: 'failed', codes: ['INFERENCE_FAILED'] },
+    };
+  });
+  times('model-killer', () => {
+    const jobId = name('-kills-its-model');
+    const what = job(jobId, { operations: ['fragile'], input: { uri: inputs.red } });
+    const expected = { status: 'failed', codes: LOST, deadLetter: true } as const;
+    return { jobId, messages: [message(sometime(BEGINNING), what)], expected };
+  });
+  times('decided', () => {
+    const jobId = name('-decided');
+    const what = job(jobId);
+    const messages = [message(sometime(), what), message(sometime(), what)];
+    return { jobId, messages, record: newerRecord(what), expected: { status: 'failed', codes: [NEW_CODE] } };
+  });
+  times('bucketless', () => {
+    const jobId = name('-bucketless');
+    const what = job(jobId, { output: { prefix: inputs.lateBucket } });
+    return { jobId, messages: [message(sometime(), what)], expected: good };
   });
   times('reused', () => {
     const jobId = name('-reused');
@@ -139,8 +189,27 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   return planned;
 }
 
+/** As a worker of a later version may write it, with fields and a code that this one does not know. */
+function newerRecord(what: JobMessage): object {
+  const error = { code: NEW_CODE, stage: 'afterwards', retryable: false, message: 'decided later', advice: ['wait'] };
+  return {
+    version: 9,
+    fingerprint: fingerprint(parseJob(Buffer.from(JSON.stringify(what)))),
+    completion: {
+      schemaVersion: 1,
+      eventId: `of-${what.jobId}`,
+      jobId: what.jobId,
+      status: 'failed',
+      error,
+      novelty: {},
+    },
+  };
+}
+
 function operations(random: () => number): JobMessage['operations'] {
   const dice = random();
+  if (dice > 0.96) return ['fragile'];
+  if (dice > 0.88) return ['picky'];
   if (dice < 0.1) return ['style_aged'];
   if (dice < 0.5) return ['quick'];
   return dice < 0.7 ? ['steady'] : ['quick', 'steady'];

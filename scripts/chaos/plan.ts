@@ -6,6 +6,8 @@ export const FAULTS = [
   'worker.sigterm',
   'triton.restart',
   'model.reload',
+  'model.killed',
+  'completions.refused',
   'pubsub.reset',
   'pubsub.stall',
   'pubsub.cut',
@@ -28,11 +30,17 @@ export interface PlannedFault {
 /** In a thousand jobs, and in proportion in others; the plan has a few more than are demanded. */
 const OF_1000 = { planned: 6, demanded: 5 };
 const KILLS_OF_1000 = { planned: 12, demanded: 10 };
+/** Topics refuse for a minute each time; that is rare in a deployment, and takes its part of the time here. */
+const REFUSALS_OF_1000 = { planned: 2, demanded: 1 };
+const COUNTS: Partial<Record<FaultKind, typeof OF_1000>> = {
+  'worker.sigkill': KILLS_OF_1000,
+  'completions.refused': REFUSALS_OF_1000,
+};
 /** Of each kind, in any run; and so many workers must have died after each step. */
 const FEWEST = 1;
 
 function countOf(kind: FaultKind, jobs: number, what: 'planned' | 'demanded'): number {
-  const of1000 = (kind === 'worker.sigkill' ? KILLS_OF_1000 : OF_1000)[what];
+  const of1000 = (COUNTS[kind] ?? OF_1000)[what];
   return Math.max(FEWEST, Math.floor((of1000 * jobs) / 1000));
 }
 

@@ -8,10 +8,12 @@ import { openParts, type Parts } from '../ground.js';
 import type { Progress } from '../progress.js';
 import { seeded } from '../random.js';
 import { cli, startWorker } from '../workers.js';
-import { crashPoints, readCrashes } from './crashes.js';
+import { crashPoints, readCrashes, refusalPoints } from './crashes.js';
 import { createFaults, openProxies, type Proxies } from './faults.js';
+import { recordRef } from '../../src/domain/record.js';
+import { objectRef } from '../../src/domain/uri.js';
 import { type BadEnd, type Fleet, startFleet } from './fleet.js';
-import { LARGEST_BYTES, uploadInputs } from './inputs.js';
+import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';
 import { type Accepted, judge, type Verdict } from './judge.js';
 import { type Limits, watchLimits } from './limits.js';
 import { planLoad, type PlannedJob, STAND_INS } from './load.js';
@@ -58,6 +60,8 @@ const maxAttempts = (durationMs: number) => (durationMs < SHORT_MS ? 4 : 7);
 const SHORT_MS = 120_000;
 /** A lease and some more: what was held at the last fault has come again so long after it. */
 const SETTLED_MS = 15_000;
+/** When the bucket of some results is created, as a part of the whole time. */
+const LATE_BUCKET_AT = 0.6;
 /** No completion for so long means that nothing is going on. */
 const QUIET_MS = 3_000;
 /** Without a completion for so long, what has not ended is lost. */
@@ -92,8 +96,9 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   const crashes = join(parts.dir, 'crashes');
   await mkdir(crashes);
   const witness = openWitness(parts, NAME);
-  const fleet = openFleet(parts, proxies, crashes, options.logs);
-  const faults = createFaults(parts, proxies, fleet, durationMs / 5);
+  const refusals = join(parts.dir, 'refusals');
+  const fleet = openFleet(parts, proxies, { crashes, refusals, logs: options.logs });
+  const faults = createFaults(parts, proxies, fleet, { longestMs: durationMs / 5, refusals });
   closers.push(
     () => witness.close(),
     () => faults.close(),
@@ -116,13 +121,17 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   closers.push(() => clearInterval(telling));
 
   task.step(`publishing ${jobs} jobs in ${Math.round(durationMs / 1000)} s`);
+  await writeRecords(parts, load);
   const publishing = load.map((job) => publish(parts, job, at, accepted, canceled));
+  const creating = at(durationMs * LATE_BUCKET_AT).then(() =>
+    parts.storage.createBucket(objectRef(`${LATE_BUCKET}x`).bucket),
+  );
   const injecting = plan.map(async (fault) => {
     await at(fault.atMs);
     await faults.inject(fault);
     progress.say(`${fault.kind} (${fault.dice.toFixed(2)})`);
   });
-  await Promise.all([...publishing, ...injecting]);
+  await Promise.all([...publishing, ...injecting, creating]);
   const lastFault = Date.now() + faults.stillMs();
 
   task.step('waiting for the last outcomes');
@@ -151,24 +160,39 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
 }
 
 /** Workers reach the services through the proxies alone. */
-function openFleet(parts: Parts, proxies: Proxies, crashes: string, logs: string): Fleet {
+function openFleet(
+  parts: Parts,
+  proxies: Proxies,
+  { crashes, refusals, logs }: { readonly crashes: string; readonly refusals: string; readonly logs: string },
+): Fleet {
   const env = {
     ...parts.env,
     PUBSUB_EMULATOR_HOST: proxies.pubsub.address,
     STORAGE_EMULATOR_HOST: `http://${proxies.gcs.address}`,
     TRITON_URL: proxies.triton.address,
     CRASHES: crashes,
+    REFUSALS: refusals,
+    IMAGEN_ALLOWED_OUTPUTS: `${parts.env.IMAGEN_ALLOWED_OUTPUTS},${LATE_BUCKET}`,
   };
   return startFleet(
     WORKERS,
     (place) =>
       startWorker(
         { ...env, HOSTNAME: `worker-${place}` },
-        { preload: crashPoints, logFile: join(logs, `worker-${place}.log`) },
+        { preload: [crashPoints, refusalPoints], logFile: join(logs, `worker-${place}.log`) },
       ),
     DRAIN_SECONDS * 1_000 + SLACK_MS,
     (pid) => readCrashes(crashes).some((crash) => crash.pid === pid),
   );
+}
+
+/** Those that workers of a later version are said to have written. */
+async function writeRecords({ storage, env }: Parts, load: readonly PlannedJob[]): Promise<void> {
+  for (const { jobId, record } of load) {
+    if (record === undefined || jobId === undefined) continue;
+    const { bucket, name } = recordRef(env.IMAGEN_STATE_PREFIX, jobId);
+    await storage.bucket(bucket).file(name).save(JSON.stringify(record), { resumable: false });
+  }
 }
 
 /** Publishes the messages of a job, each at its time, and cancels it if that is planned. */

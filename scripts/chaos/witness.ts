@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message, Subscription } from '@google-cloud/pubsub';
 import { objectRef } from '../../src/domain/uri.js';
 import type { Parts } from '../ground.js';
+import { LATE_BUCKET } from './inputs.js';
 import type { StoredObject } from './judge.js';
 
 export interface Published {
@@ -76,8 +77,8 @@ export async function readRecords({ storage, env }: Parts): Promise<Map<string, 
   const [files] = await storage.bucket(bucket).getFiles({ versions: true });
   const records = new Map<string, string>();
   const prefix = folder.slice(0, -1);
-  // Beside them lie marks of attempts that began.
-  for (const file of files.filter(({ name }) => !name.endsWith('.begun'))) {
+  // Beside them lie marks that messages leave.
+  for (const file of files.filter(({ name }) => name.endsWith('.json'))) {
     const jobId = file.name.slice(prefix.length).replace(/\.json$/, '');
     if (records.has(jobId)) throw new Error(`${file.name} has several generations`);
     const [bytes] = await file.download();
@@ -88,12 +89,17 @@ export async function readRecords({ storage, env }: Parts): Promise<Map<string, 
 
 /** Every generation of every result. */
 export async function readResults({ storage, env }: Parts): Promise<StoredObject[]> {
-  const { bucket } = objectRef(`${env.IMAGEN_OUTPUT_PREFIX}x`);
-  const [files] = await storage.bucket(bucket).getFiles({ versions: true });
-  return files.map(({ name, metadata }) => ({
-    uri: `gs://${bucket}/${name}`,
-    generation: String(metadata.generation),
-    bytes: Number(metadata.size),
-    crc32c: metadata.crc32c ?? '',
-  }));
+  const buckets = [env.IMAGEN_OUTPUT_PREFIX, LATE_BUCKET].map((prefix) => objectRef(`${prefix}x`).bucket);
+  const found = await Promise.all(
+    buckets.map(async (bucket) => {
+      const [files] = await storage.bucket(bucket).getFiles({ versions: true });
+      return files.map(({ name, metadata }) => ({
+        uri: `gs://${bucket}/${name}`,
+        generation: String(metadata.generation),
+        bytes: Number(metadata.size),
+        crc32c: metadata.crc32c ?? '',
+      }));
+    }),
+  );
+  return found.flat();
 }

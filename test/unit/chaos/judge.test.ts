@@ -26,7 +26,7 @@ const good: Evidence = {
   canceled: new Map(),
   leftOver: [],
 };
-const nothing = { lost: [], conflicting: [], unexpected: [], unsettled: [] };
+const nothing = { lost: [], conflicting: [], unexpected: [], wronglyFailed: [], unsettled: [] };
 const say = (more: object) => JSON.stringify({ ...completion, ...more });
 const killer: PlannedJob = {
   ...job,
