@@ -26,7 +26,13 @@ export function cancelCommand(invocation: Invocation): Command {
         },
       };
       const signal = AbortSignal.timeout(LIMIT_MS);
-      const decided = await decide(createObjectStore({ emulator: config.storageEmulator }), config.statePrefix, jobId, record, signal);
+      const decided = await decide(
+        createObjectStore({ emulator: config.storageEmulator }),
+        config.statePrefix,
+        jobId,
+        record,
+        signal,
+      );
       if (decided.record.completion.status === 'canceled') {
         console.log(`${jobId}: canceled`);
       } else {

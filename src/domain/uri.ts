@@ -22,6 +22,10 @@ export function parseObjectUri(uri: string): ObjectRef | string {
   if (!BUCKET.test(bucket)) return 'expected a valid bucket name after gs://';
   if (CONTROL.test(name)) return 'expected an object name without control characters';
   if (/\p{Surrogate}/u.test(name)) return 'expected an object name in well-formed Unicode';
+  // Cloud Storage refuses to create these: certificate authorities look for proofs there.
+  if (name.startsWith('.well-known/acme-challenge/')) {
+    return 'expected an object name that does not begin with ".well-known/acme-challenge/"';
+  }
   if (name.endsWith('/')) return 'expected an object name that does not end with "/"';
   if (Buffer.byteLength(name) > 1024) return 'expected an object name of at most 1024 bytes';
   if (name.split('/').some((part) => part === '.' || part === '..')) {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { BucketAccess } from '../../domain/errors.js';
+import { type BucketAccess, JobError } from '../../domain/errors.js';
 import type { CreateResult, ObjectInfo, ObjectStore, ReadResult } from '../../domain/ports.js';
 import type { ObjectRef } from '../../domain/uri.js';
 import { type Api, connectApi, pathOf } from './api.js';
@@ -7,7 +7,7 @@ import { crc32c } from './crc32c.js';
 import { type Doing, refused, unavailable } from './errors.js';
 import type { Answer, HttpRequest } from './http.js';
 import { takeObject } from './media.js';
-import { isDemand, refusalOf } from './refusal.js';
+import { isDemand, type Refusal, refusalOf } from './refusal.js';
 import { googleTokens, noTokens, type Tokens } from './tokens.js';
 
 export interface StoreOptions {
@@ -102,11 +102,23 @@ async function createObject(
   );
   if ('generation' in answer) return { kind: 'created', info: answer };
   if (answer.status !== 412 && answer.status !== 403) throw refused(doing, answer);
-  // Who may create but not delete may be told that it lacks the right to replace, before it is told what is there.
-  const info = await statObject(api, doing, signal);
-  if (info) return { kind: 'exists', info, sameBytes: info.bytes === bytes.length && info.crc32c === sum };
-  if (answer.status === 403) throw refused(doing, answer);
-  throw unavailable(doing, 'refused as existing, but it is gone');
+  const info = await existing(api, doing, answer, signal);
+  return { kind: 'exists', info, sameBytes: info.bytes === bytes.length && info.crc32c === sum };
+}
+
+/**
+ * The object for whose sake a create was refused. Who may create but not delete may be told that it lacks the right to
+ * replace, before it is told what is there.
+ * @throws JobError `STORAGE_UNAVAILABLE` where there is none
+ */
+async function existing(api: Api, doing: Doing, refusal: Refusal, signal: AbortSignal): Promise<ObjectInfo> {
+  const denied = refusal.status === 403;
+  const info = await statObject(api, doing, signal).catch((thrown: unknown) => {
+    // Where nothing is, who may not list either is denied the look; what it lacked first is what matters.
+    throw denied && thrown instanceof JobError ? refused(doing, refusal) : thrown;
+  });
+  if (info) return info;
+  throw denied ? refused(doing, refusal) : unavailable(doing, 'refused as existing, but it is gone');
 }
 
 /** A multipart upload. The service compares the checksum with what it has received, before the object is there. */
@@ -146,8 +158,7 @@ async function checkAccess(api: Api, ref: ObjectRef, access: BucketAccess, signa
   }));
   if (session.status === 200) return endUpload(api, doing, session.place, signal);
   if (session.status !== 412 && session.status !== 403) throw refused(doing, session);
-  // As in a create: an object that is there may be what is refused.
-  if (session.status === 403 && !(await statObject(api, doing, signal))) throw refused(doing, session);
+  if (session.status === 403) await existing(api, doing, session, signal);
 }
 
 /** The service forgets an upload that nobody ends after a week; so this may fail. */

@@ -14,9 +14,10 @@ const crc32c = (of: Buffer) => {
 };
 
 describe('a create that is denied', () => {
-  let there: Buffer | undefined;
+  let there: Buffer | 'hidden' | undefined;
   const storage = standInForStorage(({ method }) => {
     if (method === 'POST') return [403, { error: { code: 403, message: 'storage.objects.delete denied' } }];
+    if (there === 'hidden') return [403, { error: { code: 403, message: 'storage.objects.list denied' } }];
     if (!there) return [404, { error: { code: 404, message: 'No such object: results/x.png' } }];
     return [200, { name: 'x.png', generation: '7', size: String(there.length), crc32c: crc32c(there) }];
   });
@@ -33,6 +34,11 @@ describe('a create that is denied', () => {
     await expect(create()).resolves.toMatchObject({ kind: 'exists', sameBytes: true, info: { generation: '7' } });
     there = Buffer.from('another');
     await expect(create()).resolves.toMatchObject({ kind: 'exists', sameBytes: false });
+  });
+
+  it('names the right that it lacked first, where it may not look either', async () => {
+    there = 'hidden';
+    await expect(create()).rejects.toThrow(/delete denied.*lacks the right/);
   });
 
   it('is a right that is missing, where there is none', async () => {

@@ -193,29 +193,35 @@ describe('a create', () => {
 
 describe('one request and the others', () => {
   it('an upload ends although downloads are given up all the time', async () => {
-    let givenUp = 0;
-    let enough: () => void;
-    const upload = new Promise<void>((resolve) => (enough = resolve));
-    answer = async (request) => {
-      if (request.method === 'POST') {
-        await upload;
+    let finish: () => void = () => undefined;
+    const rest = new Promise<void>((resolve) => (finish = resolve));
+    let arrive: () => void = () => undefined;
+    const arrived = new Promise<void>((resolve) => (arrive = resolve));
+    let leave: () => void = () => undefined;
+    answer = async ({ method }) => {
+      if (method === 'POST') {
+        arrive();
+        await rest;
         return [200, { generation: '8', size: '1' }];
       }
-      request.socket.once('close', () => (givenUp += 1) === 20 && enough());
       const stalling = new Readable({ read: () => undefined });
       stalling.push('begun');
+      setImmediate(leave);
       return [200, stalling, { ...described(text('')), 'x-goog-stored-content-length': '900' }];
     };
     const shared = store({ idleMs: 100 });
     const created = shared.create(ref, text('x'), { contentType: 'image/png', signal });
+    await arrived;
     for (let i = 0; i < 20; i++) {
       const leaving = new AbortController();
+      // One is given up because nothing comes any more, the others by their caller.
+      leave = () => {
+        if (i > 0) leaving.abort(new Error('left'));
+      };
       const reading = shared.read(ref, { maxBytes: 1_000, signal: leaving.signal });
-      // Nearly all by their caller; two because nothing comes any more.
-      const patient = i % 10 === 0;
-      if (!patient) setTimeout(() => leaving.abort(new Error('left')), 5);
-      await expect(reading).rejects.toThrow(patient ? 'no byte for 100 ms' : 'left');
+      await expect(reading).rejects.toThrow(i > 0 ? 'left' : 'no byte for 100 ms');
     }
+    finish();
     expect(await created).toMatchObject({ kind: 'created' });
   });
 });

@@ -13,6 +13,7 @@ describe('parseObjectUri', () => {
     's3://bucket/a',
     'gs://UPPER/a',
     'gs://bucket/../x',
+    'gs://bucket/.well-known/acme-challenge/x',
     'gs://bucket/a\nb',
     `gs://bucket/${'é'.repeat(600)}`,
   ])('refuses %j with a sentence', (uri) => expect(parseObjectUri(uri)).toMatch(/^expected /));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
-import { backoffMs, withRetries } from '../../../src/pipeline/retry.js';
+import { backoffMs, retryingStore, withRetries } from '../../../src/pipeline/retry.js';
+import { memoryStore } from '../../support/memory-store.js';
 
 const never = new AbortController().signal;
 
@@ -36,6 +37,18 @@ describe('withRetries', () => {
     const signal = AbortSignal.timeout(100);
     await expect(withRetries(work, { unavailableMs: 60_000, failedAttempts: 1 }, signal)).rejects.toThrow();
     expect(signal.aborted).toBe(true);
+  });
+});
+
+describe('retryingStore', () => {
+  it('asks once whether a place can be used', async () => {
+    const { work, calls } = failing('STORAGE_UNAVAILABLE', 1);
+    const store = retryingStore(
+      { ...memoryStore().store, checkAccess: () => work().then(() => undefined) },
+      { unavailableMs: 5_000, failedAttempts: 3 },
+    );
+    await expect(store.checkAccess({ bucket: 'b', name: 'x' }, 'create', never)).rejects.toThrow('call 1');
+    expect(calls()).toBe(1);
   });
 });
 
