@@ -98,6 +98,13 @@ export async function endModelProcesses(dir: string): Promise<void> {
   await stopAll(left, MODELS_OUTLIVE_MS);
 }
 
+/** @returns the ids of the processes in which a model runs */
+export function modelProcesses(dir: string, model: string): number[] {
+  const all = findMarked((of) => of.dir === dir);
+  const own = all.filter(({ command }) => command.includes(MODEL_PROCESS) && command.includes(`/${model}/`));
+  return own.map(({ pid }) => pid);
+}
+
 const CONTROL_LIMIT_MS = 60_000;
 
 /** @throws Error with the server's answer when it does not do so */

@@ -1,7 +1,7 @@
 import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endModelProcesses } from '../../scripts/parts/triton.js';
+import { endModelProcesses, modelProcesses } from '../../scripts/parts/triton.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import type { Ports } from '../../scripts/stack/ports.js';
 import { readState } from '../../scripts/stack/state.js';
@@ -52,6 +52,13 @@ export class OwnTriton {
     process.kill(this.#pid, 'SIGKILL');
   }
 
+  /** Kills the process in which a model of the Python backend runs, as the system does when memory is short. */
+  killModel(model: string): void {
+    const pids = modelProcesses(this.#dir, model);
+    if (pids.length === 0) throw new Error(`model ${model} has no process`);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+  }
+
   /** Makes it a server that accepts and never answers. Its threads stop one after another: settles when all have. */
   async hang(): Promise<void> {
     process.kill(this.#pid, 'SIGSTOP');
@@ -70,6 +77,12 @@ export class OwnTriton {
 
   unload(model: string): Promise<boolean> {
     return this.#control(model, 'unload');
+  }
+
+  /** Gives a model a new process: to load one that is ready does nothing. */
+  async reload(model: string): Promise<void> {
+    await this.unload(model);
+    if (!(await this.load(model))) throw new Error(`model ${model} cannot be loaded`);
   }
 
   async down(): Promise<void> {

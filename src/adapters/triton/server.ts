@@ -8,7 +8,8 @@ import { onAbort } from '../abort.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
-import { isCallFailure, toJobError } from './errors.js';
+import { faultOf, isCallFailure, isNotReady, toJobError } from './errors.js';
+import { Replicas, type SickReplica } from './replicas.js';
 import { autoTransport, sharedMemoryTransport } from './shm.js';
 import { readStatistics } from './statistics.js';
 import { streamTransport } from './stream.js';
@@ -68,6 +69,7 @@ export class Triton implements ModelServer {
   readonly #transport: InferTransport;
   readonly #options: TritonOptions;
   readonly #closing = new AbortController();
+  readonly #replicas = new Replicas();
   #catalogue: Catalogue = { contracts: new Map(), unready: new Map() };
   #reading: Promise<void> | undefined;
   #readNext: Promise<void> | undefined;
@@ -103,7 +105,7 @@ export class Triton implements ModelServer {
     try {
       await Promise.race([this.#read(), aborted]);
     } catch (error) {
-      throw toJobError(error, 'reading the models', signal);
+      throw toJobError(error, 'reading the models', { signal });
     } finally {
       stopListening?.();
     }
@@ -141,23 +143,47 @@ export class Triton implements ModelServer {
       this.#hurry();
       const { unready } = this.#catalogue;
       const reason = unready.get(`${model}/${version}`) ?? unready.get(model) ?? 'the server does not have it';
-      throw new JobError('MODEL_UNAVAILABLE', `model ${model}, version ${version}: ${reason}`);
+      const needs = { kind: 'model', name: model } as const;
+      throw new JobError('MODEL_UNAVAILABLE', `model ${model}, version ${version}: ${reason}`, { needs });
     }
     const batched = contract.maxBatchSize > 0;
     const promised = promisedShape(request, versionContract);
+    const sentAt = performance.now();
+    let replica: string | undefined;
     try {
       const response = await this.#transport.infer(encodeRequest(request, batched), {
         signal,
         deadlineMs: this.#options.inferTimeoutMs ?? INFER_TIMEOUT_MS,
         outputBytes: promised.reduce((product, side) => product * side, 1),
+        avoid: this.#replicas.toAvoid(model, version),
+        onPeer: (peer) => (replica = peer),
         onSend,
       });
+      if (replica !== undefined) this.#replicas.answered(model, version, replica, contract.instances);
       return decodeResponse(response, request, promised, batched);
     } catch (error) {
-      const meaning = toJobError(error, `model ${model}, version ${version}`, signal);
+      const meaning = this.#meaningOf(error, request, { replica, sentAt, signal });
       if (meaning instanceof JobError && meaning.code === 'MODEL_UNAVAILABLE') this.#hurry();
       throw meaning;
     }
+  }
+
+  #meaningOf(
+    error: unknown,
+    { model, version }: InferenceRequest,
+    { replica, sentAt, signal }: { replica: string | undefined; sentAt: number; signal: AbortSignal },
+  ): unknown {
+    const fault = signal.aborted ? undefined : faultOf(error);
+    if (isNotReady(error)) this.#replicas.outOfUse(model, version, replica);
+    const at = fault && replica !== undefined ? ` at ${replica}` : '';
+    const suspect =
+      fault !== undefined && this.#replicas.failed(model, version, replica ?? 'unknown', fault, sentAt);
+    return toJobError(error, `model ${model}, version ${version}${at}`, { signal, model, suspect });
+  }
+
+  /** Replicas that answer, but fail at a model by a fault of their own. */
+  sick(): readonly SickReplica[] {
+    return this.#replicas.sick();
   }
 
   /**
@@ -182,7 +208,7 @@ export class Triton implements ModelServer {
     try {
       return await readStatistics(this.#channel, model, { signal, deadlineMs: this.#controlTimeoutMs });
     } catch (error) {
-      throw toJobError(error, `statistics of model ${model}`, signal);
+      throw toJobError(error, `statistics of model ${model}`, { signal, model });
     }
   }
 
@@ -210,6 +236,7 @@ export class Triton implements ModelServer {
     this.#reading = readCatalogue(this.#channel, { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs })
       .then((catalogue) => {
         this.#catalogue = catalogue;
+        this.#noteOutOfUse();
         this.#options.onRead?.(undefined);
       })
       .catch((error: unknown) => {
@@ -223,6 +250,12 @@ export class Triton implements ModelServer {
         this.#reading = undefined;
       });
     return this.#reading;
+  }
+
+  #noteOutOfUse(): void {
+    for (const { model, version } of this.#replicas.sick()) {
+      if (!this.#catalogue.contracts.get(model)?.versions.has(version)) this.#replicas.outOfUse(model, version);
+    }
   }
 
   #readInBackground(): void {

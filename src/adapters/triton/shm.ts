@@ -6,7 +6,7 @@
 import { status } from '@grpc/grpc-js';
 import { JobError } from '../../domain/errors.js';
 import type { Channel } from './channel.js';
-import { isCallFailure, toJobError } from './errors.js';
+import { faultOf, isCallFailure, toJobError } from './errors.js';
 import { aligned, reclaimRegions, Region } from './region.js';
 import { MIN_BYTES, RegionPool } from './region-pool.js';
 import { countdown, type InferOptions, type InferTransport, inTime } from './transport.js';
@@ -118,7 +118,8 @@ function outOfRegion(
 
 /** Whether the error is an answer to this very request, so that the server has finished with the region. */
 function serverIsDone(error: unknown, { signal }: InferOptions): boolean {
-  const meaning = toJobError(error, 'inference', signal);
+  if (faultOf(error) !== undefined) return true;
+  const meaning = toJobError(error, 'inference', { signal });
   if (!(meaning instanceof JobError)) return false;
   return ['MODEL_OVERLOADED', 'MODEL_REJECTED_INPUT', 'INFERENCE_FAILED'].includes(meaning.code);
 }
