@@ -13,6 +13,7 @@ import { capacityOf } from './domain/contract.js';
 import { armLabel, experimentsOf } from './domain/experiment.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
+import { createUnknown } from './pipeline/route.js';
 import { openRoutes } from './routes.js';
 import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
@@ -78,6 +79,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     url: config.tritonUrl,
     transport: config.tritonTransport,
     inferTimeoutMs: config.inferenceTimeoutSeconds * 1000,
+    rememberMs: config.maxDeferredSeconds * 1000,
     onRead: (error) => tritonOutage.tell(error),
     onAttempt({ model, version, carrier, tookMs, error }) {
       if (error !== undefined) metrics.tritonFailed(model, codeOf(error));
@@ -100,6 +102,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     failedAttempts: config.inferenceAttempts,
   });
   const intake = createIntake(config.maxJobs);
+  const unknown = createUnknown();
   const circuits = createCircuits(models);
   const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
   const parking = createParking({
@@ -194,7 +197,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
         fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
         route: () => ({
-          ...{ routes: routes.current(), waitMs: retry.unavailableMs },
+          ...{ routes: routes.current(), waitMs: retry.unavailableMs, unknown },
           stopped: (arm) => guard.stopped(arm),
         }),
       },

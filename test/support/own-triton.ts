@@ -2,6 +2,7 @@ import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endModelProcesses, modelProcesses } from '../../scripts/parts/triton.js';
+import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import type { Ports } from '../../scripts/stack/ports.js';
 import { readState } from '../../scripts/stack/state.js';
@@ -94,7 +95,7 @@ export class OwnTriton {
 
   async #control(model: string, verb: 'load' | 'unload'): Promise<boolean> {
     const url = `http://127.0.0.1:${this.#known.tritonHttp}/v2/repository/models/${model}/${verb}`;
-    return (await fetch(url, { method: 'POST' })).ok;
+    return (await fetch(url, { method: 'POST', headers: { 'imagen-admin': LOCAL_ADMIN_KEY } })).ok;
   }
 
   get #pid(): number {

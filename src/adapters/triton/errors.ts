@@ -82,7 +82,7 @@ export function faultOf(thrown: unknown): Fault | undefined {
 }
 
 /** Whether the server says that the version is not loaded, or not yet. */
-export function isNotReady(thrown: unknown): boolean {
+export function isNotReady(thrown: unknown): thrown is Error & CallFailure {
   return isCallFailure(thrown) && thrown.details.startsWith("Request for unknown model: ");
 }
 

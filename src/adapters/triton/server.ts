@@ -9,6 +9,7 @@ import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
 import { faultOf, isCallFailure, isNotReady, toJobError } from './errors.js';
+import { type ModelName, Remembered } from './remembered.js';
 import { Replicas, type SickReplica } from './replicas.js';
 import { autoTransport, sharedMemoryTransport } from './shm.js';
 import { readStatistics } from './statistics.js';
@@ -30,6 +31,8 @@ export interface TritonOptions {
   readonly controlTimeoutMs?: number;
   /** How often the contracts are read again, in milliseconds. */
   readonly pollMs?: number;
+  /** How long a model that was served counts as away, and not as unknown, when it no longer is, in milliseconds. */
+  readonly rememberMs?: number;
   /** Told how each reading of the contracts ended: undefined when well. When not, the last ones stay in use. */
   readonly onRead?: (error: unknown) => void;
   /** Told of every attempt at an inference but those that ended because their job did. */
@@ -49,6 +52,7 @@ export interface Attempt {
 const INFER_TIMEOUT_MS = 120_000;
 const POLL_MS = 5_000;
 const CONTROL_TIMEOUT_MS = 5_000;
+const REMEMBER_MS = 86_400_000;
 /** Shortest pause between two reads that a failed inference asks for. */
 const HURRY_MS = 500;
 
@@ -70,6 +74,7 @@ export class Triton implements ModelServer {
   readonly #options: TritonOptions;
   readonly #closing = new AbortController();
   readonly #replicas = new Replicas();
+  readonly #remembered: Remembered;
   #catalogue: Catalogue = { contracts: new Map(), unready: new Map() };
   #reading: Promise<void> | undefined;
   #readNext: Promise<void> | undefined;
@@ -79,6 +84,7 @@ export class Triton implements ModelServer {
 
   constructor(options: TritonOptions) {
     this.#options = options;
+    this.#remembered = new Remembered(options.rememberMs ?? REMEMBER_MS);
     this.#controlTimeoutMs = options.controlTimeoutMs ?? CONTROL_TIMEOUT_MS;
     this.#channel = new Channel(options.url, options.headers);
     this.#transport = openTransport(options.transport ?? 'auto', this.#channel);
@@ -96,8 +102,9 @@ export class Triton implements ModelServer {
   }
 
   /** @throws JobError `MODEL_UNAVAILABLE` when the server does not answer; the last contracts stay in use */
-  async refresh(signal: AbortSignal): Promise<void> {
+  async refresh(signal: AbortSignal, about?: ModelName): Promise<void> {
     signal.throwIfAborted();
+    if (about) this.#remembered.asked(about);
     let stopListening: (() => void) | undefined;
     const aborted = new Promise<never>((_, reject) => {
       stopListening = onAbort(signal, () => reject(signal.reason as Error));
@@ -105,7 +112,7 @@ export class Triton implements ModelServer {
     try {
       await Promise.race([this.#read(), aborted]);
     } catch (error) {
-      throw toJobError(error, 'reading the models', { signal });
+      throw toJobError(error, 'reading the models', { signal, ...(about ? { model: about.model } : {}) });
     } finally {
       stopListening?.();
     }
@@ -233,9 +240,11 @@ export class Triton implements ModelServer {
       return this.#readNext;
     }
     this.#lastRead = Date.now();
-    this.#reading = readCatalogue(this.#channel, { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs })
+    const options = { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs };
+    this.#reading = readCatalogue(this.#channel, options, this.#remembered)
       .then((catalogue) => {
         this.#catalogue = catalogue;
+        this.#remembered.served(catalogue.contracts);
         this.#noteOutOfUse();
         this.#options.onRead?.(undefined);
       })
