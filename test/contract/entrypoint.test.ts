@@ -270,6 +270,19 @@ it('takes tensors through shared memory, where that is not restricted', async ()
   channel.close();
 });
 
+it('tells a worker that insists on shared memory what is wrong, and puts its jobs off', async () => {
+  const told: unknown[] = [];
+  const worker = connectTriton({ url: server.url, transport: 'shm', onRead: (error) => told.push(error) });
+  await worker.refresh(patient);
+  expect(String(told.at(-1))).toMatch(
+    /IMAGEN_TRITON_TRANSPORT=shm: .*expected one \/dev\/shm.*TRITON_RESTRICTED.*restricted/s,
+  );
+  await expect(worker.infer(echo, patient)).rejects.toMatchObject({
+    ...{ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'echo' } },
+  });
+  await worker.close();
+});
+
 it('has no key that anybody knows, unless it is given one', async () => {
   for (const guess of ['', key]) {
     expect(await post(sidecar, 'repository/index', { 'imagen-admin': guess })).toBe(403);

@@ -5,6 +5,7 @@ import { endModelProcesses, modelProcesses } from '../../scripts/parts/triton.js
 import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import type { Ports } from '../../scripts/stack/ports.js';
+import { inspect } from '../../scripts/stack/processes.js';
 import { readState } from '../../scripts/stack/state.js';
 import { upStack, type Stack } from '../../scripts/stack/up.js';
 
@@ -29,8 +30,11 @@ export class OwnTriton {
     return this.#known.tritonMetrics;
   }
 
-  /** On the same ports each time. */
-  async start(): Promise<void> {
+  /**
+   * On the same ports each time.
+   * @param without a model that it is not to know of
+   */
+  async start({ without }: { without?: string } = {}): Promise<void> {
     if (this.#ports) await endModelProcesses(this.#dir);
     else await cp(join(root, 'test/fixtures/models'), this.models, { recursive: true });
     const stack = await upStack({
@@ -38,10 +42,18 @@ export class OwnTriton {
       ports: this.#ports ?? 'free',
       parts: ['triton'],
       models: ['style_aged'], // the lightest: at least one of ours must be there
-      modelRepositories: [{ folder: this.models, leaveOut: ['broken'] }],
+      modelRepositories: [{ folder: this.models, leaveOut: ['broken', ...(without === undefined ? [] : [without])] }],
     });
     this.#ports = stack.ports;
     this.#stacks.push(stack);
+  }
+
+  /** Kills it, and starts another. */
+  async restart(options: { without?: string } = {}): Promise<void> {
+    const pid = this.#pid;
+    this.kill();
+    while (inspect(pid)) await sleep(10);
+    await this.start(options);
   }
 
   /** Starts it again if it has died. */

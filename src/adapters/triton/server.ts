@@ -11,7 +11,7 @@ import { readCatalogue, type Catalogue } from './contracts.js';
 import { faultOf, isCallFailure, isNotReady, toJobError } from './errors.js';
 import { type ModelName, Remembered } from './remembered.js';
 import { Replicas, type SickReplica } from './replicas.js';
-import { autoTransport, sharedMemoryTransport } from './shm.js';
+import { autoTransport, sharedMemoryTransport, trySharing } from './shm.js';
 import { readStatistics } from './statistics.js';
 import { streamTransport } from './stream.js';
 import type { Carrier, InferTransport } from './transport.js';
@@ -79,6 +79,7 @@ export class Triton implements ModelServer {
   #reading: Promise<void> | undefined;
   #readNext: Promise<void> | undefined;
   #lastRead = 0;
+  #sharing = false;
   readonly #controlTimeoutMs: number;
   readonly #poll: NodeJS.Timeout;
 
@@ -246,8 +247,9 @@ export class Triton implements ModelServer {
         this.#catalogue = catalogue;
         this.#remembered.served(catalogue.contracts);
         this.#noteOutOfUse();
-        this.#options.onRead?.(undefined);
+        return this.#demandSharing();
       })
+      .then((fault) => this.#options.onRead?.(fault))
       .catch((error: unknown) => {
         // No answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new one helps the
         // second and does not harm the first.
@@ -259,6 +261,17 @@ export class Triton implements ModelServer {
         this.#reading = undefined;
       });
     return this.#reading;
+  }
+
+  /**
+   * Where shared memory is demanded and does not work, no inference will: better told at the start than by the first job.
+   * @returns what is wrong
+   */
+  async #demandSharing(): Promise<JobError | undefined> {
+    if (this.#options.transport !== 'shm' || this.#sharing) return undefined;
+    const fault = await trySharing(this.#channel);
+    this.#sharing = fault === undefined;
+    return fault === undefined ? undefined : new JobError('MODEL_UNAVAILABLE', `IMAGEN_TRITON_TRANSPORT=shm: ${fault}`);
   }
 
   #noteOutOfUse(): void {
