@@ -53,6 +53,7 @@ export const triton: Part = {
         PATH: `${join(venv(context), 'bin')}:${dirname(server)}:${process.env.PATH ?? ''}`,
         VIRTUAL_ENV: venv(context),
         PYTHONDONTWRITEBYTECODE: '1',
+        ...context.tritonEnv,
         ...entrypointEnv(context, repositories, await namesToLoad(repositories)),
         TRITON_BACKENDS: await makeBackends(context, site),
       },

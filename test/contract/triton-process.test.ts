@@ -1,7 +1,9 @@
 /** What a worker sees of a Triton that still answers, while one of its models has no process any more, or a broken one. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
+import { run } from '../../src/cli/index.js';
 import type { JobError } from '../../src/domain/errors.js';
 import type { InferenceRequest } from '../../src/domain/ports.js';
 import { createTensor } from '../../src/domain/tensor.js';
@@ -15,8 +17,10 @@ const ask = (parameters: InferenceRequest['parameters'] = {}): InferenceRequest 
 const needs = { kind: 'model', name: 'mortal' };
 const away = (suspect: boolean) => ({ code: 'MODEL_UNAVAILABLE', needs, suspect, outOfMemory: false });
 
-const one = new OwnTriton('process-a');
-const two = new OwnTriton('process-b');
+/** Nothing brings a process back but the tests. */
+const alone = { TRITON_WATCHDOG: 'off' };
+const one = new OwnTriton('process-a', alone);
+const two = new OwnTriton('process-b', alone);
 beforeAll(() => Promise.all([one.start(), two.start()]));
 afterAll(() => Promise.all([one.down(), two.down()]));
 
@@ -79,6 +83,57 @@ describe.each(['unary', 'stream', 'shm'] as const)('by %s', (transport) => {
   ])('takes what libraries raise for want of %s as no fault of the job', async (how, expected) => {
     expect(await infer({ how })).toMatchObject(expected);
     await comesBack();
+  });
+});
+
+describe('imagen models reload', () => {
+  const reload = async (model: string, env: Readonly<Record<string, string>>) => {
+    const said: string[] = [];
+    const [out, err] = [vi.spyOn(console, 'log'), vi.spyOn(console, 'error')];
+    for (const spy of [out, err]) spy.mockImplementation((line: unknown) => void said.push(String(line)));
+    const code = await run(['node', 'imagen', 'models', 'reload', model, '--json'], env);
+    for (const spy of [out, err]) spy.mockRestore();
+    return { code, said: said.join('\n') };
+  };
+  const env = () => ({ TRITON_URL: `ipv4:${one.url},${two.url}`, TRITON_ADMIN_KEY: LOCAL_ADMIN_KEY });
+
+  it('gives a model new processes at every replica', async () => {
+    one.killModel('mortal');
+    two.killModel('mortal');
+    const { code, said } = await reload('mortal', env());
+    expect(JSON.parse(said)).toMatchObject({
+      model: 'mortal',
+      replicas: [one.url, two.url].map((url) => ({ replica: `ipv4:${url}`, reloaded: true })),
+    });
+    expect(code).toBe(0);
+    for (const { url } of [one, two]) {
+      const triton = connectTriton({ url, transport: 'unary' });
+      await triton.refresh(patient);
+      expect(await end(triton.infer(ask(), patient))).toBeUndefined();
+      await triton.close();
+    }
+  });
+
+  it('says what is wrong, and leaves the other replicas alone', async () => {
+    const unknown = await reload('nonsense', env());
+    expect(unknown.code).toBe(1);
+    expect(JSON.parse(unknown.said)).toMatchObject({
+      replicas: [
+        {
+          replica: `ipv4:${one.url}`,
+          reloaded: false,
+          error: expect.stringMatching(/expected one of .*mortal/) as string,
+        },
+      ],
+    });
+    const { code, said } = await reload('mortal', { ...env(), TRITON_ADMIN_KEY: 'another' });
+    expect(code).toBe(1);
+    expect(said).toContain('TRITON_ADMIN_KEY does not open the repository of this server: This protocol is restricted');
+    const without = await reload('mortal', { TRITON_URL: one.url });
+    expect(without).toEqual({
+      code: 2,
+      said: expect.stringContaining('TRITON_ADMIN_KEY is not set. Expected') as string,
+    });
   });
 });
 

@@ -17,7 +17,11 @@ export class OwnTriton {
   readonly #stacks: Stack[] = [];
   #ports: Ports | undefined;
 
-  constructor(name: string) {
+  readonly #env: Readonly<Record<string, string>>;
+
+  /** @param env variables of the server's entry point */
+  constructor(name: string, env: Readonly<Record<string, string>> = {}) {
+    this.#env = env;
     this.#dir = join(localDir, `test-${name}-${process.pid}`);
     this.models = join(this.#dir, 'models');
   }
@@ -41,6 +45,7 @@ export class OwnTriton {
       dir: this.#dir,
       ports: this.#ports ?? 'free',
       parts: ['triton'],
+      tritonEnv: this.#env,
       models: ['style_aged'], // the lightest: at least one of ours must be there
       modelRepositories: [{ folder: this.models, leaveOut: ['broken', ...(without === undefined ? [] : [without])] }],
     });
