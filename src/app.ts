@@ -23,7 +23,7 @@ import { codeOf, createObserver } from './telemetry/observer.js';
 import { createOutage } from './telemetry/outage.js';
 import { startTracing, type Tracing } from './telemetry/tracing.js';
 import { packageVersion } from './version.js';
-import { keepDoing, lookAtCosts, unserved, watchArms, watchModels } from './watches.js';
+import { failing, keepDoing, lookAtCosts, unserved, watchArms, watchModels } from './watches.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
 import { createCostModel, LOOK_MS } from './worker/cost-model.js';
@@ -131,7 +131,13 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const lookAtArms = watchArms(guard, log);
   const looking = keepDoing(LOOK_MS, () => lookAtCosts(costs, models, log));
   const watching = watchModels(
-    () => new Map([...unserved(routes.current(), models), ...models.unready(), ...circuits.open()]),
+    () =>
+      new Map([
+        ...unserved(routes.current(), models),
+        ...failing(models.sick()),
+        ...models.unready(),
+        ...circuits.open(),
+      ]),
     log,
   );
   const metrics = createMetrics({
@@ -145,6 +151,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     jobsWaiting: () => intake.waiting,
     jobsParked: () => parking.parked,
     circuitsOpen: () => [...circuits.open().keys()],
+    sick: () => models.sick(),
     decodedBytes: () => budget.held(),
     limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
     paused,

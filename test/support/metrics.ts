@@ -7,7 +7,7 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
   const none = () => [];
   return createMetrics({
     ...{ jobsActive: nothing, jobsWaiting: nothing, jobsParked: nothing, decodedBytes: nothing, paused: none },
-    ...{ load: none, learnedCosts: none, circuitsOpen: none, tritonReady: () => false },
+    ...{ load: none, learnedCosts: none, circuitsOpen: none, sick: none, tritonReady: () => false },
     ...{ arms: none, armStopped: () => false, routed: none },
     limits: { jobs: 1, decodedBytes: 1 },
     catalogue: { contracts: () => new Map(), unready: () => new Map() },
