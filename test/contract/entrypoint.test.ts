@@ -327,7 +327,7 @@ describe('the watchdog', () => {
   });
 });
 
-it('ends with the server, by whatever death', async () => {
+it('ends with the server', async () => {
   const watchdogs = (await server.children()).filter(({ command }) => command.includes('watchdog.py'));
   expect(watchdogs).toHaveLength(1);
   await server.stop();
