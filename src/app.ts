@@ -14,6 +14,7 @@ import { armLabel, experimentsOf } from './domain/experiment.js';
 import { recall } from './pipeline/recall.js';
 import type { RetryLimits } from './pipeline/retry.js';
 import { retryingStore } from './pipeline/retry.js';
+import { createUnknown } from './pipeline/route.js';
 import { openRoutes } from './routes.js';
 import { startStatusServer, type StatusServer } from './telemetry/http.js';
 import type { Logger } from './telemetry/logger.js';
@@ -23,7 +24,7 @@ import { codeOf, createObserver } from './telemetry/observer.js';
 import { createOutage } from './telemetry/outage.js';
 import { startTracing, type Tracing } from './telemetry/tracing.js';
 import { packageVersion } from './version.js';
-import { keepDoing, lookAtCosts, unserved, watchArms, watchOutages } from './watches.js';
+import { failing, keepDoing, lookAtCosts, unserved, watchArms, watchOutages } from './watches.js';
 import { createAvailability } from './worker/availability.js';
 import { createBuckets } from './worker/buckets.js';
 import { createBudget } from './worker/budget.js';
@@ -81,6 +82,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     url: config.tritonUrl,
     transport: config.tritonTransport,
     inferTimeoutMs: config.inferenceTimeoutSeconds * 1000,
+    rememberMs: config.maxDeferredSeconds * 1000,
     onRead: (error) => tritonOutage.tell(error),
     onAttempt({ model, version, carrier, tookMs, error }) {
       if (error !== undefined) metrics.tritonFailed(model, codeOf(error));
@@ -104,6 +106,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     failedAttempts: config.inferenceAttempts,
   });
   const intake = createIntake(config.maxJobs);
+  const unknown = createUnknown();
   const circuits = createCircuits(models);
   const availability = createAvailability({ circuits, buckets });
   const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
@@ -143,7 +146,13 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const watching = [
     watchOutages(
       { field: 'model', name: 'a model' },
-      () => new Map([...unserved(routes.current(), models), ...models.unready(), ...circuits.open()]),
+      () =>
+        new Map([
+          ...unserved(routes.current(), models),
+          ...failing(models.sick()),
+          ...models.unready(),
+          ...circuits.open(),
+        ]),
       log,
     ),
     watchOutages(
@@ -165,6 +174,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     jobsParked: () => parking.parked,
     bucketsOpen: () => buckets.open(),
     circuitsOpen: () => [...circuits.open().keys()],
+    sick: () => models.sick(),
     decodedBytes: () => budget.held(),
     limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
     paused,
@@ -216,7 +226,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
         endOf: async (jobId, signal) => (await recall(store, config.statePrefix, jobId, signal))?.completion.status,
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
         route: () => ({
-          ...{ routes: routes.current(), waitMs: retry.unavailableMs },
+          ...{ routes: routes.current(), waitMs: retry.unavailableMs, unknown },
           stopped: (arm) => guard.stopped(arm),
         }),
       },

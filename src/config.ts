@@ -52,7 +52,11 @@ export function readConfig<const K extends SettingKey>(
 export const TRACING_SETTINGS = Object.keys(OPENTELEMETRY_SETTINGS) as (keyof typeof OPENTELEMETRY_SETTINGS)[];
 
 /** Settings that only the other commands read. */
-const NOT_FOR_WORKERS = ['uploadPrefix', 'deadLetterSubscription'] as const satisfies readonly SettingKey[];
+const NOT_FOR_WORKERS = [
+  'tritonAdminKey',
+  'uploadPrefix',
+  'deadLetterSubscription',
+] as const satisfies readonly SettingKey[];
 type WorkerSetting = Exclude<SettingKey, (typeof NOT_FOR_WORKERS)[number]>;
 export type WorkerConfig = Pick<Config, WorkerSetting>;
 export const WORKER_SETTINGS = (Object.keys(SETTINGS) as SettingKey[]).filter(

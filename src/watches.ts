@@ -65,6 +65,26 @@ export function unserved(routes: Routes, models: Pick<ModelServer, 'contracts' |
   return new Map(missing.map(({ model, version }) => [`${model}/${version}`, why]));
 }
 
+const FAULTS = {
+  process: 'its process has ended, and the server has not started another',
+  device: "its GPU's context is broken, until its process is started anew",
+  memory: 'there is not enough memory',
+} as const;
+
+/** What fails at single replicas of Triton, by `model/version at replica`; and why. */
+export function failing(
+  sick: readonly {
+    readonly model: string;
+    readonly version: string;
+    readonly replica: string;
+    readonly fault: keyof typeof FAULTS;
+  }[],
+): Map<string, string> {
+  return new Map(
+    sick.map(({ model, version, replica, fault }) => [`${model}/${version} at ${replica}`, FAULTS[fault]]),
+  );
+}
+
 /** How the log names what is watched: as a field, and in words. */
 export interface Watched {
   readonly field: 'model' | 'bucket' | 'topic';

@@ -6,16 +6,23 @@
 #                       cut short is continued by the next: a model is there whole or not at all
 #
 # Environment of serve; an empty variable counts as unset:
-#   MODEL_REPOSITORY      a folder, or gs://bucket/path; by default the models beside this script
-#   TRITON_HTTP_ADDRESS, TRITON_GRPC_ADDRESS
+#   MODEL_REPOSITORY      a folder, several with colons between them, or gs://bucket/path; by default the models beside
+#                         this script
+#   TRITON_MODELS         names of models with commas between them: only these are loaded; all by default
+#   TRITON_HTTP_ADDRESS, TRITON_GRPC_ADDRESS, TRITON_METRICS_ADDRESS
 #                         where they listen; 0.0.0.0 by default
+#   TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT
+#                         8000, 8001 and 8002 by default
+#   TRITON_BACKENDS       the folder of the backends; the server's own by default
 #   TRITON_RESTRICTED     protocols that only the key opens; model-repository,shared-memory by default. trace and
 #                         logging, which name files for the server to write to, always are
 #   TRITON_ADMIN_KEY      the key: header imagen-admin over HTTP, triton-grpc-protocol-imagen-admin over gRPC. By default
 #                         a random one that nobody has
+#   TRITON_WATCHDOG       off: a model whose process has died is not loaded again
 set -eu
 
-own_models=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)/model_repository
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+own_models=$here/model_repository
 
 say() { echo "entrypoint: $*" >&2; }
 
@@ -43,6 +50,34 @@ is_empty() {
   done
 }
 
+# Prints the options for one folder of models, or all of several with colons between them.
+repository_options() {
+  (
+    set -f
+    IFS=:
+    # shellcheck disable=SC2086 # it is to be taken apart
+    set -- $1
+    set +f
+    unset IFS # as by default
+    for folder in "$@"; do
+      models=$(models_in "$folder")
+      [ -n "$models" ] || fail "MODEL_REPOSITORY: expected a folder of models, given '$folder'"
+      echo "--model-repository=$folder"
+      [ -n "${TRITON_MODELS:-}" ] || for model in $models; do echo "--load-model=$model"; done
+    done
+  )
+}
+
+# Beside the server, and before it takes this process's place: then the watchdog's parent is the server.
+watch_models() {
+  address=${TRITON_HTTP_ADDRESS:-127.0.0.1}
+  case $address in
+    0.0.0.0) address=127.0.0.1 ;;
+    *:*) address="[$address]" ;;
+  esac
+  WATCHDOG_URL="http://$address:${TRITON_HTTP_PORT:-8000}" WATCHDOG_KEY=$1 python3 "$here/watchdog.py" </dev/null &
+}
+
 serve() {
   repository=${MODEL_REPOSITORY:-$own_models}
   restricted=${TRITON_RESTRICTED:-model-repository,shared-memory}
@@ -53,13 +88,26 @@ serve() {
   restricted="$restricted,trace,logging:imagen-admin=$key"
 
   case $repository in
-    *://*) set -- '--load-model=*' "$@" ;;
-    *)
-      models=$(models_in "$repository")
-      [ -n "$models" ] || fail "MODEL_REPOSITORY: expected a folder of models, given '$repository'"
-      for model in $models; do set -- "--load-model=$model" "$@"; done
+    *://*)
+      options="--model-repository=$repository"
+      [ -n "${TRITON_MODELS:-}" ] || options="$options
+--load-model=*"
       ;;
+    *) options=$(repository_options "$repository") ;;
   esac
+  [ -z "${TRITON_MODELS:-}" ] || options="$options
+$(echo "$TRITON_MODELS" | tr ',' '\n' | sed 's/^/--load-model=/')"
+  [ -z "${TRITON_BACKENDS:-}" ] || options="$options
+--backend-directory=$TRITON_BACKENDS"
+  newline='
+'
+  set -f
+  saved=$IFS
+  IFS=$newline
+  # shellcheck disable=SC2086 # one option a line
+  set -- $options "$@"
+  IFS=$saved
+  set +f
 
   # A server that was killed leaves its shared memory behind, which in a pod outlives the container and counts as memory
   # of the pod. The names tell this container's from those of others in the same /dev/shm.
@@ -70,11 +118,13 @@ serve() {
   # Not strict, and no exit on an error: one model that cannot be loaded must not take the others out of service.
   # A connection that lives for a minute only: workers look for new servers when one ends. What is under way on it has
   # five minutes to finish. Less to exit than the 30 s after which Kubernetes and Docker kill.
+  [ "${TRITON_WATCHDOG:-}" = off ] || watch_models "$key"
   exec tritonserver \
-    "--model-repository=$repository" --model-control-mode=explicit --disable-auto-complete-config \
+    --model-control-mode=explicit --disable-auto-complete-config \
     --strict-readiness=false --exit-on-error=false --exit-timeout-secs=20 \
-    "--http-address=${TRITON_HTTP_ADDRESS:-0.0.0.0}" "--grpc-address=${TRITON_GRPC_ADDRESS:-0.0.0.0}" \
-    --metrics-address=0.0.0.0 \
+    "--http-address=${TRITON_HTTP_ADDRESS:-0.0.0.0}" "--http-port=${TRITON_HTTP_PORT:-8000}" \
+    "--grpc-address=${TRITON_GRPC_ADDRESS:-0.0.0.0}" "--grpc-port=${TRITON_GRPC_PORT:-8001}" \
+    "--metrics-address=${TRITON_METRICS_ADDRESS:-0.0.0.0}" "--metrics-port=${TRITON_METRICS_PORT:-8002}" \
     "--http-restricted-api=$restricted" "--grpc-restricted-protocol=$restricted" \
     --grpc-max-connection-age=60000 --grpc-max-connection-age-grace=300000 \
     "--backend-config=python,shm-region-prefix-name=$shared" \

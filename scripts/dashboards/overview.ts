@@ -171,10 +171,12 @@ export const overview = dashboard(
         unit: 'reqps',
       }),
       lines('Models that can be used', {
-        about: '1 where all workers can use it. 0, or a circuit that is open: runbook ModelUnavailable.',
+        about:
+          '1 where all workers can use it. 0, or a circuit that is open: runbook ModelUnavailable. A replica that fails: ReplicaFailing.',
         queries: [
           [`min by (model) (imagen_model_ready{${NS}})`, '{{model}}'],
           [`max by (model) (imagen_model_circuit_open{${NS}})`, 'circuit of {{model}}'],
+          [`max by (model, replica) (imagen_replica_failing{${NS}})`, '{{model}} fails at {{replica}}'],
         ],
         ...{ unit: 'short', max: 1 },
       }),

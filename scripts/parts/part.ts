@@ -58,6 +58,8 @@ export interface Context {
   readonly modelRepositories: readonly ModelRepository[];
   /** Triton's own options, beside those that it always has. */
   readonly tritonArgs: readonly string[];
+  /** Variables of its entry point, before those that it always has. */
+  readonly tritonEnv?: Readonly<Record<string, string>> | undefined;
   /** Names what is being done now, in a few words. */
   step(text: string): void;
   /** Runs a program to its end, its output going to the part's log; rejects with the log's tail when it fails. */

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { LOCAL_ADMIN_KEY } from '../stack/env.js';
 import { linkTree } from '../stack/files.js';
 import { root } from '../stack/paths.js';
 import type { Ports } from '../stack/ports.js';
@@ -35,33 +36,26 @@ export const triton: Part = {
     await makeModels(context);
   },
 
+  /** As in production: by the image's entry point, with what differs in its environment. */
   async start(context) {
     const { dir, ports } = context;
     const python = await requirePython();
     const site = files(python);
     const repositories = [{ folder: models(dir) }, ...context.modelRepositories];
-    const backends = await makeBackends(context, site);
+    const server = join(venv(context), site.server);
     return {
-      command: join(venv(context), site.server),
-      args: [
-        ...repositories.map(({ folder }) => `--model-repository=${folder}`),
-        ...(await namesToLoad(repositories)).map((name) => `--load-model=${name}`),
-        `--backend-directory=${backends}`,
-        `--backend-config=python,shm-region-prefix-name=${sharedMemoryPrefix(dir)}`,
-        ...['--model-control-mode=explicit', '--disable-auto-complete-config'],
-        ...['--strict-readiness=true', '--exit-on-error=true', '--exit-timeout-secs=5'],
-        ...['--http-address=127.0.0.1', `--http-port=${ports.tritonHttp}`],
-        ...['--grpc-address=127.0.0.1', `--grpc-port=${ports.tritonGrpc}`],
-        ...['--metrics-address=127.0.0.1', `--metrics-port=${ports.tritonMetrics}`],
-        ...context.tritonArgs,
-      ],
+      command: 'sh',
+      args: [join(root, 'triton/entrypoint.sh'), 'serve', ...context.tritonArgs],
       env: {
         // The server's own libraries, then the libpython that the backend's stub links to.
         LD_LIBRARY_PATH: `${join(venv(context), site.libraries)}:${python.libraryFolder}`,
         // The stub finds its packages through the `python3` on the PATH.
-        PATH: `${join(venv(context), 'bin')}:${process.env.PATH ?? ''}`,
+        PATH: `${join(venv(context), 'bin')}:${dirname(server)}:${process.env.PATH ?? ''}`,
         VIRTUAL_ENV: venv(context),
         PYTHONDONTWRITEBYTECODE: '1',
+        ...context.tritonEnv,
+        ...entrypointEnv(context, repositories, await namesToLoad(repositories)),
+        TRITON_BACKENDS: await makeBackends(context, site),
       },
       ready: () => answers(`http://127.0.0.1:${ports.tritonHttp}/v2/health/ready`),
     };
@@ -76,6 +70,27 @@ export const triton: Part = {
 
 const venv = ({ cache }: Context): string => join(cache, 'triton');
 const models = (dir: string): string => join(dir, 'triton/models');
+
+function entrypointEnv(
+  { dir, ports }: Context,
+  repositories: readonly ModelRepository[],
+  names: readonly string[],
+): Record<string, string> {
+  const here = '127.0.0.1';
+  return {
+    // Of this is made the name of its shared memory.
+    HOSTNAME: hostName(dir),
+    MODEL_REPOSITORY: repositories.map(({ folder }) => folder).join(':'),
+    TRITON_MODELS: names.join(','),
+    ...{ TRITON_HTTP_ADDRESS: here, TRITON_GRPC_ADDRESS: here, TRITON_METRICS_ADDRESS: here },
+    TRITON_HTTP_PORT: String(ports.tritonHttp),
+    TRITON_GRPC_PORT: String(ports.tritonGrpc),
+    TRITON_METRICS_PORT: String(ports.tritonMetrics),
+    // As beside a worker that shares memory.
+    TRITON_RESTRICTED: 'model-repository',
+    TRITON_ADMIN_KEY: LOCAL_ADMIN_KEY,
+  };
+}
 
 function files({ version }: Python) {
   const site = `lib/python${version}/site-packages`;
@@ -98,19 +113,29 @@ export async function endModelProcesses(dir: string): Promise<void> {
   await stopAll(left, MODELS_OUTLIVE_MS);
 }
 
+/** @returns the ids of the processes in which a model runs */
+export function modelProcesses(dir: string, model: string): number[] {
+  const all = findMarked((of) => of.dir === dir);
+  const own = all.filter(({ command }) => command.includes(MODEL_PROCESS) && command.includes(`/${model}/`));
+  return own.map(({ pid }) => pid);
+}
+
 const CONTROL_LIMIT_MS = 60_000;
 
 /** @throws Error with the server's answer when it does not do so */
 export async function controlModel({ tritonHttp }: Ports, model: string, verb: 'load' | 'unload'): Promise<void> {
   const url = `http://127.0.0.1:${tritonHttp}/v2/repository/models/${model}/${verb}`;
-  const answer = await fetch(url, { method: 'POST', signal: AbortSignal.timeout(CONTROL_LIMIT_MS) });
+  const signal = AbortSignal.timeout(CONTROL_LIMIT_MS);
+  const answer = await fetch(url, { method: 'POST', headers: { 'imagen-admin': LOCAL_ADMIN_KEY }, signal });
   if (!answer.ok) throw new Error(`${verb} ${model}: ${answer.status} ${await answer.text()}`);
 }
 
 /** Tells this instance's regions under /dev/shm from those of any other Triton. */
 export function sharedMemoryPrefix(dir: string): string {
-  return `imagen_${createHash('sha256').update(dir).digest('hex').slice(0, 12)}_`;
+  return `triton_${hostName(dir)}_`;
 }
+
+const hostName = (dir: string): string => `imagen-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`;
 
 /** Exports what is not exported yet into the cache, then gives the instance a repository of its own to change at will. */
 async function makeModels(context: Context): Promise<void> {

@@ -2,6 +2,9 @@ import { join } from 'node:path';
 import { root } from './paths.js';
 import type { Ports } from './ports.js';
 
+/** Opens the restricted protocols of every local Triton. They listen on this machine only. */
+export const LOCAL_ADMIN_KEY = 'imagen-local';
+
 /** Everything a worker needs to know to work with the local parts. */
 export function stackEnv(ports: Ports) {
   return {
@@ -9,6 +12,7 @@ export function stackEnv(ports: Ports) {
     PUBSUB_EMULATOR_HOST: `127.0.0.1:${ports.pubsub}`,
     STORAGE_EMULATOR_HOST: `http://127.0.0.1:${ports.gcs}`,
     TRITON_URL: `127.0.0.1:${ports.tritonGrpc}`,
+    TRITON_ADMIN_KEY: LOCAL_ADMIN_KEY,
     IMAGEN_JOBS_TOPIC: 'imagen-jobs',
     IMAGEN_JOBS_SUBSCRIPTIONS: 'imagen-jobs-worker',
     IMAGEN_COMPLETIONS_TOPIC: 'imagen-completions',

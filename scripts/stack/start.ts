@@ -18,6 +18,7 @@ export interface Start {
   readonly models: readonly string[] | undefined;
   readonly modelRepositories: readonly ModelRepository[];
   readonly tritonArgs: readonly string[];
+  readonly tritonEnv: Readonly<Record<string, string>> | undefined;
   readonly progress: Progress;
   readonly signal: AbortSignal | undefined;
 }
@@ -86,7 +87,11 @@ export async function startParts(parts: readonly Part[], start: Start): Promise<
 export const portList = (part: Part, ports: Ports): string =>
   `port ${part.ports.map((name) => ports[name]).join(', ')}`;
 
-function contextOf(part: Part, { dir, ports, models, modelRepositories, tritonArgs }: Start, launch: Launch): Context {
+function contextOf(
+  part: Part,
+  { dir, ports, models, modelRepositories, tritonArgs, tritonEnv }: Start,
+  launch: Launch,
+): Context {
   const log = join(dir, 'logs', `${part.id}-install.log`);
   rmSync(log, { force: true });
   return {
@@ -96,6 +101,7 @@ function contextOf(part: Part, { dir, ports, models, modelRepositories, tritonAr
     models,
     modelRepositories,
     tritonArgs,
+    tritonEnv,
     step: (text) => launch.task.step(text),
     run: (command, args) => runTool(command, args, { ...launch, log }),
   };

@@ -26,6 +26,8 @@ export interface UpOptions {
   readonly modelRepositories?: readonly ModelRepository[];
   /** Triton's own options, beside those that it always has. */
   readonly tritonArgs?: readonly string[];
+  /** Variables of its entry point, beside those that it always has. */
+  readonly tritonEnv?: Readonly<Record<string, string>>;
   /** The stack outlives this process, and only `downStack` ends it. By default it dies with this process, however that dies. */
   readonly outlive?: boolean;
   readonly progress?: Progress;
@@ -84,6 +86,7 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
       models: options.models,
       modelRepositories: options.modelRepositories ?? [],
       tritonArgs: options.tritonArgs ?? [],
+      tritonEnv: options.tritonEnv,
       signal: options.signal,
     });
   } catch (error) {

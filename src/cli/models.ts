@@ -1,8 +1,9 @@
 import { Command } from 'commander';
+import { reloadModel } from '../adapters/triton/reload.js';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config.js';
 import { capacityOf } from '../domain/contract.js';
-import type { Invocation } from './usage.js';
+import { type Invocation, UsageError } from './usage.js';
 
 export function modelsCommand(invocation: Invocation): Command {
   return new Command('models')
@@ -35,5 +36,30 @@ export function modelsCommand(invocation: Invocation): Command {
       } finally {
         await models.close();
       }
+    })
+    .addCommand(reloadCommand(invocation).exitOverride());
+}
+
+function reloadCommand(invocation: Invocation): Command {
+  return new Command('reload')
+    .description('give a model new processes, at every replica of Triton, one after another')
+    .argument('<name>', 'name of the model')
+    .option('--json', 'print JSON')
+    .action(async (model: string, _: unknown, command: Command) => {
+      const { json } = command.optsWithGlobals<{ json?: boolean }>();
+      const { tritonUrl, tritonAdminKey } = readConfig(invocation.env, ['tritonUrl', 'tritonAdminKey']);
+      if (tritonAdminKey === undefined) {
+        throw new UsageError(
+          'TRITON_ADMIN_KEY is not set. Expected the key that Triton was started with (docs/images.md).',
+        );
+      }
+      const never = new AbortController().signal;
+      const done = await reloadModel(tritonUrl, model, tritonAdminKey, never, (outcome) => {
+        if (json) return;
+        if (outcome.reloaded) console.log(`${outcome.replica}: ${model} loaded again after ${outcome.seconds} s`);
+        else console.error(`imagen: ${outcome.replica}: ${model} was not reloaded: ${outcome.error}`);
+      });
+      if (json) console.log(JSON.stringify({ model, replicas: done }, null, 2));
+      if (!done.every(({ reloaded }) => reloaded)) invocation.exitCode = 1;
     });
 }

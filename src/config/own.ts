@@ -24,6 +24,12 @@ export const OWN_SETTINGS = {
     text,
     "Triton's gRPC address: host:port, or dns:///name:port to spread over replicas",
   ),
+  tritonAdminKey: setting(
+    'TRITON_ADMIN_KEY',
+    text,
+    "Key of Triton's restricted protocols, for `imagen models reload` alone",
+    null,
+  ),
   tritonTransport: setting(
     'IMAGEN_TRITON_TRANSPORT',
     oneOf('auto', 'unary', 'stream', 'shm'),

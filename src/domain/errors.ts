@@ -94,6 +94,11 @@ export interface JobErrorOptions {
    * own code threw what it should not. Such a job is put off like any other, but that costs it an attempt.
    */
   readonly suspect?: boolean;
+  /**
+   * The model's server had not enough memory for this one request. A smaller one may fit: smaller tiles, or a batch of
+   * one. Where none fits, the job is put off as for any model that is away.
+   */
+  readonly outOfMemory?: boolean;
 }
 
 /**
@@ -112,6 +117,7 @@ export class JobError extends Error {
   readonly stage: Stage;
   readonly needs: Need | undefined;
   readonly suspect: boolean;
+  readonly outOfMemory: boolean;
   readonly #stageIsKnown: boolean;
 
   constructor(code: ErrorCode, message: string, options: JobErrorOptions = {}) {
@@ -122,6 +128,7 @@ export class JobError extends Error {
     this.needs = options.needs;
     // Nobody knows what is wrong: another worker may do the job, or meet the same fault.
     this.suspect = options.suspect ?? code === 'INTERNAL';
+    this.outOfMemory = options.outOfMemory ?? false;
     this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
   }
 
@@ -143,7 +150,7 @@ export class JobError extends Error {
     if (thrown instanceof JobError && thrown.#stageIsKnown) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     if (!(thrown instanceof JobError)) return new JobError('INTERNAL', message, { cause: thrown, stage });
-    const { code, needs, suspect } = thrown;
-    return new JobError(code, message, { cause: thrown, stage, suspect, ...(needs ? { needs } : {}) });
+    const { code, needs, suspect, outOfMemory } = thrown;
+    return new JobError(code, message, { cause: thrown, stage, suspect, outOfMemory, ...(needs ? { needs } : {}) });
   }
 }

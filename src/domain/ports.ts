@@ -118,11 +118,15 @@ export interface VersionStatistics {
 export interface ModelServer {
   /** Contracts of all models that are ready, by name, as last read; kept fresh by the adapter. */
   contracts(): ReadonlyMap<string, ModelContract>;
-  /** Reads the contracts again now: before a job is told that its model does not exist. */
-  refresh(signal: AbortSignal): Promise<void>;
   /**
-   * Models that the server knows but that cannot serve now (loading, reloading, failed, or with a contract that cannot
-   * be used), with the reason; and such versions of models that serve in others, as `<model>/<version>`.
+   * Reads the contracts again now: before a job is told that its model does not exist.
+   * @param about what it is done for: the server may know a name that is in none of its lists
+   */
+  refresh(signal: AbortSignal, about?: { readonly model: string; readonly version?: string }): Promise<void>;
+  /**
+   * Models that cannot serve now, with the reason: loading, reloading, failed, with a contract that cannot be used, or
+   * served before and no longer. And such versions of models that serve in others, as `<model>/<version>`; those that
+   * were served before only if `refresh` was asked about them.
    */
   unready(): ReadonlyMap<string, string>;
   /**

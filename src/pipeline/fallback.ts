@@ -9,12 +9,14 @@ import { nameArm, transform, type Transformed, type TransformOptions } from './t
 
 /**
  * Failures that can be a version's own: it raised an error, did not take what its contract promises to take, or gave
- * something else. What is unavailable or overloaded comes back, and is waited for as ever. A deadline is the job's. And
- * INTERNAL is a fault of this worker's, which would be the same with any version.
+ * something else. What is unavailable or overloaded comes back, and is waited for as ever; but not where its process ended, or
+ * its memory did not suffice, while it held this request: another version may do better. A deadline is the job's. And INTERNAL
+ * is a fault of this worker's, which would be the same with any version.
  */
 const OWN: ReadonlySet<ErrorCode> = new Set(['INFERENCE_FAILED', 'MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID']);
 
-const isOwn = (error: unknown): error is JobError => error instanceof JobError && OWN.has(error.code);
+const isOwn = (error: unknown): error is JobError =>
+  error instanceof JobError && (OWN.has(error.code) || error.suspect || error.outOfMemory);
 
 export interface FallbackOptions extends TransformOptions {
   /** Told how an operation on an arm ended, and the error of the arm's version; must not throw. */

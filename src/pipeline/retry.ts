@@ -21,7 +21,8 @@ export function backoffMs(failures: number, maxDelayMs = MAX_DELAY_MS, random: (
 
 /**
  * Runs `work` again as its error's verdict permits: `defer` until `unavailableMs` have passed, `retry-then-fail` for
- * `failedAttempts` attempts, anything else not at all. The last error is thrown.
+ * `failedAttempts` attempts, anything else not at all. Nor is a suspect job run again, which may end the model's process
+ * a second time: that costs an attempt, which is for the caller to count. The last error is thrown.
  */
 export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits, signal: AbortSignal): Promise<T> {
   const giveUpAt = performance.now() + limits.unavailableMs;
@@ -33,7 +34,7 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
       if (!(thrown instanceof JobError)) throw thrown;
       const delay = backoffMs(failures, limits.maxDelayMs);
       const again =
-        (thrown.verdict === 'defer' && performance.now() + delay < giveUpAt) ||
+        (thrown.verdict === 'defer' && !thrown.suspect && performance.now() + delay < giveUpAt) ||
         (thrown.verdict === 'retry-then-fail' && failures < limits.failedAttempts);
       if (!again) throw thrown;
       await sleep(delay, undefined, { signal });

@@ -26,17 +26,48 @@ export interface RouteOptions {
   readonly key?: string;
   /** Whether an arm gets no more jobs. */
   readonly stopped?: (arm: Arm) => boolean;
-  /** How long to wait for a model that is known but not ready, in milliseconds. */
+  /** How long to wait for a model or version that is not served, known or not, in milliseconds. */
   readonly waitMs: number;
+  /** What jobs before this one have waited for in vain; without it every job waits. */
+  readonly unknown?: Unknown;
+}
+
+/** Names that Triton does not know, since when: what was waited for once is not waited for again. */
+export interface Unknown {
+  /** @returns when the name was first not known, by `performance.now()` */
+  since(name: string): number;
+  /** It is known after all. */
+  found(name: string): void;
 }
 
 const POLL_MS = 250;
+/** Names come from jobs, and may be anything. */
+const MOST_UNKNOWN = 1_000;
+/** A name of which nobody has spoken for so long is waited for again. */
+const UNKNOWN_FOR_MS = 600_000;
+
+export function createUnknown(now: () => number = () => performance.now()): Unknown {
+  const names = new Map<string, { readonly since: number; readonly askedAt: number }>();
+  return {
+    since(name) {
+      const known = names.get(name);
+      const since = known && now() - known.askedAt < UNKNOWN_FOR_MS ? known.since : now();
+      names.delete(name);
+      names.set(name, { since, askedAt: now() });
+      const [oldest] = names.keys();
+      if (oldest !== undefined && names.size > MOST_UNKNOWN) names.delete(oldest);
+      return since;
+    },
+    found: (name) => void names.delete(name),
+  };
+}
 
 /**
  * Finds the model and version for every operation, and checks the parameters against the model's own schema. An operation
  * that names no version may be on an arm of an experiment, if that can serve it.
- * @throws JobError `UNKNOWN_MODEL`, `UNKNOWN_VERSION`, `INVALID_PARAMETERS`; `MODEL_UNAVAILABLE` for a model that the
- * server knows but that did not become ready in time
+ * @throws JobError `INVALID_PARAMETERS`; `MODEL_UNAVAILABLE` for a model or version that the server knows or has served, or
+ * that the routes name, but that did not become ready in time; `UNKNOWN_MODEL`, `UNKNOWN_VERSION` for any other, when it
+ * has been waited for as long
  */
 export async function route(
   operations: readonly Operation[],
@@ -46,7 +77,7 @@ export async function route(
 ): Promise<Routed[]> {
   const routed: Routed[] = [];
   for (const operation of operations) {
-    const model = await findModel(operation.model, models, options.waitMs, signal);
+    const model = await findModel(operation.model, models, options, signal);
     const parameters = operation.parameters ?? {};
     const arm = operation.version === undefined ? armFor(operation.model, options) : undefined;
     routed.push(
@@ -98,26 +129,11 @@ function acceptedBy(version: string, asked: Asked): Routed | undefined {
 async function findModel(
   name: string,
   models: ModelServer,
-  waitMs: number,
+  options: RouteOptions,
   signal: AbortSignal,
 ): Promise<ModelContract> {
-  const giveUpAt = performance.now() + waitMs;
-  let found = models.contracts().get(name);
-  while (!found) {
-    await models.refresh(signal);
-    found = models.contracts().get(name);
-    if (found) break;
-    const reason = models.unready().get(name);
-    if (reason === undefined) {
-      const known = [...models.contracts().keys()].sort().join(', ');
-      throw new JobError('UNKNOWN_MODEL', `model ${name}: expected one of ${known || 'none'}`);
-    }
-    if (performance.now() + POLL_MS > giveUpAt) {
-      throw new JobError('MODEL_UNAVAILABLE', `model ${name} is not ready: ${reason}`, { stage: 'route' });
-    }
-    await sleep(POLL_MS, undefined, { signal });
-  }
-  return found;
+  const find = () => models.contracts().get(name);
+  return await waitFor({ model: name }, find, models, options, signal);
 }
 
 async function findVersion(
@@ -127,22 +143,69 @@ async function findVersion(
   options: RouteOptions,
   signal: AbortSignal,
 ): Promise<[string, VersionContract]> {
-  let versions = model.versions;
-  if (operation.version !== undefined && !versions.has(operation.version)) {
-    await models.refresh(signal);
-    versions = models.contracts().get(operation.model)?.versions ?? versions;
+  const { version: asked } = operation;
+  const served = () => models.contracts().get(operation.model)?.versions;
+  if (asked !== undefined) {
+    const find = () => served()?.get(asked);
+    return [asked, await waitFor({ model: operation.model, version: asked }, find, models, options, signal)];
   }
-  const preferred = operation.version ?? options.routes.defaultVersion(operation.model);
-  const version = preferred !== undefined && versions.has(preferred) ? preferred : newest(versions);
-  const contract = version === undefined ? undefined : versions.get(version);
-  if (!contract || version === undefined || (operation.version !== undefined && version !== operation.version)) {
-    const known = [...versions.keys()].join(', ');
-    throw new JobError(
-      'UNKNOWN_VERSION',
-      `model ${operation.model}: version ${operation.version ?? '(any)'}: expected one of ${known}`,
-    );
-  }
+  const preferred = options.routes.defaultVersion(operation.model);
+  const version = preferred !== undefined && model.versions.has(preferred) ? preferred : newest(model.versions);
+  const contract = version === undefined ? undefined : model.versions.get(version);
+  if (version === undefined || !contract) throw new Error(`model ${operation.model}: expected a version, given none`);
   return [version, contract];
+}
+
+interface Wanted {
+  readonly model: string;
+  readonly version?: string;
+}
+
+/** Waits for what is not served, as long as the options say. @throws JobError when it is not there by then */
+async function waitFor<T>(
+  wanted: Wanted,
+  find: () => T | undefined,
+  models: ModelServer,
+  options: RouteOptions,
+  signal: AbortSignal,
+): Promise<T> {
+  const key = wanted.version === undefined ? wanted.model : `${wanted.model}/${wanted.version}`;
+  const begunAt = performance.now();
+  for (;;) {
+    let found = find();
+    if (found === undefined) {
+      await models.refresh(signal, wanted);
+      found = find();
+    }
+    if (found !== undefined) {
+      options.unknown?.found(key);
+      return found;
+    }
+    const reason = whyAway(wanted, models, options.routes);
+    if (reason !== undefined) options.unknown?.found(key);
+    const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
+    if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
+    await sleep(POLL_MS, undefined, { signal });
+  }
+}
+
+/** @returns why something that exists is not served; undefined where nobody knows of it */
+function whyAway({ model, version }: Wanted, models: ModelServer, routes: Routes): string | undefined {
+  const unready = models.unready();
+  const reason = unready.get(model) ?? (version === undefined ? undefined : unready.get(`${model}/${version}`));
+  const named = routes.named.some((one) => one.model === model && (version ?? one.version) === one.version);
+  return reason ?? (named ? 'the routes name it, and the server does not serve it' : undefined);
+}
+
+function missing({ model, version }: Wanted, models: ModelServer, reason: string | undefined): JobError {
+  const what = version === undefined ? `model ${model}` : `model ${model}: version ${version}`;
+  if (reason !== undefined) {
+    const needs = { kind: 'model', name: model } as const;
+    return new JobError('MODEL_UNAVAILABLE', `${what} is not ready: ${reason}`, { stage: 'route', needs });
+  }
+  const others = version === undefined ? models.contracts() : (models.contracts().get(model)?.versions ?? new Map());
+  const known = [...others.keys()].sort().join(', ') || 'none';
+  return new JobError(version === undefined ? 'UNKNOWN_MODEL' : 'UNKNOWN_VERSION', `${what}: expected one of ${known}`);
 }
 
 /** Triton's own default: the greatest version number. */

@@ -5,7 +5,7 @@ export function withInfer(server: ModelServer, infer: ModelServer['infer']): Mod
   return {
     contracts: () => server.contracts(),
     unready: () => server.unready(),
-    refresh: (signal) => server.refresh(signal),
+    refresh: (signal, about) => server.refresh(signal, about),
     statistics: (model, signal) => server.statistics(model, signal),
     infer,
   };

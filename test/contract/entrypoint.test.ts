@@ -2,17 +2,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { chmod, copyFile, cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { FaultProxy } from '../../scripts/faults/proxy.js';
 import { triton as part } from '../../scripts/parts/triton.js';
 import { cacheDir, localDir, root, testModels } from '../../scripts/stack/paths.js';
 import { freePorts, type Ports } from '../../scripts/stack/ports.js';
+import { inspect } from '../../scripts/stack/processes.js';
 import { Channel } from '../../src/adapters/triton/channel.js';
-import { connectTriton } from '../../src/adapters/triton/server.js';
+import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import type { InferenceRequest } from '../../src/domain/ports.js';
 import { createTensor } from '../../src/domain/tensor.js';
 
@@ -41,19 +42,17 @@ async function layOut() {
     step: () => undefined,
     run: () => Promise.reject(new Error('nothing is to be installed')),
   });
-  await mkdir(join(dir, 'bin'));
-  await symlink(spec.command, join(dir, 'bin/tritonserver'));
-  for (const model of ['echo', 'broken']) {
+  for (const model of ['echo', 'broken', 'mortal']) {
     await cp(join(testModels.folder, model), join(models, model), { recursive: true });
   }
   await mkdir(join(models, 'lost+found')); // what no model repository of ours has, and the root of a volume does
-  await copyFile(join(root, 'triton/entrypoint.sh'), join(dir, 'opt/entrypoint.sh'));
-  await chmod(join(dir, 'opt/entrypoint.sh'), 0o755);
-  return {
-    args: spec.args.filter((arg) => arg.startsWith('--backend-directory=')),
-    env: { ...process.env, ...spec.env, ...inject('stack').marker },
-    path: `${join(dir, 'bin')}:${spec.env?.PATH ?? ''}`,
-  };
+  for (const file of ['entrypoint.sh', 'watchdog.py']) {
+    await copyFile(join(root, 'triton', file), join(dir, 'opt', file));
+    await chmod(join(dir, 'opt', file), 0o755);
+  }
+  // What the entry point makes of an environment that says no more than a container's.
+  const own = Object.entries(spec.env ?? {}).filter(([name]) => !/^(?:TRITON_(?!BACKENDS)|MODEL_)/.test(name));
+  return { ...process.env, ...Object.fromEntries(own), ...inject('stack').marker };
 }
 
 class Server {
@@ -68,19 +67,24 @@ class Server {
   constructor(
     readonly host: string,
     ports: Ports,
-    place: Awaited<ReturnType<typeof layOut>>,
+    place: Readonly<Record<string, string | undefined>>,
     env: Readonly<Record<string, string>>,
     args: readonly string[] = [],
   ) {
     this.url = `127.0.0.1:${ports.tritonGrpc}`;
     this.http = `http://127.0.0.1:${ports.tritonHttp}`;
     this.metrics = `http://127.0.0.1:${ports.tritonMetrics}/metrics`;
-    const listen = [`--http-port=${ports.tritonHttp}`, `--grpc-port=${ports.tritonGrpc}`];
-    this.#child = spawn(
-      join(dir, 'opt/entrypoint.sh'),
-      ['serve', ...place.args, ...listen, `--metrics-port=${ports.tritonMetrics}`, ...args],
-      { env: { ...place.env, ...env, HOSTNAME: host, PATH: place.path }, stdio: ['ignore', 'pipe', 'pipe'] },
-    );
+    this.#child = spawn(join(dir, 'opt/entrypoint.sh'), ['serve', ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...place,
+        TRITON_HTTP_PORT: String(ports.tritonHttp),
+        TRITON_GRPC_PORT: String(ports.tritonGrpc),
+        TRITON_METRICS_PORT: String(ports.tritonMetrics),
+        ...env,
+        HOSTNAME: host,
+      },
+    });
     this.#exit = once(this.#child, 'exit');
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (chunk: Buffer) => (this.#log += chunk.toString()));
@@ -94,6 +98,19 @@ class Server {
         throw new Error(`the server did not start\n${this.#log}`);
       await sleep(50);
     }
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Its processes but itself, by the names of their programs. */
+  async children(): Promise<{ pid: number; command: string }[]> {
+    const all = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+    return all.flatMap((pid) => {
+      const found = inspect(pid);
+      return found && found.parent === this.#child.pid ? [{ pid, command: found.command }] : [];
+    });
   }
 
   /** @returns its exit code */
@@ -148,7 +165,7 @@ it('takes away the shared memory of a server that was killed', () => {
 it('tells the worker what it serves, though the repository is restricted and a model broken', async () => {
   const worker = connectTriton({ url: server.url });
   await worker.refresh(patient);
-  expect([...worker.contracts().keys()]).toEqual(['echo']);
+  expect([...worker.contracts().keys()].sort()).toEqual(['echo', 'mortal']);
   expect([...(worker.contracts().get('echo')?.versions.keys() ?? [])]).toEqual(['1', '2']);
   // Shared memory is restricted, too: the same host's worker finds another way.
   expect((await worker.infer(echo, patient)).output).toEqual(image);
@@ -253,10 +270,68 @@ it('takes tensors through shared memory, where that is not restricted', async ()
   channel.close();
 });
 
+it('tells a worker that insists on shared memory what is wrong, and puts its jobs off', async () => {
+  const told: unknown[] = [];
+  const worker = connectTriton({ url: server.url, transport: 'shm', onRead: (error) => told.push(error) });
+  await worker.refresh(patient);
+  expect(String(told.at(-1))).toMatch(
+    /IMAGEN_TRITON_TRANSPORT=shm: .*expected one \/dev\/shm.*TRITON_RESTRICTED.*restricted/s,
+  );
+  await expect(worker.infer(echo, patient)).rejects.toMatchObject({
+    ...{ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'echo' } },
+  });
+  await worker.close();
+});
+
 it('has no key that anybody knows, unless it is given one', async () => {
   for (const guess of ['', key]) {
     expect(await post(sidecar, 'repository/index', { 'imagen-admin': guess })).toBe(403);
   }
+});
+
+describe('the watchdog', () => {
+  const mortal: InferenceRequest = { ...echo, model: 'mortal' };
+  const stubs = async () => (await server.children()).filter(({ command }) => command.includes('/mortal/'));
+  const deaths = () => server.log.split('model mortal: process').length - 1;
+  const reloads = () => server.log.split('model mortal: loaded again').length - 1;
+  let worker: Triton;
+  beforeAll(async () => {
+    worker = connectTriton({ url: server.url, pollMs: 200 });
+    await worker.refresh(patient);
+  });
+  afterAll(() => worker.close());
+  const answer = () => ending(worker.infer(mortal, patient), 'code');
+
+  it('gives a model a new process when its own was killed, and says so', async () => {
+    expect(await answer()).toBe('ok');
+    for (const { pid } of await stubs()) process.kill(pid, 'SIGKILL');
+    await expect.poll(reloads, { timeout: 20_000 }).toBe(1);
+    expect(await stubs()).toHaveLength(1);
+    expect(server.log).toMatch(/watchdog: model mortal: process \d+ \(mortal_0_0\) has died; reloading in 0 s/);
+    await expect.poll(answer, { timeout: 10_000 }).toBe('ok');
+  });
+
+  it('waits longer before each next time, and leaves other models and what is unloaded alone', async () => {
+    const others = (await server.children()).filter(({ command }) => command.includes('/echo/'));
+    for (const { pid } of await stubs()) process.kill(pid, 'SIGKILL');
+    await expect.poll(reloads, { timeout: 20_000 }).toBe(2);
+    expect(server.log).toMatch(/has died; reloading in 1 s/);
+    expect((await server.children()).filter(({ command }) => command.includes('/echo/'))).toEqual(others);
+    expect(await post(server, 'repository/models/mortal/unload', overHttp)).toBe(200);
+    await expect.poll(stubs, { timeout: 10_000 }).toEqual([]);
+    const after = deaths();
+    // Two more of its rounds, seen in that it notices another model's death.
+    for (const { pid } of others) process.kill(pid, 'SIGKILL');
+    await expect.poll(() => server.log, { timeout: 20_000 }).toContain('model echo: loaded again');
+    expect(deaths()).toBe(after);
+  });
+});
+
+it('ends with the server', async () => {
+  const watchdogs = (await server.children()).filter(({ command }) => command.includes('watchdog.py'));
+  expect(watchdogs).toHaveLength(1);
+  await server.stop();
+  await expect.poll(() => watchdogs.filter(({ pid }) => inspect(pid)), { timeout: 10_000 }).toEqual([]);
 });
 
 it('is the process that signals reach, and leaves nothing behind', async () => {

@@ -1,11 +1,14 @@
 /** What a worker sees of a Triton whose models come and go, and which itself stops, hangs and starts again. */
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import type { InferenceRequest } from '../../src/domain/ports.js';
+import { NO_ROUTES, parseRoutes } from '../../src/domain/routes.js';
 import { createTensor } from '../../src/domain/tensor.js';
+import { route } from '../../src/pipeline/route.js';
 import { OwnTriton } from '../support/own-triton.js';
 
 const patient = new AbortController().signal;
@@ -17,14 +20,16 @@ const ask = (model: string, more: Partial<InferenceRequest> = {}): InferenceRequ
 });
 const codeOf = (error: unknown): string => (error as { code?: string }).code ?? String(error);
 
+const key = { 'triton-grpc-protocol-imagen-admin': LOCAL_ADMIN_KEY };
+
 const server = new OwnTriton('lifecycle');
 beforeAll(() => server.start());
 afterAll(() => server.down());
 
-describe('the catalogue', () => {
+describe('the catalogue, where the repository may be looked at', () => {
   let triton: Triton;
   beforeAll(async () => {
-    triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS });
+    triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS, headers: key });
     await triton.refresh(patient);
   });
   afterAll(() => triton.close());
@@ -82,6 +87,92 @@ describe('the catalogue', () => {
     await triton.refresh(patient);
     expect(triton.contracts().has('sleep')).toBe(true);
   });
+});
+
+describe('what is away, where the repository is restricted', () => {
+  const connect = async (about?: { model: string; version?: string }, rememberMs = 60_000) => {
+    const triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS, rememberMs });
+    await triton.refresh(patient, about);
+    return triton;
+  };
+  const routed = (triton: Triton, model: string, version?: string, routes = NO_ROUTES) =>
+    route([{ model, ...(version ? { version } : {}) }], triton, { routes, waitMs: 300 }, patient).then(
+      () => 'ok',
+      codeOf,
+    );
+  const slow = 'import time\nclass TritonPythonModel:\n    def initialize(self, args):\n        time.sleep(3)\n';
+
+  it('is a model that was served and is unloaded, also to a worker that has only now come', async () => {
+    const before = await connect();
+    await server.unload('sleep');
+    await expect.poll(() => before.contracts().has('sleep')).toBe(false);
+    expect(before.unready().get('sleep')).toContain('has no available versions');
+    expect(await routed(before, 'sleep')).toBe('MODEL_UNAVAILABLE');
+    const since = await connect();
+    expect(since.unready().has('sleep')).toBe(false);
+    expect(await routed(since, 'sleep')).toBe('MODEL_UNAVAILABLE');
+    await server.load('sleep');
+    await expect.poll(() => routed(since, 'sleep')).toBe('ok');
+    expect(since.unready().has('sleep')).toBe(false);
+    await Promise.all([before.close(), since.close()]);
+  });
+
+  it('is a model that cannot be loaded', async () => {
+    await server.load('broken');
+    const triton = await connect();
+    expect(await routed(triton, 'broken')).toBe('MODEL_UNAVAILABLE');
+    expect(triton.unready().get('broken')).toContain('has no available versions');
+    await triton.close();
+  });
+
+  it('is a version that is being loaded, and not one that nobody knows, nor one that cannot be', async () => {
+    const triton = await connect();
+    await mkdir(join(server.models, 'crowded/2'));
+    const config = join(server.models, 'crowded/config.pbtxt');
+    await writeFile(config, `${await readFile(config, 'utf8')}version_policy { all {} }\n`);
+    await writeFile(join(server.models, 'crowded/2/model.py'), slow);
+    const loading = server.load('crowded');
+    const asked = () => triton.refresh(patient, { model: 'crowded', version: '2' }).then(() => triton.unready());
+    await expect.poll(async () => (await asked()).get('crowded/2')).toContain('is not at ready state');
+    expect(await routed(triton, 'crowded', '2')).toBe('MODEL_UNAVAILABLE');
+    expect(await routed(triton, 'crowded', '9')).toBe('UNKNOWN_VERSION');
+    expect(await routed(triton, 'crowded', 'nonsense')).toBe('UNKNOWN_VERSION');
+    expect(await routed(triton, 'nothing')).toBe('UNKNOWN_MODEL');
+    expect(await routed(triton, 'crowded')).toBe('ok');
+    await loading;
+    await triton.close();
+  });
+
+  it('is what the routes name, and what the server has forgotten, for a while', async () => {
+    const named = parseRoutes(JSON.stringify({ models: { nothing: { default: '7' } } }));
+    const triton = await connect();
+    expect(await routed(triton, 'nothing', undefined, named)).toBe('MODEL_UNAVAILABLE');
+    expect(await routed(triton, 'nothing', '7', named)).toBe('MODEL_UNAVAILABLE');
+    const forgetful = await connect(undefined, 1);
+    // A server that was started anew without it: here, another one at the same address.
+    await server.restart({ without: 'ranked' });
+    const reason = () => triton.refresh(patient).then(() => triton.unready().get('ranked'), codeOf);
+    await expect.poll(reason, { timeout: 10_000 }).toBe('the server no longer serves it');
+    await expect.poll(() => forgetful.ready(patient), { timeout: 10_000 }).toBe(true);
+    expect(await routed(triton, 'ranked')).toBe('MODEL_UNAVAILABLE');
+    expect(await routed(forgetful, 'ranked')).toBe('UNKNOWN_MODEL');
+    await server.restart();
+    await expect.poll(() => routed(triton, 'ranked'), { timeout: 10_000 }).toBe('ok');
+    await Promise.all([triton.close(), forgetful.close()]);
+  });
+});
+
+it('goes on with a model whose folder is gone, as long as the server serves it', async () => {
+  const folder = join(server.models, 'mixed');
+  const triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS, headers: key });
+  await rename(folder, `${folder}.away`);
+  try {
+    await triton.refresh(patient);
+    expect(triton.contracts().has('mixed')).toBe(true);
+  } finally {
+    await rename(`${folder}.away`, folder);
+    await triton.close();
+  }
 });
 
 describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport) => {

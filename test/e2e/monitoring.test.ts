@@ -30,7 +30,7 @@ const HEALTHY_MS = 7_000;
 const BACKLOG = 'pubsub_googleapis_com:subscription_num_undelivered_messages';
 
 describe.skipIf(which('prometheus') === undefined)('what is shown and told', () => {
-  const triton = new OwnTriton('monitoring');
+  const triton = new OwnTriton('monitoring', { TRITON_WATCHDOG: 'off' });
   const closers: (() => unknown)[] = [];
   let scene: Scene;
   let worker: WorkerProcess;
@@ -167,6 +167,16 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
       10_000,
       () => 'the backlog is not empty',
     );
+  });
+
+  it('tells of a replica that answers and has no process for a model', async () => {
+    triton.killModel('mortal');
+    const before = scene.published.length;
+    await publish('mortal');
+    await tells('ReplicaFailing');
+    await look();
+    await triton.reload('mortal');
+    await scene.completions(before + 1);
   });
 
   it('asks a second worker, too, and shows what a first one gives back when it stops', async () => {

@@ -67,6 +67,32 @@ describe('a worker whose models go away', () => {
     expect(await worker.exit).toBe(0);
   });
 
+  it('does all jobs of a model whose process is killed under them, and says where it failed', async () => {
+    const worker = await scene.startWorker();
+    showOnFailure(worker);
+    const before = scene.published.length;
+    const slow = { model: 'mortal', parameters: { ms: 300 } };
+    for (let i = 0; i < 8; i++) await scene.publish({ jobId: `mortal-${i}`, operations: [slow], input: { uri } });
+    await until(
+      async () => (await worker.metric('imagen_inference_in_flight', { model: 'mortal' })) > 0,
+      15_000,
+      worker.log,
+    );
+    triton.killModel('mortal');
+    await until(
+      async () => (await worker.metric('imagen_replica_failing', { model: 'mortal' })) === 1,
+      15_000,
+      worker.log,
+    );
+    // The server's watchdog brings it back.
+    const ended = (await scene.completions(before + 8)).slice(before).map(({ completion }) => completion);
+    expect(ended.map(({ status }) => status)).toEqual(Array(8).fill('succeeded'));
+    await until(async () => (await worker.metric('imagen_replica_failing')) === 0, 15_000, worker.log);
+    expect(worker.log()).toContain(`mortal/1 at ${triton.url}`);
+    worker.signal('SIGTERM');
+    expect(await worker.exit).toBe(0);
+  });
+
   it('ends a job that is canceled while it is in work', async () => {
     const worker = await scene.startWorker();
     showOnFailure(worker);

@@ -14,7 +14,7 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
       paused: none,
       bucketsOpen: none,
     },
-    ...{ load: none, learnedCosts: none, circuitsOpen: none, tritonReady: () => false },
+    ...{ load: none, learnedCosts: none, circuitsOpen: none, sick: none, tritonReady: () => false },
     ...{ arms: none, armStopped: () => false, routed: none },
     limits: { jobs: 1, decodedBytes: 1 },
     catalogue: { contracts: () => new Map(), unready: () => new Map() },

@@ -1,9 +1,11 @@
 import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endModelProcesses } from '../../scripts/parts/triton.js';
+import { endModelProcesses, modelProcesses } from '../../scripts/parts/triton.js';
+import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
 import { localDir, root } from '../../scripts/stack/paths.js';
 import type { Ports } from '../../scripts/stack/ports.js';
+import { inspect } from '../../scripts/stack/processes.js';
 import { readState } from '../../scripts/stack/state.js';
 import { upStack, type Stack } from '../../scripts/stack/up.js';
 
@@ -15,7 +17,11 @@ export class OwnTriton {
   readonly #stacks: Stack[] = [];
   #ports: Ports | undefined;
 
-  constructor(name: string) {
+  readonly #env: Readonly<Record<string, string>>;
+
+  /** @param env variables of the server's entry point */
+  constructor(name: string, env: Readonly<Record<string, string>> = {}) {
+    this.#env = env;
     this.#dir = join(localDir, `test-${name}-${process.pid}`);
     this.models = join(this.#dir, 'models');
   }
@@ -28,19 +34,31 @@ export class OwnTriton {
     return this.#known.tritonMetrics;
   }
 
-  /** On the same ports each time. */
-  async start(): Promise<void> {
+  /**
+   * On the same ports each time.
+   * @param without a model that it is not to know of
+   */
+  async start({ without }: { without?: string } = {}): Promise<void> {
     if (this.#ports) await endModelProcesses(this.#dir);
     else await cp(join(root, 'test/fixtures/models'), this.models, { recursive: true });
     const stack = await upStack({
       dir: this.#dir,
       ports: this.#ports ?? 'free',
       parts: ['triton'],
+      tritonEnv: this.#env,
       models: ['style_aged'], // the lightest: at least one of ours must be there
-      modelRepositories: [{ folder: this.models, leaveOut: ['broken'] }],
+      modelRepositories: [{ folder: this.models, leaveOut: ['broken', ...(without === undefined ? [] : [without])] }],
     });
     this.#ports = stack.ports;
     this.#stacks.push(stack);
+  }
+
+  /** Kills it, and starts another. */
+  async restart(options: { without?: string } = {}): Promise<void> {
+    const pid = this.#pid;
+    this.kill();
+    while (inspect(pid)) await sleep(10);
+    await this.start(options);
   }
 
   /** Starts it again if it has died. */
@@ -50,6 +68,13 @@ export class OwnTriton {
 
   kill(): void {
     process.kill(this.#pid, 'SIGKILL');
+  }
+
+  /** Kills the process in which a model of the Python backend runs, as the system does when memory is short. */
+  killModel(model: string): void {
+    const pids = modelProcesses(this.#dir, model);
+    if (pids.length === 0) throw new Error(`model ${model} has no process`);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
   }
 
   /** Makes it a server that accepts and never answers. Its threads stop one after another: settles when all have. */
@@ -72,6 +97,12 @@ export class OwnTriton {
     return this.#control(model, 'unload');
   }
 
+  /** Gives a model a new process: to load one that is ready does nothing. */
+  async reload(model: string): Promise<void> {
+    await this.unload(model);
+    if (!(await this.load(model))) throw new Error(`model ${model} cannot be loaded`);
+  }
+
   async down(): Promise<void> {
     // Those of a server that was killed do not end when they are asked to.
     if (readState(this.#dir)?.parts.triton === undefined) await endModelProcesses(this.#dir);
@@ -81,7 +112,7 @@ export class OwnTriton {
 
   async #control(model: string, verb: 'load' | 'unload'): Promise<boolean> {
     const url = `http://127.0.0.1:${this.#known.tritonHttp}/v2/repository/models/${model}/${verb}`;
-    return (await fetch(url, { method: 'POST' })).ok;
+    return (await fetch(url, { method: 'POST', headers: { 'imagen-admin': LOCAL_ADMIN_KEY } })).ok;
   }
 
   get #pid(): number {

@@ -2,7 +2,7 @@
  * The connection to Triton: options of grpc-js that matter for tensors, and calls as promises.
  *
  * One channel carries everything. Behind a `dns:///` address it spreads unary calls over all addresses of the name
- * (round robin); a stream stays on the one where it was opened.
+ * (round robin, but for those that a call is to avoid); a stream stays on the one where it was opened.
  */
 import { fileURLToPath } from 'node:url';
 import {
@@ -16,6 +16,7 @@ import {
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
 import { isSampled, traceHeaders } from '../../spans.js';
 import { onAbort } from '../abort.js';
+import { avoidIn, POLICY } from './avoiding.js';
 import type { Methods, ModelInferRequest, ModelStreamInferResponse } from './wire.js';
 
 /** The same place seen from src/ and from dist/: both lie beside proto/. */
@@ -42,13 +43,17 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 1_000,
   // Tensors never go through a web proxy that the environment happens to name.
   'grpc.enable_http_proxy': 0,
-  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ [POLICY]: {} }] }),
 };
 
 export interface CallOptions {
   readonly signal: AbortSignal;
   /** Milliseconds from now; grpc-js has no limit of its own. */
   readonly deadlineMs: number;
+  /** Addresses of replicas that it should not go to, if there are others. */
+  readonly avoid?: readonly string[];
+  /** Told which replica has answered, just before the call settles. */
+  readonly onPeer?: (replica: string) => void;
 }
 
 export class Channel {
@@ -81,7 +86,7 @@ export class Channel {
   call<M extends keyof Methods>(
     name: M,
     request: Methods[M]['request'],
-    { signal, deadlineMs }: CallOptions,
+    { signal, deadlineMs, avoid = [], onPeer }: CallOptions,
   ): Promise<Methods[M]['response']> {
     const { path, requestSerialize, responseDeserialize } = method<Methods[M]['request'], Methods[M]['response']>(name);
     return new Promise((resolve, reject) => {
@@ -92,11 +97,12 @@ export class Channel {
         requestSerialize,
         responseDeserialize,
         request,
-        this.#metadataInTrace(),
+        this.#metadataFor(avoid),
         options,
         (error, response) => {
           stopListening();
           this.#calls.delete(call);
+          onPeer?.(call.getPeer());
           if (response === undefined) reject(error ?? new Error(`${name}: neither an answer nor an error`));
           else resolve(response);
         },
@@ -113,11 +119,13 @@ export class Channel {
    * Opens a ModelStreamInfer. It has no deadline: its users watch their own requests. And no trace: its metadata would be
    * that of every request it will ever carry, whichever job that is for.
    */
-  openStream(): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse> {
+  openStream(avoid: readonly string[]): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse> {
     const { path, requestSerialize, responseDeserialize } = method<ModelInferRequest, ModelStreamInferResponse>(
       'ModelStreamInfer',
     );
-    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata);
+    const metadata = this.#metadata.clone();
+    avoidIn(metadata, avoid);
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   }
 
   /**
@@ -144,10 +152,11 @@ export class Channel {
    * With the active trace. Only of those that are sampled: Triton (2.51) makes spans below any traceparent, whatever its
    * flags say.
    */
-  #metadataInTrace(): Metadata {
-    if (!isSampled()) return this.#metadata;
+  #metadataFor(avoid: readonly string[]): Metadata {
+    if (!isSampled() && avoid.length === 0) return this.#metadata;
     const metadata = this.#metadata.clone();
-    for (const [name, value] of Object.entries(traceHeaders())) metadata.set(name, value);
+    avoidIn(metadata, avoid);
+    if (isSampled()) for (const [name, value] of Object.entries(traceHeaders())) metadata.set(name, value);
     return metadata;
   }
 

@@ -2,7 +2,8 @@
 import { status } from '@grpc/grpc-js';
 import { type Batcher, ContractError, readContract, type ModelContract, type ModelDescription } from '../../domain/contract.js';
 import type { CallOptions, Channel } from './channel.js';
-import { isCallFailure } from './errors.js';
+import { isCallFailure, isNotReady } from './errors.js';
+import { keyOf, type ModelName, type Remembered } from './remembered.js';
 import type { ModelConfig, ModelDynamicBatching, ModelIndex, ModelQueuePolicy, ModelTensorConfig } from './wire.js';
 
 export interface Catalogue {
@@ -13,11 +14,16 @@ export interface Catalogue {
 }
 
 /**
- * One call for the index and one for each model that is ready. A model's configuration is read every time: a reload can
- * change it without a trace in the index, and reading it takes the server less than a millisecond.
+ * Two calls for the lists of models and one for each model that is ready. A model's configuration is read every time: a
+ * reload can change it without a trace in the lists, and reading it takes the server less than a millisecond.
+ * @param remembered what else to ask for: names that may be missing in the lists
  * @throws the signal's reason, or ServiceError when the server does not answer
  */
-export async function readCatalogue(channel: Channel, options: CallOptions): Promise<Catalogue> {
+export async function readCatalogue(
+  channel: Channel,
+  options: CallOptions,
+  remembered: Pick<Remembered, 'names' | 'wasServed'>,
+): Promise<Catalogue> {
   const contracts = new Map<string, ModelContract>();
   const unready = new Map<string, string>();
   const index = await readIndex(channel, options);
@@ -40,7 +46,39 @@ export async function readCatalogue(channel: Channel, options: CallOptions): Pro
       }
     }),
   );
+  await Promise.all(
+    remembered.names().map(async (name) => {
+      const listed = unready.has(name.model) || unready.has(keyOf(name));
+      const contract = contracts.get(name.model);
+      const served = name.version === undefined ? contract : contract?.versions.get(name.version);
+      if (listed || served) return;
+      const reason = await askFor(channel, name, options);
+      if (reason !== undefined) unready.set(keyOf(name), reason);
+      else if (remembered.wasServed(name)) unready.set(keyOf(name), 'the server no longer serves it');
+    }),
+  );
   return { contracts, unready };
+}
+
+/**
+ * The lists name what can serve, or, where the repository may be looked at, what is in it. What has been unloaded, or could
+ * not be loaded, may be in neither; but the server knows it when it is asked for by name.
+ * @returns why the server cannot serve it; undefined where it knows nothing of it
+ */
+async function askFor(
+  channel: Channel,
+  { model, version = '' }: ModelName,
+  options: CallOptions,
+): Promise<string | undefined> {
+  try {
+    await channel.call('ModelConfig', { name: model, version }, options);
+    return 'being loaded';
+  } catch (error) {
+    if (isNotReady(error)) return error.details.endsWith('is not found') ? undefined : error.details;
+    // A name or version that no model can have, which is the job's affair alone.
+    if (isCallFailure(error) && error.code === status.INVALID_ARGUMENT) return undefined;
+    throw error;
+  }
 }
 
 /** @returns the contract, or the reason why there is none */
@@ -56,7 +94,7 @@ async function readModel(
     return config ? readContract(describe(config, readyVersions)) : 'the server gave no configuration';
   } catch (error) {
     if (error instanceof ContractError) return error.message;
-    if (isCallFailure(error) && error.code === status.NOT_FOUND) return 'unloaded just now';
+    if (isNotReady(error)) return 'unloaded just now';
     throw error;
   }
 }
@@ -67,17 +105,22 @@ function explain({ version, state, reason }: ModelIndex): string {
 }
 
 /**
- * The index belongs to the repository protocol, which a careful operator restricts, because its neighbours load code.
- * The statistics name the same ready versions, only without reasons for the others.
+ * The statistics name what is ready. The index says why the rest is not; but it names only what is in the repository now,
+ * although a model whose folder is gone still serves. And it belongs to the repository protocol, which a careful
+ * operator restricts, because its neighbours load code.
  */
 async function readIndex(channel: Channel, options: CallOptions): Promise<readonly ModelIndex[]> {
-  try {
-    return (await channel.call('RepositoryIndex', { ready: false }, options)).models;
-  } catch (error) {
-    if (!isCallFailure(error) || !error.details.includes('restricted')) throw error;
-    const { modelStats } = await channel.call('ModelStatistics', { name: '', version: '' }, options);
-    return modelStats.map(({ name, version }) => ({ name, version, state: 'READY', reason: '' }));
-  }
+  const [index, { modelStats }] = await Promise.all([
+    channel.call('RepositoryIndex', { ready: false }, options).catch((error: unknown) => {
+      if (isCallFailure(error) && error.details.includes('restricted')) return { models: [] };
+      throw error;
+    }),
+    channel.call('ModelStatistics', { name: '', version: '' }, options),
+  ]);
+  const ready = modelStats.map(({ name, version }) => ({ name, version, state: 'READY', reason: '' }));
+  const isReady = ({ name, version }: ModelIndex) =>
+    ready.some((one) => one.name === name && (version === '' || one.version === version));
+  return [...ready, ...index.models.filter((entry) => !isReady(entry))];
 }
 
 function describe(config: ModelConfig, readyVersions: readonly string[]): ModelDescription {

@@ -1,14 +1,16 @@
 /**
  * What a failed call to Triton means for a job.
  *
- * The status code alone does not say: UNAVAILABLE covers a full queue, a server that drains and a protocol that this
- * client may never use; NOT_FOUND covers a model that is only being reloaded. An error on a stream has no code at all.
- * So the text counts too. The texts are those of tritonserver 2.51 (core: scheduler_utils.cc, dynamic_batch_scheduler.cc,
- * model_lifecycle.cc, infer_request.cc; server: grpc/infer_handler.cc), each provoked by test/contract/triton.test.ts
- * where a real server can be brought to say it.
+ * An error is the job's only where that is positively known: the server says that the input is wrong, or the model itself
+ * has failed at the request. Everything else is the service's, and puts the job off.
+ *
+ * The status code alone does not say: UNAVAILABLE covers a full queue and a server that drains, INTERNAL covers a model
+ * that raised and a model whose process is gone. An error on a stream has no code at all. So the text counts first
+ * (failures.ts), and then BY_CODE.
  */
 import { status } from '@grpc/grpc-js';
-import { JobError, type ErrorCode } from '../../domain/errors.js';
+import { ERRORS, JobError, type ErrorCode } from '../../domain/errors.js';
+import { BY_TEXT, type Fault, type Rule } from './failures.js';
 
 /** grpc-js's ServiceError, or what a stream makes of an `error_message`, which comes without a code. */
 export interface CallFailure {
@@ -16,74 +18,78 @@ export interface CallFailure {
   readonly details: string;
 }
 
-interface Rule {
-  /** Codes under which the text is trusted: a model may say anything in an error of its own. */
-  readonly codes: readonly (status | undefined)[];
-  readonly text: RegExp;
-  readonly means: ErrorCode;
+/** What each code means where no text says more. */
+export const BY_CODE: Readonly<Record<status, ErrorCode>> = {
+  // The job's: the server looked at the input and turned it away; or the model failed at it (Triton's code for an error
+  // that a model returns, unless the model chose another). Failures of the server's own with this code have rules.
+  [status.INVALID_ARGUMENT]: 'MODEL_REJECTED_INPUT',
+  [status.INTERNAL]: 'INFERENCE_FAILED',
+  // The queue's, or a limit of something on the way.
+  [status.RESOURCE_EXHAUSTED]: 'MODEL_OVERLOADED',
+  // The service's. Triton never sends DEADLINE_EXCEEDED: our own limit for one attempt has passed. CANCELLED is not by our
+  // own signal, which errors of this kind never reach, but by the server or something on the way.
+  [status.UNAVAILABLE]: 'MODEL_UNAVAILABLE',
+  [status.NOT_FOUND]: 'MODEL_UNAVAILABLE',
+  [status.ABORTED]: 'MODEL_UNAVAILABLE',
+  [status.CANCELLED]: 'MODEL_UNAVAILABLE',
+  [status.DEADLINE_EXCEEDED]: 'MODEL_UNAVAILABLE',
+  [status.UNKNOWN]: 'MODEL_UNAVAILABLE',
+  [status.OK]: 'MODEL_UNAVAILABLE',
+  // The service's: rights, a mesh or proxy that answers for the server, a server of another kind.
+  [status.PERMISSION_DENIED]: 'MODEL_UNAVAILABLE',
+  [status.UNAUTHENTICATED]: 'MODEL_UNAVAILABLE',
+  [status.UNIMPLEMENTED]: 'MODEL_UNAVAILABLE',
+  [status.FAILED_PRECONDITION]: 'MODEL_UNAVAILABLE',
+  [status.OUT_OF_RANGE]: 'MODEL_UNAVAILABLE',
+  [status.ALREADY_EXISTS]: 'MODEL_UNAVAILABLE',
+  [status.DATA_LOSS]: 'MODEL_UNAVAILABLE',
+};
+
+/** A stream has no codes: a text that no rule knows may be anything, and is the model's own word as INTERNAL is. */
+const WITHOUT_CODE: ErrorCode = 'INFERENCE_FAILED';
+
+export interface About {
+  readonly signal?: AbortSignal | undefined;
+  /** The model that was called: what its jobs need while it is away. */
+  readonly model?: string;
+  /** The job may be what ended the model's process. */
+  readonly suspect?: boolean;
 }
-
-/** The first rule that fits holds; else BY_CODE. */
-const BY_TEXT: readonly Rule[] = [
-  // Permanent: no later attempt of this worker will fare better.
-  { codes: [status.UNAVAILABLE, undefined], text: /protocol is restricted/, means: 'INTERNAL' },
-  { codes: [status.RESOURCE_EXHAUSTED], text: /larger than max/, means: 'INTERNAL' },
-  // The model's queue.
-  {
-    codes: [status.UNAVAILABLE, undefined],
-    text: /Exceeds maximum queue size|Request timeout expired/,
-    means: 'MODEL_OVERLOADED',
-  },
-  // Connections that break in the middle of an answer.
-  {
-    codes: [status.INTERNAL, status.UNKNOWN],
-    text: /RST_STREAM|ECONNRESET|ECONNREFUSED|GOAWAY|socket hang up/,
-    means: 'MODEL_UNAVAILABLE',
-  },
-  // Shared memory was set aside for the output that the contract promises.
-  { codes: [status.INTERNAL], text: /^shared memory size specified/, means: 'MODEL_OUTPUT_INVALID' },
-  // Without a code the text is all there is. A model's own error comes first: it may quote any of the others.
-  { codes: [undefined], text: /Failed to process the request|^(?:\w+: )?Stub process/, means: 'INFERENCE_FAILED' },
-  {
-    codes: [undefined],
-    text: /is not at ready state|has no available versions|is not found|shutting down|is stopping|Shared memory region/i,
-    means: 'MODEL_UNAVAILABLE',
-  },
-  {
-    codes: [undefined],
-    text: /unexpected shape|unexpected inference|expected number of inputs|' data-type is '|byte size|batch-size/,
-    means: 'MODEL_REJECTED_INPUT',
-  },
-];
-
-const BY_CODE: ReadonlyMap<status | undefined, ErrorCode> = new Map([
-  [status.UNAVAILABLE, 'MODEL_UNAVAILABLE'],
-  [status.NOT_FOUND, 'MODEL_UNAVAILABLE'],
-  [status.ABORTED, 'MODEL_UNAVAILABLE'],
-  // Not by our own signal, which errors of this kind never reach: by the server or something on the way.
-  [status.CANCELLED, 'MODEL_UNAVAILABLE'],
-  // Triton never sends it: our own limit for one attempt has passed, so nobody knows what the server is doing.
-  [status.DEADLINE_EXCEEDED, 'MODEL_UNAVAILABLE'],
-  [status.RESOURCE_EXHAUSTED, 'MODEL_OVERLOADED'],
-  [status.INVALID_ARGUMENT, 'MODEL_REJECTED_INPUT'],
-  [status.INTERNAL, 'INFERENCE_FAILED'],
-  [status.UNKNOWN, 'INFERENCE_FAILED'],
-  [undefined, 'INFERENCE_FAILED'],
-]);
 
 /**
  * Converts what a call threw. Errors that are already decided pass: a JobError, and the reason of our own signal.
  * @param doing what was called and for which model, for the message
  * @returns what to throw
  */
-export function toJobError(thrown: unknown, doing: string, signal?: AbortSignal): unknown {
+export function toJobError(thrown: unknown, doing: string, { signal, model, suspect = false }: About = {}): unknown {
   if (signal?.aborted) return signal.reason;
   if (thrown instanceof JobError || !isCallFailure(thrown)) return thrown;
   const { code, details } = thrown;
-  const rule = BY_TEXT.find(({ codes, text }) => codes.includes(code) && text.test(details));
-  const meaning = rule?.means ?? BY_CODE.get(code) ?? 'INTERNAL';
+  const rule = ruleFor(thrown);
+  const meaning = rule?.means ?? (code === undefined ? WITHOUT_CODE : BY_CODE[code]);
   const name = code === undefined ? 'error' : status[code];
-  return new JobError(meaning, `${doing}: ${name}: ${details}`, { cause: thrown });
+  return new JobError(meaning, `${doing}: ${name}: ${details}`, {
+    cause: thrown,
+    suspect,
+    ...(rule?.fault === 'memory' ? { outOfMemory: true } : {}),
+    ...(model !== undefined && ERRORS[meaning].verdict === 'defer' ? { needs: { kind: 'model', name: model } } : {}),
+  });
+}
+
+/** @returns what has failed in the server, where the failure is one of its own */
+export function faultOf(thrown: unknown): Fault | undefined {
+  return isCallFailure(thrown) ? ruleFor(thrown)?.fault : undefined;
+}
+
+/** Whether the server says that the version is not loaded, or not yet. */
+export function isNotReady(thrown: unknown): thrown is Error & CallFailure {
+  return isCallFailure(thrown) && thrown.details.startsWith("Request for unknown model: ");
+}
+
+/** The first rule that fits. Of an error that a model raised, the traceback is left out: it may quote anything. */
+function ruleFor({ code, details }: CallFailure): Rule | undefined {
+  const said = details.split('\n\nAt:\n')[0] ?? '';
+  return BY_TEXT.find(({ codes, text }) => codes.includes(code) && text.test(said));
 }
 
 export function isCallFailure(thrown: unknown): thrown is Error & CallFailure {
@@ -97,7 +103,8 @@ export class TransportError extends Error implements CallFailure {
   constructor(
     readonly code: status | undefined,
     readonly details: string,
+    options?: ErrorOptions,
   ) {
-    super(details);
+    super(details, options);
   }
 }

@@ -36,6 +36,8 @@ export class RegionPool {
       return fitting;
     }
     const size = Math.max(MIN_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
+    // One that will never fit must not cost the others theirs.
+    if (size > this.#maxTotalBytes) return undefined;
     while (this.#bytes + size > this.#maxTotalBytes) {
       const victim = this.#idle.shift();
       if (!victim) return undefined;

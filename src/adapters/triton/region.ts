@@ -2,22 +2,20 @@
  * A piece of memory shared with Triton, without native code: a file in /dev/shm, which the server maps when the region is
  * registered. The file's name goes as soon as the server has it mapped, so that a worker that dies leaves none behind.
  */
-import { randomBytes } from 'node:crypto';
-import { closeSync, fchmodSync, openSync, readdirSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { closeSync, fchmodSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { status } from '@grpc/grpc-js';
 import type { CallOptions, Channel } from './channel.js';
 import { isCallFailure, TransportError } from './errors.js';
+import { DIRECTORY, isOrphan, nameOwn, orphanFiles } from './region-names.js';
 
-const DIRECTORY = '/dev/shm';
-/** A worker's name for its regions: host, process, and a token, since in a container every worker is process 1. */
-const HOST = `imagen.${hostname()}.`;
-const OWN = `${HOST}${process.pid}.${randomBytes(4).toString('hex')}.`;
 const ZEROS = Buffer.alloc(1024 * 1024);
 /** These calls take milliseconds, and one that is given up half-way would leave a region behind. */
 const CONTROL: CallOptions = { signal: new AbortController().signal, deadlineMs: 2_000 };
 
-let lastNumber = 0;
+/** What is to be done about it. */
+const NOT_SHARED =
+  'the server does not share memory with this host; expected one /dev/shm in both containers, and a server that does not ' +
+  'restrict shared-memory (TRITON_RESTRICTED)';
 
 /** One request at a time has it, for its inputs and its output. */
 export class Region {
@@ -33,27 +31,28 @@ export class Region {
 
   /**
    * @returns undefined when /dev/shm is full
-   * @throws TransportError FAILED_PRECONDITION when the server does not share memory with us; ServiceError when it cannot
-   * be reached; an error of the file system
+   * @throws TransportError FAILED_PRECONDITION when the server does not share memory with us, or the system gives us none;
+   * ServiceError when the server cannot be reached
    */
   static async create(channel: Channel, bytes: number): Promise<Region | undefined> {
-    const name = `${OWN}${++lastNumber}`;
+    const name = nameOwn();
     const file = `${DIRECTORY}/${name}`;
-    const fd = openSync(file, 'wx+');
+    const fd = open(file);
     try {
       fchmodSync(fd, 0o660); // the server may run as another user of the same group
       // Written, not only sized: where memory has run out, this fails here, and not as a bus error in the server.
       for (let offset = 0; offset < bytes; offset += ZEROS.length) {
-        writeSync(fd, ZEROS, 0, Math.min(ZEROS.length, bytes - offset), offset);
+        writeAll(fd, ZEROS.subarray(0, Math.min(ZEROS.length, bytes - offset)), offset);
       }
       await channel.call('SystemSharedMemoryRegister', { name, key: `/${name}`, offset: 0, byteSize: bytes }, CONTROL);
       return new Region(name, bytes, fd);
     } catch (error) {
       closeSync(fd);
-      if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') return undefined;
-      if (isCallFailure(error) && error.code !== status.UNAVAILABLE && error.code !== status.DEADLINE_EXCEEDED) {
-        const reason = `the server does not share memory with this host: ${error.details}`;
-        throw new TransportError(status.FAILED_PRECONDITION, reason);
+      if (isFull(error)) return undefined;
+      if (!isCallFailure(error)) throw refused(error);
+      if (error.code !== status.UNAVAILABLE || error.details.includes('restricted')) {
+        if (error.code === status.DEADLINE_EXCEEDED) throw error;
+        throw new TransportError(status.FAILED_PRECONDITION, `${NOT_SHARED}: ${error.details}`, { cause: error });
       }
       throw error;
     } finally {
@@ -61,13 +60,17 @@ export class Region {
     }
   }
 
-  /** Puts the buffers in one after another, aligned. @returns where each of them begins */
+  /**
+   * Puts the buffers in one after another, aligned.
+   * @returns where each of them begins
+   * @throws an error of the file system
+   */
   write(buffers: readonly Buffer[]): number[] {
     const fd = this.#open();
     let end = 0;
     return buffers.map((buffer) => {
       const offset = end;
-      writeSync(fd, buffer, 0, buffer.length, offset);
+      writeAll(fd, buffer, offset);
       end += aligned(buffer.length);
       return offset;
     });
@@ -76,7 +79,11 @@ export class Region {
   /** @returns a copy */
   read(offset: number, length: number): Buffer {
     const buffer = Buffer.allocUnsafe(length);
-    readSync(this.#open(), buffer, 0, length, offset);
+    for (let done = 0; done < length; ) {
+      const count = readSync(this.#open(), buffer, done, length - done, offset + done);
+      if (count === 0) throw new TransportError(status.DATA_LOSS, `expected ${length} bytes in ${this.name}, given ${done}`);
+      done += count;
+    }
     return buffer;
   }
 
@@ -113,20 +120,30 @@ export async function reclaimRegions(channel: Channel): Promise<void> {
   for (const name of Object.keys(regions).filter(isOrphan)) {
     await channel.call('SystemSharedMemoryUnregister', { name }, CONTROL);
   }
-  for (const name of readdirSync(DIRECTORY).filter(isOrphan)) unlinkSync(`${DIRECTORY}/${name}`);
+  for (const file of orphanFiles()) unlinkSync(file);
 }
 
-function isOrphan(name: string): boolean {
-  if (!name.startsWith(HOST) || name.startsWith(OWN)) return false;
-  const pid = Number(name.slice(HOST.length).split('.')[0]);
-  return pid === process.pid || !isAlive(pid);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+/** Writes the whole buffer: near the limit of a file system, one call writes a part of it and says so in its result alone. */
+export function writeAll(fd: number, buffer: Buffer, position: number, write: typeof writeSync = writeSync): void {
+  for (let done = 0; done < buffer.length; ) {
+    done += write(fd, buffer, done, buffer.length - done, position + done);
   }
+}
+
+/** Whether the file system has no room: its own limit, or that of the memory of the container that it counts as. */
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'ENOMEM');
+}
+
+function open(file: string): number {
+  try {
+    return openSync(file, 'wx+');
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+function refused(error: unknown): TransportError {
+  const reason = `${DIRECTORY} cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+  return new TransportError(status.FAILED_PRECONDITION, reason, { cause: error });
 }

@@ -8,8 +8,10 @@ import { onAbort } from '../abort.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
-import { isCallFailure, toJobError } from './errors.js';
-import { autoTransport, sharedMemoryTransport } from './shm.js';
+import { faultOf, isCallFailure, isNotReady, toJobError } from './errors.js';
+import { type ModelName, Remembered } from './remembered.js';
+import { Replicas, type SickReplica } from './replicas.js';
+import { autoTransport, sharedMemoryTransport, trySharing } from './shm.js';
 import { readStatistics } from './statistics.js';
 import { streamTransport } from './stream.js';
 import type { Carrier, InferTransport } from './transport.js';
@@ -29,6 +31,8 @@ export interface TritonOptions {
   readonly controlTimeoutMs?: number;
   /** How often the contracts are read again, in milliseconds. */
   readonly pollMs?: number;
+  /** How long a model that was served counts as away, and not as unknown, when it no longer is, in milliseconds. */
+  readonly rememberMs?: number;
   /** Told how each reading of the contracts ended: undefined when well. When not, the last ones stay in use. */
   readonly onRead?: (error: unknown) => void;
   /** Told of every attempt at an inference but those that ended because their job did. */
@@ -48,6 +52,7 @@ export interface Attempt {
 const INFER_TIMEOUT_MS = 120_000;
 const POLL_MS = 5_000;
 const CONTROL_TIMEOUT_MS = 5_000;
+const REMEMBER_MS = 86_400_000;
 /** Shortest pause between two reads that a failed inference asks for. */
 const HURRY_MS = 500;
 
@@ -68,15 +73,19 @@ export class Triton implements ModelServer {
   readonly #transport: InferTransport;
   readonly #options: TritonOptions;
   readonly #closing = new AbortController();
+  readonly #replicas = new Replicas();
+  readonly #remembered: Remembered;
   #catalogue: Catalogue = { contracts: new Map(), unready: new Map() };
   #reading: Promise<void> | undefined;
   #readNext: Promise<void> | undefined;
   #lastRead = 0;
+  #sharing = false;
   readonly #controlTimeoutMs: number;
   readonly #poll: NodeJS.Timeout;
 
   constructor(options: TritonOptions) {
     this.#options = options;
+    this.#remembered = new Remembered(options.rememberMs ?? REMEMBER_MS);
     this.#controlTimeoutMs = options.controlTimeoutMs ?? CONTROL_TIMEOUT_MS;
     this.#channel = new Channel(options.url, options.headers);
     this.#transport = openTransport(options.transport ?? 'auto', this.#channel);
@@ -94,8 +103,9 @@ export class Triton implements ModelServer {
   }
 
   /** @throws JobError `MODEL_UNAVAILABLE` when the server does not answer; the last contracts stay in use */
-  async refresh(signal: AbortSignal): Promise<void> {
+  async refresh(signal: AbortSignal, about?: ModelName): Promise<void> {
     signal.throwIfAborted();
+    if (about) this.#remembered.asked(about);
     let stopListening: (() => void) | undefined;
     const aborted = new Promise<never>((_, reject) => {
       stopListening = onAbort(signal, () => reject(signal.reason as Error));
@@ -103,7 +113,7 @@ export class Triton implements ModelServer {
     try {
       await Promise.race([this.#read(), aborted]);
     } catch (error) {
-      throw toJobError(error, 'reading the models', signal);
+      throw toJobError(error, 'reading the models', { signal, ...(about ? { model: about.model } : {}) });
     } finally {
       stopListening?.();
     }
@@ -141,23 +151,47 @@ export class Triton implements ModelServer {
       this.#hurry();
       const { unready } = this.#catalogue;
       const reason = unready.get(`${model}/${version}`) ?? unready.get(model) ?? 'the server does not have it';
-      throw new JobError('MODEL_UNAVAILABLE', `model ${model}, version ${version}: ${reason}`);
+      const needs = { kind: 'model', name: model } as const;
+      throw new JobError('MODEL_UNAVAILABLE', `model ${model}, version ${version}: ${reason}`, { needs });
     }
     const batched = contract.maxBatchSize > 0;
     const promised = promisedShape(request, versionContract);
+    const sentAt = performance.now();
+    let replica: string | undefined;
     try {
       const response = await this.#transport.infer(encodeRequest(request, batched), {
         signal,
         deadlineMs: this.#options.inferTimeoutMs ?? INFER_TIMEOUT_MS,
         outputBytes: promised.reduce((product, side) => product * side, batched ? (request.copies ?? 1) : 1),
+        avoid: this.#replicas.toAvoid(model, version),
+        onPeer: (peer) => (replica = peer),
         onSend,
       });
+      if (replica !== undefined) this.#replicas.answered(model, version, replica, contract.instances);
       return decodeResponse(response, request, promised, batched);
     } catch (error) {
-      const meaning = toJobError(error, `model ${model}, version ${version}`, signal);
+      const meaning = this.#meaningOf(error, request, { replica, sentAt, signal });
       if (meaning instanceof JobError && meaning.code === 'MODEL_UNAVAILABLE') this.#hurry();
       throw meaning;
     }
+  }
+
+  #meaningOf(
+    error: unknown,
+    { model, version }: InferenceRequest,
+    { replica, sentAt, signal }: { replica: string | undefined; sentAt: number; signal: AbortSignal },
+  ): unknown {
+    const fault = signal.aborted ? undefined : faultOf(error);
+    if (isNotReady(error)) this.#replicas.outOfUse(model, version, replica);
+    const at = fault && replica !== undefined ? ` at ${replica}` : '';
+    const suspect =
+      fault !== undefined && this.#replicas.failed(model, version, replica ?? 'unknown', fault, sentAt);
+    return toJobError(error, `model ${model}, version ${version}${at}`, { signal, model, suspect });
+  }
+
+  /** Replicas that answer, but fail at a model by a fault of their own. */
+  sick(): readonly SickReplica[] {
+    return this.#replicas.sick();
   }
 
   /**
@@ -182,7 +216,7 @@ export class Triton implements ModelServer {
     try {
       return await readStatistics(this.#channel, model, { signal, deadlineMs: this.#controlTimeoutMs });
     } catch (error) {
-      throw toJobError(error, `statistics of model ${model}`, signal);
+      throw toJobError(error, `statistics of model ${model}`, { signal, model });
     }
   }
 
@@ -207,11 +241,15 @@ export class Triton implements ModelServer {
       return this.#readNext;
     }
     this.#lastRead = Date.now();
-    this.#reading = readCatalogue(this.#channel, { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs })
+    const options = { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs };
+    this.#reading = readCatalogue(this.#channel, options, this.#remembered)
       .then((catalogue) => {
         this.#catalogue = catalogue;
-        this.#options.onRead?.(undefined);
+        this.#remembered.served(catalogue.contracts);
+        this.#noteOutOfUse();
+        return this.#demandSharing();
       })
+      .then((fault) => this.#options.onRead?.(fault))
       .catch((error: unknown) => {
         // No answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new one helps the
         // second and does not harm the first.
@@ -223,6 +261,23 @@ export class Triton implements ModelServer {
         this.#reading = undefined;
       });
     return this.#reading;
+  }
+
+  /**
+   * Where shared memory is demanded and does not work, no inference will: better told at the start than by the first job.
+   * @returns what is wrong
+   */
+  async #demandSharing(): Promise<JobError | undefined> {
+    if (this.#options.transport !== 'shm' || this.#sharing) return undefined;
+    const fault = await trySharing(this.#channel);
+    this.#sharing = fault === undefined;
+    return fault === undefined ? undefined : new JobError('MODEL_UNAVAILABLE', `IMAGEN_TRITON_TRANSPORT=shm: ${fault}`);
+  }
+
+  #noteOutOfUse(): void {
+    for (const { model, version } of this.#replicas.sick()) {
+      if (!this.#catalogue.contracts.get(model)?.versions.has(version)) this.#replicas.outOfUse(model, version);
+    }
   }
 
   #readInBackground(): void {

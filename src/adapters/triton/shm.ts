@@ -6,11 +6,14 @@
 import { status } from '@grpc/grpc-js';
 import { JobError } from '../../domain/errors.js';
 import type { Channel } from './channel.js';
-import { isCallFailure, toJobError } from './errors.js';
-import { aligned, reclaimRegions, Region } from './region.js';
+import { faultOf, isCallFailure, toJobError } from './errors.js';
+import { aligned, isFull, reclaimRegions, Region } from './region.js';
+import { DIRECTORY } from './region-names.js';
 import { MIN_BYTES, RegionPool } from './region-pool.js';
 import { countdown, type InferOptions, type InferTransport, inTime } from './transport.js';
 import type { InferParameters, ModelInferRequest, ModelInferResponse } from './wire.js';
+
+const RECLAIM_EVERY_MS = 90_000;
 
 /** @param unary takes the requests for which there is no memory left */
 export function sharedMemoryTransport(
@@ -18,13 +21,14 @@ export function sharedMemoryTransport(
   unary: InferTransport,
   pool = new RegionPool(channel),
 ): InferTransport {
-  let reclaimed = false;
+  let reclaimedAt = -Infinity;
   return {
     async infer(request, options) {
-      if (!reclaimed) {
-        reclaimed = true;
-        // Beside the first request: nothing depends on it but the memory of workers that have died.
-        reclaimRegions(channel).catch(() => (reclaimed = false));
+      if (performance.now() - reclaimedAt > RECLAIM_EVERY_MS) {
+        reclaimedAt = performance.now();
+        // Beside the request: nothing depends on it but the memory of workers that have died. Again later, since of some of
+        // them it shows only after a while.
+        reclaimRegions(channel).catch(() => (reclaimedAt = -Infinity));
       }
       const left = countdown(options);
       const inputBytes = request.rawInputContents.reduce((sum, { length }) => sum + aligned(length), 0);
@@ -40,8 +44,8 @@ export function sharedMemoryTransport(
       } catch (error) {
         if (serverIsDone(error, options)) pool.give(region);
         else void pool.retire(region);
-        if (!isUnknownRegion(error)) throw error;
-        pool.forget();
+        if (isUnknownRegion(error)) pool.forget();
+        else if (!isFull(error)) throw error;
         return unary.infer(request, left());
       }
     },
@@ -56,7 +60,7 @@ export function autoTransport(channel: Channel, unary: InferTransport): InferTra
   return {
     async infer(request, options) {
       const left = countdown(options);
-      trial ??= sharesMemory(channel).then((works) => (works ? shared : unary));
+      trial ??= trySharing(channel).then((fault) => (fault === undefined ? shared : unary));
       const decided = trial.catch(() => {
         trial = undefined;
         return unary;
@@ -118,7 +122,8 @@ function outOfRegion(
 
 /** Whether the error is an answer to this very request, so that the server has finished with the region. */
 function serverIsDone(error: unknown, { signal }: InferOptions): boolean {
-  const meaning = toJobError(error, 'inference', signal);
+  if (faultOf(error) !== undefined) return true;
+  const meaning = toJobError(error, 'inference', { signal });
   if (!(meaning instanceof JobError)) return false;
   return ['MODEL_OVERLOADED', 'MODEL_REJECTED_INPUT', 'INFERENCE_FAILED'].includes(meaning.code);
 }
@@ -130,16 +135,16 @@ function isUnknownRegion(error: unknown): boolean {
 
 /**
  * Whether the server sees our /dev/shm.
+ * @returns why not; undefined where it does
  * @throws ServiceError when the server cannot be reached
  */
-async function sharesMemory(channel: Channel): Promise<boolean> {
+export async function trySharing(channel: Channel): Promise<string | undefined> {
   try {
     const region = await Region.create(channel, MIN_BYTES);
     await region?.release(channel);
-    return region !== undefined;
+    return region ? undefined : `${DIRECTORY} is full`;
   } catch (error) {
-    // The server's refusal, or the system's: no /dev/shm, or not for us.
-    if (!isCallFailure(error) || error.code === status.FAILED_PRECONDITION) return false;
+    if (isCallFailure(error) && error.code === status.FAILED_PRECONDITION) return error.details;
     throw error;
   }
 }

@@ -7,24 +7,28 @@
 import { status, type ClientDuplexStream } from '@grpc/grpc-js';
 import { onAbort } from '../abort.js';
 import type { CallOptions, Channel } from './channel.js';
-import { TransportError } from './errors.js';
+import { faultOf, TransportError } from './errors.js';
 import type { InferTransport } from './transport.js';
 import type { ModelInferRequest, ModelInferResponse, ModelStreamInferResponse } from './wire.js';
 
 export function streamTransport(channel: Channel): InferTransport {
   const streams = new Map<string, ModelStream>();
+  /** Given up for others, with requests that are still under way. */
+  const ending = new Set<ModelStream>();
   return {
     infer(request, options) {
       options.onSend?.('stream');
       let stream = streams.get(request.modelName);
       if (!stream?.isOpen) {
-        stream = new ModelStream(channel.openStream());
+        for (const one of ending) if (one.isDone) ending.delete(one);
+        if (stream) ending.add(stream);
+        stream = new ModelStream(channel.openStream(options.avoid ?? []));
         streams.set(request.modelName, stream);
       }
       return stream.infer(request, options);
     },
     close() {
-      for (const stream of streams.values()) stream.end('the connection to Triton was closed');
+      for (const stream of [...streams.values(), ...ending]) stream.end('the connection to Triton was closed');
       return Promise.resolve();
     },
   };
@@ -37,7 +41,7 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** From its opening to its first fault; then the next request opens another. */
+/** From its opening to its first fault, or one of its replica's; then the next request opens another. */
 class ModelStream {
   readonly #call: Call;
   readonly #waiters = new Map<string, Waiter>();
@@ -56,7 +60,11 @@ class ModelStream {
     return this.#open;
   }
 
-  async infer(request: ModelInferRequest, { signal, deadlineMs }: CallOptions): Promise<ModelInferResponse> {
+  get isDone(): boolean {
+    return !this.#open && this.#waiters.size === 0;
+  }
+
+  async infer(request: ModelInferRequest, { signal, deadlineMs, onPeer }: CallOptions): Promise<ModelInferResponse> {
     signal.throwIfAborted();
     const id = String(++this.#lastId);
     const answersBefore = this.#answers;
@@ -73,11 +81,17 @@ class ModelStream {
         }, deadlineMs);
         this.#call.write({ ...request, id });
       });
+    } catch (error) {
+      // The replica fails at this model: another may not. What is still under way here finishes here.
+      if (faultOf(error) !== undefined) this.#open = false;
+      throw error;
     } finally {
+      onPeer?.(this.#call.getPeer());
       // Also when the request was given up: its answer, if it comes, finds nobody, and the others are left alone.
       this.#waiters.delete(id);
       clearTimeout(timer);
       stopListening?.();
+      if (this.isDone) this.end('the stream was given up for another');
     }
   }
 

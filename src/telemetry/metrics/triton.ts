@@ -8,6 +8,15 @@ export interface TritonFacts {
   readonly tritonReady: () => boolean;
   readonly catalogue: Pick<ModelServer, 'contracts' | 'unready'>;
   readonly circuitsOpen: () => readonly string[];
+  /** Replicas that answer, but fail at a model by a fault of their own. */
+  readonly sick: () => readonly SickReplica[];
+}
+
+interface SickReplica {
+  readonly model: string;
+  readonly version: string;
+  readonly replica: string;
+  readonly fault: 'process' | 'device' | 'memory';
 }
 
 /** One request, from encoding to the decoded answer. */
@@ -53,6 +62,16 @@ export function tritonMetrics(families: Families, labels: Labels, facts: TritonF
     '1 for a model that inferences have found unavailable, and whose jobs stand aside',
     ['model'],
     () => facts.circuitsOpen().map((model) => [{ model: labels.model(model) }, 1] as const),
+  );
+
+  families.gauges(
+    'imagen_replica_failing',
+    '1 for a replica of Triton that answers, but fails at a model by a fault of its own',
+    ['model', 'version', 'replica', 'fault'],
+    () =>
+      facts.sick().map(({ model, version, replica, fault }) => {
+        return [{ ...labels.served(model, version), replica, fault }, 1] as const;
+      }),
   );
 
   return {

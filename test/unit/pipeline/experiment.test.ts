@@ -18,9 +18,9 @@ type Behaviour = (request: InferenceRequest, signal: AbortSignal) => Promise<Inf
 const gives: Behaviour = ({ version, inputs: [image = expect.fail()] }) =>
   Promise.resolve({ version, output: createTensor('image', 'UINT8', [...image.shape], image.data) });
 const throws =
-  (code: ConstructorParameters<typeof JobError>[0], words = 'no'): Behaviour =>
+  (...[code, words = 'no', options]: Partial<ConstructorParameters<typeof JobError>>): Behaviour =>
   () =>
-    Promise.reject(new JobError(code, words));
+    Promise.reject(new JobError(code ?? 'INTERNAL', words, options));
 
 interface World {
   /** Of the one model there is, by version. */
@@ -167,6 +167,8 @@ describe("an operation that fails on its arm's version", () => {
     ['an error of its own', throws('INFERENCE_FAILED')],
     ['a refusal', throws('MODEL_REJECTED_INPUT')],
     ['an answer of another size', wrongSize],
+    ['the end of its process', throws('MODEL_UNAVAILABLE', 'no', { suspect: true })],
+    ['want of memory', throws('MODEL_UNAVAILABLE', 'no', { outOfMemory: true })],
   ])('is done again on the default version: %s', async (_name, fails) => {
     const { done, steps, ends, last } = await run({ versions: { 1: gives, 2: fails } });
     expect(done).toMatchObject({ width: 20, height: 20 });

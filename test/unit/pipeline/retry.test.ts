@@ -32,6 +32,17 @@ describe('withRetries', () => {
     await expect(withRetries(wrong.work, { unavailableMs: 9_000, failedAttempts: 3 }, never)).rejects.toThrow('call 1');
   });
 
+  it('does not run a suspect job again, though what it needs may be back', async () => {
+    let calls = 0;
+    const work = () => {
+      calls++;
+      return Promise.reject(new JobError('MODEL_UNAVAILABLE', 'its process died', { suspect: true }));
+    };
+    const limits = { unavailableMs: 9_000, failedAttempts: 3 };
+    await expect(withRetries(work, limits, never)).rejects.toMatchObject({ suspect: true });
+    expect(calls).toBe(1);
+  });
+
   it('ends with its caller', async () => {
     const { work } = failing('STORAGE_UNAVAILABLE', 1_000);
     const signal = AbortSignal.timeout(100);

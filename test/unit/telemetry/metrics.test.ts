@@ -214,6 +214,7 @@ describe('what is read', () => {
       paused: () => ['memory'] as const,
       tritonReady: () => true,
       circuitsOpen: () => ['upscale'],
+      sick: () => [{ model: 'upscale', version: '1', replica: '10.0.0.7:8001', fault: 'process' as const }],
     };
     let now: Partial<Facts> = facts;
     const metrics = metricsOf({
@@ -222,6 +223,7 @@ describe('what is read', () => {
       paused: () => now.paused?.() ?? [],
       tritonReady: () => now.tritonReady?.() ?? false,
       circuitsOpen: () => now.circuitsOpen?.() ?? [],
+      sick: () => now.sick?.() ?? [],
     });
     expect(await series(metrics, 'imagen_inference_in_flight')).toEqual([
       'imagen_inference_in_flight{model="upscale",version="1"} 3',
@@ -235,6 +237,9 @@ describe('what is read', () => {
     expect(await series(metrics, 'imagen_model_circuit_open')).toEqual([
       'imagen_model_circuit_open{model="upscale"} 1',
     ]);
+    expect(await series(metrics, 'imagen_replica_failing')).toEqual([
+      'imagen_replica_failing{model="upscale",version="1",replica="10.0.0.7:8001",fault="process"} 1',
+    ]);
     expect(await series(metrics, 'imagen_triton_ready')).toEqual(['imagen_triton_ready 1']);
     const paused = await series(metrics, 'imagen_intake_paused');
     expect(paused).toHaveLength(7);
@@ -242,6 +247,7 @@ describe('what is read', () => {
     now = {};
     expect(await series(metrics, 'imagen_inference_in_flight')).toEqual([]);
     expect(await series(metrics, 'imagen_model_circuit_open')).toEqual([]);
+    expect(await series(metrics, 'imagen_replica_failing')).toEqual([]);
     expect(await series(metrics, 'imagen_triton_ready')).toEqual(['imagen_triton_ready 0']);
     expect(await series(metrics, 'imagen_intake_paused')).not.toContain('imagen_intake_paused{reason="memory"} 1');
   });

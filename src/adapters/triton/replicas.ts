@@ -1,0 +1,105 @@
+/**
+ * Which replicas of Triton fail at which models by a fault of their own, while they go on answering: their models' requests
+ * are kept away from them, and an operator sees them.
+ *
+ * Triton (2.51) says the same of the request during which a model's process died, of those that waited in the queue, and
+ * of all that come later. But it answers at once all that were executing together, and then takes at least a second to find out
+ * about each of the others (python_be.cc waits so long for the stub). So the first to fail at a replica, and those that
+ * fail with it, were executing; any other was not.
+ *
+ * That a model was loaded again, and its new process may die of a request, shows in a success, or in that the model could
+ * not be used for a while: who reloads one leaves it unloaded for two seconds (triton/watchdog.py, `imagen models reload`).
+ */
+import type { Fault } from './failures.js';
+
+export interface SickReplica {
+  readonly model: string;
+  readonly version: string;
+  /** Its address, as the connection knows it. */
+  readonly replica: string;
+  readonly fault: Fault;
+}
+
+interface Sickness extends SickReplica {
+  /** When a request first failed so, and when one last did. */
+  readonly since: number;
+  failedAt: number;
+  /** When a request last failed, or was last let go there. */
+  triedAt: number;
+  /** The model was out of use there since: the next failure is another one. */
+  over: boolean;
+}
+
+/** All that fail within this time of the first were executed together with it; the next takes a second. */
+const TOGETHER_MS = 500;
+/** Between two requests that find out whether a replica is well again. */
+const TRIAL_EVERY_MS = 5_000;
+/** When nothing was heard for so long, nobody knows whether the model was loaded again. */
+const CONTINUES_MS = 10_000;
+/** With several processes a model, one success does not say that all are well. */
+const WELL_AFTER_MS = 10_000;
+/** A replica of which nothing is heard, or that is gone. */
+const FORGOTTEN_AFTER_MS = 300_000;
+
+export class Replicas {
+  readonly #sick = new Map<string, Sickness>();
+  readonly #now: () => number;
+
+  /** @param now milliseconds on a clock that never goes back */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** @param instances processes that the model has at each replica */
+  answered(model: string, version: string, replica: string, instances: number): void {
+    const key = keyOf(model, version, replica);
+    const sickness = this.#sick.get(key);
+    if (!sickness) return;
+    if (instances <= 1 || this.#now() - sickness.failedAt > WELL_AFTER_MS) this.#sick.delete(key);
+  }
+
+  /**
+   * @param sentAt when the request was sent, on the same clock
+   * @returns whether the request may be what broke it
+   */
+  failed(model: string, version: string, replica: string, fault: Fault, sentAt: number): boolean {
+    const key = keyOf(model, version, replica);
+    const now = this.#now();
+    const known = this.#sick.get(key);
+    const since = known && !known.over && sentAt - known.failedAt < CONTINUES_MS ? known.since : now;
+    this.#sick.set(key, { model, version, replica, fault, since, failedAt: now, triedAt: now, over: false });
+    return fault !== 'memory' && sentAt <= since && now - since <= TOGETHER_MS;
+  }
+
+  /**
+   * The version is not ready: it has been unloaded, or is being loaded again.
+   * @param replica where; undefined where that is not known
+   */
+  outOfUse(model: string, version: string, replica?: string): void {
+    for (const sickness of this.#sick.values()) {
+      const meant = replica === undefined || sickness.replica === replica;
+      if (meant && sickness.model === model && sickness.version === version) sickness.over = true;
+    }
+  }
+
+  /** The replicas that a request of this version should not go to. Each gets one from time to time all the same. */
+  toAvoid(model: string, version: string): string[] {
+    const now = this.#now();
+    const avoided: string[] = [];
+    for (const sickness of this.#sick.values()) {
+      if (sickness.model !== model || sickness.version !== version) continue;
+      if (now - sickness.triedAt < TRIAL_EVERY_MS) avoided.push(sickness.replica);
+      else sickness.triedAt = now;
+    }
+    return avoided;
+  }
+
+  sick(): SickReplica[] {
+    for (const [key, { failedAt }] of this.#sick) {
+      if (this.#now() - failedAt > FORGOTTEN_AFTER_MS) this.#sick.delete(key);
+    }
+    return [...this.#sick.values()].map(({ model, version, replica, fault }) => ({ model, version, replica, fault }));
+  }
+}
+
+const keyOf = (...parts: string[]): string => parts.join('/');

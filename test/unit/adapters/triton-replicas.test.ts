@@ -1,0 +1,77 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Replicas } from '../../../src/adapters/triton/replicas.js';
+
+describe('Replicas', () => {
+  let time: number;
+  let replicas: Replicas;
+  beforeEach(() => {
+    time = 1_000;
+    replicas = new Replicas(() => time);
+  });
+  const failed = (replica: string, sentAt: number, fault: 'process' | 'memory' = 'process') =>
+    replicas.failed('upscale', '1', replica, fault, sentAt);
+
+  it('suspects what was executing when the process died, and neither what waited behind it nor what came later', () => {
+    expect(failed('a', 100)).toBe(true);
+    time += 5; // of the same batch
+    expect(failed('a', 200)).toBe(true);
+    time += 1_000; // had waited in the queue
+    expect(failed('a', 300)).toBe(false);
+    expect(failed('a', 1_002)).toBe(false); // sent after the first answer
+  });
+
+  it('suspects again after a success, and where it is another replica, version or model', () => {
+    expect(failed('a', 100)).toBe(true);
+    time += 2_000;
+    expect(failed('b', 2_500)).toBe(true);
+    expect(replicas.failed('upscale', '2', 'a', 'process', 2_500)).toBe(true);
+    replicas.answered('upscale', '1', 'a', 1);
+    time += 2_000;
+    expect(failed('a', 4_000)).toBe(true);
+  });
+
+  it('suspects again after the version was out of use, and after a silence in which it may have been', () => {
+    expect(failed('a', 100)).toBe(true);
+    time += 2_000;
+    expect(failed('a', 1_500)).toBe(false);
+    replicas.outOfUse('upscale', '1', 'b');
+    time += 1_500;
+    expect(failed('a', 3_000)).toBe(false);
+    replicas.outOfUse('upscale', '1');
+    time += 1_500;
+    expect(failed('a', 4_500)).toBe(true);
+    time += 11_500;
+    expect(failed('a', 16_500)).toBe(true);
+  });
+
+  it('does not take the success of one process of a model for the health of another', () => {
+    expect(failed('a', 100)).toBe(true);
+    time += 2_000;
+    replicas.answered('upscale', '1', 'a', 2);
+    expect(failed('a', 2_500)).toBe(false);
+    time += 11_000;
+    replicas.answered('upscale', '1', 'a', 2);
+    expect(replicas.sick()).toEqual([]);
+  });
+
+  it('suspects nobody of a lack of memory', () => {
+    expect(failed('a', 100, 'memory')).toBe(false);
+  });
+
+  it('keeps the requests of that model from it, but for one now and then', () => {
+    failed('a', 100);
+    expect(replicas.toAvoid('upscale', '1')).toEqual(['a']);
+    expect(replicas.toAvoid('upscale', '2')).toEqual([]);
+    time += 5_000;
+    expect([replicas.toAvoid('upscale', '1'), replicas.toAvoid('upscale', '1')]).toEqual([[], ['a']]);
+    replicas.answered('upscale', '1', 'a', 1);
+    expect(replicas.toAvoid('upscale', '1')).toEqual([]);
+  });
+
+  it('tells what is sick, and forgets what is gone', () => {
+    failed('a', 100);
+    expect(replicas.sick()).toEqual([{ model: 'upscale', version: '1', replica: 'a', fault: 'process' }]);
+    time += 300_001;
+    expect(replicas.sick()).toEqual([]);
+  });
+});

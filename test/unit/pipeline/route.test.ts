@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import type { ModelServer } from '../../../src/domain/ports.js';
+import { NO_ROUTES, parseRoutes } from '../../../src/domain/routes.js';
+import { createUnknown, route } from '../../../src/pipeline/route.js';
+
+const never = new AbortController().signal;
+
+/** A server that serves `echo/1`, and what is put into its lists. */
+function serverOf(unready: Record<string, string> = {}) {
+  const asked: unknown[] = [];
+  const contract = (versions: readonly string[]) => ({
+    versions: new Map(versions.map((one) => [one, { parameters: {} }])),
+  });
+  const contracts = new Map([['echo', contract(['1'])]]);
+  const server = {
+    contracts: () => contracts as never,
+    unready: () => new Map(Object.entries(unready)),
+    refresh: (_: AbortSignal, about?: unknown) => Promise.resolve(void asked.push(about)),
+    statistics: () => Promise.resolve([]),
+    infer: () => Promise.reject(new Error('not here')),
+  } satisfies ModelServer;
+  return {
+    server,
+    asked,
+    serve: (model: string, versions: readonly string[]) => contracts.set(model, contract(versions)),
+  };
+}
+
+const end = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'ok',
+    (error: unknown) => error as { code: string; message: string },
+  );
+const options = (more: object = {}) => ({ routes: NO_ROUTES, waitMs: 0, ...more });
+
+describe('route', () => {
+  it('takes what the server says of a model or version for away, and any other for unknown', async () => {
+    const { server, asked } = serverOf({ broken: 'cannot be loaded', 'echo/2': 'is loading' });
+    const needs = (name: string) => ({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name } });
+    expect(await end(route([{ model: 'broken' }], server, options(), never))).toMatchObject(needs('broken'));
+    expect(await end(route([{ model: 'echo', version: '2' }], server, options(), never))).toMatchObject(needs('echo'));
+    expect(await end(route([{ model: 'echo', version: '3' }], server, options(), never))).toMatchObject({
+      ...{ code: 'UNKNOWN_VERSION', message: 'model echo: version 3: expected one of 1' },
+    });
+    expect(await end(route([{ model: 'x' }], server, options(), never))).toMatchObject({ code: 'UNKNOWN_MODEL' });
+    expect(asked).toEqual([
+      ...[{ model: 'broken' }, { model: 'echo', version: '2' }],
+      ...[{ model: 'echo', version: '3' }, { model: 'x' }],
+    ]);
+  });
+
+  it('takes what the routes name for away', async () => {
+    const routes = parseRoutes(JSON.stringify({ models: { paint: { default: '2' }, echo: { default: '7' } } }));
+    const { server } = serverOf();
+    for (const operation of [{ model: 'paint' }, { model: 'paint', version: '2' }, { model: 'echo', version: '7' }]) {
+      const outcome = await end(route([operation], server, options({ routes }), never));
+      expect(outcome).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+    }
+    expect(await end(route([{ model: 'echo' }], server, options({ routes }), never))).toBe('ok'); // by version 1
+    const unknown = await end(route([{ model: 'echo', version: '8' }], server, options({ routes }), never));
+    expect(unknown).toMatchObject({ code: 'UNKNOWN_VERSION' });
+  });
+
+  it('waits for what looks unknown before it says so, and does it when it comes', async () => {
+    const { server, asked, serve } = serverOf();
+    const coming = end(
+      route([{ model: 'late' }, { model: 'echo', version: '2' }], server, options({ waitMs: 60_000 }), never),
+    );
+    await expect.poll(() => asked.length).toBeGreaterThan(1);
+    serve('late', ['1']);
+    await expect.poll(() => asked.at(-1)).toEqual({ model: 'echo', version: '2' });
+    serve('echo', ['1', '2']);
+    expect(await coming).toBe('ok');
+  });
+
+  it('does not wait again for what was waited for in vain, until it is known or long forgotten', async () => {
+    let time = 0;
+    const unknown = createUnknown(() => time);
+    expect([unknown.since('x'), (time = 5_000), unknown.since('x')]).toEqual([0, 5_000, 0]);
+    unknown.found('x');
+    expect(unknown.since('x')).toBe(5_000);
+    time = 700_000;
+    expect(unknown.since('x')).toBe(700_000);
+
+    const { server, asked } = serverOf();
+    const waited = { since: () => performance.now() - 60_000, found: () => undefined };
+    const outcome = await end(route([{ model: 'x' }], server, options({ waitMs: 60_000, unknown: waited }), never));
+    expect(outcome).toMatchObject({ code: 'UNKNOWN_MODEL' });
+    expect(asked).toHaveLength(1); // it has looked once more all the same
+  });
+});
