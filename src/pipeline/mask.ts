@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import type { Raster, Size } from '../domain/raster.js';
+import { atOnce, type Codec, costOf, RESIZE_NS } from './codec.js';
 import { boxMean, guidedCoefficients, type Plane } from './guided-filter.js';
 
 /** Long side at which the edge model is computed; it is applied at full resolution. */
@@ -32,9 +33,9 @@ const PIXELS_A_TURN = 100_000;
  * background does not shine through as a halo. An alpha that the picture had before is multiplied in.
  * @param mask `height × width` bytes, 255 is subject
  */
-export async function applyMask(raster: Raster, mask: Buffer): Promise<Raster> {
+export async function applyMask(raster: Raster, mask: Buffer, codec: Codec = atOnce): Promise<Raster> {
   const small = workingSize(raster);
-  const coefficients = await workingCoefficients(raster, mask, small);
+  const coefficients = await workingCoefficients(raster, mask, small, codec);
   return await paint(raster, coefficients, small);
 }
 
@@ -44,20 +45,17 @@ function workingSize({ width, height }: Size): Size {
 }
 
 /** @returns `FIELDS` floats for each working pixel, side by side, since they are always read together */
-async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): Promise<Float32Array> {
+async function workingCoefficients(raster: Raster, mask: Buffer, small: Size, codec: Codec): Promise<Float32Array> {
   const { width, height } = small;
-  const shrink = { fit: 'fill' } as const;
-  const [rgb, target] = await Promise.all([
-    sharp(raster.rgb, { raw: { width: raster.width, height: raster.height, channels: 3 } })
-      .resize(width, height, shrink)
+  const shrunk = (pixels: Buffer, channels: 1 | 3) =>
+    sharp(pixels, { raw: { width: raster.width, height: raster.height, channels } })
+      .resize(width, height, { fit: 'fill' })
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
       .raw()
-      .toBuffer(),
-    sharp(mask, { raw: { width: raster.width, height: raster.height, channels: 1 } })
-      .resize(width, height, shrink)
-      .toColourspace('b-w')
-      .raw()
-      .toBuffer(),
-  ]);
+      .toBuffer();
+  const costMs = costOf(raster, RESIZE_NS);
+  const rgb = await codec(costMs, () => shrunk(raster.rgb, 3));
+  const target = await codec(costMs, () => shrunk(mask, 1));
   const pixels = width * height;
   const guide = [planeOf(rgb, 0, 3), planeOf(rgb, 1, 3), planeOf(rgb, 2, 3)] as const;
   const goal = planeOf(target, 0, 1);

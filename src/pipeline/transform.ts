@@ -9,6 +9,7 @@ import type { Raster, Size } from '../domain/raster.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
 import { annotate } from '../spans.js';
 import { createAttempts } from './attempts.js';
+import { type Codec, costOf, RESIZE_NS } from './codec.js';
 import { chooseShape, type Predict } from './cost.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
@@ -31,6 +32,7 @@ export type Lane = <T>(ticket: Ticket, task: (window: Size) => Promise<T>, signa
 export interface TransformOptions {
   readonly models: ModelServer;
   readonly lane: Lane;
+  readonly codec: Codec;
   readonly predict: Predict;
   readonly priority: Priority;
   readonly signal: AbortSignal;
@@ -107,7 +109,10 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     ...(routed.arm === undefined ? {} : nameArm(routed.arm)),
   };
   const pixels = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract) };
-  const after = answer.channels === 1 ? await applyMask(raster, answer.data) : await withAlpha(answer, raster);
+  const after =
+    answer.channels === 1
+      ? await applyMask(raster, answer.data, options.codec)
+      : await withAlpha(answer, raster, options.codec);
   return { raster: after, step, pixels };
 }
 
@@ -150,13 +155,13 @@ function checkAnswer({ output }: InferenceResult, view: View, { routed }: Planne
 }
 
 /** The picture's own alpha, carried past a model that knows only colours, and resampled where the model scales. */
-async function withAlpha({ width, height, data }: Answer, before: Raster): Promise<Raster> {
+async function withAlpha({ width, height, data }: Answer, before: Raster, codec: Codec): Promise<Raster> {
   if (!before.alpha) return { width, height, rgb: data };
   if (width === before.width && height === before.height) return { width, height, rgb: data, alpha: before.alpha };
-  const alpha = await sharp(before.alpha, { raw: { width: before.width, height: before.height, channels: 1 } })
+  const resized = sharp(before.alpha, { raw: { width: before.width, height: before.height, channels: 1 } })
     .resize(width, height, { fit: 'fill' })
     .toColourspace('b-w')
-    .raw()
-    .toBuffer();
+    .raw();
+  const alpha = await codec(costOf({ width, height }, RESIZE_NS), () => resized.toBuffer());
   return { width, height, rgb: data, alpha };
 }

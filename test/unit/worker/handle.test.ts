@@ -4,6 +4,7 @@ import { NO_CAPACITY } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Delivery, ModelServer, Publisher } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
+import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { createFairShare } from '../../../src/worker/fair-share.js';
 import { createCircuits } from '../../../src/worker/circuits.js';
@@ -81,6 +82,7 @@ function setUp() {
           maxOutputPixels: 1,
           predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
           reserve: () => Promise.resolve(() => undefined),
+          codecs: () => atOnce,
           fetch: { allowedInputs: [], maxBytes: 1 },
           target: { outputPrefix: 'gs://out', allowedOutputs: [] },
           route: () => ({ routes: NO_ROUTES, waitMs: 0 }),
