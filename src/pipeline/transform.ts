@@ -6,6 +6,7 @@ import type { Arm } from '../domain/experiment.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import type { Raster, Size } from '../domain/raster.js';
+import { anyOf } from '../domain/signals.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
 import { annotate } from '../spans.js';
 import { createAttempts } from './attempts.js';
@@ -65,7 +66,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
 
   // The first request that fails ends the others: their tiles have nowhere to go.
   const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const { signal, release } = anyOf([options.signal, stop.signal]);
   setMaxListeners(0, signal); // every tile listens
   const send: Send = async (cut, paste) => {
     const attempt = attempts.ofOneRequest();
@@ -98,6 +99,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   try {
     answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send);
   } finally {
+    release();
     annotate(() => attempts.counted());
   }
   const step: Step = {

@@ -16,11 +16,11 @@ const MOST_OF_LEASE = 0.45;
  */
 export function keepPace(subscription: Subscription, leaseSeconds: number): void {
   const subscriber = Reflect.get(subscription, '_subscriber') as unknown;
-  const getter = subscriber instanceof Object ? inherited(subscriber, 'modAckLatency')?.get : undefined;
-  const believedMs = () => Number(getter?.call(subscriber));
+  const field = subscriber instanceof Object ? inherited(subscriber, 'modAckLatency') : undefined;
+  const believedMs = () => Number(field?.get?.call(subscriber));
   if (!(subscriber instanceof Object) || !Number.isFinite(believedMs())) {
     throw new Error(
-      `@google-cloud/pubsub: expected a subscription whose \`_subscriber\` has a getter \`modAckLatency\` in milliseconds, as in ${KNOWN}, given ${getter ? String(believedMs()) : 'none'}: leases cannot be extended at a bounded pace. Install ${KNOWN}, or see how its successor paces extensions`,
+      `@google-cloud/pubsub: expected a subscription whose \`_subscriber\` has a getter \`modAckLatency\` in milliseconds, as in ${KNOWN}, given ${field?.get ? String(believedMs()) : 'none'}: leases cannot be extended at a bounded pace. Install ${KNOWN}, or see how its successor paces extensions`,
     );
   }
   Object.defineProperty(subscriber, 'modAckLatency', {

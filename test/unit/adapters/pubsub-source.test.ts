@@ -26,7 +26,7 @@ function setUp() {
 
 it('extends leases by the same seconds while it stops as before, however long jobs take', async () => {
   const { source, subscriber } = setUp();
-  const before = { messages: subscriber.maxMessages, most: subscriber.maxExtensionTime.totalOf('second') };
+  const before = { messages: subscriber.maxMessages, most: subscriber.maxExtensionTime.seconds };
   for (let i = 0; i < 100; i++) subscriber.updateAckDeadline(300);
   expect(subscriber.ackDeadline).toBe(ACK_DEADLINE_SECONDS);
   await source.stop(2_000);
@@ -34,5 +34,5 @@ it('extends leases by the same seconds while it stops as before, however long jo
   expect(subscriber.ackDeadline).toBe(ACK_DEADLINE_SECONDS);
   expect(before).toEqual({ messages: 3, most: 60 });
   expect(subscriber.maxMessages).toBe(3);
-  expect(subscriber.maxExtensionTime.totalOf('second')).toBe(60);
+  expect(subscriber.maxExtensionTime.seconds).toBe(60);
 });
