@@ -34,13 +34,17 @@ const SHORTAGES = [
   /(?:cannot|can't|could not|unable to|failed to) (?:re)?allocate/i,
   /(?:memory )?allocation (?:failed|error|failure)/i,
   /insufficient memory/i,
-  /not enough (?:memory|space)/i,
+  /not enough memory/i,
+  // libaom, when it cannot make its buffers; the pixels are ours.
+  /encoder plugin generated an error: initialization problem/i,
   /\bE(?:NOMEM|AGAIN|MFILE|NFILE|NOSPC|DQUOT)\b/,
   /unable to create thread|error creating thread|resource temporarily unavailable/i,
   /too many open files/i,
   /no space left on device|disk quota exceeded/i,
   /unable to make temporary file|unable to open temp/i,
 ];
+/** A limit of libheif's against hostile files; it, too, speaks of allocation. */
+const SECURITY_LIMIT = /security limit/i;
 
 /** Whether an error tells of the machine and not of the picture. */
 export function isShortage(thrown: unknown): boolean {
@@ -48,7 +52,7 @@ export function isShortage(thrown: unknown): boolean {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const code = (thrown as { code?: unknown } | null)?.code;
   const text = typeof code === 'string' ? `${code} ${message}` : message;
-  return SHORTAGES.some((shortage) => shortage.test(text));
+  return !SECURITY_LIMIT.test(text) && SHORTAGES.some((shortage) => shortage.test(text));
 }
 
 /** @throws JobError `WORKER_OVERLOADED` for a shortage; whatever else the computation throws */
