@@ -172,7 +172,7 @@ function firstLine(text: string): string {
 }
 
 /** Pixels between two pauses for the event loop, in which leases and health checks have their turn. */
-const PIXELS_A_TURN = 1_000_000;
+const PIXELS_A_TURN = 500_000;
 
 /** Moves the colours of RGBA together, in its own memory, and gives the alpha that stood between them, if it hides any. */
 async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly alpha?: Buffer }> {
