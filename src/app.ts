@@ -146,6 +146,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     jobsParked: () => parking.parked,
     circuitsOpen: () => [...circuits.open().keys()],
     decodedBytes: () => budget.held(),
+    ...{ codecsActive: room.running, codecsWaiting: room.waiting },
     limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
     paused,
     load: () => share.load(),

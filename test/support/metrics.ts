@@ -7,6 +7,7 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
   const none = () => [];
   return createMetrics({
     ...{ jobsActive: nothing, jobsWaiting: nothing, jobsParked: nothing, decodedBytes: nothing, paused: none },
+    ...{ codecsActive: nothing, codecsWaiting: nothing },
     ...{ load: none, learnedCosts: none, circuitsOpen: none, tritonReady: () => false },
     ...{ arms: none, armStopped: () => false, routed: none },
     limits: { jobs: 1, decodedBytes: 1 },
