@@ -22,12 +22,12 @@ export const POOL_THREADS = 8;
 
 /**
  * How many decoders and encoders may compute at once. Half of the pool stays free for what else needs it: look-ups of names
- * (libuv itself gives them half at the most) and files. More than there are processors would only cost memory. At least
- * two: a large one, and a small one beside it.
+ * (libuv itself gives them half at the most) and files. More large ones than there are processors would only cost memory; the
+ * slot beside these is for a small one, which shares their processors. At least two: a large one, and a small one.
  * @param poolThreads of libuv, which are `UV_THREADPOOL_SIZE`, or 4
  */
 export function codecSlots(poolThreads: number, processors: number): number {
-  return Math.max(2, Math.min(processors, Math.floor(poolThreads / 2)));
+  return Math.max(2, Math.min(processors + 1, Math.floor(poolThreads / 2)));
 }
 
 export interface CodecRoom {

@@ -105,8 +105,10 @@ it.each([
   // Threads of the pool, processors, slots.
   [4, 1, 2],
   [4, 16, 2],
-  [8, 2, 2],
+  [8, 1, 2],
+  [8, 2, 3],
   [8, 16, 4],
+  [32, 8, 9],
   [32, 16, 16],
 ])('of a pool of %d threads and %d processors, %d may decode and encode', (threads, processors, slots) => {
   expect(codecSlots(threads, processors)).toBe(slots);
