@@ -25,6 +25,9 @@ const PICTURES = 50;
 const SAMPLES = 5;
 const SAMPLE_LIMIT_MS = 30_000;
 const GOAL = 1.05;
+/** Of counts: rounds at the beginning and at the end whose middle ones are compared. */
+const SEVERAL = 3;
+const COUNTS_GOAL = 1.1;
 
 const quick: StandIn = {
   ...{ name: 'quick', batching: true, fixedMs: 2, eachMs: 0 },
@@ -48,13 +51,11 @@ interface Kept {
 }
 
 export async function soak(progress: Progress): Promise<Figure[]> {
-  // As scripts/bench/memory.ts.
-  process.env.MALLOC_ARENA_MAX ??= '2';
   const parts = await openParts({ name: 'bench', models: [quick, away], progress, env: LIMITS });
   const traffic = openTraffic(parts, 'bench');
   const file = join(parts.dir, 'kept.json');
   const worker = await startWorker(
-    { ...parts.env, KEPT: file },
+    { ...parts.env, ...MALLOC, KEPT: file },
     { preload: join(root, 'scripts/bench/count-kept.js') },
   );
   try {
@@ -73,7 +74,7 @@ export async function soak(progress: Progress): Promise<Figure[]> {
       simulated: 'models sleep',
       putBack,
       failed,
-      mallocArenaMax: process.env.MALLOC_ARENA_MAX,
+      malloc: MALLOC,
     });
   } finally {
     worker.signal('SIGTERM');
@@ -82,6 +83,12 @@ export async function soak(progress: Progress): Promise<Figure[]> {
     await parts.close();
   }
 }
+
+/**
+ * glibc keeps what has been freed: in an arena for each thread, and in what it has grown to. With these it gives back what it
+ * can, as the image's jemalloc does, so that what is resident is what is held.
+ */
+const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };
 
 /** Few places, so that jobs of a model that is away are put back instead of standing aside. */
 const LIMITS = { IMAGEN_MAX_JOBS: '8', IMAGEN_MODEL_WAIT_SECONDS: '1' };
@@ -151,8 +158,7 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
     samples.push(await written(file));
     await sleep(500);
   }
-  const median = (pick: (kept: Kept) => number) =>
-    samples.map(pick).sort((a, b) => a - b)[Math.floor(SAMPLES / 2)] ?? NaN;
+  const median = (of: (kept: Kept) => number) => middleOf(samples.map(of));
   const kinds = new Set(samples.flatMap(({ resources }) => Object.keys(resources)));
   return {
     rss: median(({ rss }) => rss),
@@ -186,13 +192,24 @@ function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   if (!first || !last) throw new Error('there has been no round');
   const compared = { first: shown(first), last: shown(last) };
   const rssMB = rounds.map(({ rss }) => inMB(rss));
-  const total = ({ resources }: Kept) => Object.values(resources).reduce((a, b) => a + b, 0);
+  const counts = {
+    listeners: pick('listeners'),
+    files: pick('files'),
+    handles: ({ resources }: Kept) => sum(resources),
+  };
   return [
     figure('soak.memory', last.rss / first.rss, '<=', GOAL, { ...about, rssMB, ...compared }),
-    figure('soak.listeners', last.listeners / Math.max(1, first.listeners), '<=', 1, compared),
-    figure('soak.files', last.files / first.files, '<=', 1, compared),
-    figure('soak.handles', total(last) / Math.max(1, total(first)), '<=', 1, compared),
+    ...Object.entries(counts).map(([name, count]) => {
+      const all = rounds.map(count);
+      // A connection more or less is open at any time.
+      const [before, after] = [middleOf(all.slice(0, SEVERAL)), middleOf(all.slice(-SEVERAL))];
+      return figure(`soak.${name}`, (after + 1) / (before + 1), '<=', COUNTS_GOAL, { rounds: all });
+    }),
   ];
 }
+
+const pick = (name: 'listeners' | 'files') => (kept: Kept) => kept[name];
+const sum = (numbers: Readonly<Record<string, number>>) => Object.values(numbers).reduce((a, b) => a + b, 0);
+const middleOf = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 
 const inMB = (bytes: number) => round(bytes / 1e6);

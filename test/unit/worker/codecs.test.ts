@@ -1,4 +1,6 @@
+import { lookup } from 'node:dns/promises';
 import { setMaxListeners } from 'node:events';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { Priority } from '../../../src/domain/job.js';
 import { codecSlots, createCodecs } from '../../../src/worker/codecs.js';
@@ -100,6 +102,26 @@ describe('createCodecs', () => {
     expect(running()).toBe(0);
   });
 });
+
+it('lets look-ups of names through while more pictures are encoded than the pool has threads', async () => {
+  const { codecs } = createCodecs(codecSlots(4, 16));
+  const pixels = await sharp({ create: { width: 1_000, height: 1_000, channels: 3, background: '#246' } })
+    .raw()
+    .toBuffer();
+  const raw = { width: 1_000, height: 1_000, channels: 3 } as const;
+  const over = new AbortController();
+  const ended: string[] = [];
+  const encoding = Array.from({ length: 8 }, async () => {
+    await codecs('batch', over.signal)(SMALL, () => sharp(pixels, { raw }).avif().toBuffer());
+    ended.push('a picture');
+  });
+  for (let i = 0; i < 3; i++) await settled(); // they have begun
+  await lookup('localhost');
+  ended.push('a look-up');
+  over.abort(new Error('enough'));
+  await Promise.allSettled(encoding);
+  expect(ended).toEqual(['a look-up', 'a picture', 'a picture']);
+}, 60_000);
 
 it.each([
   // Threads of the pool, processors, slots.
