@@ -50,14 +50,16 @@ async function beside(ground: Ground, { name, count, size }: (typeof CASES)[numb
   }
   const large = await ground.upload(`${name}/large.jpg`, await picture(size));
   const stream = (run: string, count: number, fromMs: number) =>
-    thumbnails.slice(0, count).map((uri, i) => job(`thumbnail.${run}.${i}`, uri, 'jpeg', fromMs + i * EVERY_MS));
+    thumbnails
+      .slice(0, count)
+      .map((uri, i) => job(`thumbnail.${name}.${run}.${i}`, uri, 'jpeg', fromMs + i * EVERY_MS));
 
   await ground.freshWorker();
   await ground.run(stream('warm', 10, 0));
   const alone = waitsOf((await ground.run(stream('alone', 50, 0))).waitsMs);
   progress.say(`thumbnails alone: ${JSON.stringify(alone)}`);
   const both = await ground.run([
-    ...Array.from({ length: count }, (_, i) => job(`large.${i}`, large, 'avif', 0)),
+    ...Array.from({ length: count }, (_, i) => job(`large.${name}.${i}`, large, 'avif', 0)),
     ...stream('beside', THUMBNAILS, HEAD_START_MS),
   ]);
   const larges = [...both.waitsMs].filter(([id]) => id.startsWith('large')).map(([, ms]) => ms);
