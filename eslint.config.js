@@ -68,9 +68,18 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-definitions': 'off',
       eqeqeq: 'error',
       'no-console': 'error',
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'AbortSignal',
+          property: 'any',
+          message: 'It leaks where one signal lives long: use anyOf of src/domain/signals.ts.',
+        },
+      ],
     },
   },
   { files: ['scripts/**/*.ts', 'src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
+  { files: ['scripts/**/*.ts', 'test/**/*.ts'], rules: { 'no-restricted-properties': 'off' } },
   ...Object.entries(mayImport).map(([folder, allowed]) => importDirection(folder, allowed)),
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

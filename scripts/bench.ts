@@ -14,6 +14,8 @@ import { outage } from './bench/outage.js';
 import { poison } from './bench/poison.js';
 import { policies } from './bench/policies.js';
 import { seams } from './bench/seams.js';
+import { soak } from './bench/soak.js';
+import { starvation } from './bench/starvation.js';
 import { storage } from './bench/storage.js';
 import { telemetry } from './bench/telemetry.js';
 import { createProgress } from './progress.js';
@@ -22,7 +24,7 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean', default: false } },
 });
-const GROUPS = { batching, fairness, memory, outage, poison, policies, seams, storage, telemetry };
+const GROUPS = { batching, fairness, memory, outage, poison, policies, seams, soak, starvation, storage, telemetry };
 const chosen = positionals.length > 0 ? positionals : Object.keys(GROUPS);
 const stranger = chosen.find(
   (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),

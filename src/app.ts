@@ -1,4 +1,5 @@
 /** The composition root of the worker: the only place that builds its parts and knows how they hang together. */
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { createObjectStore } from './adapters/gcs/store.js';
@@ -29,6 +30,7 @@ import { createAvailability } from './worker/availability.js';
 import { createBuckets } from './worker/buckets.js';
 import { createBudget } from './worker/budget.js';
 import { createCircuits } from './worker/circuits.js';
+import { codecSlots, createCodecs } from './worker/codecs.js';
 import { createCostModel, LOOK_MS } from './worker/cost-model.js';
 import { createFairShare } from './worker/fair-share.js';
 import { createGuard } from './worker/guard.js';
@@ -121,6 +123,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     },
   });
   const budget = createBudget(config.maxDecodedBytes);
+  const room = createCodecs(codecSlots(config.poolThreads, availableParallelism()));
   const costs = createCostModel();
   const share = createFairShare({
     capacityOf: (model) => capacityOf(models.contracts().get(model)),
@@ -176,6 +179,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     circuitsOpen: () => [...circuits.open().keys()],
     sick: () => models.sick(),
     decodedBytes: () => budget.held(),
+    ...{ codecsActive: room.running, codecsWaiting: room.waiting },
     limits: { jobs: config.maxJobs, decodedBytes: config.maxDecodedBytes },
     paused,
     load: () => share.load(),
@@ -208,6 +212,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
         maxInputPixels: config.maxInputPixels,
         maxOutputPixels: config.maxOutputPixels,
         reserve: budget.reserve,
+        codecs: room.codecs,
         onOperation(step, pixels) {
           metrics.operationDone(step, pixels);
           metrics.stepDone(step);

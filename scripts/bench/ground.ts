@@ -6,6 +6,7 @@ import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
 import { openParts } from '../ground.js';
 import type { Progress } from '../progress.js';
+import type { StackEnv } from '../stack/env.js';
 import { metricIn, startWorker, type Worker, type WorkerStart } from '../workers.js';
 import type { StandIn } from './make-models.js';
 
@@ -15,8 +16,8 @@ export interface Ground {
   run(jobs: readonly TimedJob[]): Promise<Outcome>;
   /** What Triton has counted for a model. */
   counted(model: string): Promise<Counted>;
-  /** One of the worker's metrics for a model. */
-  metric(name: string, model: string): Promise<number>;
+  /** One of the worker's metrics, for a model if it is named. */
+  metric(name: string, model?: string): Promise<number>;
   /** Ends the worker and starts a new one, which has learned nothing yet. */
   freshWorker(): Promise<void>;
   /** Of the worker that runs now. */
@@ -50,11 +51,15 @@ const SECOND_TOPIC = 'bench-second';
 const SECOND_SUBSCRIPTION = 'bench-second-worker';
 const RUN_LIMIT_MS = 900_000;
 
-/** @param start how its workers are started */
+/**
+ * @param start how its workers are started
+ * @param more of their environment
+ */
 export async function openGround(
   models: readonly StandIn[],
   progress: Progress,
   start: WorkerStart = {},
+  more: (env: StackEnv) => Readonly<Record<string, string>> = () => ({}),
 ): Promise<Ground> {
   const parts = await openParts({ name: 'bench', models, progress });
   const { env, pubsub, stack } = parts;
@@ -73,6 +78,7 @@ export async function openGround(
   });
   const workerEnv = {
     ...env,
+    ...more(env),
     IMAGEN_JOBS_SUBSCRIPTIONS: `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`,
   };
   let worker = await startWorker(workerEnv, start);
@@ -121,7 +127,7 @@ export async function openGround(
       worker = await startWorker(workerEnv, start);
     },
 
-    metric: async (name, model) => metricIn(await worker.metrics(), name, { model }),
+    metric: async (name, model) => metricIn(await worker.metrics(), name, model === undefined ? {} : { model }),
     workerPid: () => worker.pid,
 
     async close() {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { POOL_THREADS } from '../../src/worker/codecs.js';
 import { root } from './paths.js';
 import type { Ports } from './ports.js';
 
@@ -26,6 +27,7 @@ export function stackEnv(ports: Ports) {
     IMAGEN_ROUTES_FILE: join(root, 'scripts/stack/routes.json'),
     IMAGEN_MAX_ATTEMPTS: '5',
     IMAGEN_DRAIN_SECONDS: '25',
+    UV_THREADPOOL_SIZE: String(POOL_THREADS),
     PORT: String(ports.worker),
   } as const;
 }

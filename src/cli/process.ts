@@ -5,6 +5,7 @@ import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config.js';
 import { capacityOf } from '../domain/contract.js';
 import type { OutputFormat } from '../domain/job.js';
+import { atOnce } from '../pipeline/codec.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';
 import { FORMATS } from '../pipeline/formats/index.js';
 import { Journey } from '../pipeline/journey.js';
@@ -62,6 +63,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
       maxOutputPixels: config.maxOutputPixels,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
       reserve: () => Promise.resolve(() => undefined),
+      codecs: () => atOnce,
     });
     writeFileSync(flags.output, encoded.bytes);
     for (const warning of journey.warnings) console.error(`warning: ${warning}`);

@@ -88,7 +88,7 @@ export const OWN_SETTINGS = {
   maxDecodedBytes: setting(
     'IMAGEN_MAX_DECODED_BYTES',
     wholeNumber(1, 2 ** 40),
-    'Memory for the pictures in work, in bytes; jobs wait for it, and one that needs more works alone',
+    'Memory for the pictures in work, in bytes; jobs wait for it, small ones have a part of their own',
     String(2048 * MIB),
   ),
   maxInputBytes: setting(
@@ -138,6 +138,12 @@ export const OWN_SETTINGS = {
     wholeNumber(1, 20),
     'Attempts in place at an inference that fails',
     '3',
+  ),
+  poolThreads: setting(
+    'UV_THREADPOOL_SIZE',
+    wholeNumber(4, 1024),
+    "Threads of Node's pool; decoders and encoders may have half of them",
+    '4',
   ),
   port: setting('PORT', wholeNumber(0, 65_535), 'HTTP port of health and metrics', '8080'),
   logLevel: setting(

@@ -54,6 +54,7 @@ export const ERRORS = {
   INPUT_TOO_MANY_PIXELS: { stage: 'decode', verdict: 'fail' },
   OUTPUT_TOO_LARGE: { stage: 'plan', verdict: 'fail' },
   RECORD_UNREADABLE: { stage: 'recall', verdict: 'defer' },
+  WORKER_OVERLOADED: { stage: 'decode', verdict: 'defer', anywhere: true },
   DEADLINE_EXCEEDED: { stage: 'recall', verdict: 'expire' },
   EXECUTION_TIMEOUT: { stage: 'infer', verdict: 'fail' },
   STORAGE_UNAVAILABLE: { stage: 'fetch', verdict: 'defer', anywhere: true },

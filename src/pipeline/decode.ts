@@ -2,6 +2,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp';
 import { JobError } from '../domain/errors.js';
 import type { OutputFormat } from '../domain/job.js';
 import type { Raster } from '../domain/raster.js';
+import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
@@ -28,6 +29,9 @@ sharp.concurrency(1);
  */
 const MOST_CODED = 3;
 const SPARE_PIXELS = 2_000_000;
+
+/** Time that a decoder takes, in nanoseconds a pixel of one processor; measured. */
+const DECODER_NS: Readonly<Record<OutputFormat, number>> = { jpeg: 8, png: 12, webp: 25, avif: 45 };
 
 const FORMATS: Readonly<Record<string, OutputFormat>> = { jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif' };
 
@@ -62,6 +66,8 @@ export interface DecodeOptions {
   readonly maxSeconds?: number;
   /** Waited for when the header has been read and the limit kept. */
   readonly admit?: (header: Header) => Promise<void>;
+  /** Where each computation has its turn; at once unless given. */
+  readonly codec?: Codec;
 }
 
 /**
@@ -72,33 +78,39 @@ export interface DecodeOptions {
  *   `EXECUTION_TIMEOUT`
  */
 export async function decode(bytes: Buffer, options: DecodeOptions): Promise<Decoded> {
-  const { maxPixels, maxSeconds = 120, admit } = options;
-  const { metadata, format } = await readHeader(bytes, maxPixels);
+  const { maxPixels, maxSeconds = 120, admit, codec = atOnce } = options;
+  const { metadata, format } = await readHeader(bytes, maxPixels, codec);
   const { width, height, hasAlpha, orientation = 1, isProgressive: progressive, depth } = metadata;
   await admit?.({ width, height, format, hasAlpha, progressive, turned: orientation > 1, deep: depth !== 'uchar' });
-  const startedAt = performance.now();
-  const raster = await guard(async () => {
-    try {
-      return await readPixels(bytes, metadata, maxSeconds);
-    } catch (cause) {
-      // What libvips says of it depends on the format.
-      if (performance.now() - startedAt < maxSeconds * 1000) throw cause;
-      throw new JobError('EXECUTION_TIMEOUT', `decoding took longer than ${maxSeconds} s`, { cause, stage: 'decode' });
-    }
-  });
+  const costMs = costOf(metadata, DECODER_NS[format]);
+  const pixels = await codec(costMs, () => guard(() => readPixels(bytes, metadata, maxSeconds)));
+  const raster = await rasterOf(pixels);
   const { exif, xmp, iptc } = metadata;
   return { raster, format, warnings: lossesOf(bytes, metadata), metadata: { exif, xmp, iptc } };
 }
 
-async function readPixels(bytes: Buffer, metadata: Metadata, maxSeconds: number): Promise<Raster> {
+/** @throws JobError `EXECUTION_TIMEOUT` */
+async function readPixels(bytes: Buffer, metadata: Metadata, maxSeconds: number) {
   const { icc, space, hasAlpha } = metadata;
   const profile = icc !== undefined && isUsable(icc, space) ? icc : undefined;
   const upright = toSrgb(open(bytes, { ignoreIcc: !profile }).autoOrient(), space, profile);
-  const { data, info } = await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
-    .raw()
-    .timeout({ seconds: maxSeconds })
-    .toBuffer({ resolveWithObject: true });
-  const { width, height, channels } = info;
+  const startedAt = performance.now();
+  try {
+    return await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
+      .raw()
+      .timeout({ seconds: maxSeconds })
+      .toBuffer({ resolveWithObject: true });
+  } catch (cause) {
+    // What libvips says of it depends on the format.
+    if (performance.now() - startedAt < maxSeconds * 1000) throw cause;
+    throw new JobError('EXECUTION_TIMEOUT', `decoding took longer than ${maxSeconds} s`, { cause, stage: 'decode' });
+  }
+}
+
+async function rasterOf({
+  data,
+  info: { width, height, channels },
+}: Awaited<ReturnType<typeof readPixels>>): Promise<Raster> {
   if (channels === 3) return { width, height, rgb: data };
   if (channels !== 4) throw new JobError('INPUT_CORRUPT', `expected 3 or 4 channels, decoded ${channels}`);
 
@@ -116,9 +128,9 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
   return srgb;
 }
 
-async function readHeader(bytes: Buffer, maxPixels: number) {
+async function readHeader(bytes: Buffer, maxPixels: number, codec: Codec) {
   const { codedPixels = 0 } = screen(bytes);
-  const metadata = await guard(() => open(bytes).metadata());
+  const metadata = await codec(HEADER_MS, () => guard(() => open(bytes).metadata()));
   const format = FORMATS[metadata.format];
   if (!format || (format === 'avif' && metadata.compression !== 'av1')) {
     throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${metadata.format}`);
@@ -138,12 +150,12 @@ function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sh
   return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
 }
 
-/** sharp says in words what is wrong; a picture can be wrong in two ways. */
+/** sharp says in words what is wrong; a picture can be wrong in three ways. What the machine lacks is not its fault. */
 async function guard<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    if (cause instanceof JobError) throw cause;
+    if (cause instanceof JobError || isShortage(cause)) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     if (/unsupported image format|buffer is empty/i.test(message)) {
       throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF', { cause });
@@ -160,7 +172,7 @@ function firstLine(text: string): string {
 }
 
 /** Pixels between two pauses for the event loop, in which leases and health checks have their turn. */
-const PIXELS_A_TURN = 1_000_000;
+const PIXELS_A_TURN = 500_000;
 
 /** Moves the colours of RGBA together, in its own memory, and gives the alpha that stood between them, if it hides any. */
 async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly alpha?: Buffer }> {

@@ -1,6 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { OutputRequest } from '../domain/job.js';
 import type { Size } from '../domain/raster.js';
+import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
 import type { Format } from './formats/index.js';
 import { carrierOf, type KeptMetadata } from './metadata.js';
 
@@ -20,6 +21,8 @@ export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'backgrou
   readonly size: Size;
   /** EXIF, XMP and IPTC of the input, when they are to be kept. */
   readonly metadata?: KeptMetadata;
+  /** Where each computation has its turn; at once unless given. */
+  readonly codec?: Codec;
 }
 
 /**
@@ -27,28 +30,36 @@ export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'backgrou
  * is flattened onto that; the planner has made sure that there is one where the format has no alpha.
  */
 export async function encode(pixels: Pixels, options: EncodeOptions): Promise<Encoded> {
-  const { size, background } = options;
+  const { size, background, format, codec = atOnce } = options;
   const resized = size.width !== pixels.width || size.height !== pixels.height;
   let picture = sharp(pixels.data, raw(pixels, pixels.channels));
   if (pixels.alpha) {
     picture = picture.joinChannel(pixels.alpha, raw(pixels, 1));
     // sharp joins last of all; where something is to come after it, the joined pixels are opened anew. So transparent
     // pixels do not bleed their colour into the edge.
-    if (resized || background !== undefined) picture = sharp(await picture.raw().toBuffer(), raw(pixels, 4));
+    if (resized || background !== undefined) picture = sharp(await joined(picture, pixels, codec), raw(pixels, 4));
     if (background !== undefined) picture = picture.flatten({ background });
   }
   if (resized) picture = picture.resize(size.width, size.height, { fit: 'fill' });
   if (pixels.channels === 1) picture = picture.toColourspace('b-w');
-  if (options.metadata) picture = await withMetadata(options.metadata, picture);
-  const { data, info } = await options.format.encode(picture, options.quality).toBuffer({ resolveWithObject: true });
+  if (options.metadata) picture = await withMetadata(options.metadata, picture, size, codec);
+  const file = format.encode(picture, options.quality);
+  const costMs = costOf(size, format.encoderNs) + (resized ? costOf(pixels, RESIZE_NS) : 0);
+  const { data, info } = await codec(costMs, () => file.toBuffer({ resolveWithObject: true }));
   return { bytes: data, width: info.width, height: info.height };
 }
 
+function joined(picture: Sharp, pixels: Pixels, codec: Codec): Promise<Buffer> {
+  return codec(costOf(pixels, RESIZE_NS), () => picture.raw().toBuffer());
+}
+
 /** The pixels, bit by bit, over a black picture that has the metadata. */
-async function withMetadata(metadata: KeptMetadata, picture: Sharp): Promise<Sharp> {
-  const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true });
+async function withMetadata(metadata: KeptMetadata, picture: Sharp, size: Size, codec: Codec): Promise<Sharp> {
+  const plain = picture.raw();
+  const { data, info } = await codec(costOf(size, RESIZE_NS), () => plain.toBuffer({ resolveWithObject: true }));
   const { width, height, channels } = info;
-  const carried = sharp(await carrierOf(metadata, channels === 4))
+  const carrier = await codec(HEADER_MS, () => carrierOf(metadata, channels === 4));
+  const carried = sharp(carrier)
     .resize(width, height, { fit: 'fill', kernel: 'nearest' })
     .boolean(data, 'or', raw(info, channels))
     .keepMetadata();

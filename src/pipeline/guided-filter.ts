@@ -7,6 +7,9 @@
 /** Planes of floats in 0..1, `height × width` each. */
 export type Plane = Float32Array;
 
+/** Pixels solved between two pauses for the event loop. */
+const PIXELS_A_TURN = 50_000;
+
 /** Mean over a (2·radius + 1)² window, cut off at the borders; two running sums, so the radius costs nothing. */
 export function boxMean(source: Plane, width: number, height: number, radius: number): Plane {
   const across = new Float32Array(source.length);
@@ -50,7 +53,7 @@ export async function guidedCoefficients(
 ): Promise<[Plane, Plane, Plane, Plane]> {
   // Each mean takes a few milliseconds at 512 × 512; the pause lets leases and other jobs have their turn.
   const mean = async (plane: Plane) => {
-    await new Promise((resume) => setImmediate(resume));
+    await pause();
     return boxMean(plane, width, height, radius);
   };
   const product = (p: Plane, q: Plane) => p.map((value, i) => value * (q[i] ?? 0));
@@ -61,6 +64,7 @@ export async function guidedCoefficients(
   const meanT = await mean(target);
   const covariance = async (p: Plane, q: Plane, meanP: Plane, meanQ: Plane) => {
     const both = await mean(product(p, q));
+    await pause();
     return both.map((value, i) => value - (meanP[i] ?? 0) * (meanQ[i] ?? 0));
   };
   const rr = await covariance(r, r, meanR, meanR);
@@ -78,6 +82,7 @@ export async function guidedCoefficients(
   const a2 = new Float32Array(target.length);
   const offset = new Float32Array(target.length);
   for (let i = 0; i < target.length; i++) {
+    if (i % PIXELS_A_TURN === 0) await pause();
     const [x, y, z] = solveSymmetric(
       (rr[i] ?? 0) + epsilon,
       rg[i] ?? 0,
@@ -95,6 +100,10 @@ export async function guidedCoefficients(
     offset[i] = (meanT[i] ?? 0) - x * (meanR[i] ?? 0) - y * (meanG[i] ?? 0) - z * (meanB[i] ?? 0);
   }
   return [await mean(a0), await mean(a1), await mean(a2), await mean(offset)];
+}
+
+function pause(): Promise<void> {
+  return new Promise((resume) => setImmediate(resume));
 }
 
 /** Solves the symmetric 3 × 3 system [[a,b,c],[b,d,e],[c,e,f]]·x = [p,q,r] by cofactors; ε keeps it well conditioned. */

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import type { Raster, Size } from '../domain/raster.js';
+import { atOnce, type Codec, costOf, RESIZE_NS } from './codec.js';
 import { boxMean, guidedCoefficients, type Plane } from './guided-filter.js';
 
 /** Long side at which the edge model is computed; it is applied at full resolution. */
@@ -32,9 +33,9 @@ const PIXELS_A_TURN = 100_000;
  * background does not shine through as a halo. An alpha that the picture had before is multiplied in.
  * @param mask `height × width` bytes, 255 is subject
  */
-export async function applyMask(raster: Raster, mask: Buffer): Promise<Raster> {
+export async function applyMask(raster: Raster, mask: Buffer, codec: Codec = atOnce): Promise<Raster> {
   const small = workingSize(raster);
-  const coefficients = await workingCoefficients(raster, mask, small);
+  const coefficients = await workingCoefficients(raster, mask, small, codec);
   return await paint(raster, coefficients, small);
 }
 
@@ -44,41 +45,41 @@ function workingSize({ width, height }: Size): Size {
 }
 
 /** @returns `FIELDS` floats for each working pixel, side by side, since they are always read together */
-async function workingCoefficients(raster: Raster, mask: Buffer, small: Size): Promise<Float32Array> {
+async function workingCoefficients(raster: Raster, mask: Buffer, small: Size, codec: Codec): Promise<Float32Array> {
   const { width, height } = small;
-  const shrink = { fit: 'fill' } as const;
-  const [rgb, target] = await Promise.all([
-    sharp(raster.rgb, { raw: { width: raster.width, height: raster.height, channels: 3 } })
-      .resize(width, height, shrink)
+  const shrunk = (pixels: Buffer, channels: 1 | 3) =>
+    sharp(pixels, { raw: { width: raster.width, height: raster.height, channels } })
+      .resize(width, height, { fit: 'fill' })
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
       .raw()
-      .toBuffer(),
-    sharp(mask, { raw: { width: raster.width, height: raster.height, channels: 1 } })
-      .resize(width, height, shrink)
-      .toColourspace('b-w')
-      .raw()
-      .toBuffer(),
-  ]);
+      .toBuffer();
+  const costMs = costOf(raster, RESIZE_NS);
+  const rgb = await codec(costMs, () => shrunk(raster.rgb, 3));
+  const target = await codec(costMs, () => shrunk(mask, 1));
   const pixels = width * height;
+  await pause();
   const guide = [planeOf(rgb, 0, 3), planeOf(rgb, 1, 3), planeOf(rgb, 2, 3)] as const;
   const goal = planeOf(target, 0, 1);
   const edge = await guidedCoefficients([...guide], goal, width, height, RADIUS, EPSILON);
 
   const [a0, a1, a2, offset] = edge;
   const [r, g, b] = guide;
-  const least = extremes(goal, small, SLACK, Math.min);
-  const most = extremes(goal, small, SLACK, Math.max);
+  const least = await extremes(goal, small, SLACK, Math.min);
+  const most = await extremes(goal, small, SLACK, Math.max);
   const refined = offset.map((constant, i) => {
     const value = constant + (a0[i] ?? 0) * (r[i] ?? 0) + (a1[i] ?? 0) * (g[i] ?? 0) + (a2[i] ?? 0) * (b[i] ?? 0);
     return Math.min(most[i] ?? 1, Math.max(least[i] ?? 0, value));
   });
+  await pause();
   const sure = refined.map((value) => (smoothstep(EMPTY, FULL, value) > SURE ? 1 : 0));
   const fields = [...edge, least, most];
   for (const channel of guide) fields.push(await blur(multiply(channel, sure), small));
   fields.push(await blur(sure, small));
   const together = new Float32Array(pixels * FIELDS);
-  fields.forEach((field, f) => {
+  for (const [f, field] of fields.entries()) {
+    await pause();
     for (let i = 0; i < pixels; i++) together[i * FIELDS + f] = field[i] ?? 0;
-  });
+  }
   return together;
 }
 
@@ -90,21 +91,23 @@ function planeOf(bytes: Buffer, channel: number, channels: number): Plane {
 }
 
 /** The least or the greatest value of the square around each pixel, cut off at the borders. */
-function extremes(
+async function extremes(
   plane: Plane,
   { width, height }: Size,
   radius: number,
   pick: (a: number, b: number) => number,
-): Plane {
-  const along = (source: Plane, length: number, step: number) =>
-    source.map((value, i) => {
+): Promise<Plane> {
+  const along = async (source: Plane, length: number, step: number) => {
+    await pause();
+    return source.map((value, i) => {
       const at = Math.floor(i / step) % length;
       let found = value;
       for (let d = -Math.min(radius, at); d <= Math.min(radius, length - 1 - at); d++)
         found = pick(found, source[i + d * step] ?? found);
       return found;
     });
-  return along(along(plane, width, 1), height, width);
+  };
+  return along(await along(plane, width, 1), height, width);
 }
 
 function multiply(a: Plane, b: Plane): Plane {
@@ -144,8 +147,8 @@ function kindsOf(coefficients: Float32Array): Uint8Array {
 /** Applies the coefficients, interpolated bilinearly, to every pixel of the full picture. */
 async function paint(raster: Raster, coefficients: Float32Array, small: Size): Promise<Raster> {
   const { width, height } = raster;
-  const rgb = Buffer.from(raster.rgb);
-  const alpha = raster.alpha ? Buffer.from(raster.alpha) : Buffer.alloc(width * height, 255);
+  const rgb = Buffer.allocUnsafe(width * height * 3);
+  const alpha = Buffer.allocUnsafe(width * height);
   const row = new Float32Array(small.width * FIELDS);
   const columns = sampler(width, small.width);
   const rows = sampler(height, small.height);
@@ -155,6 +158,7 @@ async function paint(raster: Raster, coefficients: Float32Array, small: Size): P
 
   for (let y = 0; y < height; y++) {
     if (y % rowsATurn === rowsATurn - 1) await pause();
+    copyRow(raster, rgb, alpha, y);
     const [top, bottom, down] = rows(y);
     let interpolated = false;
     for (let x = 0; x < width; x++) {
@@ -177,6 +181,14 @@ async function paint(raster: Raster, coefficients: Float32Array, small: Size): P
     }
   }
   return { width, height, rgb, alpha };
+}
+
+/** A copy of the whole at once would take a tenth of a second. */
+function copyRow(raster: Raster, rgb: Buffer, alpha: Buffer, y: number): void {
+  const [from, to] = [y * raster.width, (y + 1) * raster.width];
+  raster.rgb.copy(rgb, from * 3, from * 3, to * 3);
+  if (raster.alpha) raster.alpha.copy(alpha, from, from, to);
+  else alpha.fill(255, from, to);
 }
 
 function kindAround(kinds: Uint8Array, pitch: number, top: number, bottom: number, left: number, right: number) {

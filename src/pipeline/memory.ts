@@ -1,10 +1,10 @@
 /** What a job will need of memory, known from its header: the formula that docs/pixels.md derives. */
-import type { OutputRequest } from '../domain/job.js';
+import type { OutputRequest, Priority } from '../domain/job.js';
 import type { Header } from './decode.js';
 import { FORMATS } from './formats/index.js';
 
 /** Waits for memory. @returns what gives it back; call it exactly once */
-export type Reserve = (bytes: number, signal: AbortSignal) => Promise<() => void>;
+export type Reserve = (bytes: number, signal: AbortSignal, priority: Priority) => Promise<() => void>;
 
 /** What the formula needs of a routed operation. */
 interface Step {

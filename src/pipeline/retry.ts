@@ -34,7 +34,10 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
       if (!(thrown instanceof JobError)) throw thrown;
       const delay = backoffMs(failures, limits.maxDelayMs);
       const again =
-        (thrown.verdict === 'defer' && !thrown.suspect && performance.now() + delay < giveUpAt) ||
+        (thrown.verdict === 'defer' &&
+          !thrown.suspect &&
+          !thrown.outOfMemory &&
+          performance.now() + delay < giveUpAt) ||
         (thrown.verdict === 'retry-then-fail' && failures < limits.failedAttempts);
       if (!again) throw thrown;
       await sleep(delay, undefined, { signal });

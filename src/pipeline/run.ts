@@ -10,8 +10,9 @@ import type { JobError } from '../domain/errors.js';
 import type { Job, OutputRequest } from '../domain/job.js';
 import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import type { Raster } from '../domain/raster.js';
+import type { Codecs } from './codec.js';
 import type { Predict } from './cost.js';
-import { decode, type Header } from './decode.js';
+import { decode, type DecodeOptions, type Header } from './decode.js';
 import { encode, type Encoded, type Pixels } from './encode.js';
 import { transformOnArm } from './fallback.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
@@ -32,6 +33,8 @@ export interface RenderOptions {
   readonly predict: Predict;
   /** Memory for a picture, from the moment its header has been read until its result has been encoded. */
   readonly reserve: Reserve;
+  /** Where pictures are decoded, resized and encoded. */
+  readonly codecs: Codecs;
   /** Told of every operation that has been done; must not throw. */
   readonly onOperation?: (step: Step, pixels: PixelsSent) => void;
   /** Told how every operation on an arm of an experiment ended; must not throw. */
@@ -109,21 +112,22 @@ export async function render(
   options: RenderOptions,
 ): Promise<{ readonly encoded: Encoded; readonly format: Format }> {
   const { signal } = journey;
+  const codec = options.codecs(job.priority, signal);
   let release: () => void = () => undefined;
   const admit = async (header: Header) => {
     const chosen = withinReach(header, routed, options.maxOutputPixels);
     sizesAfter(header, chosen, options.maxOutputPixels); // what will fail needs no memory
-    release = await options.reserve(memoryOf(header, chosen, job.output), signal);
+    release = await options.reserve(memoryOf(header, chosen, job.output), signal, job.priority);
   };
   try {
-    const piece = await prepare(job, bytes, routed, journey, options, admit);
+    const piece = await prepare(job, bytes, routed, journey, options, { admit, codec });
     const { steps, format, size } = piece.plan;
     const last = steps.at(-1);
     journey.last = last?.routed;
 
     for (const planned of steps) {
       const how = {
-        ...{ models, lane, predict: options.predict, priority: job.priority, signal },
+        ...{ models, lane, codec, predict: options.predict, priority: job.priority, signal },
         onArm: (arm: Arm, end: ArmEnd, error?: JobError) => options.onArm?.(arm, end, { jobId: job.jobId, error }),
         onFallback({ version }: Routed) {
           if (planned === last) journey.last = { ...planned.routed, version };
@@ -143,8 +147,7 @@ export async function render(
     const encoded = await journey.stage('encode', 'encode', () =>
       encode(pixelsOf(piece.raster, job.output), {
         ...job.output,
-        format,
-        size,
+        ...{ format, size, codec },
         ...(job.output.keepMetadata ? { metadata: piece.metadata } : {}),
       }),
     );
@@ -167,10 +170,10 @@ async function prepare(
   routed: readonly Routed[],
   journey: Journey,
   options: RenderOptions,
-  admit: (header: Header) => Promise<void>,
+  how: Pick<DecodeOptions, 'admit' | 'codec'>,
 ): Promise<Piece> {
   const picture = await journey.stage('decode', 'decode', () =>
-    decode(bytes, { maxPixels: options.maxInputPixels, admit }),
+    decode(bytes, { maxPixels: options.maxInputPixels, ...how }),
   );
   const { raster, metadata } = picture;
   if (journey.input) journey.input = { ...journey.input, width: raster.width, height: raster.height };

@@ -6,9 +6,11 @@ import type { Arm } from '../domain/experiment.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import type { Raster, Size } from '../domain/raster.js';
+import { anyOf } from '../domain/signals.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
-import { annotate } from '../spans.js';
+import { annotate, happened } from '../spans.js';
 import { createAttempts } from './attempts.js';
+import { type Codec, costOf, RESIZE_NS } from './codec.js';
 import { chooseShape, type Predict } from './cost.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
@@ -43,6 +45,7 @@ export interface Turn {
 export interface TransformOptions {
   readonly models: ModelServer;
   readonly lane: Lane;
+  readonly codec: Codec;
   readonly predict: Predict;
   readonly priority: Priority;
   readonly signal: AbortSignal;
@@ -61,13 +64,40 @@ export interface PixelsSent {
 }
 
 /**
- * One operation on one picture: cut, infer, stitch.
+ * One operation on one picture: cut, infer, stitch. Where the model has not enough memory for a request, smaller ones are
+ * tried, as far as its contract permits them.
  * @throws JobError of stage `infer`
  */
 export async function transform(raster: Raster, planned: PlannedStep, options: TransformOptions): Promise<Transformed> {
+  const { model, version } = planned.routed;
+  let { shapes } = planned;
+  for (;;) {
+    const shape = chooseShape(shapes, options.predict(model.model, version), model.maxBatchSize);
+    try {
+      return await transformIn(shape, raster, planned, options);
+    } catch (thrown) {
+      if (!(thrown instanceof JobError) || !thrown.outOfMemory || options.signal.aborted) throw thrown;
+      shapes = shapes.filter((other) => other.width * other.height < shape.width * shape.height);
+      if (shapes.length === 0) throw tooLarge(thrown);
+      happened('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
+    }
+  }
+}
+
+/** Nothing smaller is permitted. Whether the picture is too large, or others hold the memory now, nobody can know. */
+function tooLarge(error: JobError): JobError {
+  const { code, message, needs } = error;
+  return new JobError(code, message, { cause: error, outOfMemory: true, suspect: true, ...(needs ? { needs } : {}) });
+}
+
+async function transformIn(
+  shape: Shape,
+  raster: Raster,
+  planned: PlannedStep,
+  options: TransformOptions,
+): Promise<Transformed> {
   const { routed } = planned;
   const { model, version, contract } = routed;
-  const shape = chooseShape(planned.shapes, options.predict(model.model, version), model.maxBatchSize);
   const channels = model.output === 'mask' ? 1 : 3;
   const servedVersions = new Set<string>();
   const attempts = createAttempts(routed);
@@ -75,7 +105,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
 
   // The first request that fails ends the others: their tiles have nowhere to go.
   const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const { signal, release } = anyOf([options.signal, stop.signal]);
   setMaxListeners(0, signal); // every tile listens
   const send: Send = async (cut, paste) => {
     const attempt = attempts.ofOneRequest();
@@ -108,6 +138,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   try {
     answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send);
   } finally {
+    release();
     annotate(() => attempts.counted());
   }
   const step: Step = {
@@ -119,7 +150,10 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     ...(routed.arm === undefined ? {} : nameArm(routed.arm)),
   };
   const pixels = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract) };
-  const after = answer.channels === 1 ? await applyMask(raster, answer.data) : await withAlpha(answer, raster);
+  const after =
+    answer.channels === 1
+      ? await applyMask(raster, answer.data, options.codec)
+      : await withAlpha(answer, raster, options.codec);
   return { raster: after, step, pixels };
 }
 
@@ -164,13 +198,13 @@ function checkAnswer({ output }: InferenceResult, view: View, { routed }: Planne
 }
 
 /** The picture's own alpha, carried past a model that knows only colours, and resampled where the model scales. */
-async function withAlpha({ width, height, data }: Answer, before: Raster): Promise<Raster> {
+async function withAlpha({ width, height, data }: Answer, before: Raster, codec: Codec): Promise<Raster> {
   if (!before.alpha) return { width, height, rgb: data };
   if (width === before.width && height === before.height) return { width, height, rgb: data, alpha: before.alpha };
-  const alpha = await sharp(before.alpha, { raw: { width: before.width, height: before.height, channels: 1 } })
+  const resized = sharp(before.alpha, { raw: { width: before.width, height: before.height, channels: 1 } })
     .resize(width, height, { fit: 'fill' })
     .toColourspace('b-w')
-    .raw()
-    .toBuffer();
+    .raw();
+  const alpha = await codec(costOf({ width, height }, RESIZE_NS), () => resized.toBuffer());
   return { width, height, rgb: data, alpha };
 }

@@ -1,5 +1,6 @@
 import { JobError } from '../domain/errors.js';
 import type { Job } from '../domain/job.js';
+import { anyOf } from '../domain/signals.js';
 
 /** Longest delay that a timer of Node can hold, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -8,17 +9,17 @@ export interface TimeLimit {
   readonly signal: AbortSignal;
   /** Fires the signal if the deadline has passed by the clock: a timer is late when the event loop was busy. */
   readonly check: () => void;
-  /** Stops the timers; to be called when the job is over. */
+  /** Stops the timers and lets go of the other signals; to be called when the job is over. */
   readonly clear: () => void;
 }
 
 /**
  * A signal that fires when the job's time is over, with the reason as a JobError: `DEADLINE_EXCEEDED` at its absolute
- * deadline, `EXECUTION_TIMEOUT` when this attempt has taken too long; or when `outer` fires, with its reason.
+ * deadline, `EXECUTION_TIMEOUT` when this attempt has taken too long; or when one of `outer` fires, with its reason.
  */
 export function timeLimit(
   job: Pick<Job, 'deadline' | 'timeoutSeconds'>,
-  outer: AbortSignal,
+  outer: readonly AbortSignal[],
   now = Date.now(),
 ): TimeLimit {
   const controller = new AbortController();
@@ -35,11 +36,15 @@ export function timeLimit(
     const message = `the attempt took longer than ${job.timeoutSeconds} s`;
     endAfter(job.timeoutSeconds * 1000, new JobError('EXECUTION_TIMEOUT', message));
   }
+  const both = anyOf([...outer, controller.signal]);
   return {
-    signal: AbortSignal.any([outer, controller.signal]),
+    signal: both.signal,
     check() {
       if (Date.now() >= deadline) controller.abort(passed);
     },
-    clear: () => timers.forEach(clearTimeout),
+    clear() {
+      timers.forEach(clearTimeout);
+      both.release();
+    },
   };
 }

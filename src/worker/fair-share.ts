@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Capacity } from '../domain/contract.js';
 import { JobError } from '../domain/errors.js';
+import type { Size } from '../domain/raster.js';
 import type { Cost } from '../pipeline/cost.js';
 import { backoffMs, type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { Lane, Ticket, Turn } from '../pipeline/transform.js';
@@ -18,6 +19,7 @@ export interface FairShare {
    * - While its model is down it waits in place and counts as in flight, so that a server in trouble is not asked by more
    *   and more, but holds up no run. When one gives up because its model is away, all that wait for the model do.
    * - One that a full queue refused waits for another turn, for as long as the queue takes others.
+   * - One for which the model had not enough memory is tried once more apart, where its batch may be what was too much.
    * - One whose inference failed is tried again apart from those that were in flight with it: a model that raises for one
    *   picture of a batch has failed them all. The last attempt fills a batch by itself, which no other worker can join.
    */
@@ -48,6 +50,9 @@ export interface FairShareOptions {
 /** How long a job whose first requests have been computed waits for a queue that takes nothing, in milliseconds. */
 const KEEP_COMPUTED_MS = 600_000;
 
+/** With others, and then apart from them. */
+const TWICE = 2;
+
 /** What has come of one turn. */
 type TurnResult<T> =
   | { readonly kind: 'answered'; readonly value: T }
@@ -72,14 +77,20 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     lane(job) {
       /** Whether a request of the job was answered: then giving up would throw work away. */
       let computed = false;
-      return async (ticket, task, signal) => {
+      return async <T>(
+        ticket: Ticket,
+        task: (window: Size, turn: Turn) => Promise<T>,
+        signal: AbortSignal,
+      ): Promise<T> => {
         const queue = queueOf(ticket);
         let failures = 0;
+        let short = false;
         let refusedAt: number | undefined;
         for (;;) {
-          const turn = turnAfter(failures, mostInRun(ticket, queue.capacity()), retry.failedAttempts);
+          const turn = turnAfter(failures, mostInRun(ticket, queue.capacity()), short ? TWICE : retry.failedAttempts);
           const run = turn.apart ? await queue.acquireApart(ticket, signal) : await queue.acquire(job, ticket, signal);
-          const result = await takeTurn(queue, run, () => task(run.window, turn), retry, signal);
+          const sent: Turn = short ? { ...turn, copies: 1 } : turn;
+          const result: TurnResult<T> = await takeTurn(queue, run, () => task(run.window, sent), retry, signal);
           switch (result.kind) {
             case 'answered':
               computed = true;
@@ -92,7 +103,8 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
             }
             case 'failed':
               failures++;
-              if (turn.last) throw result.error;
+              short = result.error.outOfMemory;
+              if (turn.last || (short && (turn.apart || !turn.shared))) throw result.error;
               await sleep(backoffMs(failures, retry.maxDelayMs), undefined, { signal });
           }
         }
@@ -112,11 +124,17 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
  * How a request is sent after so many failures.
  * @param batch requests that may share a batch with it, itself included; where that is one, every attempt is its own
  */
-function turnAfter(failures: number, batch: number, attempts: number): Turn & { readonly last: boolean } {
-  const shares = batch > 1;
-  const last = failures + 1 >= Math.max(attempts, shares ? 2 : 1);
-  return { apart: shares && failures > 0, copies: shares && last ? batch : 1, last };
+function turnAfter(
+  failures: number,
+  batch: number,
+  attempts: number,
+): Turn & { readonly last: boolean; readonly shared: boolean } {
+  const shared = batch > 1;
+  const last = failures + 1 >= Math.max(attempts, shared ? TWICE : 1);
+  return { apart: shared && failures > 0, copies: shared && last ? batch : 1, last, shared };
 }
+
+const needsOf = ({ needs }: JobError) => (needs ? { needs } : {});
 
 /** One request in its run, tried again in place while its model is down. @throws what is neither refusal nor failure */
 async function takeTurn<T>(
@@ -145,7 +163,8 @@ async function takeTurn<T>(
         queue.window.refused(sentAt, queue.inFlight);
         return { kind: 'refused', error };
       }
-      if (error instanceof JobError && error.verdict === 'retry-then-fail') return { kind: 'failed', error };
+      const apart = error instanceof JobError && (error.verdict === 'retry-then-fail' || error.outOfMemory);
+      if (apart) return { kind: 'failed', error };
       leaveRun();
       queue.startAll();
       throw error;
@@ -156,7 +175,8 @@ async function takeTurn<T>(
   } catch (error) {
     // Where nobody was answered meanwhile, who waits behind it would wait as long again, each in his turn.
     const away = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && queue.answeredAt < begunAt;
-    if (away) queue.refuseAll(error);
+    // They were never sent: what may be this job's own doing is not theirs.
+    if (away) queue.refuseAll(new JobError(error.code, error.message, { cause: error, ...needsOf(error) }));
     throw error;
   } finally {
     leaveRun();

@@ -66,7 +66,8 @@ async function attemptJob(worker: Worker, message: Message, signal: AbortSignal)
 
   const { job, delivery } = message;
   const alone = delivery.attempt >= SUSPECT_ATTEMPT;
-  const entry = await worker.parts.intake.enter({ jobId: job.jobId, model: job.operations[0]?.model ?? '', alone });
+  const model = job.operations[0]?.model ?? '';
+  const entry = await worker.parts.intake.enter({ jobId: job.jobId, model, priority: job.priority, alone });
   if (entry.kind === 'turned away') return turnedAway(delivery, entry.reason);
   happened('in work');
   try {
@@ -139,7 +140,7 @@ async function standAside(worker: Worker, message: Message, { error }: PutOff, s
   const unreadable = error instanceof JobError && error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
   if (!(error instanceof JobError) || error.suspect || !(broken ?? unreadable)) return false;
-  const limit = timeLimit({ deadline: message.job.deadline }, AbortSignal.any([signal, intake.closing]));
+  const limit = timeLimit({ deadline: message.job.deadline }, [signal, intake.closing]);
   const hindrance = { needs: message.needs, ...(unreadable ? { pauseMs: UNREADABLE_PAUSE_MS } : {}) };
   const how = await parking.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();

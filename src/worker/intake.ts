@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { GivenBack } from '../domain/errors.js';
+import type { Priority } from '../domain/job.js';
 
 /**
  * How many jobs are in work at once, and one at a time for each job id: of two deliveries of one job, the second waits
@@ -7,6 +8,9 @@ import { GivenBack } from '../domain/errors.js';
  *
  * Places are shared fairly among the models: the next goes to the model that holds the fewest, and while jobs of several
  * models come, none holds more than three quarters of them, so that a burst of one finds room left for another.
+ *
+ * A place of a worker with many is for interactive jobs alone, and several while such jobs come: however many large
+ * pictures hold the others, an interactive thumbnail does not wait for one of them to end.
  *
  * A job that may kill its worker is worked on alone. It takes turns with the others: those who wait when it leaves are
  * let in before the next one like it.
@@ -31,6 +35,7 @@ export interface EntryRequest {
   readonly jobId: string;
   /** Of the job's first operation. */
   readonly model: string;
+  readonly priority?: Priority;
   /** Nobody else is inside as long as this one is. */
   readonly alone?: boolean;
 }
@@ -56,8 +61,12 @@ interface Waiting extends Required<EntryRequest> {
   readonly turnAway: (reason: GivenBack) => void;
 }
 
-/** A model of which no job has come for this long needs no room kept for it. */
+/** A model of which no job has come for this long needs no room kept for it; nor do interactive jobs. */
 const REMEMBERED_MS = 60_000;
+/** With fewer places than this, none is kept for interactive jobs alone. */
+const MANY_PLACES = 16;
+/** Of the places, kept for interactive jobs while such jobs come. */
+const INTERACTIVE_SHARE = 1 / 8;
 /** Well within the hour for which a lease is extended: a message that waited longer would come again, as an attempt. */
 const LONGEST_WAIT_MS = 2_700_000;
 
@@ -70,6 +79,8 @@ export function createIntake(places: number, now: () => number = () => performan
   const held = new Map<string, number>();
   const lastSeen = new Map<string, number>();
   let waiting: Waiting[] = [];
+  let interactiveSeen = -Infinity;
+  let batchInside = 0;
   let arrivals = 0;
   /** Those who came up to this one go before the next that must be alone. */
   let others = 0;
@@ -80,8 +91,9 @@ export function createIntake(places: number, now: () => number = () => performan
 
   const heldBy = (model: string) => held.get(model) ?? 0;
 
-  function leave({ jobId, model, alone }: Waiting): void {
+  function leave({ jobId, model, alone, priority }: Waiting): void {
     inside.delete(jobId);
+    if (priority === 'batch') batchInside--;
     if (alone) {
       loner = false;
       others = arrivals;
@@ -98,6 +110,7 @@ export function createIntake(places: number, now: () => number = () => performan
       waiting.splice(waiting.indexOf(next), 1);
       inside.add(next.jobId);
       loner = next.alone;
+      if (next.priority === 'batch') batchInside++;
       held.set(next.model, heldBy(next.model) + 1);
       next.admit(() => leave(next));
     }
@@ -115,11 +128,14 @@ export function createIntake(places: number, now: () => number = () => performan
 
   /** The longest waiting of the model that holds the fewest places. */
   function longestOfSmallest(candidates: readonly Waiting[]): Waiting | undefined {
-    const most = mostForOneModel();
+    const [most, full] = [mostForOneModel(), batchInside >= mostForBatch()];
     let best: Waiting | undefined;
     for (const one of candidates) {
-      if (inside.has(one.jobId) || heldBy(one.model) >= most) continue;
-      if (!best || heldBy(one.model) < heldBy(best.model)) best = one;
+      const interactive = one.priority === 'interactive';
+      // The share of a model keeps a burst from others' places; those of interactive jobs are no such places.
+      if (inside.has(one.jobId) || (!interactive && (full || heldBy(one.model) >= most))) continue;
+      if (!best || (interactive && best.priority === 'batch')) best = one;
+      else if (one.priority === best.priority && heldBy(one.model) < heldBy(best.model)) best = one;
     }
     return best;
   }
@@ -129,7 +145,12 @@ export function createIntake(places: number, now: () => number = () => performan
     return lastSeen.size > 1 ? Math.max(1, places - Math.floor(places / 4)) : places;
   }
 
-  function enter({ jobId, model, alone = false }: EntryRequest): Promise<Entry> {
+  function mostForBatch(): number {
+    if (places < MANY_PLACES) return places;
+    return places - (now() - interactiveSeen <= REMEMBERED_MS ? Math.floor(places * INTERACTIVE_SHARE) : 1);
+  }
+
+  function enter({ jobId, model, priority = 'batch', alone = false }: EntryRequest): Promise<Entry> {
     return new Promise((resolve) => {
       const cameAt = now();
       const turnAway = (reason: GivenBack) => {
@@ -141,7 +162,7 @@ export function createIntake(places: number, now: () => number = () => performan
         turnAway(new GivenBack('no place was free for 45 minutes'));
       }, LONGEST_WAIT_MS).unref();
       const one: Waiting = {
-        ...{ jobId, model, alone, turnAway, number: ++arrivals, met: false },
+        ...{ jobId, model, priority, alone, turnAway, number: ++arrivals, met: false },
         admit(leave) {
           clearTimeout(timer);
           resolve({ kind: 'entered', leave, waitedMs: now() - cameAt, met: one.met });
@@ -152,6 +173,7 @@ export function createIntake(places: number, now: () => number = () => performan
         return;
       }
       lastSeen.set(model, now());
+      if (priority === 'interactive') interactiveSeen = now();
       waiting.push(one);
       admitNext();
     });

@@ -23,7 +23,7 @@ export async function runAttempt(worker: Worker, message: Message, signal: Abort
   const { job, delivery } = message;
   const watch = watchRecord((until) => recall(store, statePrefix, job.jobId, until), watchMs);
   try {
-    const worked = await work(worker, message, AbortSignal.any([signal, watch.signal]));
+    const worked = await work(worker, message, [signal, watch.signal]);
     if (worked.kind !== 'ended') {
       const found = watch.found();
       return found ? { kind: 'decided', decision: fromRecord(message, found, true) } : worked;
@@ -40,7 +40,7 @@ export async function runAttempt(worker: Worker, message: Message, signal: Abort
 }
 
 /** Does the job, or finds out why not. Nobody has been told when it returns. */
-async function work(worker: Worker, message: Message, outer: AbortSignal): Promise<Worked> {
+async function work(worker: Worker, message: Message, outer: readonly AbortSignal[]): Promise<Worked> {
   const { parts, options } = worker;
   const { job, fingerprint, delivery, given, needs } = message;
   const limit = timeLimit(job, outer);

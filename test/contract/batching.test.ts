@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import { capacityOf } from '../../src/domain/contract.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
+import { atOnce } from '../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../src/pipeline/cost.js';
 import { PLAN_TABLE } from '../../src/pipeline/plans/index.js';
 import { transform } from '../../src/pipeline/transform.js';
@@ -46,7 +47,7 @@ async function send(model: string, pictures: readonly Raster[]) {
         raster,
         { routed, shapes },
         {
-          ...{ models: triton, lane: share.lane({}), priority: 'batch', signal },
+          ...{ models: triton, lane: share.lane({}), codec: atOnce, priority: 'batch', signal },
           predict: () => ({ ...DEFAULT_COST, jobsAtOnce: pictures.length }),
         },
       );

@@ -14,6 +14,7 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
       paused: none,
       bucketsOpen: none,
     },
+    ...{ codecsActive: nothing, codecsWaiting: nothing },
     ...{ load: none, learnedCosts: none, circuitsOpen: none, sick: none, tritonReady: () => false },
     ...{ arms: none, armStopped: () => false, routed: none },
     limits: { jobs: 1, decodedBytes: 1 },

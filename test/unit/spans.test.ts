@@ -8,6 +8,7 @@ import type { ModelContract, VersionContract } from '../../src/domain/contract.j
 import { GivenBack, JobError } from '../../src/domain/errors.js';
 import type { ModelServer } from '../../src/domain/ports.js';
 import { createTensor } from '../../src/domain/tensor.js';
+import { atOnce } from '../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../src/pipeline/cost.js';
 import { MOST_ATTEMPT_SPANS } from '../../src/pipeline/attempts.js';
 import { transformOnArm } from '../../src/pipeline/fallback.js';
@@ -153,7 +154,7 @@ describe('with an SDK', () => {
         raster,
         { routed, shapes: [shape] },
         {
-          ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch' },
+          ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
           lane: ({ shape: window }, task) => task(window, TURN).catch(() => task(window, TURN)),
           signal: new AbortController().signal,
         },
@@ -190,7 +191,7 @@ describe('with an SDK', () => {
     const planned = { routed: { ...usual, version: '2', arm }, shapes, fallback: { routed: usual, shapes } };
     await inSpan('infer m', {}, () =>
       transformOnArm({ width: 8, height: 8, rgb: Buffer.alloc(192) }, planned, {
-        ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch' },
+        ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
         ...{ lane: ({ shape }, task) => task(shape, TURN), signal: new AbortController().signal },
         onFallback: () => undefined,
       }),

@@ -5,6 +5,7 @@ import {
   type PubSub,
   type Subscription,
   SubscriptionCloseBehaviors,
+  type SubscriptionOptions,
 } from '@google-cloud/pubsub';
 import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
@@ -36,7 +37,7 @@ const LAST_NACKS_MS = 1_000;
  */
 export function createJobSource(pubsub: PubSub, subscriptionName: string, options: SourceOptions): JobSource {
   const leases = createLeases(ACK_DEADLINE_SECONDS, options.onLease ?? {});
-  const subscription = pubsub.subscription(subscriptionName, {
+  const clientOptions: SubscriptionOptions = {
     // Each stream would ask for the full maxMessages again.
     streamingOptions: { maxStreams: 1 },
     flowControl: { maxMessages: options.maxMessages, maxBytes: 1024 ** 3, allowExcessMessages: true },
@@ -45,7 +46,8 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
     maxAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
     maxExtensionTime: Duration.from({ seconds: options.maxExtensionSeconds }),
     batching: { callOptions: { otherArgs: { options: { interceptors: [leases.interceptor] } } } },
-  });
+  };
+  const subscription = pubsub.subscription(subscriptionName, clientOptions);
   keepPace(subscription, ACK_DEADLINE_SECONDS);
   const running = new Set<Promise<void>>();
   const cap = new AbortController();
@@ -80,7 +82,9 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
   async function stop(capMs: number): Promise<void> {
     clearInterval(talking);
     // Closing ends the stream at once; in this mode the client goes on extending leases until its inventory is empty.
+    // All options anew: it forgets those that it is not given, and would then extend leases by ten minutes.
     subscription.setOptions({
+      ...clientOptions,
       closeOptions: {
         behavior: SubscriptionCloseBehaviors.WaitForProcessing,
         timeout: Duration.from({ milliseconds: Math.max(capMs, LAST_NACKS_MS) }),

@@ -6,5 +6,6 @@ export const avif: Format = {
   alpha: true,
   maxSide: 16_384,
   encoderBytes: 36,
+  encoderNs: 5_000,
   encode: (picture, quality = 60) => picture.avif({ quality }),
 };

@@ -14,6 +14,8 @@ export interface Format {
   readonly maxSide: number;
   /** Memory that the encoder takes, in bytes a pixel; measured. */
   readonly encoderBytes: number;
+  /** Time that the encoder takes, in nanoseconds a pixel of one processor; measured. */
+  readonly encoderNs: number;
   readonly encode: (picture: Sharp, quality: number | undefined) => Sharp;
 }
 

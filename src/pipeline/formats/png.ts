@@ -6,6 +6,7 @@ export const png: Format = {
   alpha: true,
   maxSide: 65_535,
   encoderBytes: 0.5,
+  encoderNs: 45,
   // `quality` would ask sharp for a palette; PNG stays lossless here.
   encode: (picture) => picture.png(),
 };

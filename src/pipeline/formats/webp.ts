@@ -6,5 +6,6 @@ export const webp: Format = {
   alpha: true,
   maxSide: 16_383,
   encoderBytes: 5,
+  encoderNs: 80,
   encode: (picture, quality = 85) => picture.webp({ quality }),
 };

@@ -10,6 +10,8 @@ export interface IntakeFacts {
   readonly jobsWaiting: () => number;
   readonly jobsParked: () => number;
   readonly decodedBytes: () => number;
+  readonly codecsActive: () => number;
+  readonly codecsWaiting: () => number;
   readonly limits: { readonly jobs: number; readonly decodedBytes: number };
   readonly paused: () => readonly Pause[];
   /** Buckets that cannot be used. */
@@ -27,6 +29,8 @@ export function intakeMetrics(families: Families, facts: IntakeFacts): void {
   );
   families.gauge('imagen_decoded_bytes', 'Memory reserved for the pictures in work', facts.decodedBytes);
   families.gauge('imagen_decoded_bytes_limit', 'Most memory for the pictures in work', () => facts.limits.decodedBytes);
+  families.gauge('imagen_codecs_active', 'Pictures being decoded, resized or encoded', facts.codecsActive);
+  families.gauge('imagen_codecs_waiting', 'Pictures that wait for their turn at that', facts.codecsWaiting);
   families.gauges(
     'imagen_bucket_unavailable',
     '1 for each bucket that the last check has found to be unusable, and whose jobs stand aside',

@@ -1,7 +1,7 @@
 import { Duration } from '@google-cloud/pubsub';
 import { LeaseManager } from '@google-cloud/pubsub/build/src/lease-manager.js';
 import type { Subscriber } from '@google-cloud/pubsub/build/src/subscriber.js';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createPubSubClient } from '../../../src/adapters/pubsub/client.js';
 import { keepPace } from '../../../src/adapters/pubsub/pace.js';
 
@@ -30,6 +30,30 @@ it('lets the client pause between two rounds of extensions, however slow the las
     expect(Math.min(...pauses(took, true))).toBeGreaterThanOrEqual(0);
     expect(mean(pauses(took, true))).toBeGreaterThan(2_000);
   }
+});
+
+describe('a client without the field that the bound rests on', () => {
+  const error = /_subscriber.*modAckLatency.*5\.3\.1/;
+  it.each([
+    ['no subscriber', {}, 'none'],
+    ['no getter', { _subscriber: {} }, 'none'],
+    ['a method in its place', { _subscriber: { modAckLatency: () => 5 } }, 'none'],
+    [
+      'something that is no number',
+      {
+        _subscriber: {
+          get modAckLatency() {
+            return {};
+          },
+        },
+      },
+      'NaN',
+    ],
+  ])('is refused when the worker starts: %s', (_, subscription, given) => {
+    const keep = () => keepPace(subscription as never, LEASE_SECONDS);
+    expect(keep).toThrow(error);
+    expect(keep).toThrow(`given ${given}`);
+  });
 });
 
 it('leaves the client its own pace where extensions are quick', () => {

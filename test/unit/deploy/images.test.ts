@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { stackEnv } from '../../../scripts/stack/env.js';
 import { root } from '../../../scripts/stack/paths.js';
 import { openRoutes } from '../../../src/routes.js';
+import { POOL_THREADS } from '../../../src/worker/codecs.js';
 import {
   type Instruction,
   readDockerfile,
@@ -90,6 +91,10 @@ describe('the image imagen-worker', () => {
     expect(workerPaths()).toContain(path);
     expect(last(stages, 'ENV').flatMap((text) => text.split(' '))).toContain(`PORT=${ports.worker}`);
     expect(settingNames()).toContain('PORT');
+  });
+
+  it('has as many threads as the code counts on', () => {
+    expect(last(stages, 'ENV').flatMap((text) => text.split(' '))).toContain(`UV_THREADPOOL_SIZE=${POOL_THREADS}`);
   });
 
   it('is built with the Node.js that package.json allows', () => {

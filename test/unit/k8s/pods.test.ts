@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { allContainers, ofKind, quantity, serving } from '../../../scripts/k8s/manifest.js';
 import { unknownVariables } from '../../../src/config.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
+import { keptForSmall } from '../../../src/worker/budget.js';
+import { POOL_THREADS } from '../../../src/worker/codecs.js';
 import { startStatusServer } from '../../../src/telemetry/http.js';
 import { readText, settingNames, tritonFlag, workerConfig } from '../../support/deploy.js';
 import { buildOverlays, environmentOf, isTriton, isWorker, tensorBytes, workerIn, workersOf } from './overlays.js';
@@ -195,13 +197,19 @@ describe('settings', () => {
   });
 });
 
+describe('threads', () => {
+  it.each(workers)('$name has as many as the code counts on', (worker) => {
+    expect(configOf(worker).poolThreads).toBe(POOL_THREADS);
+  });
+});
+
 describe('memory', () => {
   /** In whole MiB, in the order of the comment in k8s/worker/deployment.yaml. */
   const partsOf = (worker: (typeof workers)[number]) => {
     const { maxDecodedBytes, maxJobs, maxInputBytes } = configOf(worker);
-    return [maxDecodedBytes, maxJobs * maxInputBytes, maxDecodedBytes / 2, tensorBytes(models), 150e6, 150 * MIB].map(
-      (bytes) => Math.ceil(bytes / MIB),
-    );
+    const pictures = [maxDecodedBytes, keptForSmall(maxDecodedBytes)];
+    const files = [maxJobs * maxInputBytes, maxDecodedBytes / 2];
+    return [...pictures, ...files, tensorBytes(models), 150e6, 150 * MIB].map((bytes) => Math.ceil(bytes / MIB));
   };
   const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 

@@ -7,6 +7,7 @@ import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, InferenceResult, ModelServer } from '../../../src/domain/ports.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
 import { createTensor } from '../../../src/domain/tensor.js';
+import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { Journey } from '../../../src/pipeline/journey.js';
 import { route } from '../../../src/pipeline/route.js';
@@ -88,6 +89,7 @@ async function run(world: World) {
     const routed = await route(job.operations, models, options, journey.signal);
     const { encoded } = await render(job, await square(side), routed, journey, share.lane(job), models, {
       ...{ maxInputPixels: 1e6, maxOutputPixels: 1e6, reserve: () => Promise.resolve(() => undefined) },
+      codecs: () => atOnce,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
       onArm: (arm, end) => ends.push([arm.name, end]),
     });

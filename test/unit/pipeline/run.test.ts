@@ -4,6 +4,7 @@ import { NO_CAPACITY, readContract } from '../../../src/domain/contract.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
+import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { Journey } from '../../../src/pipeline/journey.js';
 import type { Reserve } from '../../../src/pipeline/memory.js';
@@ -81,6 +82,7 @@ async function run(
     ...{ maxInputPixels: 1e6, maxOutputPixels: 40_000 },
     predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
     reserve,
+    codecs: () => atOnce,
     onOperation: ({ model, requests }, pixels) => told.push({ model, requests, ...pixels }),
   });
   const done = await rendering.then(

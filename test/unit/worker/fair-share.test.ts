@@ -389,6 +389,36 @@ describe('createFairShare', () => {
     });
   });
 
+  describe('when the model has not enough memory', () => {
+    const short = new JobError('MODEL_UNAVAILABLE', 'out of memory', { outOfMemory: true });
+    const retry = { unavailableMs: 60_000, failedAttempts: 3, maxDelayMs: 0 };
+
+    it('tries a request once more apart from its batch, in one copy', async () => {
+      const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry });
+      const turns: Turn[] = [];
+      const task = (_: Size, turn: Turn) => {
+        turns.push(turn);
+        return turn.apart ? Promise.resolve('fits') : Promise.reject(short);
+      };
+      expect(await shared.lane({})(ticket(8), task, never)).toBe('fits');
+      expect(turns).toMatchObject([
+        { apart: false, copies: 1 },
+        { apart: true, copies: 1 },
+      ]);
+    });
+
+    it.each([
+      [8, 2],
+      [1, 1],
+    ])('gives up soon where batches of %i do not fit even so', async (batch, attempts) => {
+      const shared = share(() => ({ inFlight: 8, batch }), { retry });
+      let made = 0;
+      const failing = shared.lane({})(ticket(8), () => (made++, Promise.reject(short)), never);
+      await expect(failing).rejects.toBe(short);
+      expect(made).toBe(attempts);
+    });
+  });
+
   describe('when the queue of the model is full', () => {
     const full = new JobError('MODEL_OVERLOADED', 'full');
     beforeEach(() => void vi.useFakeTimers());

@@ -6,6 +6,7 @@ import { fingerprint } from '../../../src/domain/fingerprint.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { Delivery, ModelServer, Publisher } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
+import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { createFairShare } from '../../../src/worker/fair-share.js';
 import { createAvailability } from '../../../src/worker/availability.js';
@@ -92,6 +93,7 @@ function setUp() {
           maxOutputPixels: 1,
           predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
           reserve: () => Promise.resolve(() => undefined),
+          codecs: () => atOnce,
           fetch: { allowedInputs: [], maxBytes: 1 },
           target: { outputPrefix: 'gs://out', allowedOutputs: [] },
           route: () => ({ routes: NO_ROUTES, waitMs: 0 }),

@@ -3,8 +3,14 @@ import { GivenBack } from '../../../src/domain/errors.js';
 import { createIntake, type EntryRequest, type Intake } from '../../../src/worker/intake.js';
 
 /** Waits for its turn, and must get it. @returns what gives the place back */
-async function come(intake: Intake, jobId: string, model = 'm', alone = false): Promise<() => void> {
-  const entry = await intake.enter({ jobId, model, alone } satisfies EntryRequest);
+async function come(
+  intake: Intake,
+  jobId: string,
+  model = 'm',
+  alone = false,
+  priority: EntryRequest['priority'] = 'batch',
+): Promise<() => void> {
+  const entry = await intake.enter({ jobId, model, alone, priority });
   if (entry.kind !== 'entered') throw entry.reason;
   return entry.leave;
 }
@@ -174,5 +180,39 @@ describe('createIntake', () => {
     vi.useRealTimers();
     expect(await waiting).toMatchObject({ kind: 'turned away' });
     expect(intake.waiting).toBe(0);
+  });
+
+  describe('with many places', () => {
+    const arrive = async (intake: Intake, count: number, priority: 'batch' | 'interactive', model = 'm') => {
+      const before = intake.active;
+      for (let i = 0; i < count; i++) void intake.enter({ jobId: `${priority}-${model}-${i}`, model, priority });
+      await settled();
+      return intake.active - before;
+    };
+
+    it('keeps one for an interactive job that nobody has expected', async () => {
+      const intake = createIntake(32);
+      expect(await arrive(intake, 40, 'batch')).toBe(31);
+      expect(await arrive(intake, 1, 'interactive')).toBe(1);
+    });
+
+    it('keeps an eighth while interactive jobs come, and lets those in before the others', async () => {
+      let time = 0;
+      const intake = createIntake(32, () => time);
+      (await come(intake, 'first', 'm', false, 'interactive'))();
+      expect(await arrive(intake, 40, 'batch')).toBe(28);
+      expect(await arrive(intake, 10, 'interactive')).toBe(4);
+      time = 61_000;
+      intake.pause(false); // asks again
+      await settled();
+      expect(intake.active).toBe(32);
+    });
+
+    it('lets batch jobs in although interactive ones keep waiting', async () => {
+      const intake = createIntake(16);
+      const batch = intake.enter({ jobId: 'batch', model: 'm', priority: 'batch' });
+      expect(await arrive(intake, 60, 'interactive')).toBe(15);
+      expect((await batch).kind).toBe('entered');
+    });
   });
 });

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import type { ModelContract, VersionContract } from '../../../src/domain/contract.js';
+import { JobError } from '../../../src/domain/errors.js';
+import type { ModelServer } from '../../../src/domain/ports.js';
+import { createTensor } from '../../../src/domain/tensor.js';
+import { atOnce } from '../../../src/pipeline/codec.js';
+import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import type { Shape } from '../../../src/pipeline/plans/index.js';
+import { transform } from '../../../src/pipeline/transform.js';
+
+const contract = { plans: ['whole', 'tile'], scale: 1, margin: 0, tileSizes: [16] } as unknown as VersionContract;
+const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false } as unknown as ModelContract;
+const routed = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
+const whole: Shape = { plan: 'whole', width: 32, height: 32, requests: 1 };
+const tile: Shape = { plan: 'tile', width: 16, height: 16, requests: 4 };
+const raster = { width: 32, height: 32, rgb: Buffer.alloc(32 * 32 * 3, 7) };
+
+/** A model that has memory for so many pixels at once. */
+function modelFor(pixels: number) {
+  const asked: string[] = [];
+  const models = {
+    infer: ({ inputs: [image] }: Parameters<ModelServer['infer']>[0]) => {
+      const [height = 0, width = 0] = image?.shape ?? [];
+      asked.push(`${width}x${height}`);
+      if (height * width > pixels) {
+        return Promise.reject(new JobError('MODEL_UNAVAILABLE', 'out of memory', { outOfMemory: true }));
+      }
+      const data = image?.data ?? Buffer.alloc(0);
+      return Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [height, width, 3], data) });
+    },
+  } as unknown as ModelServer;
+  const run = (shapes: readonly Shape[]) =>
+    transform(
+      raster,
+      { routed, shapes },
+      {
+        ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
+        lane: ({ shape }, task) => task(shape, { apart: false, copies: 1 }),
+        signal: new AbortController().signal,
+      },
+    );
+  return { asked, run };
+}
+
+describe('a model that has not enough memory for a picture', () => {
+  it('gets it in smaller pieces, where its contract permits that', async () => {
+    const { asked, run } = modelFor(16 * 16);
+    const { raster: done, step } = await run([whole, tile]);
+    expect(asked).toEqual(['32x32', '16x16', '16x16', '16x16', '16x16']);
+    expect(step).toMatchObject({ plan: 'tile', requests: 4 });
+    expect(done.rgb).toEqual(raster.rgb);
+  });
+
+  it('puts the job off as an attempt where nothing smaller is permitted', async () => {
+    const { asked, run } = modelFor(1);
+    await expect(run([whole, tile])).rejects.toMatchObject({
+      ...{ code: 'MODEL_UNAVAILABLE', outOfMemory: true, suspect: true },
+    });
+    expect(asked[0]).toBe('32x32');
+    expect(asked.slice(1)).toContain('16x16');
+  });
+});
