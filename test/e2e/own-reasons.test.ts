@@ -127,7 +127,7 @@ describe('a bucket that is missing', () => {
     await scene.completions(1, 'passes');
     await until(async () => (await worker.metric('imagen_jobs_parked')) === 1, 10_000);
     expect((await inferenceCount('echo')) - before).toBe(1);
-    expect(worker.log()).toContain(missing);
+    await until(() => worker.log().includes(`${missing} (create)`), 10_000);
 
     await scene.storage.createBucket(missing);
     const [{ completion } = expect.fail()] = await scene.completions(1, 'waits');

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config.js';
 import { completionSchema } from '../../src/domain/completion.js';
-import { ERROR_CODES } from '../../src/domain/errors.js';
+import { ERROR_CODES, ERRORS } from '../../src/domain/errors.js';
 import { JSON_SCHEMAS } from '../../src/domain/json-schemas.js';
 import { jobSchema } from '../../src/domain/job.js';
 import { FORMATS } from '../../src/pipeline/formats/index.js';
@@ -25,6 +25,15 @@ describe('the documents keep up with the code', () => {
   );
 
   it.each(ERROR_CODES)('the README tells of %s', (code) => expect(readme).toContain(`\`${code}\``));
+
+  it('docs/failures.md has every code in the row of its verdict', () => {
+    const rows = [...read('docs/failures.md').matchAll(/^\| `([a-z-]+)` +\|[^|]+\| (.+?) +\|$/gm)];
+    const told = new Map(rows.map(([, verdict = '', codes = '']) => [verdict, codes.split(', ').sort()]));
+    for (const verdict of new Set(ERROR_CODES.map((code) => ERRORS[code].verdict))) {
+      const codes = ERROR_CODES.filter((code) => ERRORS[code].verdict === verdict).map((code) => `\`${code}\``);
+      expect(told.get(verdict)).toEqual(codes.sort());
+    }
+  });
 
   it.each([LOSSES.frames('N'), LOSSES.bits, LOSSES.profile])('docs/pixels.md tells of the warning: %s', (text) =>
     expect(read('docs/pixels.md')).toContain(`| \`${text}\``),
