@@ -20,8 +20,8 @@ export interface FairShare {
    *   and more, but holds up no run. When one gives up because its model is away, all that wait for the model do.
    * - One that a full queue refused waits for another turn, for as long as the queue takes others.
    * - One for which the model had not enough memory is tried once more apart, where its batch may be what was too much.
-   * - One whose inference failed is tried again apart from those that were in flight with it: a model that raises for one
-   *   picture of a batch has failed them all. The last attempt fills a batch by itself, which no other worker can join.
+   * - One whose inference failed is tried again in ever smaller groups: a model that raises for one picture of a batch has
+   *   failed them all. The last attempt is made alone and fills a batch by itself, which no other worker can join.
    */
   lane(job: object): Lane;
   /** Of every version that was ever asked: its requests now. */
@@ -88,7 +88,9 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
         let refusedAt: number | undefined;
         for (;;) {
           const turn = turnAfter(failures, mostInRun(ticket, queue.capacity()), short ? TWICE : retry.failedAttempts);
-          const run = turn.apart ? await queue.acquireApart(ticket, signal) : await queue.acquire(job, ticket, signal);
+          const run: Run = turn.apart
+            ? await queue.acquireApart(ticket, short ? 1 : turn.together, signal)
+            : await queue.acquire(job, ticket, signal);
           const sent: Turn = short ? { ...turn, copies: 1 } : turn;
           const result: TurnResult<T> = await takeTurn(queue, run, () => task(run.window, sent), retry, signal);
           switch (result.kind) {
@@ -105,7 +107,8 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
               failures++;
               short = result.error.outOfMemory;
               if (turn.last || (short && (turn.apart || !turn.shared))) throw result.error;
-              await sleep(backoffMs(failures, retry.maxDelayMs), undefined, { signal });
+              // Those that share a batch find each other again at once.
+              if (!turn.shared) await sleep(backoffMs(failures, retry.maxDelayMs), undefined, { signal });
           }
         }
       };
@@ -128,10 +131,11 @@ function turnAfter(
   failures: number,
   batch: number,
   attempts: number,
-): Turn & { readonly last: boolean; readonly shared: boolean } {
+): Turn & { readonly together: number; readonly last: boolean; readonly shared: boolean } {
   const shared = batch > 1;
-  const last = failures + 1 >= Math.max(attempts, shared ? TWICE : 1);
-  return { apart: shared && failures > 0, copies: shared && last ? batch : 1, last, shared };
+  const together = Math.max(1, Math.floor(batch / 2 ** failures));
+  const last = together === 1 && failures + 1 >= Math.max(attempts, shared ? TWICE : 1);
+  return { apart: shared && failures > 0, copies: shared && last ? batch : 1, together, last, shared };
 }
 
 const needsOf = ({ needs }: JobError) => (needs ? { needs } : {});

@@ -26,6 +26,12 @@ export interface VersionQueueOptions {
   readonly cost: () => Cost;
 }
 
+/** One that is tried again apart. */
+interface Apart extends Waiting {
+  /** It may be in flight with so many others that wait for as many, itself included. */
+  readonly together: number;
+}
+
 /** A request that waits. The next of its job stands behind it. */
 interface Waiting {
   readonly ticket: Ticket;
@@ -47,7 +53,8 @@ const MOST_FOR_A_BUCKET = 32;
  * padded go along in the bucket that saves most. Only as many runs are in flight as keep the model busy: what is not sent
  * yet can still be matched with what comes.
  *
- * A request that failed together with others is tried again apart: nothing else of this worker is in flight meanwhile.
+ * Requests that failed together are tried again apart, in ever smaller groups: nothing else of this worker is in flight with
+ * such a group. So the one of eight that fails them all is found with a few executions.
  */
 export class VersionQueue {
   /** When a request was last answered. */
@@ -59,10 +66,10 @@ export class VersionQueue {
   readonly #runs: Run[] = [];
   /** Jobs with waiting requests, in the order of their turns. */
   readonly #turns = new Map<object, Waiting[]>();
-  /** Requests that must be in flight alone, in order. */
-  readonly #apart: Waiting[] = [];
+  /** In order. */
+  readonly #apart: Apart[] = [];
   #apartNow = false;
-  /** Of those, how many have been sent without a run of the others between. */
+  /** How many groups of those have been sent without a run of the others between. */
   #apartInRow = 0;
   #lastLed: Ticket['priority'] = 'batch';
   /** When the last run ended, and the timer that waits for the next to begin. */
@@ -110,12 +117,16 @@ export class VersionQueue {
     });
   }
 
-  /** As `acquire`, for a request that nothing else shall be in flight with. */
-  acquireApart(ticket: Ticket, signal: AbortSignal): Promise<Run> {
+  /**
+   * As `acquire`, for a request that nothing shall be in flight with but others like it.
+   * @param together requests of one shape in such a group, at most
+   */
+  acquireApart(ticket: Ticket, together: number, signal: AbortSignal): Promise<Run> {
     return this.#enqueue(signal, ticket, (waiting) => {
-      this.#apart.push(waiting);
+      const apart: Apart = { ...waiting, together };
+      this.#apart.push(apart);
       return () => {
-        this.#apart.splice(this.#apart.indexOf(waiting), 1);
+        this.#apart.splice(this.#apart.indexOf(apart), 1);
         this.startAll();
       };
     });
@@ -175,20 +186,27 @@ export class VersionQueue {
     while (this.inFlight < capacity.inFlight && !this.#apartNow) {
       const [next] = this.#apart;
       if (next && (this.#apartInRow < capacity.batch || this.#turns.size === 0)) {
-        if (this.inFlight === 0) this.#startApart(next);
+        if (this.inFlight === 0) this.#startApart(next, capacity.inFlight);
         return; // else when all others have been answered
       }
       if (!this.#goAlong(capacity) && !this.#leadRun(capacity)) return;
     }
   }
 
-  #startApart(next: Waiting): void {
-    this.#apart.shift();
+  /** Sends the first and those that may be with it. */
+  #startApart(first: Apart, room: number): void {
+    const { together, ticket } = first;
+    const group = this.#apart
+      .filter((one) => one.together === together && isSameSize(one.ticket.shape, ticket.shape))
+      .slice(0, Math.min(together, room));
     this.#apartNow = true;
     this.#apartInRow++;
-    const { width, height } = next.ticket.shape;
-    const run = this.#beginRun({ width, height }, 1, next);
-    this.#send(next, run);
+    const { width, height } = ticket.shape;
+    const run = this.#beginRun({ width, height }, group.length, first);
+    for (const one of group) {
+      this.#apart.splice(this.#apart.indexOf(one), 1);
+      this.#send(one, run);
+    }
   }
 
   /** Sends one more request of the newest run's shape while that can still share its batch. */

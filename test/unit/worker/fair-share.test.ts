@@ -339,20 +339,26 @@ describe('createFairShare', () => {
       return { executed, request };
     }
 
-    it.each([1, 2, 3])('fails the bad one of a batch alone, with %i attempts', async (failedAttempts) => {
-      const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry: { ...retry, failedAttempts } });
-      const { executed, request } = batches();
-      const names = ['a', 'b', 'bad', 'c', 'd', 'e', 'f', 'g'];
-      const ends = await Promise.allSettled(names.map((name) => shared.lane({})(ticket(8), request(name), never)));
-      expect(ends.filter(({ status }) => status === 'rejected')).toEqual([{ status: 'rejected', reason: failure }]);
-      expect(ends[2]?.status).toBe('rejected');
-      expect(executed[0]).toBe(names.join(' '));
-      // Nobody shares a batch from then on, and the last attempt leaves no place in it for other workers' requests.
-      expect(executed.slice(1).every((one) => !one.includes(' '))).toBe(true);
-      const ofBad = executed.slice(1).filter((one) => one.startsWith('bad'));
-      expect(ofBad).toEqual(failedAttempts === 3 ? ['bad', 'badx8'] : ['badx8']);
-      expect(inFlight(shared)).toBe(0);
-    });
+    it.each([1, 3, 5])(
+      'finds the bad one of a batch in ever smaller groups, with %i attempts',
+      async (failedAttempts) => {
+        const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry: { ...retry, failedAttempts } });
+        const { executed, request } = batches();
+        const names = ['a', 'b', 'bad', 'c', 'd', 'e', 'f', 'g'];
+        const ends = await Promise.allSettled(names.map((name) => shared.lane({})(ticket(8), request(name), never)));
+        const failed = names.filter((_, i) => ends[i]?.status === 'rejected');
+        expect(failed).toEqual(['bad']);
+        const sizes = executed.filter((one) => one.includes('bad')).map((one) => one.split(' ').length);
+        expect(sizes).toEqual(failedAttempts === 5 ? [8, 4, 2, 1, 1] : [8, 4, 2, 1]);
+        // The last attempt leaves no place in the batch for other workers' requests.
+        expect(executed).toContain('badx8');
+        expect(
+          executed.filter((one) => one.includes('x')).every((one) => one.endsWith('x8') && !one.includes(' ')),
+        ).toBe(true);
+        expect(executed.length).toBeLessThanOrEqual(9);
+        expect(inFlight(shared)).toBe(0);
+      },
+    );
 
     it('goes on with the others however many bad ones come', async () => {
       const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
@@ -378,7 +384,7 @@ describe('createFairShare', () => {
       const { executed, request } = batches();
       const wide = ticket(8, 8, { shape: { width: 8, height: 8, runPixels: 200 } });
       await expect(shared.lane({})(wide, request('bad'), never)).rejects.toBe(failure);
-      expect(executed).toEqual(['bad', 'bad', 'badx3']);
+      expect(executed).toEqual(['bad', 'bad', 'badx3']); // three fit, then one
     });
 
     it('tries again without more ado where the model takes one request at a time', async () => {
