@@ -297,6 +297,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   }
 
   async function start(): Promise<void> {
+    if (stopping.signal.aborted) return; // `stop` waits for a start that began before it, and for no other
     tracing = await startTracing(config, config.workerName, (what, reason) => log.warn({ reason }, what));
     status = await startStatusServer(config.port, { sick: () => failure?.message, unready }, metrics);
     void checkBuckets();

@@ -135,3 +135,29 @@ describe('a bucket that is missing', () => {
     expect((await inferenceCount('echo')) - before).toBe(2);
   });
 });
+
+describe('a job that ends the process of its model each time', () => {
+  it('ends alone after its attempts, and the others go on when the model is back', async () => {
+    const uri = await scene.upload('a.png', await picture('#345'));
+    const worker = await startWorker({ IMAGEN_MAX_ATTEMPTS: '3', IMAGEN_MODEL_WAIT_SECONDS: '2' });
+    const job = (jobId: string, how?: string) => ({
+      jobId,
+      operations: [{ model: 'mortal', parameters: how === undefined ? { ms: 50 } : { how } }],
+      input: { uri },
+    });
+    const good = Array.from({ length: 6 }, (_, i) => `good-${i}`);
+    await scene.publish(job('killer', 'die'));
+    await Promise.all(good.map((jobId) => scene.publish(job(jobId))));
+    await scene.completions(1 + good.length, undefined, 90_000);
+    const ends = new Map(scene.published.map(({ completion }) => [completion.jobId, completion]));
+    expect(ends.get('killer')).toMatchObject({
+      status: 'failed',
+      error: {
+        code: 'RETRIES_EXHAUSTED',
+        message: expect.stringContaining('after 3 attempts: MODEL_UNAVAILABLE') as string,
+      },
+    });
+    for (const jobId of good) expect(ends.get(jobId)).toMatchObject({ status: 'succeeded' });
+    expect(await worker.metric('imagen_dead_letters_total')).toBe(1);
+  }, 120_000);
+});
