@@ -67,6 +67,8 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     }
   }
 
+  const extraBucket = `extra-${randomUUID()}`;
+
   beforeAll(async () => {
     const experiment = await createExperiment();
     closers.push(() => experiment.remove());
@@ -90,7 +92,12 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     const counting = spawn(command, args, { env: scene.env, stdio: ['ignore', 'pipe', 'inherit'] });
     closers.push(() => counting.kill());
     // Nothing is published before both are there.
-    [worker] = await Promise.all([scene.startWorker(), once(counting.stdout, 'data')]);
+    await scene.storage.createBucket(extraBucket);
+    const outputs = `${scene.env.IMAGEN_ALLOWED_OUTPUTS},gs://${extraBucket}`;
+    [worker] = await Promise.all([
+      scene.startWorker({ IMAGEN_ALLOWED_OUTPUTS: outputs }),
+      once(counting.stdout, 'data'),
+    ]);
     expect(await answers(`http://127.0.0.1:${port}/metrics`)).toBe(true);
     prometheus = await startPrometheus(
       {
@@ -167,6 +174,16 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
       10_000,
       () => 'the backlog is not empty',
     );
+  });
+
+  it('tells of a bucket that is gone, and goes on when it is back', async () => {
+    await scene.storage.bucket(extraBucket).delete();
+    const before = scene.published.length;
+    await publish('echo', { output: { prefix: `gs://${extraBucket}/` } });
+    await tells('BucketUnavailable');
+    await look();
+    await scene.storage.createBucket(extraBucket);
+    await scene.completions(before + 1);
   });
 
   it('tells of a replica that answers and has no process for a model', async () => {

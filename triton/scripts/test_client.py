@@ -3,7 +3,8 @@
 
     test_client.py [--url localhost:8001] [--models upscale,style_aged]
 
-Every ready version of every model in the repository index gets one real inference on a synthetic picture. The table
+Every ready version of every model in the repository index gets one real inference on a synthetic picture. A server that
+restricts its index wants the key in TRITON_ADMIN_KEY. The table
 tells what happened; the exit status is 0 only if all of it is well.
 """
 from __future__ import annotations
@@ -139,10 +140,16 @@ def check_server(client: triton.InferenceServerClient) -> Result:
         return Result("(server)", "", False, None, str(error))
 
 
+def admin_headers() -> Dict[str, str]:
+    """Opens the repository's index where the server restricts it (entrypoint.sh): the key is in TRITON_ADMIN_KEY."""
+    key = os.environ.get("TRITON_ADMIN_KEY", "")
+    return {"triton-grpc-protocol-imagen-admin": key} if key else {}
+
+
 def check_all(client: triton.InferenceServerClient, models: List[str], timeout: float) -> List[Result]:
     results = [check_server(client)]
     try:
-        index = client.get_model_repository_index().models
+        index = client.get_model_repository_index(headers=admin_headers()).models
     except InferenceServerException as error:
         return [*results, Result("(index)", "", False, None, str(error))]
     for model in sorted(models or {entry.name for entry in index}):
