@@ -220,8 +220,9 @@ class Watchdog:
             say(f"model {patient.name}: somebody has unloaded it; left as it is")
             return False
         patient.name = names[0]
-        self.api.unload(patient.name)
+        # Set before: a call that gets no answer in time may be carried out all the same.
         patient.unloaded = True
+        self.api.unload(patient.name)
         patient.reloads += 1
         time.sleep(UNLOADED_S)
         return True

@@ -140,7 +140,10 @@ async function standAside(worker: Worker, message: Message, { error }: PutOff, s
   const unreadable = error instanceof JobError && error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
   if (!(error instanceof JobError) || error.suspect || !(broken ?? unreadable)) return false;
-  const limit = timeLimit({ deadline: message.job.deadline }, [signal, intake.closing]);
+  // A deadline that has passed already cannot end the job while its record cannot be read: it is no reason to hurry.
+  const { deadline } = message.job;
+  const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
+  const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
   const hindrance = { needs: message.needs, ...(unreadable ? { pauseMs: UNREADABLE_PAUSE_MS } : {}) };
   const how = await parking.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();

@@ -34,6 +34,7 @@ const LONGEST_PAUSE_MS = 15_000;
 export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => undefined): Outlet {
   let blocked: Error | undefined;
   let reopened = new AbortController();
+  let publishing = 0;
 
   function tell(reason: Error | undefined): void {
     const changed = (blocked === undefined) !== (reason === undefined);
@@ -61,18 +62,29 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
 
   return {
     async publish(message, until) {
-      for (let failures = 1; ; failures++) {
-        const refused = await attempt(message);
-        if (refused === undefined || until.aborted) return refused;
-        if (refused instanceof NotPublishable && failures >= ATTEMPTS_AT_ONE) return refused;
-        const pauseMs = FIRST_PAUSE_MS + backoffMs(failures, LONGEST_PAUSE_MS);
-        await rest(pauseMs, reopened.signal, until);
+      publishing++;
+      try {
+        return await publishUntil(message, until);
+      } finally {
+        publishing--;
+        // Nobody tries any more: the next message finds out whether the topic accepts.
+        if (publishing === 0 && blocked) tell(undefined);
       }
     },
     get blocked() {
       return blocked;
     },
   };
+
+  async function publishUntil(message: Outgoing, until: AbortSignal): Promise<Error | undefined> {
+    for (let failures = 1; ; failures++) {
+      const refused = await attempt(message);
+      if (refused === undefined || until.aborted) return refused;
+      if (refused instanceof NotPublishable && failures >= ATTEMPTS_AT_ONE) return refused;
+      const pauseMs = FIRST_PAUSE_MS + backoffMs(failures, LONGEST_PAUSE_MS);
+      await rest(pauseMs, reopened.signal, until);
+    }
+  }
 }
 
 /** Until the time is over or one of the signals fires. */

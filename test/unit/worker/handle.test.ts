@@ -348,6 +348,20 @@ describe('the handler', () => {
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '1' } }]);
   });
 
+  it('lets the event loop go on for a job whose deadline has passed while its record cannot be read', async () => {
+    const { handler, sent, fail, parking, buckets } = setUp();
+    fail(() => {
+      throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    const deadline = new Date(Date.now() - 1_000).toISOString();
+    const handled = handler()(delivery({ ...job(), deadline }), never);
+    await until(() => parking.parked === 1);
+    fail(undefined);
+    expect(await handled).toBe('ack');
+    expect(parsed(sent)).toMatchObject([{ status: 'expired', error: { code: 'DEADLINE_EXCEEDED' } }]);
+    buckets.close();
+  });
+
   it.each([
     ['no JSON', 'no'],
     ['JSON that is no record', '{"completion":{"status":"succeeded"}}'],

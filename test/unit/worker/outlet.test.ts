@@ -90,4 +90,17 @@ describe('an outlet', () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(await publishing).toBeUndefined();
   });
+
+  it('is open again when the last one has given up, so that the next message finds out', async () => {
+    const outlet = open();
+    const stop = new AbortController();
+    refusal = () => new Error('away');
+    const publishing = outlet.publish(message('a'), stop.signal);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(outlet.blocked).toBeDefined();
+    stop.abort();
+    await publishing;
+    expect(outlet.blocked).toBeUndefined();
+    expect(told).toEqual(['away', undefined]);
+  });
 });
