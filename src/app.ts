@@ -296,14 +296,16 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     return undefined;
   }
 
+  const isStopping = () => stopping.signal.aborted;
+
   async function start(): Promise<void> {
-    if (stopping.signal.aborted) return; // `stop` waits for a start that began before it, and for no other
+    if (isStopping()) return; // `stop` waits for a start that began before it, and for no other
     tracing = await startTracing(config, config.workerName, (what, reason) => log.warn({ reason }, what));
     status = await startStatusServer(config.port, { sick: () => failure?.message, unready }, metrics);
     void checkBuckets();
     // A worker that begins keeps to what others have decided before.
     await Promise.all([waitForModels(), lookAtArms(stopping.signal)]);
-    if (stopping.signal.aborted) return;
+    if (isStopping()) return;
     watchingArms = keepDoing(LOOK_AT_ARMS_MS, () => lookAtArms(stopping.signal));
     void warnOfSubscriptions();
     for (const source of sources) source.start(handle);
