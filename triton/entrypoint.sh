@@ -55,7 +55,7 @@ repository_options() {
   (
     set -f
     IFS=:
-    # shellcheck disable=SC2086 # it is to be taken apart
+    # shellcheck disable=SC2086 # word splitting is intended
     set -- $1
     set +f
     unset IFS # as by default

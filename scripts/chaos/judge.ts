@@ -86,7 +86,7 @@ export function judge(evidence: Evidence): Verdict {
 
 /** Messages of another job under the same id, which must each be told that it is taken. */
 function unansweredOf(messages: readonly Accepted[], outcome: Seen, all: readonly Seen[]): string[] {
-  // A cancellation holds for whatever comes under the id; and what was decided before the first message names none.
+  // A cancellation holds for every message of the id. A record written before the first message names no message.
   if (outcome.status === 'canceled' || messages[0]?.job.record !== undefined) return [];
   const winner = messages.find(({ messageId }) => messageId === outcome.messageId);
   const told = new Set(all.filter(({ error }) => error?.code === 'JOB_ID_REUSED').map(({ messageId }) => messageId));

@@ -34,7 +34,7 @@ export interface AvailabilityParts {
 }
 
 export function createAvailability({ circuits, buckets }: AvailabilityParts): Availability {
-  /** Models of the configuration's size, not of the jobs': only what has answered is in here. */
+  /** By model. Only models that have answered are in it, so jobs that name others do not fill it. */
   const answeredAt = new Map<string, number>();
 
   function brokenBucket(needs: readonly Need[]): Broken | undefined {

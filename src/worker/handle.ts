@@ -2,7 +2,7 @@
  * The life of one message: parse, recall, admit, run, record, announce, settle; in this order, always. No message is acked
  * before somebody else can see its outcome, or a copy of it is in the queue again; and nobody but `settleMessage` acks.
  */
-import { type GivenBack, JobError, type Stage } from '../domain/errors.js';
+import { type GivenBack, JobError } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../pipeline/recall.js';
 import { annotate, failed, happened, inSpan } from '../spans.js';
@@ -93,7 +93,7 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
   const { job, needs } = message;
   const state = needs.filter((need) => need.kind === 'bucket').slice(0, 1);
   const broken = parts.availability.broken(state);
-  if (broken) return unavailable('STORAGE_UNAVAILABLE', broken.reason, 'recall');
+  if (broken) return interrupted(new JobError('STORAGE_UNAVAILABLE', broken.reason, { stage: 'recall' }), 'recall');
   try {
     const marked = { jobId: job.jobId, given: message.given };
     if (await wasMoved(parts.store, options.statePrefix, marked, signal)) return { kind: 'moved' };
@@ -125,10 +125,6 @@ async function beginAttempt(worker: Worker, message: Message, signal: AbortSigna
   } catch (thrown) {
     return interrupted(thrown, 'recall');
   }
-}
-
-function unavailable(code: 'STORAGE_UNAVAILABLE' | 'MODEL_UNAVAILABLE', reason: string, stage: Stage): PutOff {
-  return { kind: 'put off', error: new JobError(code, reason, { stage }) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NotPublishable, type Publisher } from '../domain/ports.js';
+import { anyOf } from '../domain/signals.js';
 import { backoffMs } from '../pipeline/retry.js';
 
 /**
@@ -60,6 +61,16 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
     return undefined;
   }
 
+  async function publishUntil(message: Outgoing, until: AbortSignal): Promise<Error | undefined> {
+    for (let failures = 1; ; failures++) {
+      const refused = await attempt(message);
+      if (refused === undefined || until.aborted) return refused;
+      if (refused instanceof NotPublishable && failures >= ATTEMPTS_AT_ONE) return refused;
+      const pauseMs = FIRST_PAUSE_MS + backoffMs(failures, LONGEST_PAUSE_MS);
+      await rest(pauseMs, reopened.signal, until);
+    }
+  }
+
   return {
     async publish(message, until) {
       publishing++;
@@ -75,28 +86,12 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
       return blocked;
     },
   };
-
-  async function publishUntil(message: Outgoing, until: AbortSignal): Promise<Error | undefined> {
-    for (let failures = 1; ; failures++) {
-      const refused = await attempt(message);
-      if (refused === undefined || until.aborted) return refused;
-      if (refused instanceof NotPublishable && failures >= ATTEMPTS_AT_ONE) return refused;
-      const pauseMs = FIRST_PAUSE_MS + backoffMs(failures, LONGEST_PAUSE_MS);
-      await rest(pauseMs, reopened.signal, until);
-    }
-  }
 }
 
 /** Until the time is over or one of the signals fires. */
 async function rest(ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
-  const awake = new AbortController();
-  const wake = () => awake.abort();
-  for (const signal of signals) signal.addEventListener('abort', wake, { once: true });
-  try {
-    await sleep(ms, undefined, { signal: awake.signal });
-  } catch (thrown) {
-    if (!awake.signal.aborted) throw thrown;
-  } finally {
-    for (const signal of signals) signal.removeEventListener('abort', wake);
-  }
+  const { signal, release } = anyOf(signals);
+  // It rejects for no other reason than the signal.
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
+  release();
 }

@@ -81,7 +81,7 @@ export function faultOf(thrown: unknown): Fault | undefined {
   return isCallFailure(thrown) ? ruleFor(thrown)?.fault : undefined;
 }
 
-/** Whether the server says that the version is not loaded, or not yet. */
+/** Whether the server says that it has not loaded the version, or is still loading it. */
 export function isNotReady(thrown: unknown): thrown is Error & CallFailure {
   return isCallFailure(thrown) && thrown.details.startsWith("Request for unknown model: ");
 }
