@@ -8,8 +8,8 @@ import { recall } from '../pipeline/recall.js';
 import { annotate, failed, happened, inSpan } from '../spans.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
-import { attemptsBegun, markBegun, wasMoved } from './marks.js';
-import { type Message, parse, receive, type Received } from './message.js';
+import { markBegun, marksBegun, wasMoved } from './marks.js';
+import { isSpent, type Message, parse, receive, type Received } from './message.js';
 import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff } from './outcome.js';
 import { announce, putBack } from './put-back.js';
 import { runAttempt } from './run-attempt.js';
@@ -38,11 +38,9 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
   const { statePrefix, pipeline } = worker.options;
   const message = parse(received, { statePrefix, outputPrefix: pipeline.target.outputPrefix });
   if (!('job' in message)) return announce(worker, received, message, signal);
-  const { job, delivery } = message;
   annotate(() => ({
-    'imagen.job_id': job.jobId,
-    'imagen.models': job.operations.map(({ model }) => model),
-    'imagen.attempt': delivery.attempt,
+    'imagen.job_id': message.job.jobId,
+    'imagen.models': message.job.operations.map(({ model }) => model),
   }));
   for (;;) {
     const attempt = await attemptJob(worker, message, signal);
@@ -51,7 +49,7 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
         return announce(worker, message, attempt.decision, signal);
       case 'put off':
         if (await standAside(worker, message, attempt, signal)) continue;
-        return putBack(worker, message, attempt, signal);
+        return putBack(worker, attempt.counted ?? message, attempt.error, signal);
       case 'given back':
       case 'moved':
         return attempt;
@@ -63,8 +61,16 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
 async function attemptJob(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const known = await recallJob(worker, message, signal);
   if (known) return known;
+  const counted = await countAttempts(worker, message, signal);
+  if ('kind' in counted) return counted;
+  const attempt = await runInTurn(worker, counted, signal);
+  return attempt.kind === 'put off' ? { ...attempt, counted } : attempt;
+}
 
+async function runInTurn(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const { job, delivery } = message;
+  // Nothing is computed for a job whose attempts are used up, so it needs no place.
+  if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, signal);
   const alone = delivery.attempt >= SUSPECT_ATTEMPT;
   const model = job.operations[0]?.model ?? '';
   const entry = await worker.parts.intake.enter({ jobId: job.jobId, model, priority: job.priority, alone });
@@ -104,24 +110,36 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
   }
 }
 
-/** Marks the attempt. Where the deliveries are used up, but not by this job's own attempts, it gets those that are left. */
-async function beginAttempt(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt | undefined> {
+/**
+ * Counts the attempts that have begun, by their marks. Pub/Sub counts all deliveries, and dead-letters a message after some
+ * more than a job has attempts: where those are used up, but not by this job's own attempts, it goes on as a new message.
+ */
+async function countAttempts(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
   const { statePrefix, maxAttempts } = worker.options;
-  const { store } = worker.parts;
   const { delivery, given, job } = message;
-  const marked = { jobId: job.jobId, given };
   try {
-    return await inSpan('begin', {}, async (): Promise<Attempt | undefined> => {
-      if (delivery.attempt <= maxAttempts) {
-        await markBegun(store, statePrefix, marked, signal);
-        return undefined;
-      }
-      const inFormerLives = delivery.attempt - given.attempt;
-      const begun = inFormerLives + (await attemptsBegun(store, statePrefix, marked, signal));
-      if (begun >= maxAttempts) return undefined;
-      const error = new Error(`${begun} of ${delivery.attempt - 1} attempts have begun`);
-      return { kind: 'put off', error, attempt: begun + 1 };
-    });
+    const begun = await marksBegun(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
+    const attempt = delivery.attempt + begun;
+    annotate(() => ({ 'imagen.attempt': attempt }));
+    const counted = { ...message, delivery: { ...delivery, attempt } };
+    if (attempt > maxAttempts || !isSpent(given, maxAttempts)) return counted;
+    const error = new Error(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
+    return { kind: 'put off', error, counted };
+  } catch (thrown) {
+    return interrupted(thrown, 'recall');
+  }
+}
+
+/** Marks the attempt, so that it counts if nobody lives to say how it ended. */
+async function beginAttempt(
+  worker: Worker,
+  { job, given }: Message,
+  signal: AbortSignal,
+): Promise<Attempt | undefined> {
+  const { statePrefix } = worker.options;
+  try {
+    await inSpan('begin', {}, () => markBegun(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal));
+    return undefined;
   } catch (thrown) {
     return interrupted(thrown, 'recall');
   }
@@ -133,6 +151,7 @@ async function beginAttempt(worker: Worker, message: Message, signal: AbortSigna
  */
 async function standAside(worker: Worker, message: Message, { error }: PutOff, signal: AbortSignal): Promise<boolean> {
   const { availability, parking, intake } = worker.parts;
+  if (isSpent(message.given, worker.options.maxAttempts)) return false;
   const unreadable = error instanceof JobError && error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
   if (!(error instanceof JobError) || error.suspect || !(broken ?? unreadable)) return false;

@@ -3,7 +3,7 @@
  *
  * `begun`: which deliveries have come as far as being worked on. Pub/Sub counts them all, also those that lay in a worker,
  * unbegun, when a neighbour killed it. So that a job pays for its own doings only, each attempt but the first leaves a
- * mark before it begins, and a message that has used up its deliveries is judged by its marks.
+ * mark before it begins, and the attempts of a message are counted by its marks.
  *
  * `moved`: a copy of the message has been put back into the queue. Acks may get lost; without the mark, each delivery that
  * comes again would be put back once more.
@@ -43,10 +43,10 @@ export async function markBegun(
 }
 
 /**
- * How many attempts of the message have begun before this one, in this life of it; the first counts as begun.
+ * How many deliveries of the message have left a mark before this one, in this life of it. The first leaves none.
  * @throws JobError `STORAGE_UNAVAILABLE`
  */
-export async function attemptsBegun(
+export async function marksBegun(
   store: ObjectStore,
   statePrefix: string,
   marked: Marked,
@@ -54,7 +54,7 @@ export async function attemptsBegun(
 ): Promise<number> {
   const later = Array.from({ length: Math.max(0, marked.given.attempt - 2) }, (_, i) => i + 2);
   const marks = later.map((attempt) => store.stat(begunRef(statePrefix, marked, attempt), signal));
-  return 1 + (await Promise.all(marks)).filter((mark) => mark !== undefined).length;
+  return (await Promise.all(marks)).filter((mark) => mark !== undefined).length;
 }
 
 /** @throws JobError `STORAGE_UNAVAILABLE` */

@@ -11,7 +11,7 @@ import type { Decision } from './outcome.js';
 export interface Received {
   /** As it came. */
   readonly given: Delivery;
-  /** As one of a message that has never been put back: with the attempts of all its lives. */
+  /** As one of a message that has never been put back: with the attempts of all its lives, as far as they are known. */
   readonly delivery: Delivery;
   /** By `performance.now()`. */
   readonly arrivedAt: number;
@@ -25,8 +25,13 @@ export interface Message extends Received {
   readonly needs: readonly Need[];
 }
 
+/**
+ * Of the deliveries of this life, only the first and the present one count as attempts yet: of those in between it is not
+ * known whether work had begun.
+ */
 export function receive(given: Delivery): Received {
-  return { given, delivery: undeferred(given), arrivedAt: performance.now() };
+  const attempt = Math.min(2, given.attempt);
+  return { given, delivery: undeferred({ ...given, attempt }), arrivedAt: performance.now() };
 }
 
 /** @returns the message, or how one ends that cannot be read */
@@ -39,4 +44,9 @@ export function parse(received: Received, places: NeededPlaces): Message | Decis
     const completion = completionOfUnreadable(given, salvageJobId(given.data), JobError.from(thrown, 'parse'));
     return { completion, model: undefined, deadLetter: true, replay: false };
   }
+}
+
+/** Pub/Sub has delivered the message nearly as often as it will: whoever must wait for something puts it back instead. */
+export function isSpent(given: Delivery, maxAttempts: number): boolean {
+  return given.attempt > maxAttempts;
 }

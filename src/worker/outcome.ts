@@ -32,8 +32,8 @@ export type Attempt =
 export interface PutOff {
   readonly kind: 'put off';
   readonly error: Error;
-  /** Attempts that count, this delivery included, where marks have shown that they are fewer than Pub/Sub's. */
-  readonly attempt?: number;
+  /** The message with its attempts counted; absent where they could not be. */
+  readonly counted?: Message;
 }
 
 /** What the work on a job has come to, before anybody has been told. */

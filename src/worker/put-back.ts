@@ -8,8 +8,8 @@ import { tellStep, type Worker } from './context.js';
 import { deadLetterAttributes } from './dead-letter.js';
 import { awayForMs, deferredAttributes } from './defer.js';
 import { markMoved } from './marks.js';
-import type { Message, Received } from './message.js';
-import type { Decision, Outcome, PutOff } from './outcome.js';
+import { isSpent, type Message, type Received } from './message.js';
+import type { Decision, Outcome } from './outcome.js';
 import type { Outgoing, Outlet } from './outlet.js';
 
 /** A message is held no longer for a topic that accepts nothing: well within the hour for which its lease is extended. */
@@ -30,19 +30,13 @@ function missingIn(error: Error): string | undefined {
 }
 
 /** Puts a copy of the message into the queue. */
-export async function putBack(
-  worker: Worker,
-  message: Message,
-  { error, attempt }: PutOff,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const counted = attempt === undefined ? message.delivery : { ...message.delivery, attempt };
+export async function putBack(worker: Worker, message: Message, error: Error, signal: AbortSignal): Promise<Outcome> {
   const why = {
     ...{ error, missing: missingIn(error), awayMs: awayMs(worker, message, error) },
     counts: error instanceof JobError && error.suspect,
   };
-  const attributes = deferredAttributes(counted, why);
-  const { data, orderingKey } = counted;
+  const attributes = deferredAttributes(message.delivery, why);
+  const { data, orderingKey } = message.delivery;
   const refused = await hold(worker.parts.jobs, { data, attributes, orderingKey }, signal);
   if (refused) return { kind: 'given back', error: refused };
   await leaveMovedMark(worker, message);
@@ -64,17 +58,18 @@ export async function announce(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { parts } = worker;
-  const { delivery, arrivedAt } = received;
+  const { given, delivery, arrivedAt } = received;
   const { completion, model, replay } = decision;
   const decidedAt = performance.now();
+  const until = isSpent(given, worker.options.maxAttempts) ? AbortSignal.abort() : signal;
   if (decision.deadLetter) {
     const letter = { data: delivery.data, attributes: deadLetterAttributes(delivery, completion) };
-    const refused = await hold(parts.deadLetters, letter, signal);
+    const refused = await hold(parts.deadLetters, letter, until);
     if (refused) return notAnnounced(worker, received, refused, signal);
     parts.observer.deadLettered(completion);
   }
   const announcement = { data: completionBytes(completion), attributes: completionAttributes(completion, model) };
-  const refused = await hold(parts.completions, announcement, signal);
+  const refused = await hold(parts.completions, announcement, until);
   if (refused) return notAnnounced(worker, received, refused, signal);
   tellStep(completion.jobId, delivery, 'publish');
   annotate(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));

@@ -250,6 +250,46 @@ describe('the handler', () => {
     expect(parsed(sent.slice(1))).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 3 }]);
   });
 
+  it('counts only attempts that have begun against a job that is put back for a fault of ours', async () => {
+    const { handler, sent, store } = setUp();
+    const handle = handler();
+    const message = delivery(job());
+    await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    const create = store.create.bind(store);
+    store.create = (ref, ...rest) =>
+      ref.name.endsWith('.json') ? Promise.reject(new TypeError('a fault of ours')) : create(ref, ...rest);
+    // Deliveries 1 and 2 had begun, but not the third.
+    expect(await handle({ ...message, attempt: 3 }, never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '3' } }]);
+    // Of this one, only the first had.
+    expect(await handle({ ...delivery(job('b')), attempt: 3 }, never)).toBe('ack');
+    expect(sent.slice(1)).toMatchObject([{ topic: 'jobs', attributes: { attempts: '2' } }]);
+  });
+
+  it('judges a job whose deliveries are used up before its turn, since none may come', async () => {
+    const { handler, sent, store, intake } = setUp();
+    intake.pause(true);
+    const handle = handler();
+    const innocent = delivery(job('innocent'), 4);
+    expect(await handle(innocent, never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '1' } }]);
+    const culprit = delivery(job('culprit'), 4);
+    for (const attempt of [2, 3]) {
+      await markBegun(store, 'gs://state', { jobId: 'culprit', given: { ...culprit, attempt } }, never);
+    }
+    expect(await handle(culprit, never)).toBe('ack');
+    expect(parsed(sent)).toMatchObject([{ jobId: 'culprit', error: { code: 'WORKER_LOST' }, attempt: 4 }]);
+  });
+
+  it('puts a job that has ended back at once, when its deliveries are used up and its completion is refused', async () => {
+    const { handler, sent, breakTopic } = setUp();
+    const handle = handler();
+    expect(await handle(delivery(job()), never)).toBe('ack');
+    breakTopic('completions');
+    expect(await handle({ ...delivery(job()), attempt: 4 }, never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'completions' }, { topic: 'jobs' }]);
+  });
+
   it('puts a job back, with its attempts uncounted and its ordering key, when one call to storage fails', async () => {
     const { handler, sent, fail } = setUp();
     fail((operation, uri) => {
