@@ -110,6 +110,11 @@ export class GivenBack extends Error {
   override readonly name = 'GivenBack';
 }
 
+/** Pub/Sub's deliveries of a message are used up, and most of them had not come as far as an attempt at its job. */
+export class Unbegun extends Error {
+  override readonly name = 'Unbegun';
+}
+
 /** The one error class of the house. Callers branch on `code`, never on the text; the cause is kept for the log. */
 export class JobError extends Error {
   override readonly name = 'JobError';

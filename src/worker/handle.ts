@@ -2,7 +2,7 @@
  * The life of one message: parse, recall, admit, run, record, announce, settle; in this order, always. No message is acked
  * before somebody else can see its outcome, or a copy of it is in the queue again; and nobody but `settleMessage` acks.
  */
-import { type GivenBack, JobError } from '../domain/errors.js';
+import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../pipeline/recall.js';
 import { annotate, failed, happened, inSpan } from '../spans.js';
@@ -123,7 +123,7 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
     annotate(() => ({ 'imagen.attempt': attempt }));
     const counted = { ...message, delivery: { ...delivery, attempt } };
     if (attempt > maxAttempts || !isSpent(given, maxAttempts)) return counted;
-    const error = new Error(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
+    const error = new Unbegun(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
     return { kind: 'put off', error, counted };
   } catch (thrown) {
     return interrupted(thrown, 'recall');

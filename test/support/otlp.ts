@@ -44,6 +44,9 @@ export async function startReceiver(port = 0): Promise<Receiver> {
       response.writeHead(200, { 'content-type': type }).end(type.includes('json') ? '{}' : undefined);
     });
   });
+  // Triton sends every five seconds. After as long, Node would close the connection just when Triton uses it again, and
+  // Triton does not send anew what was lost.
+  server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);

@@ -28,7 +28,7 @@ export interface Labels {
 const MOST_FORMER_ARMS = 100;
 const ARM = /^[\w.:~-]{1,64}(?:\/[\w.:~-]{1,64})?$/;
 
-/** Not codes of jobs: what else a message is given back or put back for (GivenBack, and Unbegun of worker/handle.ts). */
+/** Not codes of jobs: the other errors for which a message is given back or put back. */
 const OTHER_REASONS = ['GivenBack', 'Unbegun'];
 const CODES = new Set<string>([...ERROR_CODES, ...OTHER_REASONS]);
 

@@ -267,12 +267,13 @@ describe('the handler', () => {
   });
 
   it('judges a job whose deliveries are used up before its turn, since none may come', async () => {
-    const { handler, sent, store, intake } = setUp();
+    const { handler, sent, store, intake, told } = setUp();
     intake.pause(true);
     const handle = handler();
     const innocent = delivery(job('innocent'), 4);
     expect(await handle(innocent, never)).toBe('ack');
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '1' } }]);
+    expect(told).toContain('deferred Unbegun');
     const culprit = delivery(job('culprit'), 4);
     for (const attempt of [2, 3]) {
       await markBegun(store, 'gs://state', { jobId: 'culprit', given: { ...culprit, attempt } }, never);
