@@ -40,8 +40,8 @@ export function parse(received: Received, places: NeededPlaces): Message | Decis
     const job = parseJob(received.given.data);
     return { ...received, job, fingerprint: fingerprintOf(job), needs: needsOf(job, places) };
   } catch (thrown) {
-    const { given } = received;
-    const completion = completionOfUnreadable(given, salvageJobId(given.data), JobError.from(thrown, 'parse'));
+    const { delivery } = received;
+    const completion = completionOfUnreadable(delivery, salvageJobId(delivery.data), JobError.from(thrown, 'parse'));
     return { completion, model: undefined, deadLetter: true, replay: false };
   }
 }

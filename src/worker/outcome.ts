@@ -58,10 +58,10 @@ export function interrupted(thrown: unknown, stage: Stage): Attempt {
 }
 
 /** What a record says to a message: its outcome, or that the id is taken by another job. */
-export function fromRecord({ job, fingerprint, given }: Message, record: JobRecord, replay: boolean): Decision {
+export function fromRecord({ job, fingerprint, delivery }: Message, record: JobRecord, replay: boolean): Decision {
   if (record.fingerprint !== fingerprint && record.fingerprint !== null) {
     const error = new JobError('JOB_ID_REUSED', `jobId ${job.jobId} stands for another job already`);
-    const completion = completionWithoutRecord(job, given, error);
+    const completion = completionWithoutRecord(job, delivery, error);
     return { completion, model: job.operations.at(-1)?.model, deadLetter: false, replay: false };
   }
   const { completion, model } = record;

@@ -466,14 +466,24 @@ describe('the handler', () => {
     expect(told.splice(0)).toEqual(['received 1', 'deferred JobError']);
   });
 
-  it('gives every delivery of an unreadable message the same completion', async () => {
-    const { handler, sent } = setUp();
-    const message = delivery('{"jobId":"known","nonsense":1}');
+  it.each([
+    { what: 'an unreadable message', body: '{"jobId":"known","nonsense":1}', code: 'INVALID_MESSAGE' },
+    { what: 'a job whose id is taken', body: JSON.stringify(job('known')), code: 'JOB_ID_REUSED' },
+  ])('gives every delivery of $what the same completion, also where it was put back', async ({ body, code }) => {
+    const { handler, sent, breakTopic } = setUp();
     const handle = handler();
+    await handle(delivery(JSON.stringify({ ...job('known'), operations: ['y'] })), never);
+    sent.length = 0;
+    const message = delivery(body);
     await handle(message, never);
     await handle({ ...message, attempt: 2 }, never);
-    const [first, second] = bodies(sent);
-    expect(second).toBe(first);
-    expect(parsed(sent)[0]?.jobId).toBe('known');
+    breakTopic('completions');
+    await handle({ ...message, attempt: 4 }, never); // its deliveries are used up: it is put back
+    breakTopic();
+    const copy = sent.find(({ topic }) => topic === 'jobs');
+    await handle({ ...message, messageId: 'copy', attributes: copy?.attributes ?? {} }, never);
+    const [first, ...others] = bodies(sent);
+    expect(others).toEqual([first, first]);
+    expect(parsed(sent)[0]).toMatchObject({ jobId: 'known', messageId: message.messageId, error: { code } });
   });
 });
