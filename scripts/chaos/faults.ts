@@ -52,6 +52,7 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, optio
   const count = (kind: FaultKind) => (counts[kind] = (counts[kind] ?? 0) + 1);
   const restarted: Stack[] = [];
   let stalledUntil = 0;
+  let refusing = 0;
   // Triton has one life at a time: what stops it and what asks it to load come one after the other.
   let tritonFree: Promise<unknown> = Promise.resolve();
   const whenTritonIsFree = (work: () => Promise<void>) => {
@@ -90,9 +91,11 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, optio
   async function refuseCompletions(): Promise<boolean> {
     const seen = () => (existsSync(`${options.refusals}.seen`) ? statSync(`${options.refusals}.seen`).size : 0);
     const before = seen();
+    refusing++;
     writeFileSync(options.refusals, '');
     await sleep(Math.min(REFUSED_MS, options.longestMs));
-    rmSync(options.refusals);
+    // In a long run, the next may have begun meanwhile.
+    if (--refusing === 0) rmSync(options.refusals);
     return seen() > before;
   }
 
