@@ -31,8 +31,6 @@ LONGEST_PAUSE_S = 60.0
 FORGET_S = 600.0
 CALL_S = 10.0
 LOAD_S = 600.0
-# What cannot be loaded so often was taken away.
-MOST_FAILURES = 10
 
 STUB = "triton_python_b"  # the kernel keeps 15 characters of a program's name
 INSTANCE = re.compile(r"^(?P<model>.+?)(?:_\d+){1,2}$")
@@ -125,7 +123,6 @@ class Patient:
         self.pause = 0.0
         self.due: Optional[float] = None
         self.unloaded = False
-        self.failures = 0
         self.last = -FORGET_S
 
     def died(self, now: float) -> float:
@@ -207,7 +204,6 @@ class Watchdog:
             self.failed(patient, error)
             return
         patient.unloaded = False
-        patient.failures = 0
         patient.longer()
         say(f"model {patient.name}: loaded again after {time.monotonic() - begun:.1f} s (reload {patient.reloads})")
 
@@ -228,12 +224,8 @@ class Watchdog:
         return True
 
     def failed(self, patient: Patient, error: Exception) -> None:
-        patient.failures += 1
+        # Never the last time: what keeps it from being loaded may end after hours, and nobody else would load it then.
         patient.longer()
-        if patient.failures >= MOST_FAILURES:
-            say(f"model {patient.name}: cannot be reloaded: {error}; given up after {MOST_FAILURES} attempts")
-            del self.patients[patient.models]
-            return
         patient.due = time.monotonic() + patient.pause
         say(f"model {patient.name}: cannot be reloaded: {error}; again in {patient.pause:.0f} s")
 

@@ -9,7 +9,8 @@ import { capacityOf, type ModelContract, type VersionContract } from '../../src/
 import type { ModelServer } from '../../src/domain/ports.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
 import { createTensor, originTensor, type Tensor } from '../../src/domain/tensor.js';
-import { PLAN_TABLE, type Shape, type View } from '../../src/pipeline/plans/index.js';
+import { atOnce as codec } from '../../src/pipeline/codec.js';
+import { PLAN_TABLE, type Send, type Shape, type View } from '../../src/pipeline/plans/index.js';
 import { root } from '../stack/paths.js';
 
 /** A version of a model that may be sent in tiles. */
@@ -91,9 +92,9 @@ export async function padded(models: ModelServer, tiled: Tiled, window: Size, ra
 async function send(models: ModelServer, tiled: Tiled, shape: Shape, raster: Raster): Promise<Buffer> {
   const inTurn = atMost(capacityOf(tiled.model).inFlight);
   const plan = PLAN_TABLE[shape.plan];
-  const { data } = await plan.execute(raster, shape, tiled.contract, channelsOf(tiled), (cut, paste) =>
-    inTurn(async () => paste(await ask(models, tiled, await cut(shape), raster), shape)),
-  );
+  const send: Send = (cut, paste) =>
+    inTurn(async () => paste(await ask(models, tiled, await cut(shape), raster), shape));
+  const { data } = await plan.execute(raster, shape, tiled.contract, channelsOf(tiled), send, codec);
   return data;
 }
 

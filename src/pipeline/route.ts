@@ -173,19 +173,28 @@ async function waitFor<T>(
   const begunAt = performance.now();
   for (;;) {
     let found = find();
-    if (found === undefined) {
-      await models.refresh(signal, wanted);
-      found = find();
-    }
+    const unanswered = found === undefined ? await ask(models, wanted, signal) : undefined;
+    found ??= find();
     if (found !== undefined) {
       options.unknown?.found(key);
       return found;
     }
-    const reason = whyAway(wanted, models, options.routes);
+    const reason = unanswered ?? whyAway(wanted, models, options.routes);
     if (reason !== undefined) options.unknown?.found(key);
     const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
     if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
     await sleep(POLL_MS, undefined, { signal });
+  }
+}
+
+/** Has the server say what it serves. @returns why it gave no answer; that may change at any moment, as what it serves */
+async function ask(models: ModelServer, wanted: Wanted, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    await models.refresh(signal, wanted);
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof JobError && thrown.code === 'MODEL_UNAVAILABLE') return thrown.message;
+    throw thrown;
   }
 }
 

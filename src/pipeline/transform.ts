@@ -136,7 +136,7 @@ async function transformIn(
   }));
   let answer: Answer;
   try {
-    answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send);
+    answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send, options.codec);
   } finally {
     release();
     annotate(() => attempts.counted());

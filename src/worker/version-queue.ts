@@ -186,8 +186,9 @@ export class VersionQueue {
     while (this.inFlight < capacity.inFlight && !this.#apartNow) {
       const [next] = this.#apart;
       if (next && (this.#apartInRow < capacity.batch || this.#turns.size === 0)) {
-        if (this.inFlight === 0) this.#startApart(next, capacity.inFlight);
-        return; // else when all others have been answered
+        // Else when all others have been answered.
+        if (this.inFlight === 0 && !this.#mustRest(this.window.restUntil(0))) this.#startApart(next, capacity.inFlight);
+        return;
       }
       if (!this.#goAlong(capacity) && !this.#leadRun(capacity)) return;
     }
@@ -225,15 +226,8 @@ export class VersionQueue {
   /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
   #leadRun(capacity: Capacity): boolean {
     const { inFlight, batch, instances, runs, pauseMs } = capacity;
-    if (this.#runs.length >= runs || this.#pause) return false;
-    const rest = Math.max(this.#endedAt + pauseMs, this.window.restUntil(this.inFlight)) - performance.now();
-    if (rest > 0) {
-      this.#pause = setTimeout(() => {
-        this.#pause = undefined;
-        this.startAll();
-      }, rest);
-      return false;
-    }
+    if (this.#runs.length >= runs) return false;
+    if (this.#mustRest(Math.max(this.#endedAt + pauseMs, this.window.restUntil(this.inFlight)))) return false;
     // Where jobs meet, the run that waits behind the others is not for one that leads a run already: whoever comes next
     // would find two large batches of it before him. A large job alone may have its next tiles ready at Triton.
     const choosy = this.#runs.length >= instances && performance.now() < this.#sharedUntil;
@@ -256,6 +250,17 @@ export class VersionQueue {
     const bucket = fillBucket({ job: leader, width, height }, others, this.#options.cost(), limits);
     const run = begin(bucket.window);
     for (const { job } of bucket.members) this.#start(job, run);
+    return true;
+  }
+
+  /** Whether nothing may be sent yet. When it may, `startAll` is called. */
+  #mustRest(until: number): boolean {
+    const rest = until - performance.now();
+    if (rest <= 0 && !this.#pause) return false;
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
+      this.startAll();
+    }, rest);
     return true;
   }
 

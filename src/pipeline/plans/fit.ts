@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import type { VersionContract } from '../../domain/contract.js';
 import type { Size } from '../../domain/raster.js';
+import { costOf, RESIZE_NS } from '../codec.js';
 import type { Plan } from './index.js';
 
 /** Where the image lies inside the letterbox. */
@@ -26,28 +27,24 @@ export const fit: Plan = {
     return width * height;
   },
 
-  async execute(raster, shape, { scale, fitMode, fitFill: [r, g, b] }, channels, send) {
+  async execute(raster, shape, { scale, fitMode, fitFill: [r, g, b] }, channels, send, codec) {
     const box = placeOf(raster, shape, fitMode);
     const out = { width: raster.width * scale, height: raster.height * scale };
+    const frame = sharp(raster.rgb, { raw: { width: raster.width, height: raster.height, channels: 3 } })
+      .resize(box.width, box.height, { fit: 'fill' })
+      .extend({
+        left: box.x,
+        top: box.y,
+        right: shape.width - box.x - box.width,
+        bottom: shape.height - box.y - box.height,
+        background: { r, g, b },
+      })
+      .raw();
+    // Before its turn: a request that waited for a codec would hold back those that share its batch.
+    const rgb = await codec(costOf(larger(raster, shape), RESIZE_NS), () => frame.toBuffer());
     let answered: Buffer | undefined;
     await send(
-      async () => ({
-        x: 0,
-        y: 0,
-        width: shape.width,
-        height: shape.height,
-        rgb: await sharp(raster.rgb, { raw: { width: raster.width, height: raster.height, channels: 3 } })
-          .resize(box.width, box.height, { fit: 'fill' })
-          .extend({
-            left: box.x,
-            top: box.y,
-            right: shape.width - box.x - box.width,
-            bottom: shape.height - box.y - box.height,
-            background: { r, g, b },
-          })
-          .raw()
-          .toBuffer(),
-      }),
+      () => ({ x: 0, y: 0, width: shape.width, height: shape.height, rgb }),
       (answer) => (answered = answer.data),
     );
     if (!answered) throw new TypeError('send settled without an answer');
@@ -56,10 +53,15 @@ export const fit: Plan = {
       .extract({ left: box.x * scale, top: box.y * scale, width: box.width * scale, height: box.height * scale })
       .resize(out.width, out.height, { fit: 'fill', kernel: channels === 1 ? 'linear' : 'lanczos3' });
     // A one-channel picture would come back as three.
-    const data = await (channels === 1 ? view.toColourspace('b-w') : view).raw().toBuffer();
+    const plain = (channels === 1 ? view.toColourspace('b-w') : view).raw();
+    const data = await codec(costOf(larger(raw, out), RESIZE_NS), () => plain.toBuffer());
     return { ...out, channels, data };
   },
 };
+
+function larger(a: Size, b: Size): Size {
+  return a.width * a.height > b.width * b.height ? a : b;
+}
 
 function placeOf(image: Size, { width, height }: Size, mode: VersionContract['fitMode']): Letterbox {
   return mode === 'stretch' ? { x: 0, y: 0, width, height } : letterbox(image, { width, height });

@@ -6,6 +6,7 @@ import type { PlanName } from '../../domain/completion.js';
 import type { VersionContract } from '../../domain/contract.js';
 import type { Raster, Size } from '../../domain/raster.js';
 import type { Tensor } from '../../domain/tensor.js';
+import type { Codec } from '../codec.js';
 import { fit } from './fit.js';
 import { tile } from './tile.js';
 import { whole } from './whole.js';
@@ -58,6 +59,7 @@ export interface Plan {
     contract: VersionContract,
     channels: 1 | 3,
     send: Send,
+    codec: Codec,
   ) => Promise<Answer>;
 }
 

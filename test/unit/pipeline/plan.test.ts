@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { type ModelDescription, readContract } from '../../../src/domain/contract.js';
 import { parseJob } from '../../../src/domain/job.js';
 import { chooseShape, DEFAULT_COST, type Outlook } from '../../../src/pipeline/cost.js';
+import type { Codec } from '../../../src/pipeline/codec.js';
 import { planJob } from '../../../src/pipeline/plan.js';
-import { letterbox } from '../../../src/pipeline/plans/fit.js';
+import { fit, letterbox } from '../../../src/pipeline/plans/fit.js';
+import { createTensor } from '../../../src/domain/tensor.js';
 import type { Routed } from '../../../src/pipeline/route.js';
 
 const image = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
@@ -158,4 +160,32 @@ describe('letterbox', () => {
       { x: 0, y: 0, width: 64, height: 64 },
     ],
   ])('places %o', (picture, place) => expect(letterbox(picture, { width: 64, height: 64 })).toEqual(place));
+});
+
+describe('fit', () => {
+  it('resizes in the slots for codecs, and never while its request has its turn', async () => {
+    const steps: string[] = [];
+    const codec: Codec = async (_costMs, compute) => {
+      const done = await compute();
+      steps.push('codec');
+      return done;
+    };
+    const raster = { width: 30, height: 20, rgb: Buffer.alloc(30 * 20 * 3, 90) };
+    const shape = { plan: 'fit', width: 64, height: 64, requests: 1 } as const;
+    const answer = await fit.execute(
+      raster,
+      shape,
+      cutOut.contract,
+      1,
+      async (cut, paste) => {
+        const view = await cut(shape);
+        expect(view.rgb).toHaveLength(64 * 64 * 3);
+        steps.push('sent');
+        paste(createTensor('mask', 'UINT8', [64, 64, 1], Buffer.alloc(64 * 64, 7)), shape);
+      },
+      codec,
+    );
+    expect(answer).toEqual({ width: 30, height: 20, channels: 1, data: Buffer.alloc(30 * 20, 7) });
+    expect(steps).toEqual(['codec', 'sent', 'codec']);
+  });
 });

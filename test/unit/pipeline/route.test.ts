@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { JobError } from '../../../src/domain/errors.js';
 import type { ModelServer } from '../../../src/domain/ports.js';
 import { NO_ROUTES, parseRoutes } from '../../../src/domain/routes.js';
 import { createUnknown, route } from '../../../src/pipeline/route.js';
@@ -47,6 +48,26 @@ describe('route', () => {
       ...[{ model: 'broken' }, { model: 'echo', version: '2' }],
       ...[{ model: 'echo', version: '3' }, { model: 'x' }],
     ]);
+  });
+
+  it('waits, and does not give up at once, while the server does not answer', async () => {
+    const { server, serve } = serverOf();
+    let answers = false;
+    const silent = {
+      ...server,
+      refresh: () => (answers ? Promise.resolve() : Promise.reject(new JobError('MODEL_UNAVAILABLE', 'not reached'))),
+    };
+    const waiting = end(route([{ model: 'late' }], silent, options({ waitMs: 60_000 }), never));
+    setTimeout(() => {
+      answers = true;
+      serve('late', ['1']);
+    }, 100);
+    expect(await waiting).toBe('ok');
+    answers = false;
+    const inVain = await end(route([{ model: 'x' }], silent, options({ waitMs: 600 }), never));
+    expect(inVain).toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'x' } });
+    const fault = { ...server, refresh: () => Promise.reject(new TypeError('a fault of ours')) };
+    expect(await end(route([{ model: 'x' }], fault, options({ waitMs: 600 }), never))).toBeInstanceOf(TypeError);
   });
 
   it('takes what the routes name for away', async () => {

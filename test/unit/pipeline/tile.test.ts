@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Raster, Size } from '../../../src/domain/raster.js';
 import type { VersionContract } from '../../../src/domain/contract.js';
+import { atOnce } from '../../../src/pipeline/codec.js';
 import { fittedSide, layOut, tile } from '../../../src/pipeline/plans/tile.js';
 import { whole } from '../../../src/pipeline/plans/whole.js';
 import { cutWindow } from '../../../src/pipeline/plans/window.js';
@@ -120,10 +121,11 @@ describe.each<[string, VersionContract['plans']]>([
     expect(Math.max(shape.width, shape.height)).toBeLessThanOrEqual(32);
     let sent = 0;
     const send = enlarge(scale, 5, image, shape);
-    const result = await tile.execute(image, shape, contract(scale), 3, (cut, paste) => {
+    const counted: Send = (cut, paste) => {
       sent++;
       return send(cut, paste);
-    });
+    };
+    const result = await tile.execute(image, shape, contract(scale), 3, counted, atOnce);
     expect(sent).toBe(shape.requests);
     expect([result.width, result.height]).toEqual([width * scale, height * scale]);
     for (let y = 0; y < result.height; y++) {
@@ -144,13 +146,8 @@ describe('whole', () => {
   ])('brings a %i x %i picture back out of a window of %i x %i at scale %i', async (width, height, w, h, scale) => {
     const image = noise(width, height);
     const shape = { plan: 'whole', width, height, requests: 1 } as const;
-    const result = await whole.execute(
-      image,
-      shape,
-      contract(scale),
-      3,
-      enlarge(scale, 0, image, { width: w, height: h }),
-    );
+    const send = enlarge(scale, 0, image, { width: w, height: h });
+    const result = await whole.execute(image, shape, contract(scale), 3, send, atOnce);
     expect([result.width, result.height]).toEqual([width * scale, height * scale]);
     for (let y = 0; y < result.height; y++) {
       for (let x = 0; x < result.width; x++) {

@@ -311,6 +311,21 @@ describe('createFairShare', () => {
     await Promise.all(running);
   });
 
+  it('rests between refusals also of a request that is tried again apart', async () => {
+    const retry = { unavailableMs: 300, failedAttempts: 3, maxDelayMs: 0 };
+    const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry });
+    let sent = 0;
+    const failsAndIsRefused = () => {
+      const code = sent++ === 0 ? 'INFERENCE_FAILED' : 'MODEL_OVERLOADED';
+      return Promise.reject(new JobError(code, 'on purpose'));
+    };
+    await expect(shared.lane({})(ticket(8), failsAndIsRefused, never)).rejects.toMatchObject({
+      code: 'MODEL_OVERLOADED',
+    });
+    // Without a rest it is sent more than a thousand times.
+    expect(sent).toBeLessThan(200);
+  });
+
   describe('when inferences fail', () => {
     const failure = new JobError('INFERENCE_FAILED', 'the model raised');
     const retry = { unavailableMs: 0, failedAttempts: 3, maxDelayMs: 0 };
