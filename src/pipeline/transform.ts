@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
 import sharp from 'sharp';
 import type { Step } from '../domain/completion.js';
-import { JobError } from '../domain/errors.js';
+import { type ErrorCode, JobError } from '../domain/errors.js';
 import type { Arm } from '../domain/experiment.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
@@ -76,12 +77,34 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
     try {
       return await transformIn(shape, raster, planned, options);
     } catch (thrown) {
-      if (!(thrown instanceof JobError) || !thrown.outOfMemory || options.signal.aborted) throw thrown;
+      if (!(thrown instanceof JobError) || options.signal.aborted) throw thrown;
+      if (BROKEN_PROMISES.has(thrown.code)) throw await withContractNow(thrown, planned, options);
+      if (!thrown.outOfMemory) throw thrown;
       shapes = shapes.filter((other) => other.width * other.height < shape.width * shape.height);
       if (shapes.length === 0) throw tooLarge(thrown);
       happened('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
     }
   }
+}
+
+/** One side did not keep to the contract. */
+const BROKEN_PROMISES: ReadonlySet<ErrorCode> = new Set(['MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID']);
+
+/**
+ * A model may have been loaded again with another contract since the job was planned by the old one. That is not the job's
+ * fault: it is put off, and planned anew.
+ * @throws JobError `MODEL_UNAVAILABLE` when the server does not say what the contract is now
+ */
+async function withContractNow(error: JobError, { routed }: PlannedStep, options: TransformOptions): Promise<JobError> {
+  const { model, version, contract } = routed;
+  await options.models.refresh(options.signal, { model: model.model, version });
+  const now = options.models.contracts().get(model.model);
+  const isSame =
+    isDeepStrictEqual(now?.versions.get(version), contract) &&
+    isDeepStrictEqual({ ...now, versions: undefined }, { ...model, versions: undefined });
+  if (isSame) return error;
+  const message = `model ${model.model}, version ${version}: its contract has changed: ${error.message}`;
+  return new JobError('MODEL_UNAVAILABLE', message, { cause: error, needs: { kind: 'model', name: model.model } });
 }
 
 /** Nothing smaller is permitted. Whether the picture is too large, or others hold the memory now, nobody can know. */

@@ -60,3 +60,43 @@ describe('a model that has not enough memory for a picture', () => {
     expect(asked.slice(1)).toContain('16x16');
   });
 });
+
+describe('a model that does not keep to its contract', () => {
+  /** Its answers are too small; what it promises is read again from the server. */
+  const run = (now: ModelContract, refresh: () => Promise<void> = () => Promise.resolve()) => {
+    const models = {
+      contracts: () => new Map([['m', now]]),
+      refresh,
+      infer: () =>
+        Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [1, 1, 3], Buffer.alloc(3)) }),
+    } as unknown as ModelServer;
+    return transform(
+      raster,
+      { routed, shapes: [whole] },
+      {
+        ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
+        lane: ({ shape }, task) => task(shape, { apart: false, copies: 1 }),
+        signal: new AbortController().signal,
+      },
+    );
+  };
+  const versions = (one: Partial<VersionContract>) => new Map([['1', { ...contract, ...one }]]);
+
+  it('fails the job', () =>
+    expect(run({ ...model, versions: versions({}) })).rejects.toMatchObject({ code: 'MODEL_OUTPUT_INVALID' }));
+
+  it.each([
+    ['the version has', { ...model, versions: versions({ scale: 2 }) }],
+    ['the model has', { ...model, maxBatchSize: 4, versions: versions({}) }],
+    ['there is no such version any more', { ...model, versions: new Map() }],
+  ])('puts the job off where it was planned by a former one: %s', (_what, now) =>
+    expect(run(now)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'm' } }),
+  );
+
+  it('puts the job off where nobody knows', () => {
+    const silent = () => Promise.reject(new JobError('MODEL_UNAVAILABLE', 'not reached'));
+    return expect(run({ ...model, versions: versions({}) }, silent)).rejects.toMatchObject({
+      code: 'MODEL_UNAVAILABLE',
+    });
+  });
+});
