@@ -30,3 +30,39 @@ export function anyOf(signals: readonly AbortSignal[]): Combined {
   }
   return { signal: controller.signal, release };
 }
+
+/** What ends a wait. */
+export interface Settle<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (reason: Error) => void;
+}
+
+/**
+ * Waits until somebody settles it, or the signal fires.
+ * @param begin is given what settles the wait; it returns what takes the wait back when the signal fires first
+ * @throws the signal's reason; what the wait was rejected with
+ */
+export function waitUnless<T>(signal: AbortSignal, begin: (settle: Settle<T>) => () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const giveUp = () => {
+      reject(signal.reason as Error);
+      takeBack();
+    };
+    const stopListening = () => signal.removeEventListener('abort', giveUp);
+    signal.addEventListener('abort', giveUp, { once: true });
+    const takeBack = begin({
+      resolve(value) {
+        stopListening();
+        resolve(value);
+      },
+      reject(reason) {
+        stopListening();
+        reject(reason);
+      },
+    });
+  });
+}

@@ -1,6 +1,6 @@
 import type { Priority } from '../domain/job.js';
 import type { Reserve } from '../pipeline/memory.js';
-import { createLine } from './line.js';
+import { createWaitQueue, type WaitQueue } from './wait-queue.js';
 
 /** This part of the memory is kept for small pictures, but no more than that many bytes. */
 const KEPT_FOR_SMALL = 1 / 8;
@@ -17,7 +17,7 @@ const OVERTAKEN_MS = 10_000;
  *   from there first, and then from what is common.
  * - All others take from what is common, which is the rest. One that needs more than the rest has it all, and works beside
  *   small ones alone. So pictures may hold as much more than the limit as is kept, where one needs all of it.
- * - Whatever fits is served in turn (`createLine`) and may overtake what does not fit. Once the large picture that has
+ * - Whatever fits is served in turn (`createWaitQueue`) and may overtake what does not fit. Once the large picture that has
  *   waited longest has waited for ten seconds, all common memory that is given back is for it alone.
  *
  * So a small picture waits, at the worst, until those before it in its own line have been done from the kept part; and a
@@ -35,11 +35,10 @@ export interface Budget {
   readonly waiting: () => number;
 }
 
-interface Waiting {
+interface Wanted {
   readonly bytes: number;
   readonly priority: Priority;
   readonly since: number;
-  readonly admit: (part: Part) => void;
 }
 
 interface Part {
@@ -59,32 +58,29 @@ export function keptForSmall(limit: number): number {
 export function createBudget(limit: number, now: () => number = () => performance.now()): Budget {
   const kept: Part = { limit: keptForSmall(limit), held: 0 };
   const common: Part = { limit: limit - kept.limit, held: 0 };
-  const small = createLine<Waiting>();
-  const large = createLine<Waiting>();
+  const small = createWaitQueue<Wanted, () => void>(admitNext);
+  const large = createWaitQueue<Wanted, () => void>(admitNext);
 
-  const fits = (part: Part) => (one: Waiting) => part.held + one.bytes <= part.limit;
-
-  function admit(one: Waiting | undefined, part: Part): boolean {
-    if (!one) return false;
-    part.held += one.bytes;
-    one.admit(part);
-    return true;
+  /** Serves one of the queue from a part of the memory. @returns whether any could be */
+  function serveFrom(part: Part, queue: WaitQueue<Wanted, () => void>, only?: Wanted): boolean {
+    const can = (one: Wanted) => (only ?? one) === one && part.held + one.bytes <= part.limit;
+    return queue.serve(can, ({ bytes }) => {
+      part.held += bytes;
+      return () => {
+        part.held -= bytes;
+        admitNext();
+      };
+    });
   }
 
-  function admitFromCommon(): boolean {
+  function serveFromCommon(): boolean {
     const { oldest } = large;
-    if (oldest && now() - oldest.since > OVERTAKEN_MS) {
-      const fitting = fits(common);
-      return admit(
-        large.take((one) => one === oldest && fitting(one)),
-        common,
-      );
-    }
-    return admit(large.take(fits(common)), common) || admit(small.take(fits(common)), common);
+    if (oldest && now() - oldest.since > OVERTAKEN_MS) return serveFrom(common, large, oldest);
+    return serveFrom(common, large) || serveFrom(common, small);
   }
 
   function admitNext(): void {
-    while (admit(small.take(fits(kept)), kept) || admitFromCommon());
+    while (serveFrom(kept, small) || serveFromCommon());
   }
 
   return {
@@ -93,31 +89,8 @@ export function createBudget(limit: number, now: () => number = () => performanc
     reserve(wanted, signal, priority) {
       // Whole bytes: sums of fractions would not come back to nothing.
       const bytes = Math.min(Math.ceil(wanted), common.limit);
-      const line = bytes <= kept.limit * SMALL ? small : large;
-      return new Promise((resolve, reject) => {
-        if (signal.aborted) {
-          reject(signal.reason as Error);
-          return;
-        }
-        const giveUp = () => {
-          line.remove(one);
-          reject(signal.reason as Error);
-          admitNext();
-        };
-        const one: Waiting = {
-          ...{ bytes, priority, since: now() },
-          admit(part) {
-            signal.removeEventListener('abort', giveUp);
-            resolve(() => {
-              part.held -= bytes;
-              admitNext();
-            });
-          },
-        };
-        signal.addEventListener('abort', giveUp, { once: true });
-        line.push(one);
-        admitNext();
-      });
+      const queue = bytes <= kept.limit * SMALL ? small : large;
+      return queue.wait({ bytes, priority, since: now() }, signal);
     },
   };
 }

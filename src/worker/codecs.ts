@@ -3,7 +3,7 @@ import { JobError } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
 import { type Codecs, orOverloaded } from '../pipeline/codec.js';
 import { backoffMs } from '../pipeline/retry.js';
-import { createLine } from './line.js';
+import { createWaitQueue } from './wait-queue.js';
 
 /**
  * What counts as small, in milliseconds of one processor: a JPEG of 60 megapixels to be read, one of WebP of 6 or one of
@@ -37,10 +37,9 @@ export interface CodecRoom {
   readonly waiting: () => number;
 }
 
-interface Waiting {
+interface Wanted {
   readonly priority: Priority;
   readonly small: boolean;
-  readonly admit: () => void;
 }
 
 /**
@@ -52,48 +51,27 @@ interface Waiting {
 export function createCodecs(slots: number, pauseMs: (failures: number) => number = pauseAfter): CodecRoom {
   let running = 0;
   let large = 0;
-  const line = createLine<Waiting>();
+  /** Gives whoever is served what gives the slot back. */
+  const queue = createWaitQueue<Wanted, () => void>(admitNext);
 
   function admitNext(): void {
-    while (running < slots) {
-      const next = line.take(({ small }) => small || large < slots - 1);
-      if (!next) return;
-      running++;
-      if (!next.small) large++;
-      next.admit();
-    }
+    const can = ({ small }: Wanted) => running < slots && (small || large < slots - 1);
+    while (queue.serve(can, take));
   }
 
-  /** @returns what gives the slot back */
-  function enter(priority: Priority, small: boolean, signal: AbortSignal): Promise<() => void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const giveUp = () => {
-        line.remove(one);
-        reject(signal.reason as Error);
-      };
-      const leave = () => {
-        running--;
-        if (!small) large--;
-        admitNext();
-      };
-      const admit = () => {
-        signal.removeEventListener('abort', giveUp);
-        resolve(leave);
-      };
-      const one: Waiting = { priority, small, admit };
-      signal.addEventListener('abort', giveUp, { once: true });
-      line.push(one);
+  function take({ small }: Wanted): () => void {
+    running++;
+    if (!small) large++;
+    return () => {
+      running--;
+      if (!small) large--;
       admitNext();
-    });
+    };
   }
 
   const codecs: Codecs = (priority, signal) => async (costMs, compute) => {
     for (let failures = 1; ; failures++) {
-      const leave = await enter(priority, costMs <= SMALL_MS, signal);
+      const leave = await queue.wait({ priority, small: costMs <= SMALL_MS }, signal);
       try {
         return await orOverloaded(compute);
       } catch (thrown) {
@@ -105,7 +83,7 @@ export function createCodecs(slots: number, pauseMs: (failures: number) => numbe
       await sleep(pauseMs(failures), undefined, { signal });
     }
   };
-  return { codecs, running: () => running, waiting: () => line.length };
+  return { codecs, running: () => running, waiting: () => queue.length };
 }
 
 /** Up to one, two and three seconds or so. */

@@ -1,5 +1,6 @@
 import type { Capacity } from '../domain/contract.js';
 import { isSameSize, type Size } from '../domain/raster.js';
+import { waitUnless } from '../domain/signals.js';
 import { fillBucket } from '../pipeline/bucket.js';
 import type { Cost } from '../pipeline/cost.js';
 import type { Ticket } from '../pipeline/transform.js';
@@ -133,29 +134,10 @@ export class VersionQueue {
   }
 
   #enqueue(signal: AbortSignal, ticket: Ticket, add: (waiting: Waiting) => () => void): Promise<Run> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const waiting: Waiting = {
-        ticket,
-        start(run) {
-          signal.removeEventListener('abort', giveUp);
-          resolve(run);
-        },
-        refuse(reason) {
-          signal.removeEventListener('abort', giveUp);
-          reject(reason);
-        },
-      };
-      const remove = add(waiting);
-      const giveUp = () => {
-        remove();
-        reject(signal.reason as Error);
-      };
-      signal.addEventListener('abort', giveUp, { once: true });
+    return waitUnless<Run>(signal, ({ resolve, reject }) => {
+      const remove = add({ ticket, start: resolve, refuse: reject });
       this.startAll();
+      return remove;
     });
   }
 
