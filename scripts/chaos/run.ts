@@ -195,6 +195,8 @@ async function writeRecords({ storage, env }: Parts, load: readonly PlannedJob[]
   }
 }
 
+const MOST_CANCELS = 4;
+
 /** Publishes the messages of a job, each at its time, and cancels it if that is planned. */
 async function publish(
   parts: Parts,
@@ -218,14 +220,17 @@ async function publish(
   canceled.set(jobId, await cancel(parts, jobId));
 }
 
-/** @returns false when the job had ended already */
+/** Again where storage does not answer in time, as whoever runs the command would. @returns false when the job had ended */
 async function cancel({ env }: Parts, jobId: string): Promise<boolean> {
-  try {
-    await promisify(execFile)(process.execPath, [cli, 'cancel', jobId], { env });
-    return true;
-  } catch (error) {
-    if ((error as { stderr?: string }).stderr?.includes('has ended already')) return false;
-    throw error;
+  for (let failures = 1; ; failures++) {
+    try {
+      await promisify(execFile)(process.execPath, [cli, 'cancel', jobId], { env });
+      return true;
+    } catch (error) {
+      const { stderr = '' } = error as { readonly stderr?: string };
+      if (stderr.includes('has ended already')) return false;
+      if (failures === MOST_CANCELS || !stderr.includes('STORAGE_UNAVAILABLE')) throw error;
+    }
   }
 }
 

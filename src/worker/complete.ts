@@ -29,9 +29,9 @@ export function completionOf(
 }
 
 /**
- * For a job that cannot have a record: its id stands for another one, or what stands in the record's place is none. With
- * nothing to make it final, this is the message's outcome and not the job's: its Pub/Sub id is its identity, and it holds
- * only what every delivery would say again.
+ * For a job that cannot have a record, because its id stands for another one. With nothing to make it final, this is the
+ * message's outcome and not the job's: the Pub/Sub id of the message is its identity, and it holds only what every delivery
+ * would say again.
  */
 export function completionWithoutRecord(job: Job, delivery: Delivery, error: JobError): Completion {
   return {

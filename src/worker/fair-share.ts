@@ -50,8 +50,8 @@ export interface FairShareOptions {
 /** How long a job whose first requests have been computed waits for a queue that takes nothing, in milliseconds. */
 const KEEP_COMPUTED_MS = 600_000;
 
-/** With others, and then apart from them. */
-const TWICE = 2;
+/** A request that may share a batch has at least two: one beside others, and one without them, to tell whose the fault is. */
+const ATTEMPTS_TO_TELL = 2;
 
 /** What has come of one turn. */
 type TurnResult<T> =
@@ -84,15 +84,15 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
       ): Promise<T> => {
         const queue = queueOf(ticket);
         let failures = 0;
-        let short = false;
+        let outOfMemory = false;
         let refusedAt: number | undefined;
         for (;;) {
-          const turn = turnAfter(failures, mostInRun(ticket, queue.capacity()), short ? TWICE : retry.failedAttempts);
+          const batch = mostInRun(ticket, queue.capacity());
+          const turn: Attempt = outOfMemory ? ALONE : turnAfter(failures, batch, retry.failedAttempts);
           const run: Run = turn.apart
-            ? await queue.acquireApart(ticket, short ? 1 : turn.together, signal)
+            ? await queue.acquireApart(ticket, turn.together, signal)
             : await queue.acquire(job, ticket, signal);
-          const sent: Turn = short ? { ...turn, copies: 1 } : turn;
-          const result: TurnResult<T> = await takeTurn(queue, run, () => task(run.window, sent), retry, signal);
+          const result: TurnResult<T> = await takeTurn(queue, run, () => task(run.window, turn), retry, signal);
           switch (result.kind) {
             case 'answered':
               computed = true;
@@ -105,8 +105,9 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
             }
             case 'failed':
               failures++;
-              short = result.error.outOfMemory;
-              if (turn.last || (short && (turn.apart || !turn.shared))) throw result.error;
+              outOfMemory = result.error.outOfMemory;
+              // Without others in its batch, it has had all the memory that it could have.
+              if (turn.last || (outOfMemory && (turn.apart || !turn.shared))) throw result.error;
               // Those that share a batch find each other again at once.
               if (!turn.shared) await sleep(backoffMs(failures, retry.maxDelayMs), undefined, { signal });
           }
@@ -123,18 +124,25 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   };
 }
 
+interface Attempt extends Turn {
+  /** In flight with so many others like it, itself included. */
+  readonly together: number;
+  readonly last: boolean;
+  /** Others may be in its batch, or might have been in the first attempt's. */
+  readonly shared: boolean;
+}
+
+/** After a lack of memory: copies to fill the batch would only need more of it. */
+const ALONE: Attempt = { apart: true, copies: 1, together: 1, last: false, shared: true };
+
 /**
  * How a request is sent after so many failures.
  * @param batch requests that may share a batch with it, itself included; where that is one, every attempt is its own
  */
-function turnAfter(
-  failures: number,
-  batch: number,
-  attempts: number,
-): Turn & { readonly together: number; readonly last: boolean; readonly shared: boolean } {
+function turnAfter(failures: number, batch: number, attempts: number): Attempt {
   const shared = batch > 1;
   const together = Math.max(1, Math.floor(batch / 2 ** failures));
-  const last = together === 1 && failures + 1 >= Math.max(attempts, shared ? TWICE : 1);
+  const last = together === 1 && failures + 1 >= Math.max(attempts, shared ? ATTEMPTS_TO_TELL : 1);
   return { apart: shared && failures > 0, copies: shared && last ? batch : 1, together, last, shared };
 }
 
