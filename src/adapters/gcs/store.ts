@@ -80,6 +80,8 @@ async function statObject(api: Api, doing: Doing, signal: AbortSignal): Promise<
   return api.send(doing, request, signal, async (answer) => {
     if (answer.status === 200) return infoIn(answer, doing);
     const refusal = await refusalOf(answer);
+    // The bucket answers: jobs that name its objects end by their own read.
+    if (doing.what === 'check' && isDemand(refusal)) return undefined;
     if (refusal.status !== 404) throw refused(doing, refusal);
     await api.confirmMissing(doing, refusal, signal);
     return undefined;

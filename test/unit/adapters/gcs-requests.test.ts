@@ -100,6 +100,10 @@ describe('a read', () => {
     expect(await read()).toEqual(refused);
     answer = () => [400, gzipSync(message), { 'content-encoding': 'gzip' }];
     expect(await read()).toEqual(refused);
+    // Jobs that read there end by themselves: the bucket is no bucket that is away.
+    answer = () => [400, envelope(400, reason, message)];
+    await store().checkAccess(ref, 'read', signal);
+    await expect(store().stat(ref, signal)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
   });
 });
 
