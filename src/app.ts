@@ -10,7 +10,6 @@ import { createJobSource } from './adapters/pubsub/source.js';
 import { connectTriton } from './adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from './config.js';
 import { capacityOf } from './domain/contract.js';
-import { under } from './domain/uri.js';
 import { armLabel, experimentsOf } from './domain/experiment.js';
 import { recall } from './pipeline/recall.js';
 import type { RetryLimits } from './pipeline/retry.js';
@@ -37,6 +36,7 @@ import { createGuard } from './worker/guard.js';
 import { createHandler } from './worker/handle.js';
 import { createIntake } from './worker/intake.js';
 import { createOutlet } from './worker/outlet.js';
+import { pathOf, recordNeeds } from './worker/needs.js';
 import { createParking } from './worker/parking.js';
 
 export interface App {
@@ -102,7 +102,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     maxDelayMs: MODEL_RETRY_MS,
   };
   const plainStore = createObjectStore({ emulator: config.storageEmulator });
-  const buckets = createBuckets(plainStore);
+  const buckets = createBuckets(plainStore, config);
   const store = retryingStore(buckets.watch(plainStore), {
     unavailableMs: config.storageWaitSeconds * 1000,
     failedAttempts: config.inferenceAttempts,
@@ -160,7 +160,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     ),
     watchOutages(
       { field: 'bucket', name: 'a bucket' },
-      () => new Map(buckets.open().map(({ bucket, access, reason }) => [`${bucket} (${access})`, reason])),
+      () => new Map(buckets.open().map(({ place, reason }) => [`${pathOf(place)} (${place.access})`, reason])),
       log,
     ),
     watchOutages({ field: 'topic', name: 'a topic' }, () => refusingTopics(), log),
@@ -175,7 +175,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
     jobsParked: () => parking.parked,
-    bucketsOpen: () => buckets.open(),
+    bucketsOpen: () => buckets.open().map(({ place }) => place),
     circuitsOpen: () => [...circuits.open().keys()],
     sick: () => models.sick(),
     decodedBytes: () => budget.held(),
@@ -276,21 +276,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     return new Map(topics.flatMap(([name, { blocked }]) => (blocked ? [[name, blocked.message]] : [])));
   }
 
-  /** What the configuration names is looked at before a job finds out. */
-  async function checkBuckets(): Promise<void> {
-    const { statePrefix, outputPrefix, allowedInputs, allowedOutputs } = config;
-    await Promise.all([
-      ...[statePrefix, ...allowedInputs].map((prefix) => buckets.check(under(prefix, 'x'), 'read')),
-      ...[statePrefix, outputPrefix, ...allowedOutputs].map((prefix) => buckets.check(under(prefix, 'x'), 'create')),
-    ]);
-  }
-
   /** Why the worker can do nothing at all. */
   function unready(): string | undefined {
     if (stopping.signal.aborted) return 'stopping';
     if (!pulling) return 'waiting for Triton';
     if (models.contracts().size === 0) return 'no model is ready';
-    const records = buckets.open().find(({ bucket }) => bucket === under(config.statePrefix, 'x').bucket);
+    const records = availability.broken(recordNeeds(config));
     if (records) return `records cannot be kept: ${records.reason}`;
     if (intake.paused) return `completions are refused: ${outlets.completions.blocked?.message ?? ''}`;
     return undefined;
@@ -302,7 +293,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     if (isStopping()) return; // `stop` waits for a start that began before it, and for no other
     tracing = await startTracing(config, config.workerName, (what, reason) => log.warn({ reason }, what));
     status = await startStatusServer(config.port, { sick: () => failure?.message, unready }, metrics);
-    void checkBuckets();
+    // What the configuration names is checked before a job finds out.
+    void buckets.checkAll();
     // A worker that begins keeps to what others have decided before.
     await Promise.all([waitForModels(), lookAtArms(stopping.signal)]);
     if (isStopping()) return;

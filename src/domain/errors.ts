@@ -73,15 +73,29 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
-/** What a job depends on and the worker does not control: while one of them is away, jobs that need it are put off. */
-export type Need =
-  | { readonly kind: 'model'; readonly name: string }
-  | {
-      readonly kind: 'bucket';
-      readonly name: string;
-      /** Rights to read and to create are given apart, so each may be missing alone. */
-      readonly access?: BucketAccess;
-    };
+/**
+ * What a job depends on and the worker does not control: while one of them is away, jobs that need it are put off. An error
+ * names the part that it has met; the rest may be well.
+ */
+export type Need = ModelNeed | BucketNeed;
+
+export interface ModelNeed {
+  readonly kind: 'model';
+  readonly name: string;
+  /** The version that was asked; absent where the whole model is meant. */
+  readonly version?: string;
+}
+
+export interface BucketNeed {
+  readonly kind: 'bucket';
+  readonly name: string;
+  /** Rights to read and to create are given apart, so each may be missing alone. */
+  readonly access: BucketAccess;
+  /** Folder of a configured prefix; absent where the whole bucket is meant. */
+  readonly folder?: string;
+  /** Name of the one object that was asked for; absent where all of the folder or bucket is meant. */
+  readonly object?: string;
+}
 export type BucketAccess = 'read' | 'create';
 
 export interface JobErrorOptions {

@@ -209,7 +209,7 @@ function whyAway({ model, version }: Wanted, models: ModelServer, routes: Routes
 function missing({ model, version }: Wanted, models: ModelServer, reason: string | undefined): JobError {
   const what = version === undefined ? `model ${model}` : `model ${model}: version ${version}`;
   if (reason !== undefined) {
-    const needs = { kind: 'model', name: model } as const;
+    const needs = { kind: 'model', name: model, ...(version === undefined ? {} : { version }) } as const;
     return new JobError('MODEL_UNAVAILABLE', `${what} is not ready: ${reason}`, { stage: 'route', needs });
   }
   const others = version === undefined ? models.contracts() : (models.contracts().get(model)?.versions ?? new Map());

@@ -1,22 +1,25 @@
-import { type BucketAccess, JobError, type Need } from '../domain/errors.js';
+import { type BucketAccess, type BucketNeed, JobError } from '../domain/errors.js';
 import type { ObjectStore } from '../domain/ports.js';
 import type { ObjectRef } from '../domain/uri.js';
+import { configuredPlaces, needLabel, placeOf, type Places, wholeOf } from './needs.js';
 
 /**
- * Which buckets cannot be read or written now, so that jobs that need one stand aside before anything is computed for
- * them. A call that fails only gives rise to a check of its folder, and the check decides: one object that nobody may read
- * says nothing about its neighbours. What cannot be used is checked again and again, without a job, because a job would be
+ * Which places cannot be read or written now, so that jobs that need one stand aside before anything is computed for them.
+ * A place is a configured prefix: rights may be given by prefix, and each has its own state.
+ *
+ * A call that fails only gives rise to a check of its place, and the check decides: one object that nobody may read says
+ * nothing about its neighbours. What cannot be used is checked again and again, without a job, because a job would be
  * computed before it finds out whether its result can be stored.
  */
 export interface Buckets {
-  /** The same store. Its failed calls say which bucket they needed, and have it checked. */
+  /** The same store. Its failed calls say which object of which place they needed, and have the place checked. */
   watch(store: ObjectStore): ObjectStore;
-  /** Finds out whether objects beside this one can be read or created; `trouble` then has the answer. */
-  check(place: ObjectRef, access: BucketAccess): Promise<void>;
-  /** Why a bucket cannot be used. */
-  trouble(bucket: string, access: BucketAccess): string | undefined;
-  /** When it was last used with success, by `Date.now()`. */
-  usedAt(bucket: string, access: BucketAccess): number | undefined;
+  /** Checks all places; `trouble` then has the answers. */
+  checkAll(): Promise<void>;
+  /** Why the place of this need cannot be used. */
+  trouble(need: BucketNeed): string | undefined;
+  /** When a place was last used with success, by `Date.now()`. A check is no use. */
+  usedAt(label: string): number | undefined;
   /** All that cannot be used. */
   open(): readonly BucketTrouble[];
   /** Ends the checks. */
@@ -24,14 +27,12 @@ export interface Buckets {
 }
 
 export interface BucketTrouble {
-  readonly bucket: string;
-  readonly access: BucketAccess;
+  readonly place: BucketNeed;
   readonly reason: string;
 }
 
 interface State {
-  readonly bucket: string;
-  readonly access: BucketAccess;
+  readonly place: BucketNeed;
   usedAt?: number;
   /** What the last check found. */
   reason?: string;
@@ -44,84 +45,88 @@ const CHECK_EVERY_MS = 2_000;
 const CHECK_LIMIT_MS = 8_000;
 /** No object has this name, and none is made. */
 const CHECKED_NAME = '.imagen-access-check';
+/** Cloud Storage's own limit. */
+const MOST_NAME_BYTES = 1_024;
 
 /** @param store makes the checks, in single attempts */
-export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>): Buckets {
-  /** Their number is that of the buckets that the configuration permits. */
-  const states: State[] = [];
+export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: Places): Buckets {
+  /** By label. Only places of the configuration are used, so they are few. */
+  const states = new Map<string, State>();
   const closing = new AbortController();
 
-  function stateOf(bucket: string, access: BucketAccess): State {
-    let state = states.find((one) => one.bucket === bucket && one.access === access);
-    if (!state) states.push((state = { bucket, access }));
+  function stateOf(place: BucketNeed): State {
+    const label = needLabel(place);
+    const state = states.get(label) ?? { place };
+    states.set(label, state);
     return state;
   }
 
-  function succeeded(state: State): void {
-    state.usedAt = Date.now();
+  function usable(state: State): void {
     delete state.reason;
     clearTimeout(state.timer);
   }
 
-  function check(place: ObjectRef, access: BucketAccess): Promise<void> {
-    const state = stateOf(place.bucket, access);
-    // Whoever fails meanwhile shares the answer.
-    state.checking ??= runCheck(state, { ...place, name: neighbour(place.name) }).finally(() => delete state.checking);
+  /** All that fail meanwhile share the answer. */
+  function check(state: State): Promise<void> {
+    state.checking ??= runCheck(state).finally(() => delete state.checking);
     return state.checking;
   }
 
-  async function runCheck(state: State, place: ObjectRef): Promise<void> {
+  async function runCheck(state: State): Promise<void> {
     clearTimeout(state.timer);
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(new Error(`no answer within ${CHECK_LIMIT_MS} ms`)), CHECK_LIMIT_MS);
     try {
-      await store.checkAccess(place, state.access, limit.signal);
-      succeeded(state);
+      await store.checkAccess(probeIn(state.place), state.place.access, limit.signal);
+      usable(state);
     } catch (thrown) {
       state.reason = thrown instanceof Error ? thrown.message : String(thrown);
       if (closing.signal.aborted) return;
-      state.timer = setTimeout(() => void check(place, state.access), CHECK_EVERY_MS).unref();
+      state.timer = setTimeout(() => void check(state), CHECK_EVERY_MS).unref();
     } finally {
       clearTimeout(timer);
     }
   }
 
-  async function watched<T>(place: ObjectRef, access: BucketAccess, call: () => Promise<T>): Promise<T> {
+  async function watched<T>(ref: ObjectRef, access: BucketAccess, call: () => Promise<T>): Promise<T> {
+    const place = placeOf(places, ref, access);
     try {
       const result = await call();
-      succeeded(stateOf(place.bucket, access));
+      const state = stateOf(place);
+      state.usedAt = Date.now();
+      usable(state);
       return result;
     } catch (thrown) {
       if (!(thrown instanceof JobError) || thrown.code !== 'STORAGE_UNAVAILABLE') throw thrown;
-      void check(place, access);
-      const needs: Need = { kind: 'bucket', name: place.bucket, access };
+      void check(stateOf(place));
+      const needs = { ...place, object: ref.name };
       throw new JobError(thrown.code, thrown.message, { cause: thrown, needs });
     }
   }
 
-  const known = (bucket: string, access: BucketAccess) =>
-    states.find((one) => one.bucket === bucket && one.access === access);
-
   return {
-    check,
     watch: (plain) => ({
       read: (ref, options) => watched(ref, 'read', () => plain.read(ref, options)),
       stat: (ref, signal) => watched(ref, 'read', () => plain.stat(ref, signal)),
       create: (ref, bytes, options) => watched(ref, 'create', () => plain.create(ref, bytes, options)),
-      checkAccess: (ref, access, signal) => watched(ref, access, () => plain.checkAccess(ref, access, signal)),
+      checkAccess: (ref, access, signal) => plain.checkAccess(ref, access, signal),
     }),
-    trouble: (bucket, access) => known(bucket, access)?.reason,
-    usedAt: (bucket, access) => known(bucket, access)?.usedAt,
-    open: () =>
-      states.flatMap(({ bucket, access, reason }) => (reason === undefined ? [] : [{ bucket, access, reason }])),
+    async checkAll() {
+      await Promise.all(configuredPlaces(places).map((place) => check(stateOf(place))));
+    },
+    trouble: (need) => states.get(needLabel(wholeOf(need)))?.reason,
+    usedAt: (label) => states.get(label)?.usedAt,
+    open: () => [...states.values()].flatMap(({ place, reason }) => (reason === undefined ? [] : [{ place, reason }])),
     close() {
       closing.abort();
-      for (const { timer } of states) clearTimeout(timer);
+      for (const { timer } of states.values()) clearTimeout(timer);
     },
   };
 }
 
-/** In the same folder: rights may be given by folder. */
-function neighbour(name: string): string {
-  return `${name.slice(0, name.lastIndexOf('/') + 1)}${CHECKED_NAME}`;
+/** An object in the folder itself, since rights may be given by folder. After a long folder only part of the name fits. */
+function probeIn({ name: bucket, folder }: BucketNeed): ObjectRef {
+  if (folder === undefined) return { bucket, name: CHECKED_NAME };
+  const left = MOST_NAME_BYTES - Buffer.byteLength(`${folder}/`);
+  return { bucket, name: `${folder}/${CHECKED_NAME.slice(-Math.max(1, left))}` };
 }

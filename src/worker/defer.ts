@@ -5,6 +5,7 @@
  */
 import { type ErrorCode, ERRORS, JobError, type Stage, STAGES } from '../domain/errors.js';
 import type { Delivery } from '../domain/ports.js';
+import { isPartOf } from './needs.js';
 
 const NAMES = {
   deferrals: 'deferrals',
@@ -55,6 +56,20 @@ export function awayForMs({ attributes }: Delivery, missing: string | undefined,
   return before === undefined || before === missing ? Date.now() - since : 0;
 }
 
+/**
+ * What is away without a break, given what is found to be away now. While a whole is away, so is the part of it for which
+ * the message was put back before: its time goes on.
+ */
+export function missingNow({ attributes }: Delivery, found: string | undefined): string | undefined {
+  const before = attributes[NAMES.missing];
+  return before !== undefined && found !== undefined && isPartOf(before, found) ? before : found;
+}
+
+/** How often the message has been put back. */
+export function deferralsOf({ attributes }: Delivery): number {
+  return wholeNumber(attributes[NAMES.deferrals], Number.MAX_SAFE_INTEGER - 1) ?? 0;
+}
+
 /** Why the message was last put back, for a job whose attempts are used up. */
 export function lastErrorOf({ attributes }: Delivery): JobError | undefined {
   try {
@@ -83,7 +98,7 @@ export interface PutBack {
  * @throws Error when it has too many attributes of its own
  */
 export function deferredAttributes(delivery: Delivery, { error, missing, awayMs, counts }: PutBack) {
-  const { attributes, attempt, publishedAt, messageId } = delivery;
+  const { attempt, publishedAt, messageId } = delivery;
   const own = ownAttributes(delivery);
   // A subscription's filter may go by any of them, so none may be left out.
   if (Object.keys(own).length > MOST_OWN)
@@ -91,7 +106,7 @@ export function deferredAttributes(delivery: Delivery, { error, missing, awayMs,
   const made = counts ? Math.max(1, attempt) : Math.max(0, attempt - 1);
   return {
     ...own,
-    [NAMES.deferrals]: String((wholeNumber(attributes[NAMES.deferrals], Number.MAX_SAFE_INTEGER - 1) ?? 0) + 1),
+    [NAMES.deferrals]: String(deferralsOf(delivery) + 1),
     [NAMES.since]: String(Date.now() - Math.max(0, Math.round(awayMs))),
     [NAMES.missing]: missing ?? '',
     [NAMES.attempts]: String(made),

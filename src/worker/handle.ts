@@ -8,6 +8,7 @@ import { recall } from '../pipeline/recall.js';
 import { annotate, failed, happened, inSpan } from '../spans.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
+import { deferralsOf } from './defer.js';
 import { markBegun, marksBegun, wasMoved } from './marks.js';
 import { isSpent, type Message, parse, receive, type Received } from './message.js';
 import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff } from './outcome.js';
@@ -20,6 +21,9 @@ const SUSPECT_ATTEMPT = 3;
 const RECALL_AGAIN_MS = 5_000;
 /** Between two looks at what stands in the place of a record. */
 const UNREADABLE_PAUSE_MS = 30_000;
+/** Before a job is put back although all that it needs seems to work. It doubles with each time, up to the longest. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
 
 /** @returns the handler for a JobSource; it never throws */
 export function createHandler(parts: HandlerParts, options: HandlerOptions) {
@@ -36,7 +40,7 @@ async function handleMessage(worker: Worker, given: Delivery, signal: AbortSigna
 
 async function processMessage(worker: Worker, received: Received, signal: AbortSignal): Promise<Outcome> {
   const { statePrefix, pipeline } = worker.options;
-  const message = parse(received, { statePrefix, outputPrefix: pipeline.target.outputPrefix });
+  const message = parse(received, { statePrefix, ...pipeline.fetch, ...pipeline.target });
   if (!('job' in message)) return announce(worker, received, message, signal);
   annotate(() => ({
     'imagen.job_id': message.job.jobId,
@@ -99,7 +103,10 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
   const { job, needs } = message;
   const state = needs.filter((need) => need.kind === 'bucket').slice(0, 1);
   const broken = parts.availability.broken(state);
-  if (broken) return interrupted(new JobError('STORAGE_UNAVAILABLE', broken.reason, { stage: 'recall' }), 'recall');
+  if (broken) {
+    const how = { stage: 'recall', needs: broken.need } as const;
+    return interrupted(new JobError('STORAGE_UNAVAILABLE', broken.reason, how), 'recall');
+  }
   try {
     const marked = { jobId: job.jobId, given: message.given };
     if (await wasMoved(parts.store, options.statePrefix, marked, signal)) return { kind: 'moved' };
@@ -147,24 +154,30 @@ async function beginAttempt(
 
 /**
  * Waits, without a place, while what the job needs is away: this is where the jobs of a model that is down let others pass.
+ * Where all of it seems to work, only this job's object or version may be away, or a check has not answered yet: the job
+ * pauses, so that it does not turn round and round, and is put back.
  * @returns whether the job shall be tried again here
  */
 async function standAside(worker: Worker, message: Message, { error }: PutOff, signal: AbortSignal): Promise<boolean> {
   const { availability, parking, intake } = worker.parts;
   if (isSpent(message.given, worker.options.maxAttempts)) return false;
-  const unreadable = error instanceof JobError && error.code === 'RECORD_UNREADABLE';
+  if (!(error instanceof JobError) || error.suspect) return false;
+  const unreadable = error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
-  if (!(error instanceof JobError) || error.suspect || !(broken ?? unreadable)) return false;
   // A deadline that has passed already cannot end the job while its record cannot be read: it is no reason to hurry.
   const { deadline } = message.job;
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
-  const hindrance = { needs: message.needs, ...(unreadable ? { pauseMs: UNREADABLE_PAUSE_MS } : {}) };
+  const pauseMs = unreadable ? UNREADABLE_PAUSE_MS : broken ? 0 : pauseAfter(deferralsOf(message.given));
+  const hindrance = { needs: message.needs, pauseMs };
   const how = await parking.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();
+  if (how === 'go on') return unreadable || broken !== undefined;
   // Where the deadline has passed, the next attempt ends the job.
-  return how === 'go on' || (how === 'interrupted' && !signal.aborted && !intake.closing.aborted);
+  return how === 'interrupted' && !signal.aborted && !intake.closing.aborted;
 }
+
+const pauseAfter = (deferrals: number) => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** deferrals);
 
 /** The answer to Pub/Sub. */
 function settleMessage({ parts }: Worker, { given, delivery }: Received, outcome: Outcome): Settlement {

@@ -2,9 +2,9 @@ import { JobError, type Need } from '../domain/errors.js';
 import { fingerprint as fingerprintOf } from '../domain/fingerprint.js';
 import { type Job, parseJob, salvageJobId } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
-import { type NeededPlaces, needsOf } from './availability.js';
 import { completionOfUnreadable } from './complete.js';
 import { undeferred } from './defer.js';
+import { needsOf, type Places } from './needs.js';
 import type { Decision } from './outcome.js';
 
 /** A delivery, and when it came. */
@@ -35,7 +35,7 @@ export function receive(given: Delivery): Received {
 }
 
 /** @returns the message, or how one ends that cannot be read */
-export function parse(received: Received, places: NeededPlaces): Message | Decision {
+export function parse(received: Received, places: Places): Message | Decision {
   try {
     const job = parseJob(received.given.data);
     return { ...received, job, fingerprint: fingerprintOf(job), needs: needsOf(job, places) };

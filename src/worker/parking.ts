@@ -1,5 +1,6 @@
 import type { Need } from '../domain/errors.js';
 import type { Availability } from './availability.js';
+import { needLabel } from './needs.js';
 
 /**
  * Where jobs stand whose model or bucket cannot be used: they keep their message's lease but hold no place in the intake,
@@ -15,7 +16,7 @@ export interface Parking {
    *   the signal has fired
    */
   wait(what: Hindrance, since: number, signal: AbortSignal): Promise<Departure>;
-  /** Told of a job that found its needs at work: to send others off was worth while. */
+  /** Told of a job that has ended: to send others off was worth while. */
   passed(): void;
   readonly parked: number;
 }
@@ -66,17 +67,15 @@ export function createParking({ room, starving, availability, refresh }: Parking
 
   /** Those whose needs are back, or whose turn it is to try; and those who have stood too long. */
   function release(now: number): void {
-    const tried: Need[] = [];
+    const tried = new Set<string>();
     for (const one of [...parked]) {
       if (now - one.since > LONGEST_MS) one.leave('sent off');
       if (now < one.notBefore) continue;
       const broken = availability.broken(one.needs);
       // One for each need: what becomes of it will tell the others.
       const trial =
-        broken &&
-        !tried.some((need) => isSame(need, broken.need)) &&
-        one.needs.every((need) => availability.mayTry(need));
-      if (trial) tried.push(broken.need);
+        broken && !tried.has(needLabel(broken.need)) && one.needs.every((need) => availability.mayTry(need));
+      if (trial) tried.add(needLabel(broken.need));
       if (!broken || trial) one.leave('go on');
     }
   }
@@ -130,6 +129,3 @@ export function createParking({ room, starving, availability, refresh }: Parking
     },
   };
 }
-
-const isSame = (a: Need, b: Need) =>
-  a.kind === b.kind && a.name === b.name && (a.kind !== 'bucket' || b.kind !== 'bucket' || a.access === b.access);

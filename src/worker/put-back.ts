@@ -3,12 +3,13 @@ import { completionAttributes, completionBytes } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { NotPublishable } from '../domain/ports.js';
 import { annotate, failed } from '../spans.js';
-import { needLabel } from './availability.js';
+import type { Availability } from './availability.js';
 import { tellStep, type Worker } from './context.js';
 import { deadLetterAttributes } from './dead-letter.js';
-import { awayForMs, deferredAttributes } from './defer.js';
+import { awayForMs, deferredAttributes, missingNow } from './defer.js';
 import { markMoved } from './marks.js';
 import { isSpent, type Message, type Received } from './message.js';
+import { needLabel, wholeOf } from './needs.js';
 import type { Decision, Outcome } from './outcome.js';
 import type { Outgoing, Outlet } from './outlet.js';
 
@@ -17,22 +18,37 @@ const LONGEST_HOLD_MS = 2_700_000;
 /** For the mark that a message was put back, without which it is put back once more at the worst. */
 const MARK_LIMIT_MS = 2_000;
 
-/** For how long what an error says is away has been away without a break. */
-export function awayMs({ parts }: Worker, { given }: Received, error: Error): number {
-  const needs = error instanceof JobError ? error.needs : undefined;
-  return awayForMs(given, missingIn(error), needs && parts.availability.usedAt(needs));
+/** What is away, as a label, and for how long it has been away without a break, in milliseconds. */
+export interface Absence {
+  readonly missing: string | undefined;
+  readonly awayMs: number;
 }
 
-/** What is away, as messages that are put back name it. */
-function missingIn(error: Error): string | undefined {
+/**
+ * What is away according to an error. Where the whole bucket (its configured prefix) or model is known to be away, it is
+ * that; else it is the one object or version that the error names, and what works beside it says nothing about it. So the
+ * time of an object that alone is denied is not reset by its neighbours, nor does it begin with an outage of the bucket.
+ */
+export function absenceOf({ parts }: Worker, { given }: Received, error: Error): Absence {
+  const { availability } = parts;
+  const missing = missingNow(given, missingIn(availability, error));
+  return {
+    missing,
+    awayMs: awayForMs(given, missing, missing === undefined ? undefined : availability.usedAt(missing)),
+  };
+}
+
+function missingIn(availability: Availability, error: Error): string | undefined {
   if (!(error instanceof JobError) || error.suspect) return undefined;
-  return error.needs ? needLabel(error.needs) : error.code;
+  if (!error.needs) return error.code;
+  const whole = wholeOf(error.needs);
+  return needLabel(availability.broken([whole]) ? whole : error.needs);
 }
 
 /** Puts a copy of the message into the queue. */
 export async function putBack(worker: Worker, message: Message, error: Error, signal: AbortSignal): Promise<Outcome> {
   const why = {
-    ...{ error, missing: missingIn(error), awayMs: awayMs(worker, message, error) },
+    ...{ error, ...absenceOf(worker, message, error) },
     counts: error instanceof JobError && error.suspect,
   };
   const attributes = deferredAttributes(message.delivery, why);

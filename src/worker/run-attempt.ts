@@ -12,7 +12,7 @@ import { timeLimit } from './deadline.js';
 import { lastErrorOf } from './defer.js';
 import type { Message } from './message.js';
 import { type Attempt, fromRecord, interrupted, type Worked } from './outcome.js';
-import { awayMs } from './put-back.js';
+import { absenceOf } from './put-back.js';
 import { overBudget, settle } from './settle.js';
 import { watchRecord } from './watch-record.js';
 
@@ -48,6 +48,7 @@ async function work(worker: Worker, message: Message, outer: readonly AbortSigna
   const queuedMs = Date.now() - delivery.publishedAt.getTime();
   const journey = new Journey(signal, queuedMs, (stage) => tellStep(job.jobId, delivery, stage));
   const end = (status: Completion['status'], error?: JobError): Worked => {
+    parts.parking.passed();
     const how = { status, ...(error ? { error } : {}) };
     const completion = completionOf(job, fingerprint, delivery, journey, how, options.worker);
     const deadLetter = error !== undefined && ERRORS[error.code].verdict === 'reject';
@@ -64,7 +65,6 @@ async function work(worker: Worker, message: Message, outer: readonly AbortSigna
       const code = refused.need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
       throw new JobError(code, refused.reason, { stage: 'route', needs: refused.need });
     }
-    parts.parking.passed();
     await runJob(job, fingerprint, journey, parts.share.lane(job), parts, options.pipeline);
     // The deadline holds until the record: a result that nobody has been told of has not succeeded yet.
     limit.check();
@@ -73,7 +73,8 @@ async function work(worker: Worker, message: Message, outer: readonly AbortSigna
   } catch (thrown) {
     if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };
     const error = JobError.from(thrown, 'infer');
-    const verdict = settle(error, { awayMs: awayMs(worker, message, error), maxDeferredMs: options.maxDeferredMs });
+    const { awayMs } = absenceOf(worker, message, error);
+    const verdict = settle(error, { awayMs, maxDeferredMs: options.maxDeferredMs });
     return verdict.kind === 'end' ? end(verdict.status, verdict.error) : { kind: 'put off', error };
   } finally {
     limit.clear();

@@ -18,7 +18,7 @@ export interface Doing {
 
 /** Whatever is not an answer to the question is storage being unavailable, and never the job's fault. */
 export function unavailable({ what, ref, access }: Doing, reason: string): JobError {
-  const needs = { kind: 'bucket', name: ref.bucket, access } as const;
+  const needs = { kind: 'bucket', name: ref.bucket, access, object: ref.name } as const;
   return new JobError('STORAGE_UNAVAILABLE', `${what} ${objectUri(ref)}: ${reason}`, { needs });
 }
 

@@ -9,7 +9,7 @@
  * (failures.ts), and then BY_CODE.
  */
 import { status } from '@grpc/grpc-js';
-import { ERRORS, JobError, type ErrorCode } from '../../domain/errors.js';
+import { ERRORS, JobError, type ErrorCode, type ModelNeed } from '../../domain/errors.js';
 import { BY_TEXT, type Fault, type Rule } from './failures.js';
 
 /** grpc-js's ServiceError, or what a stream makes of an `error_message`, which comes without a code. */
@@ -52,6 +52,7 @@ export interface About {
   readonly signal?: AbortSignal | undefined;
   /** The model that was called: what its jobs need while it is away. */
   readonly model?: string;
+  readonly version?: string;
   /** The job may be what ended the model's process. */
   readonly suspect?: boolean;
 }
@@ -61,7 +62,7 @@ export interface About {
  * @param doing what was called and for which model, for the message
  * @returns what to throw
  */
-export function toJobError(thrown: unknown, doing: string, { signal, model, suspect = false }: About = {}): unknown {
+export function toJobError(thrown: unknown, doing: string, { signal, model, version, suspect = false }: About = {}): unknown {
   if (signal?.aborted) return signal.reason;
   if (thrown instanceof JobError || !isCallFailure(thrown)) return thrown;
   const { code, details } = thrown;
@@ -72,9 +73,14 @@ export function toJobError(thrown: unknown, doing: string, { signal, model, susp
     cause: thrown,
     suspect,
     ...(rule?.fault === 'memory' ? { outOfMemory: true } : {}),
-    ...(model !== undefined && ERRORS[meaning].verdict === 'defer' ? { needs: { kind: 'model', name: model } } : {}),
+    ...(model !== undefined && ERRORS[meaning].verdict === 'defer' ? { needs: needOf(model, version) } : {}),
   });
 }
+
+const needOf = (name: string, version: string | undefined): ModelNeed => ({
+  ...{ kind: 'model', name },
+  ...(version === undefined ? {} : { version }),
+});
 
 /** @returns what has failed in the server, where the failure is one of its own */
 export function faultOf(thrown: unknown): Fault | undefined {

@@ -151,7 +151,7 @@ export class Triton implements ModelServer {
       this.#hurry();
       const { unready } = this.#catalogue;
       const reason = unready.get(`${model}/${version}`) ?? unready.get(model) ?? 'the server does not have it';
-      const needs = { kind: 'model', name: model } as const;
+      const needs = { kind: 'model', name: model, ...(contract ? { version } : {}) } as const;
       throw new JobError('MODEL_UNAVAILABLE', `model ${model}, version ${version}: ${reason}`, { needs });
     }
     const batched = contract.maxBatchSize > 0;
@@ -186,7 +186,7 @@ export class Triton implements ModelServer {
     const at = fault && replica !== undefined ? ` at ${replica}` : '';
     const suspect =
       fault !== undefined && this.#replicas.failed(model, version, replica ?? 'unknown', fault, sentAt);
-    return toJobError(error, `model ${model}, version ${version}${at}`, { signal, model, suspect });
+    return toJobError(error, `model ${model}, version ${version}${at}`, { signal, model, version, suspect });
   }
 
   /** Replicas that answer, but fail at a model by a fault of their own. */

@@ -14,8 +14,8 @@ export interface IntakeFacts {
   readonly codecsWaiting: () => number;
   readonly limits: { readonly jobs: number; readonly decodedBytes: number };
   readonly paused: () => readonly Pause[];
-  /** Buckets that cannot be used. */
-  readonly bucketsOpen: () => readonly { readonly bucket: string; readonly access: string }[];
+  /** Buckets, or folders of them, that cannot be used. */
+  readonly bucketsOpen: () => readonly { readonly name: string; readonly folder?: string; readonly access: string }[];
 }
 
 export function intakeMetrics(families: Families, facts: IntakeFacts): void {
@@ -33,9 +33,9 @@ export function intakeMetrics(families: Families, facts: IntakeFacts): void {
   families.gauge('imagen_codecs_waiting', 'Pictures that wait for their turn at that', facts.codecsWaiting);
   families.gauges(
     'imagen_bucket_unavailable',
-    '1 for each bucket that the last check has found to be unusable, and whose jobs stand aside',
-    ['bucket', 'access'],
-    () => facts.bucketsOpen().map(({ bucket, access }) => [{ bucket, access }, 1] as const),
+    '1 for each bucket, or folder of a configured prefix, that the last check has found to be unusable, and whose jobs stand aside',
+    ['bucket', 'folder', 'access'],
+    () => facts.bucketsOpen().map(({ name: bucket, folder = '', access }) => [{ bucket, folder, access }, 1] as const),
   );
   families.gauges(
     'imagen_intake_paused',

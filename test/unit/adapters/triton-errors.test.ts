@@ -121,8 +121,8 @@ describe('toJobError', () => {
     for (const code of [status.INTERNAL, undefined]) {
       const failure = new TransportError(code, details);
       expect(faultOf(failure)).toBe(fault);
-      expect(toJobError(failure, 'model x', { model: 'x' })).toMatchObject({
-        ...{ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'x' } },
+      expect(toJobError(failure, 'model x', { model: 'x', version: '3' })).toMatchObject({
+        ...{ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'x', version: '3' } },
         ...{ outOfMemory: fault === 'memory', suspect: false },
       });
     }

@@ -3,7 +3,7 @@ import { JobError } from '../../../src/domain/errors.js';
 
 describe('JobError.from', () => {
   it('gives what may happen anywhere the stage that it was met in, once', () => {
-    const needs = { kind: 'bucket', name: 'a' } as const;
+    const needs = { kind: 'bucket', name: 'a', access: 'read' } as const;
     const down = new JobError('STORAGE_UNAVAILABLE', 'create gs://a/b: gone', { needs });
     const met = JobError.from(down, 'store');
     expect(met).toMatchObject({ code: 'STORAGE_UNAVAILABLE', stage: 'store', message: down.message, needs });

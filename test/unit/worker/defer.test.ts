@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { Delivery } from '../../../src/domain/ports.js';
 import { JobError } from '../../../src/domain/errors.js';
-import { awayForMs, deferredAttributes, lastErrorOf, type PutBack, undeferred } from '../../../src/worker/defer.js';
+import {
+  awayForMs,
+  deferredAttributes,
+  lastErrorOf,
+  missingNow,
+  type PutBack,
+  undeferred,
+} from '../../../src/worker/defer.js';
 
 const first: Delivery = {
   messageId: 'm1',
@@ -53,6 +60,15 @@ describe('a deferred message', () => {
     expect(awayForMs(hour, 'model upscale', Date.now() - 1_800_000)).toBe(0);
     // It answered before the job was first put back for it.
     expect(awayForMs(hour, 'model upscale', Date.now() - 7_200_000)).toBeGreaterThanOrEqual(3_600_000);
+  });
+
+  it('goes on to wait for the part of what is away for which it was put back', () => {
+    const copy = copyOf(first, 1, { ...away, missing: 'version 3 of model upscale' });
+    expect(missingNow(copy, 'model upscale')).toBe('version 3 of model upscale');
+    for (const other of ['model other', 'version 4 of model upscale', undefined]) {
+      expect(missingNow(copy, other)).toBe(other);
+    }
+    expect(missingNow(copyOf(first, 1), 'version 3 of model upscale')).toBe('version 3 of model upscale');
   });
 
   it('takes over what workers have put back that did not say what was away', () => {

@@ -55,7 +55,9 @@ function setUp() {
     return createOutlet(plain, (reason) => told.push(reason ? `${topic} refused` : `${topic} accepted`));
   };
   const circuits = createCircuits(models);
-  const buckets = createBuckets(memory.store);
+  const buckets = createBuckets(memory.store, {
+    ...{ statePrefix: 'gs://state', outputPrefix: 'gs://out', allowedInputs: ['gs://in'], allowedOutputs: [] },
+  });
   const availability = createAvailability({ circuits, buckets });
   const intake = createIntake(4);
   const parking = createParking({ room: 1, starving: () => true, availability, refresh: () => undefined });
@@ -101,7 +103,8 @@ function setUp() {
         },
       },
     );
-  return { ...memory, sent, told, intake, parking, buckets, handler, breakTopic: (topic?: string) => (broken = topic) };
+  const breakTopic = (topic?: string) => (broken = topic);
+  return { ...memory, sent, told, intake, parking, buckets, handler, breakTopic };
 }
 
 let messages = 0;
@@ -313,6 +316,28 @@ describe('the handler', () => {
     expect(bodies(sent, 'jobs')).toHaveLength(1);
   });
 
+  it.each([
+    { deferrals: undefined, pausesMs: 1_000 },
+    { deferrals: '3', pausesMs: 8_000 },
+    { deferrals: '1000', pausesMs: 30_000 },
+  ])('pauses $pausesMs ms before it puts back a job whose object alone is away', async ({ deferrals, pausesMs }) => {
+    const { handler, sent, fail, parking, intake, buckets } = setUp();
+    fail((operation, uri) => {
+      if (operation === 'read' && uri.endsWith('a.json')) throw new JobError('STORAGE_UNAVAILABLE', 'denied');
+    });
+    const message = delivery(job());
+    const attributes = { ...message.attributes, ...(deferrals ? { deferrals, deferredSince: '1000' } : {}) };
+    vi.useFakeTimers();
+    const handled = handler()({ ...message, attributes }, never);
+    await vi.waitUntil(() => parking.parked === 1);
+    await vi.advanceTimersByTimeAsync(pausesMs - 500);
+    expect([sent.length, intake.active, buckets.open().length]).toEqual([0, 0, 0]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    vi.useRealTimers();
+    expect(await handled).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', attributes: { deferredFor: 'object a.json of read bucket state' } }]);
+  });
+
   it('lets jobs stand aside, without a place, while their bucket cannot be used', async () => {
     const { handler, sent, fail, parking, intake, buckets } = setUp();
     fail(() => {
@@ -321,7 +346,7 @@ describe('the handler', () => {
     const handled = handler()(delivery(job()), never);
     await until(() => parking.parked === 1);
     expect(intake.active).toBe(0);
-    expect(buckets.open()).toEqual([{ bucket: 'state', access: 'read', reason: 'away' }]);
+    expect(buckets.open()).toMatchObject([{ place: { name: 'state', access: 'read' }, reason: 'away' }]);
     fail(undefined);
     expect(await handled).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 }]);
@@ -346,11 +371,14 @@ describe('the handler', () => {
 
     it('lets its jobs stand aside without a place, and takes them up when it is back', async () => {
       const { handler, sent, parking, intake } = setUp();
+      const passed = vi.spyOn(parking, 'passed');
       const handled = handler()(delivery(job()), never);
       await until(() => parking.parked === 1);
       expect(intake.active).toBe(0);
+      expect(passed).not.toHaveBeenCalled();
       away = [];
       expect(await handled).toBe('ack');
+      expect(passed).toHaveBeenCalledOnce();
       expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 }]);
       expect(bodies(sent, 'jobs')).toEqual([]);
     });

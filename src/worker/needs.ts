@@ -1,0 +1,94 @@
+/** What jobs need of models and buckets, and what messages that are put back call it. */
+import type { BucketAccess, BucketNeed, Need } from '../domain/errors.js';
+import { sha256 } from '../domain/fingerprint.js';
+import type { Job } from '../domain/job.js';
+import { isPermitted, type ObjectRef, objectRef, parsePrefix, under } from '../domain/uri.js';
+
+/** The prefixes of the configuration. Rights may be given by prefix, so one may be usable while its neighbour is not. */
+export interface Places {
+  readonly statePrefix: string;
+  /** Of results, for jobs that name no place. */
+  readonly outputPrefix: string;
+  readonly allowedInputs: readonly string[];
+  readonly allowedOutputs: readonly string[];
+}
+
+/** All that the worker must be able to read or create in. */
+export function configuredPlaces(places: Places): BucketNeed[] {
+  return [
+    ...prefixesFor(places, 'read').map((prefix) => placeAt(prefix, 'read')),
+    ...prefixesFor(places, 'create').map((prefix) => placeAt(prefix, 'create')),
+  ];
+}
+
+/** The innermost configured prefix that the object is under; the whole bucket where there is none. */
+export function placeOf(places: Places, ref: ObjectRef, access: BucketAccess): BucketNeed {
+  return prefixesFor(places, access)
+    .filter((prefix) => isPermitted(ref, [prefix]))
+    .map((prefix) => placeAt(prefix, access))
+    .reduce<BucketNeed>(longer, { kind: 'bucket', name: ref.bucket, access });
+}
+
+function prefixesFor(places: Places, access: BucketAccess): readonly string[] {
+  const { statePrefix, outputPrefix, allowedInputs, allowedOutputs } = places;
+  return access === 'read' ? [statePrefix, ...allowedInputs] : [statePrefix, outputPrefix, ...allowedOutputs];
+}
+
+function placeAt(prefix: string, access: BucketAccess): BucketNeed {
+  const parsed = parsePrefix(prefix);
+  if (typeof parsed === 'string') throw new TypeError(`${prefix}: ${parsed}`);
+  const { bucket, folder } = parsed;
+  return { kind: 'bucket', name: bucket, access, ...(folder === '' ? {} : { folder }) };
+}
+
+const longer = (a: BucketNeed, b: BucketNeed) => ((b.folder ?? '').length > (a.folder ?? '').length ? b : a);
+
+/** What a job needs, in the order in which it needs it. Where its result goes is checked before anything is computed. */
+export function needsOf({ jobId, input, output, operations }: Job, places: Places): Need[] {
+  const { uri, prefix = places.outputPrefix } = output;
+  const result = uri === undefined ? under(prefix, jobId) : objectRef(uri);
+  const models = [...new Set(operations.map(({ model }) => model))];
+  return [
+    ...recordNeeds(places),
+    placeOf(places, objectRef(input.uri), 'read'),
+    placeOf(places, result, 'create'),
+    ...models.map((name): Need => ({ kind: 'model', name })),
+  ];
+}
+
+/** What every job needs: where records are kept. */
+export function recordNeeds({ statePrefix }: Pick<Places, 'statePrefix'>): readonly BucketNeed[] {
+  return [placeAt(statePrefix, 'read'), placeAt(statePrefix, 'create')];
+}
+
+/** The model of a version, the place of an object. */
+export function wholeOf(need: Need): Need {
+  if (need.kind === 'model') return { kind: 'model', name: need.name };
+  const { kind, name, access, folder } = need;
+  return { kind, name, access, ...(folder === undefined ? {} : { folder }) };
+}
+
+/** As messages that are put back name it, in less than the 1,024 bytes of an attribute. */
+export function needLabel(need: Need): string {
+  if (need.kind === 'model') {
+    const model = `model ${brief(need.name)}`;
+    return need.version === undefined ? model : `version ${need.version}${OF}${model}`;
+  }
+  const place = `${need.access} bucket ${brief(pathOf(need))}`;
+  return need.object === undefined ? place : `object ${brief(need.object)}${OF}${place}`;
+}
+
+/** `bucket/folder`, or the bucket alone. */
+export function pathOf({ name, folder }: Pick<BucketNeed, 'name' | 'folder'>): string {
+  return folder === undefined ? name : `${name}/${folder}`;
+}
+
+/** Whether the first label names a part of what the second one names: a version of the model, an object of the place. */
+export function isPartOf(part: string, whole: string): boolean {
+  return part.endsWith(`${OF}${whole}`);
+}
+
+const OF = ' of ';
+const MOST_LABEL_BYTES = 300;
+
+const brief = (text: string) => (Buffer.byteLength(text) > MOST_LABEL_BYTES ? `sha256:${sha256(text)}` : text);
