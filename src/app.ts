@@ -103,7 +103,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   };
   const plainStore = createObjectStore({ emulator: config.storageEmulator });
   const buckets = createBuckets(plainStore, config);
-  const store = retryingStore(buckets.watch(plainStore), {
+  const singleTryStore = buckets.watch(plainStore);
+  const store = retryingStore(singleTryStore, {
     unavailableMs: config.storageWaitSeconds * 1000,
     failedAttempts: config.inferenceAttempts,
   });
@@ -193,7 +194,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
 
   const handle = createHandler(
     {
-      store,
+      ...{ store, singleTryStore },
       models: availability.watch(circuits.watch(costs.watch(models))),
       intake,
       availability,
@@ -228,7 +229,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
           jobsAtOnce: intake.active,
         }),
         fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
-        endOf: async (jobId, signal) => (await recall(store, config.statePrefix, jobId, signal))?.completion.status,
+        endOf: async (jobId, from, signal) =>
+          (await recall(from, config.statePrefix, jobId, signal))?.completion.status,
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
         route: () => ({
           ...{ routes: routes.current(), waitMs: retry.unavailableMs, unknown },

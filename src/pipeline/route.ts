@@ -28,6 +28,8 @@ export interface RouteOptions {
   readonly stopped?: (arm: Arm) => boolean;
   /** How long to wait for a model or version that is not served, known or not, in milliseconds. */
   readonly waitMs: number;
+  /** False for a job that is put off at once instead; what is unknown is so only when it has been for `waitMs`. */
+  readonly patient?: boolean;
   /** What jobs before this one have waited for in vain; without it every job waits. */
   readonly unknown?: Unknown;
 }
@@ -183,6 +185,7 @@ async function waitFor<T>(
     if (reason !== undefined) options.unknown?.found(key);
     const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
     if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
+    if (options.patient === false) throw missing(wanted, models, reason ?? 'the server does not know it yet');
     await sleep(POLL_MS, undefined, { signal });
   }
 }

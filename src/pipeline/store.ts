@@ -19,8 +19,8 @@ export interface Owner {
   readonly fingerprint: string;
 }
 
-/** How a job has ended, by its record. */
-export type EndOf = (jobId: string, signal: AbortSignal) => Promise<Status | undefined>;
+/** How a job has ended, by its record in the store. */
+export type EndOf = (jobId: string, store: ObjectStore, signal: AbortSignal) => Promise<Status | undefined>;
 
 /**
  * Writes the result, create-only. An object that is there already is ours if an attempt at the same job wrote it (a
@@ -53,7 +53,7 @@ export async function storeResult(
   const sameWork = info.metadata[KEY.fingerprint] === job.fingerprint;
   if (sameWork && owner === job.jobId) return adopt(target, info, encoded, steps);
   if (sameWork && job.redriveOf !== undefined && originalOf(owner) === job.redriveOf) {
-    if ((await endOf(owner, signal)) !== 'succeeded') return adopt(target, info, encoded, steps);
+    if ((await endOf(owner, store, signal)) !== 'succeeded') return adopt(target, info, encoded, steps);
   }
   throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds the result of job ${owner}`);
 }

@@ -11,7 +11,10 @@ import type { Outlet } from './outlet.js';
 import type { Parking } from './parking.js';
 
 export interface HandlerParts extends PipelineParts {
+  /** Calls are tried again in place while storage is away. */
   readonly store: ObjectStore;
+  /** The same store, whose calls are made once. */
+  readonly singleTryStore: ObjectStore;
   /** Where messages are put back whose job cannot be done now. */
   readonly jobs: Outlet;
   readonly completions: Outlet;

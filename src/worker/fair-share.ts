@@ -22,8 +22,9 @@ export interface FairShare {
    * - One for which the model had not enough memory is tried once more apart, where its batch may be what was too much.
    * - One whose inference failed is tried again in ever smaller groups: a model that raises for one picture of a batch has
    *   failed them all. The last attempt is made alone and fills a batch by itself, which no other worker can join.
+   * @param patient false for a job that does not wait in place while its model is away
    */
-  lane(job: object): Lane;
+  lane(job: object, patient?: boolean): Lane;
   /** Of every version that was ever asked: its requests now. */
   load(): readonly Load[];
 }
@@ -74,7 +75,8 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   }
 
   return {
-    lane(job) {
+    lane(job, patient = true) {
+      const limits = patient ? retry : { ...retry, unavailableMs: 0 };
       /** Whether a request of the job was answered: then giving up would throw work away. */
       let computed = false;
       return async <T>(
@@ -92,14 +94,15 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
           const run: Run = turn.apart
             ? await queue.acquireApart(ticket, turn.together, signal)
             : await queue.acquire(job, ticket, signal);
-          const result: TurnResult<T> = await takeTurn(queue, run, () => task(run.window, turn), retry, signal);
+          const result: TurnResult<T> = await takeTurn(queue, run, () => task(run.window, turn), limits, signal);
           switch (result.kind) {
             case 'answered':
               computed = true;
               return result.value;
             case 'refused': {
               refusedAt ??= performance.now();
-              const patience = computed ? KEEP_COMPUTED_MS : retry.unavailableMs;
+              // A full queue is not away: who finds one waits for another turn, patient or not.
+              const patience = computed && patient ? KEEP_COMPUTED_MS : retry.unavailableMs;
               if (performance.now() - Math.max(refusedAt, queue.answeredAt) >= patience) throw result.error;
               break;
             }

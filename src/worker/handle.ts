@@ -13,10 +13,9 @@ import { markBegun, marksBegun, wasMoved } from './marks.js';
 import { isSpent, type Message, parse, receive, type Received } from './message.js';
 import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff } from './outcome.js';
 import { announce, putBack } from './put-back.js';
-import { runAttempt } from './run-attempt.js';
+import { runAttempt, SUSPECT_ATTEMPT } from './run-attempt.js';
+import { withoutWaiting } from './without-waiting.js';
 
-/** From this attempt on a job is worked on alone: if it is what kills its worker, nobody else shall pay for it again. */
-const SUSPECT_ATTEMPT = 3;
 /** What was recalled longer ago is recalled again before the work begins. */
 const RECALL_AGAIN_MS = 5_000;
 /** Between two looks at what stands in the place of a record. */
@@ -80,12 +79,13 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   const entry = await worker.parts.intake.enter({ jobId: job.jobId, model, priority: job.priority, alone });
   if (entry.kind === 'turned away') return turnedAway(delivery, entry.reason);
   happened('in work');
+  const inside = alone ? withoutWaiting(worker) : worker;
   try {
     const stale = entry.met || entry.waitedMs > RECALL_AGAIN_MS;
     return (
-      (stale ? await recallJob(worker, message, signal) : undefined) ??
-      (await beginAttempt(worker, message, signal)) ??
-      (await runAttempt(worker, message, signal))
+      (stale ? await recallJob(inside, message, signal) : undefined) ??
+      (await beginAttempt(inside, message, signal)) ??
+      (await runAttempt(inside, message, signal))
     );
   } finally {
     entry.leave();
@@ -158,7 +158,12 @@ async function beginAttempt(
  * pauses, so that it does not turn round and round, and is put back.
  * @returns whether the job shall be tried again here
  */
-async function standAside(worker: Worker, message: Message, { error }: PutOff, signal: AbortSignal): Promise<boolean> {
+async function standAside(
+  worker: Worker,
+  message: Message,
+  { error, counted = message }: PutOff,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { availability, parking, intake } = worker.parts;
   if (isSpent(message.given, worker.options.maxAttempts)) return false;
   if (!(error instanceof JobError) || error.suspect) return false;
@@ -169,7 +174,7 @@ async function standAside(worker: Worker, message: Message, { error }: PutOff, s
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
   const pauseMs = unreadable ? UNREADABLE_PAUSE_MS : broken ? 0 : pauseAfter(deferralsOf(message.given));
-  const hindrance = { needs: message.needs, pauseMs };
+  const hindrance = { needs: message.needs, pauseMs, alone: counted.delivery.attempt >= SUSPECT_ATTEMPT };
   const how = await parking.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();
   if (how === 'go on') return unreadable || broken !== undefined;

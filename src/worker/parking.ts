@@ -25,6 +25,8 @@ export interface Hindrance {
   readonly needs: readonly Need[];
   /** At least so long, in milliseconds, whatever the needs are: for what nobody but the job can find out. */
   readonly pauseMs?: number;
+  /** The job is worked on alone: where others wait for the same, one of them tries first. */
+  readonly alone?: boolean;
 }
 
 export type Departure = 'go on' | 'sent off' | 'interrupted';
@@ -43,6 +45,7 @@ interface Parked {
   readonly needs: readonly Need[];
   readonly since: number;
   readonly notBefore: number;
+  readonly alone: boolean;
   readonly leave: (how: Departure) => void;
 }
 
@@ -68,7 +71,7 @@ export function createParking({ room, starving, availability, refresh }: Parking
   /** Those whose needs are back, or whose turn it is to try; and those who have stood too long. */
   function release(now: number): void {
     const tried = new Set<string>();
-    for (const one of [...parked]) {
+    for (const one of [...parked].sort((a, b) => Number(a.alone) - Number(b.alone))) {
       if (now - one.since > LONGEST_MS) one.leave('sent off');
       if (now < one.notBefore) continue;
       const broken = availability.broken(one.needs);
@@ -101,7 +104,7 @@ export function createParking({ room, starving, availability, refresh }: Parking
   }
 
   return {
-    wait({ needs, pauseMs: atLeastMs = 0 }, since, signal) {
+    wait({ needs, pauseMs: atLeastMs = 0, alone = false }, since, signal) {
       return new Promise((resolve) => {
         if (signal.aborted) {
           resolve('interrupted');
@@ -109,7 +112,7 @@ export function createParking({ room, starving, availability, refresh }: Parking
         }
         const interrupt = () => one.leave('interrupted');
         const one: Parked = {
-          ...{ needs, since, notBefore: performance.now() + atLeastMs },
+          ...{ needs, since, alone, notBefore: performance.now() + atLeastMs },
           leave(how) {
             parked.delete(one);
             signal.removeEventListener('abort', interrupt);

@@ -16,6 +16,9 @@ import { absenceOf } from './put-back.js';
 import { overBudget, settle } from './settle.js';
 import { watchRecord } from './watch-record.js';
 
+/** From this attempt on a job is worked on alone: if it is what kills its worker, nobody else shall pay for it again. */
+export const SUSPECT_ATTEMPT = 3;
+
 /** Does the job and records how it ended, unless it ends elsewhere meanwhile. */
 export async function runAttempt(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const { store } = worker.parts;

@@ -95,6 +95,19 @@ describe('route', () => {
     expect(await coming).toBe('ok');
   });
 
+  it('waits for nothing where it must not, and still says what is unknown only when its time is over', async () => {
+    let time = performance.now();
+    const { server } = serverOf({ broken: 'is loading' });
+    const impatient = options({ waitMs: 60_000, patient: false, unknown: createUnknown(() => time) });
+    for (const model of ['broken', 'x']) {
+      const outcome = await end(route([{ model }], server, impatient, never));
+      expect(outcome).toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: model } });
+    }
+    time -= 60_000;
+    await end(route([{ model: 'y' }], server, impatient, never));
+    expect(await end(route([{ model: 'y' }], server, impatient, never))).toMatchObject({ code: 'UNKNOWN_MODEL' });
+  });
+
   it('does not wait again for what was waited for in vain, until it is known or long forgotten', async () => {
     let time = 0;
     const unknown = createUnknown(() => time);

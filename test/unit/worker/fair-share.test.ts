@@ -279,6 +279,15 @@ describe('createFairShare', () => {
     expect(inFlight(shared)).toBe(0);
   });
 
+  it('lets a job that must not wait give up at once, while others wait in place', async () => {
+    const shared = share(() => ({ inFlight: 2, batch: 1 }), { retry: { unavailableMs: 60_000, failedAttempts: 1 } });
+    const away = new JobError('MODEL_UNAVAILABLE', 'away');
+    let asked = 0;
+    const impatient = shared.lane({}, false)(ticket(8), () => (asked++, Promise.reject(away)), never);
+    await expect(impatient).rejects.toBe(away);
+    expect(asked).toBe(1);
+  });
+
   it('lets nobody wait behind a request that gave up because the model is away', async () => {
     const shared = share(() => ({ inFlight: 1, batch: 1 }));
     const away = new JobError('MODEL_UNAVAILABLE', 'away');

@@ -43,6 +43,8 @@ function setUp() {
   const sent: { topic: string; body: string; attributes: Readonly<Record<string, string>>; orderingKey?: string }[] =
     [];
   const told: string[] = [];
+  /** Objects that were created without patience. */
+  const createdAtOnce: string[] = [];
   let broken: string | undefined;
   const publisher = (topic: string) => {
     const plain = {
@@ -65,6 +67,10 @@ function setUp() {
     createHandler(
       {
         store: buckets.watch(memory.store),
+        singleTryStore: {
+          ...buckets.watch(memory.store),
+          create: (ref, ...rest) => (createdAtOnce.push(ref.name), memory.store.create(ref, ...rest)),
+        },
         models,
         intake,
         availability,
@@ -104,7 +110,7 @@ function setUp() {
       },
     );
   const breakTopic = (topic?: string) => (broken = topic);
-  return { ...memory, sent, told, intake, parking, buckets, handler, breakTopic };
+  return { ...memory, sent, told, intake, parking, buckets, createdAtOnce, handler, breakTopic };
 }
 
 let messages = 0;
@@ -336,6 +342,17 @@ describe('the handler', () => {
     vi.useRealTimers();
     expect(await handled).toBe('ack');
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { deferredFor: 'object a.json of read bucket state' } }]);
+  });
+
+  it('waits in place for nothing while it works on a job alone', async () => {
+    const { handler, store, createdAtOnce } = setUp();
+    const handle = handler();
+    expect(await handle(delivery(job('b'), 2), never)).toBe('ack');
+    expect(createdAtOnce).toEqual([]);
+    const message = delivery(job());
+    await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    expect(await handle({ ...message, attempt: 3 }, never)).toBe('ack');
+    expect(createdAtOnce).toEqual([expect.stringMatching(/3[.]begun$/), 'a.json']);
   });
 
   it('lets jobs stand aside, without a place, while their bucket cannot be used', async () => {

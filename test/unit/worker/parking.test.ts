@@ -60,6 +60,19 @@ describe('parking', () => {
     expect(left).toEqual([{ number: 0, how: 'go on' }]);
   });
 
+  it('lets one that others may work beside try before one that must be alone', async () => {
+    const left: string[] = [];
+    for (const alone of [true, false]) {
+      const needs: Need[] = [{ kind: 'model', name: 'a' }];
+      void parking.wait({ needs, alone }, performance.now(), never).then(() => left.push(alone ? 'alone' : 'beside'));
+    }
+    trials.add('a');
+    await vi.advanceTimersByTimeAsync(300);
+    expect(left).toEqual(['beside']);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(left).toEqual(['beside', 'alone']);
+  });
+
   it('sends off the longest standing when more come than it has room for', async () => {
     const left = park(5);
     await vi.advanceTimersByTimeAsync(150);
