@@ -9,6 +9,7 @@ import type { Intake } from './intake.js';
 import type { Decision } from './outcome.js';
 import type { Outlet } from './outlet.js';
 import type { Parking } from './parking.js';
+import type { Slots } from './slots.js';
 
 export interface HandlerParts extends PipelineParts {
   /** Calls are tried again in place while storage is away. */
@@ -63,6 +64,8 @@ export interface Ending extends Decision {
 export interface Worker {
   readonly parts: HandlerParts;
   readonly options: HandlerOptions;
+  /** For messages that ask storage what is known of their job before they have a place. */
+  readonly lookUps: Slots;
 }
 
 /** Tells who listens to the channel that a step is done. */

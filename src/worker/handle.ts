@@ -14,8 +14,14 @@ import { isSpent, type Message, parse, receive, type Received } from './message.
 import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff } from './outcome.js';
 import { announce, putBack } from './put-back.js';
 import { runAttempt, SUSPECT_ATTEMPT } from './run-attempt.js';
+import { createSlots } from './slots.js';
 import { withoutWaiting } from './without-waiting.js';
 
+/**
+ * Messages that may ask storage at once what is known of their job. A backlog may come all at once, also again and again
+ * while workers die: without a limit its requests would time out for one another, and nothing would ever be answered.
+ */
+const LOOK_UPS = 32;
 /** What was recalled longer ago is recalled again before the work begins. */
 const RECALL_AGAIN_MS = 5_000;
 /** Between two looks at what stands in the place of a record. */
@@ -26,7 +32,7 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** @returns the handler for a JobSource; it never throws */
 export function createHandler(parts: HandlerParts, options: HandlerOptions) {
-  const worker: Worker = { parts, options };
+  const worker: Worker = { parts, options, lookUps: createSlots(LOOK_UPS) };
   return (delivery: Delivery, signal: AbortSignal): Promise<Settlement> => handleMessage(worker, delivery, signal);
 }
 
@@ -62,12 +68,16 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
 
 /** One try at a job. Each step says what has come of it, or nothing when the next one shall go on. */
 async function attemptJob(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
-  const known = await recallJob(worker, message, signal);
-  if (known) return known;
-  const counted = await countAttempts(worker, message, signal);
+  const counted = await lookUp(worker, message, signal);
   if ('kind' in counted) return counted;
   const attempt = await runInTurn(worker, counted, signal);
   return attempt.kind === 'put off' ? { ...attempt, counted } : attempt;
+}
+
+/** @returns what has come of the job already; otherwise the message with its attempts counted */
+async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
+  const ask = async () => (await recallJob(worker, message, signal)) ?? (await countAttempts(worker, message, signal));
+  return worker.lookUps(message.job.priority, signal, ask).catch((thrown: unknown) => interrupted(thrown, 'recall'));
 }
 
 async function runInTurn(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {

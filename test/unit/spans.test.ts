@@ -175,6 +175,8 @@ describe('with an SDK', () => {
 
   it('tells an operation that falls back by the version that failed, with the other below it', async () => {
     const models = {
+      refresh: () => Promise.resolve(),
+      contracts: () => new Map([['m', { ...model, versions: new Map([['2', contract]]) }]]),
       infer: ({ version, inputs: [image] }: Parameters<ModelServer['infer']>[0]) =>
         version === '2'
           ? Promise.reject(new JobError('MODEL_REJECTED_INPUT', 'no'))

@@ -355,6 +355,26 @@ describe('the handler', () => {
     expect(createdAtOnce).toEqual([expect.stringMatching(/3[.]begun$/), 'a.json']);
   });
 
+  it('asks storage for some messages at a time, however many come at once, and for interactive jobs first', async () => {
+    const { handler, store } = setUp();
+    const read = store.read.bind(store);
+    let [asking, most] = [0, 0];
+    const asked: string[] = [];
+    store.read = async (ref, how) => {
+      asked.push(ref.name);
+      most = Math.max(most, ++asking);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      asking--;
+      return read(ref, how);
+    };
+    const handle = handler();
+    const batch = Array.from({ length: 200 }, (_, i) => handle(delivery(job(`batch-${i}`)), never));
+    const urgent = handle(delivery({ ...job('urgent'), priority: 'interactive' }), never);
+    await Promise.all([...batch, urgent]);
+    expect(most).toBeLessThanOrEqual(32 + 4); // and those in the four places
+    expect(asked.indexOf('urgent.json')).toBeLessThan(50);
+  });
+
   it('lets jobs stand aside, without a place, while their bucket cannot be used', async () => {
     const { handler, sent, fail, parking, intake, buckets } = setUp();
     fail(() => {
