@@ -360,12 +360,12 @@ describe('the handler', () => {
     const read = store.read.bind(store);
     let [asking, most] = [0, 0];
     const asked: string[] = [];
-    store.read = async (ref, how) => {
+    store.read = async (ref) => {
       asked.push(ref.name);
       most = Math.max(most, ++asking);
       await new Promise((resolve) => setTimeout(resolve, 2));
       asking--;
-      return read(ref, how);
+      return read(ref);
     };
     const handle = handler();
     const batch = Array.from({ length: 200 }, (_, i) => handle(delivery(job(`batch-${i}`)), never));
