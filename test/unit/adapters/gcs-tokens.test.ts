@@ -10,7 +10,8 @@ import { standInForStorage } from '../../support/storage-stand-in.js';
 const signal = new AbortController().signal;
 const ref = { bucket: 'b', name: 'x' };
 
-describe('credentials', () => {
+// Google's library takes a second to load, and more on a busy machine.
+describe('credentials', { timeout: 30_000 }, () => {
   let metadata: Server;
   let given: number;
   let accepted: string;
@@ -20,7 +21,7 @@ describe('credentials', () => {
     if (authorization !== `Bearer ${accepted}`) return [401, { error: { code: 401, message: 'Invalid Credentials' } }];
     return [200, { generation: '1', size: '0' }];
   });
-  const open = () => createObjectStore({ emulator: address() }, { tokens: googleTokens(), requestMs: 3_000 });
+  const open = () => createObjectStore({ emulator: address() }, { tokens: googleTokens(), requestMs: 30_000 });
 
   beforeEach(async () => {
     [given, seen.length, accepted] = [0, 0, 'token-1'];
