@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../../scripts/faults/proxy.js';
+import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { generationsOf, type Lane, openLane, recorded } from '../support/lane.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 

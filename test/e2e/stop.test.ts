@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../../scripts/faults/proxy.js';
+import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 /** Longer than the 10 s after which a lost lease lets its message come again. */
