@@ -1,4 +1,4 @@
-/** The few kinds of panels and variables that all dashboards are made of. */
+/** What the dashboards in this folder may say, and what Grafana gets of it. */
 import {
   BigValueColorMode,
   BigValueGraphMode,
@@ -34,42 +34,68 @@ import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
 import * as stat from '@grafana/grafana-foundation-sdk/stat';
 import * as text from '@grafana/grafana-foundation-sdk/text';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
+import { z } from 'zod';
 
 /** What a viewer picks: any Prometheus, Managed Prometheus included. */
-export const SOURCE: DataSourceRef = { type: 'prometheus', uid: '${datasource}' };
+const SOURCE: DataSourceRef = { type: 'prometheus', uid: '${datasource}' };
 
-/** Figures of Cloud Monitoring are up to four minutes old, and PromQL by itself looks back for five. */
-export const late = (metric: string): string =>
-  `last_over_time(pubsub_googleapis_com:${metric}{monitored_resource="pubsub_subscription",subscription_id=~"$subscription"}[10m])`;
-
-export interface PanelOptions {
+/** PromQL by the legend of what it gives. */
+const queries = z.record(z.string(), z.string());
+const shared = {
   /** What it means, and what to do about it: shown where the pointer rests on the title. */
-  readonly about: string;
-  /** PromQL and the legend of what it gives. */
-  readonly queries: readonly (readonly [expr: string, legend: string])[];
+  about: z.string(),
+  queries,
+};
+const drawn = {
+  ...shared,
   /** Of Grafana's: `s`, `bytes`, `percentunit`, `reqps`, `short` … */
-  readonly unit: string;
+  unit: z.string(),
   /** Of 24. */
-  readonly width?: number;
-  readonly max?: number;
-  readonly stacked?: boolean;
+  width: z.number().optional(),
+  max: z.number().optional(),
+  stacked: z.boolean().optional(),
   /** From here on it is drawn in yellow, and in red. */
-  readonly warnAt?: number;
-  readonly alarmAt?: number;
-}
+  warnAt: z.number().optional(),
+  alarmAt: z.number().optional(),
+};
+const panelSchema = z.union([
+  z.strictObject({ lines: z.string(), ...drawn }),
+  z.strictObject({ figure: z.string(), ...drawn }),
+  /** `words`: colours by the word, for a query that gives the place of one of them in this list. */
+  z.strictObject({ verdict: z.string(), ...shared, words: z.record(z.string(), z.string()) }),
+  z.strictObject({ words: z.string(), content: z.string() }),
+]);
+const variableSchema = z.union([
+  /** One or several of the values that a label of this metric has, all of them at first. */
+  z.strictObject({ name: z.string(), label: z.string(), metric: z.string() }),
+  /** A text that a viewer fills in. */
+  z.strictObject({ name: z.string(), label: z.string(), value: z.string(), about: z.string() }),
+]);
+
+/** A file of this folder. Its rows are questions, each with the panels that answer it. */
+export const boardSchema = z.strictObject({
+  uid: z.string(),
+  title: z.string(),
+  about: z.string(),
+  variables: z.array(variableSchema),
+  links: z.array(z.strictObject({ title: z.string(), url: z.string(), tooltip: z.string() })).default([]),
+  rows: z.record(z.string(), z.array(panelSchema)),
+});
+type Drawn = z.infer<z.ZodObject<typeof drawn>>;
 
 const HEIGHT = 8;
 
-const query = ([expr, legend]: readonly [string, string], index: number, instant: boolean) => {
-  const target = new DataqueryBuilder()
-    .datasource(SOURCE)
-    .expr(expr)
-    .legendFormat(legend)
-    .refId(String.fromCharCode(65 + index));
-  return instant ? target.instant() : target.range();
-};
+const targets = (queries: Drawn['queries'], { instant = false } = {}) =>
+  Object.entries(queries).map(([legend, expr], index) => {
+    const target = new DataqueryBuilder()
+      .datasource(SOURCE)
+      .expr(expr)
+      .legendFormat(legend)
+      .refId(String.fromCharCode(65 + index));
+    return instant ? target.instant() : target.range();
+  });
 
-function thresholds({ warnAt, alarmAt }: PanelOptions): ThresholdsConfigBuilder {
+function thresholds({ warnAt, alarmAt }: Drawn): ThresholdsConfigBuilder {
   return new ThresholdsConfigBuilder()
     .mode(ThresholdsMode.Absolute)
     .steps([
@@ -80,7 +106,7 @@ function thresholds({ warnAt, alarmAt }: PanelOptions): ThresholdsConfigBuilder 
 }
 
 /** Lines over time. */
-export function lines(title: string, options: PanelOptions): timeseries.PanelBuilder {
+function lines(title: string, options: Drawn): timeseries.PanelBuilder {
   const { about, queries, unit, width = 8, max, stacked = false } = options;
   const panel = new timeseries.PanelBuilder()
     .title(title)
@@ -104,12 +130,12 @@ export function lines(title: string, options: PanelOptions): timeseries.PanelBui
         .showLegend(true),
     )
     .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending))
-    .targets(queries.map((one, index) => query(one, index, false)));
+    .targets(targets(queries));
   return max === undefined ? panel : panel.max(max);
 }
 
 /** One number, as it is now, with its way there behind it. */
-export function figure(title: string, options: PanelOptions): stat.PanelBuilder {
+function figure(title: string, options: Drawn): stat.PanelBuilder {
   const { about, queries, unit, width = 4 } = options;
   return new stat.PanelBuilder()
     .title(title)
@@ -123,72 +149,42 @@ export function figure(title: string, options: PanelOptions): stat.PanelBuilder 
     .colorMode(BigValueColorMode.Value)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
     .thresholds(thresholds(options))
-    .targets(queries.map((one, index) => query(one, index, false)));
+    .targets(targets(queries));
 }
 
 /** One of a few words, for a query that gives their places in the list. */
-export function verdict(
-  title: string,
-  options: Omit<PanelOptions, 'unit'>,
-  words: readonly (readonly [text: string, color: string])[],
-): stat.PanelBuilder {
-  return figure(title, { ...options, unit: 'short' })
+function verdict(title: string, shown: Omit<Drawn, 'unit'>, words: Readonly<Record<string, string>>) {
+  const options = Object.fromEntries(
+    Object.entries(words).map(([text, color], index) => [String(index), { text, color, index }]),
+  );
+  return figure(title, { ...shown, unit: 'short' })
     .height(HEIGHT)
     .graphMode(BigValueGraphMode.None)
     .colorMode(BigValueColorMode.Background)
-    .mappings([
-      {
-        type: MappingType.ValueToText,
-        options: Object.fromEntries(words.map(([text, color], index) => [String(index), { text, color, index }])),
-      },
-    ])
-    .targets(options.queries.map((one, index) => query(one, index, true)));
+    .mappings([{ type: MappingType.ValueToText, options }])
+    .targets(targets(shown.queries, { instant: true }));
 }
 
-export const words = (title: string, content: string, width = 24, height = HEIGHT): text.PanelBuilder =>
-  new text.PanelBuilder().title(title).mode(text.TextMode.Markdown).content(content).span(width).height(height);
+const words = (title: string, content: string): text.PanelBuilder =>
+  new text.PanelBuilder().title(title).mode(text.TextMode.Markdown).content(content).span(24).height(HEIGHT);
 
-export type Panel = timeseries.PanelBuilder | stat.PanelBuilder | text.PanelBuilder;
+function panel(one: z.infer<typeof panelSchema>): timeseries.PanelBuilder | stat.PanelBuilder | text.PanelBuilder {
+  if ('lines' in one) return lines(one.lines, one);
+  if ('figure' in one) return figure(one.figure, one);
+  return 'verdict' in one ? verdict(one.verdict, one, one.words) : words(one.words, one.content);
+}
 
-/** A dashboard of rows, each a question with the panels that answer it. */
-export function dashboard(
-  { uid, title, about, variables }: { uid: string; title: string; about: string; variables: readonly Variable[] },
-  rows: Readonly<Record<string, readonly Panel[]>>,
-): DashboardBuilder {
-  const board = new DashboardBuilder(title)
-    .uid(uid)
-    .description(about)
-    .tags(['imagen'])
-    .timezone('browser')
-    .refresh('30s')
-    .time({ from: 'now-1h', to: 'now' })
-    .tooltip(DashboardCursorSync.Crosshair)
-    .readonly()
-    .link(
-      new DashboardLinkBuilder('imagen')
-        .type(DashboardLinkType.Dashboards)
-        .tags(['imagen'])
-        .asDropdown(true)
-        .keepTime(true)
-        .includeVars(true),
-    );
-  board.withVariable(new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'));
-  for (const variable of variables) board.withVariable(variable);
-  let id = 0;
-  for (const [question, panels] of Object.entries(rows)) {
-    board.withRow(new RowBuilder(question).id(++id));
-    for (const panel of panels) board.withPanel(panel.id(++id));
+function variable(one: z.infer<typeof variableSchema>): QueryVariableBuilder | TextBoxVariableBuilder {
+  if ('value' in one) {
+    return new TextBoxVariableBuilder(one.name)
+      .label(one.label)
+      .description(one.about)
+      .defaultValue(one.value)
+      .current({ selected: true, text: one.value, value: one.value });
   }
-  return board;
-}
-
-type Variable = QueryVariableBuilder | TextBoxVariableBuilder;
-
-/** One or several of the values that a label has, all of them at first. */
-export function labelVariable(name: string, label: string, metric: string): QueryVariableBuilder {
-  const values = `label_values(${metric}, ${name})`;
-  return new QueryVariableBuilder(name)
-    .label(label)
+  const values = `label_values(${one.metric}, ${one.name})`;
+  return new QueryVariableBuilder(one.name)
+    .label(one.label)
     .datasource(SOURCE)
     .query({ query: values, refId: 'values' })
     .definition(values)
@@ -200,18 +196,34 @@ export function labelVariable(name: string, label: string, metric: string): Quer
     .current({ selected: true, text: 'All', value: '$__all' });
 }
 
-export const textVariable = (name: string, label: string, value: string, about: string): TextBoxVariableBuilder =>
-  new TextBoxVariableBuilder(name)
-    .label(label)
+export function dashboard({ uid, title, about, variables, links, rows }: z.infer<typeof boardSchema>) {
+  const others = new DashboardLinkBuilder('imagen')
+    .type(DashboardLinkType.Dashboards)
+    .tags(['imagen'])
+    .asDropdown(true)
+    .keepTime(true)
+    .includeVars(true);
+  const board = new DashboardBuilder(title)
+    .uid(uid)
     .description(about)
-    .defaultValue(value)
-    .current({ selected: true, text: value, value });
-
-export const NAMESPACE = labelVariable('namespace', 'Namespace', 'imagen_build_info');
-/** Cloud Monitoring's own metrics belong to no namespace. */
-export const SUBSCRIPTION = textVariable(
-  'subscription',
-  'Subscriptions',
-  'imagen-jobs-.*',
-  'Of jobs: a regular expression',
-);
+    .tags(['imagen'])
+    .timezone('browser')
+    .refresh('30s')
+    .time({ from: 'now-1h', to: 'now' })
+    .tooltip(DashboardCursorSync.Crosshair)
+    .readonly()
+    .link(others);
+  for (const { title, url, tooltip } of links) {
+    board.link(
+      new DashboardLinkBuilder(title).type(DashboardLinkType.Link).url(url).tooltip(tooltip).targetBlank(true),
+    );
+  }
+  board.withVariable(new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'));
+  for (const one of variables) board.withVariable(variable(one));
+  let id = 0;
+  for (const [question, panels] of Object.entries(rows)) {
+    board.withRow(new RowBuilder(question).id(++id));
+    for (const one of panels) board.withPanel(panel(one).id(++id));
+  }
+  return board;
+}
