@@ -126,7 +126,7 @@ describe('Pub/Sub', () => {
 
   beforeEach(async () => {
     scene = await createScene();
-    proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST, { cancelStreams: true });
+    proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST);
     const connect = () => {
       const client = createPubSubClient({
         ...{ projectId: scene.env.GOOGLE_CLOUD_PROJECT, emulator: proxy.address, pings: PINGS },

@@ -119,7 +119,7 @@ describe('of two that decide on one job, one does', () => {
   it('when one has lost its lease while it was stopped', { timeout: 2 * PATIENCE_MS }, async () => {
     const jobId = 'stopped';
     const lane = await openLane(scene, 'stopped');
-    const proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST, { cancelStreams: true });
+    const proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST);
     const slow = await scene.startWorker({
       ...{ IMAGEN_JOBS_SUBSCRIPTIONS: lane.subscription, PUBSUB_EMULATOR_HOST: proxy.address },
     });

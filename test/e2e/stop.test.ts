@@ -69,7 +69,7 @@ describe('SIGTERM', () => {
   async function stopInTrouble(drainSeconds: number, trouble: 'triton' | 'pubsub'): Promise<number> {
     const own = await createScene({ IMAGEN_MAX_JOBS: '4', IMAGEN_DRAIN_SECONDS: String(drainSeconds) });
     const triton = await FaultProxy.before(own.env.TRITON_URL);
-    const pubsub = await FaultProxy.before(own.env.PUBSUB_EMULATOR_HOST, { cancelStreams: true });
+    const pubsub = await FaultProxy.before(own.env.PUBSUB_EMULATOR_HOST);
     try {
       const worker = await own.startWorker({ TRITON_URL: triton.address, PUBSUB_EMULATOR_HOST: pubsub.address });
       showOnFailure(worker);

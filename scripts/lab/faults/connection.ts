@@ -1,13 +1,10 @@
 import type { Socket } from 'node:net';
-import type { OpenStreams } from './http2.js';
 
 export interface ConnectionOptions {
   /** What of the server's bytes the client may have; less than all ends the connection. */
   readonly permit: (chunk: Buffer) => Buffer;
   /** Told once, when both sockets are closed. */
   readonly onClose: () => void;
-  /** To be cancelled at the server when the connection ends or dies. */
-  readonly streams?: OpenStreams | undefined;
 }
 
 /**
@@ -20,23 +17,14 @@ export class Connection {
   #state: 'passing' | 'held' | 'dead' = 'passing';
   readonly #client: Socket;
   readonly #server: Socket;
-  readonly #streams: OpenStreams | undefined;
 
-  constructor(client: Socket, server: Socket, options: ConnectionOptions) {
-    const { permit, onClose, streams } = options;
+  constructor(client: Socket, server: Socket, { permit, onClose }: ConnectionOptions) {
     this.#client = client;
     this.#server = server;
-    this.#streams = streams;
-    this.#forward(client, server, (chunk) => {
-      streams?.clientSent(chunk);
-      return chunk;
-    });
-    this.#forward(server, client, (chunk) => {
-      streams?.serverSent(chunk);
-      return permit(chunk);
-    });
+    this.#forward(client, server, (chunk) => chunk);
+    this.#forward(server, client, permit);
     client.on('end', () => {
-      if (this.#state !== 'dead') this.#endServer();
+      if (this.#state !== 'dead') server.destroySoon();
     });
     server.on('end', () => {
       if (this.#state !== 'dead') client.end();
@@ -73,17 +61,17 @@ export class Connection {
   die(): boolean {
     if (this.#state === 'dead') return false;
     this.#state = 'dead';
-    this.#cancelStreams();
     this.#client.resume();
     this.#server.resume();
     return true;
   }
 
-  /** Ends both sides at once, the client's with a reset; and the server's too, unless it is told of its streams. */
+  /** Ends both sides at once, with a reset. */
   reset(): void {
-    destroy(this.#client);
-    if (this.#streams && this.#state !== 'dead') this.#endServer();
-    else destroy(this.#server);
+    for (const socket of [this.#client, this.#server]) {
+      if (socket.connecting) socket.destroy();
+      else socket.resetAndDestroy();
+    }
   }
 
   #forward(from: Socket, to: Socket, permit: (chunk: Buffer) => Buffer): void {
@@ -94,7 +82,7 @@ export class Connection {
       if (permitted.length < chunk.length && !this.#isDead()) {
         // What was permitted arrives; a reset would take it back.
         this.#client.destroySoon();
-        this.#endServer();
+        this.#server.destroySoon();
       } else if (!more) {
         from.pause();
       }
@@ -108,18 +96,4 @@ export class Connection {
   #isDead(): boolean {
     return this.#state === 'dead';
   }
-
-  #endServer(): void {
-    this.#cancelStreams();
-    this.#server.destroySoon();
-  }
-
-  #cancelStreams(): void {
-    if (this.#streams && this.#server.writable) this.#server.write(this.#streams.cancellation());
-  }
-}
-
-function destroy(socket: Socket): void {
-  if (socket.connecting) socket.destroy();
-  else socket.resetAndDestroy();
 }

@@ -2,14 +2,6 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../dev/stack/ports.js';
 import { Connection } from './connection.js';
-import { OpenStreams } from './http2.js';
-
-export interface FaultProxyOptions {
-  /** To listen on at 127.0.0.1; a free one by default. */
-  readonly port?: number;
-  /** The server is the Pub/Sub emulator, which has to be told of streams that have lost their connection. */
-  readonly cancelStreams?: boolean;
-}
 
 /** What a proxy has done, in connections; refusals in times. */
 export interface FaultCounts {
@@ -36,7 +28,6 @@ export class FaultProxy {
   readonly address: string;
   readonly #target: { readonly host: string; readonly port: number };
   readonly #port: number;
-  readonly #cancelStreams: boolean;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   /** The clients' ends of connections that never got a server. */
@@ -45,21 +36,19 @@ export class FaultProxy {
   #cut: { readonly after: number; readonly how: 'close' | 'silence' } | undefined;
   #closed = false;
 
-  private constructor(target: string, port: number, cancelStreams: boolean) {
+  private constructor(target: string, port: number) {
     const [host = '', targetPort = ''] = target.split(':');
     this.#target = { host, port: Number(targetPort) };
     this.#port = port;
-    this.#cancelStreams = cancelStreams;
     this.address = `127.0.0.1:${port}`;
     this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
   }
 
   /**
    * @param target `host:port` of the server, which need not be up yet
-   * @throws Error when the port is taken
    */
-  static async before(target: string, { port, cancelStreams = false }: FaultProxyOptions = {}): Promise<FaultProxy> {
-    const proxy = new FaultProxy(target, port ?? (await freePort()), cancelStreams);
+  static async before(target: string): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, await freePort());
     await proxy.#listen();
     return proxy;
   }
@@ -146,7 +135,6 @@ export class FaultProxy {
     const connection: Connection = new Connection(client, connect({ ...this.#target, allowHalfOpen: true }), {
       permit: (chunk) => this.#permit(connection, chunk),
       onClose: () => this.#connections.delete(connection),
-      streams: this.#cancelStreams ? new OpenStreams() : undefined,
     });
     this.#connections.add(connection);
   }
