@@ -39,7 +39,8 @@ try {
   for (const [group, run] of Object.entries(GROUPS)) {
     const mine = chosen.filter((name) => name === group || name.startsWith(`${group}.`));
     if (mine.length === 0) continue;
-    const figures = await run(progress, mine.includes(group) ? [] : mine.map((name) => name.slice(group.length + 1)));
+    const wanted = (name: string) => mine.some((one) => one === group || `${group}.${name}`.startsWith(one));
+    const figures = await run({ progress, wanted });
     for (const one of figures) {
       if (values.json) console.log(JSON.stringify(one));
       else

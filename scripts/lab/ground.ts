@@ -8,7 +8,7 @@ import type { Storage } from '@google-cloud/storage';
 import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import { objectRef } from '../../src/domain/uri.js';
-import { makeModels, type StandIn } from './bench/make-models.js';
+import { makeModels, type StandIn } from './make-models.js';
 import type { Progress } from '../dev/progress.js';
 import type { StackEnv } from '../dev/stack/env.js';
 import { localDir } from '../dev/stack/paths.js';
@@ -25,6 +25,8 @@ export interface Parts {
   /** An outsider's clients. */
   readonly storage: Storage;
   readonly pubsub: PubSub;
+  /** Keeps the completions for an outsider. */
+  readonly completionsSubscription: string;
   /** Stores an input. @returns its address */
   upload(name: string, bytes: Buffer): Promise<string>;
   /** Ends everything and removes the folder. */
@@ -65,7 +67,7 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
     throw error;
   }
   return {
-    ...{ dir, stack, options, env, storage, pubsub, close },
+    ...{ dir, stack, options, env, storage, pubsub, completionsSubscription: name, close },
     async upload(object, bytes) {
       const uri = `${env.IMAGEN_UPLOAD_PREFIX}${object}`;
       const { bucket, name: path } = objectRef(uri);

@@ -11,10 +11,17 @@ export interface StandIn {
   readonly fixedMs: number;
   /** For each 256 × 256 pixels of the batch, in milliseconds. */
   readonly eachMs: number;
-  readonly batching: boolean;
+  /** Its contract, as triton/README.md has it: what is left out has the contract's default. */
+  readonly plans: readonly ('tile' | 'whole' | 'fit')[];
+  readonly tileSizes?: readonly number[];
+  readonly margin?: number;
+  readonly maxWholePixels?: number;
+  /** Whether a job may ask for `{ "fail": true }`, which the model then does. */
+  readonly failsOnDemand?: boolean;
   /** Side of the only input that the network takes; any size when absent. */
   readonly side?: number;
-  readonly parameters: Readonly<Record<string, string>>;
+  /** Whether Triton makes batches of its requests; it does unless told otherwise. */
+  readonly batching?: boolean;
   /** Instances of the model; 1 unless given. */
   readonly instances?: number;
   /** Whether it shares one stand-in for a GPU, which runs one execution at a time, with the others that do. */
@@ -90,21 +97,31 @@ const POLICIES = `
   default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 600000000 max_queue_size: 256 }
 `;
 
-function config(
-  { name, fixedMs, eachMs, batching, side, parameters, instances = 1, policies, queueSize, gpu, red }: StandIn,
-  lock: string,
-): string {
-  const dims = `[ ${side ?? -1}, ${side ?? -1}, 3 ]`;
-  const queue = queueSize === undefined ? '' : `default_queue_policy { max_queue_size: ${queueSize} }`;
-  const unit = side === undefined ? UNIT : side * side;
-  const all = {
+const FAILS_ON_DEMAND = { type: 'object', properties: { fail: { type: 'boolean' } } };
+
+/** What the worker is told of the model, and the model of itself. */
+function parametersOf(model: StandIn, lock: string): Readonly<Record<string, unknown>> {
+  const { fixedMs, eachMs, side, plans, tileSizes, margin, maxWholePixels, failsOnDemand, gpu, red } = model;
+  return {
     fixed_ms: fixedMs,
     each_ms: eachMs,
-    unit,
-    ...(gpu ? { gpu: lock } : {}),
-    ...(red ? { red } : {}),
-    ...parameters,
+    unit: side === undefined ? UNIT : side * side,
+    gpu: gpu ? lock : undefined,
+    red,
+    'imagen.plans': JSON.stringify(plans),
+    'imagen.tile_sizes': tileSizes && JSON.stringify(tileSizes),
+    'imagen.margin': margin,
+    'imagen.max_whole_pixels': maxWholePixels,
+    'imagen.fit_size': side && `${side}x${side}`,
+    'imagen.parameters': failsOnDemand && JSON.stringify(FAILS_ON_DEMAND),
   };
+}
+
+function config(model: StandIn, lock: string): string {
+  const { name, batching = true, side = -1, instances = 1, policies, queueSize } = model;
+  const dims = `[ ${side}, ${side}, 3 ]`;
+  const queue = queueSize === undefined ? '' : `default_queue_policy { max_queue_size: ${queueSize} }`;
+  const parameters = Object.entries(parametersOf(model, lock)).filter(([, value]) => value !== undefined);
   return [
     `name: "${name}"`,
     'backend: "python"',
@@ -113,7 +130,7 @@ function config(
     `output [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
     `instance_group [ { count: ${instances} kind: KIND_CPU } ]`,
     ...(batching ? [`dynamic_batching { max_queue_delay_microseconds: 20000 ${policies ? POLICIES : queue} }`] : []),
-    ...Object.entries(all).map(
+    ...parameters.map(
       ([key, value]) => `parameters { key: "${key}" value { string_value: ${JSON.stringify(String(value))} } }`,
     ),
     '',

@@ -1,9 +1,14 @@
+/** An outside publisher, who sees completions and dead letters as they come. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@google-cloud/pubsub';
-import type { Completion } from '../../../src/domain/completion.js';
-import type { JobMessage } from '../../../src/domain/job.js';
-import type { Parts } from '../ground.js';
-import { startWorker, type Worker } from '../../dev/workers.js';
+import type { Completion } from '../../src/domain/completion.js';
+import type { JobMessage } from '../../src/domain/job.js';
+import type { Parts } from './ground.js';
+
+export interface Published {
+  readonly body: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
 
 export interface Ended {
   readonly completion: Completion;
@@ -11,45 +16,54 @@ export interface Ended {
   readonly at: number;
 }
 
-/** An outside publisher, who sees completions and dead letters as they come. */
 export interface Traffic {
   /** Publishes them all at once, in this order; what is no job goes as it is. */
   publish(jobs: readonly (JobMessage | string)[]): Promise<void>;
+  /** Everything that was said, repetitions included. */
+  readonly completions: readonly Published[];
   /** The first completion of each job, and of each message that is none. */
   readonly ended: readonly Ended[];
-  readonly deadLetters: number;
-  /** Waits for so many in all. */
+  readonly deadLetters: readonly Published[];
+  /** Waits for so many ends in all. */
   until(count: number): Promise<void>;
+  /** Publishes them and waits until so many more have ended. @returns these ends, and when it began */
+  through(
+    jobs: readonly (JobMessage | string)[],
+  ): Promise<{ readonly ended: readonly Ended[]; readonly begin: number }>;
   /** Ends per second in that time, in milliseconds of `performance.now()`, of those that `counts`. */
   rate(from: number, to: number, counts?: (completion: Completion) => boolean): number;
+  /** Milliseconds since the last completion or dead letter. */
+  quietMs(): number;
   close(): Promise<void>;
 }
 
-const LIMIT_MS = 600_000;
+const LIMIT_MS = 900_000;
 
-/** @param name of the subscription to the completions */
-export function openTraffic({ pubsub, env }: Parts, name: string): Traffic {
+export function openTraffic({ pubsub, env, completionsSubscription }: Parts): Traffic {
   const ended: Ended[] = [];
   const seen = new Set<string>();
-  let deadLetters = 0;
-  const completions = pubsub.subscription(name);
-  completions.on('message', (message: Message) => {
-    const completion = JSON.parse(message.data.toString()) as Completion;
+  let lastAt = performance.now();
+  const listen = (name: string, onMessage?: (body: string) => void) => {
+    const subscription = pubsub.subscription(name);
+    const published: Published[] = [];
+    subscription.on('message', (message: Message) => {
+      const body = message.data.toString('utf8');
+      lastAt = performance.now();
+      published.push({ body, attributes: message.attributes });
+      onMessage?.(body);
+      message.ack();
+    });
+    return { published, close: () => subscription.close() };
+  };
+  const completions = listen(completionsSubscription, (body) => {
+    const completion = JSON.parse(body) as Completion;
     if (!seen.has(completion.eventId)) ended.push({ completion, at: performance.now() });
     seen.add(completion.eventId);
-    message.ack();
   });
-  const review = pubsub.subscription(env.IMAGEN_DEAD_LETTER_SUBSCRIPTION);
-  review.on('message', (message: Message) => {
-    deadLetters++;
-    message.ack();
-  });
+  const deadLetters = listen(env.IMAGEN_DEAD_LETTER_SUBSCRIPTION);
   const topic = pubsub.topic(env.IMAGEN_JOBS_TOPIC);
-  return {
-    ended,
-    get deadLetters() {
-      return deadLetters;
-    },
+  const traffic: Traffic = {
+    ...{ ended, completions: completions.published, deadLetters: deadLetters.published },
     async publish(jobs) {
       const bodies = jobs.map((job) => Buffer.from(typeof job === 'string' ? job : JSON.stringify(job)));
       await Promise.all(bodies.map((data) => topic.publishMessage({ data })));
@@ -61,24 +75,20 @@ export function openTraffic({ pubsub, env }: Parts, name: string): Traffic {
         await sleep(20);
       }
     },
+    async through(jobs) {
+      const [begin, before] = [performance.now(), ended.length];
+      await traffic.publish(jobs);
+      await traffic.until(before + jobs.length);
+      return { begin, ended: ended.slice(before) };
+    },
     rate(from, to, counts = () => true) {
       const count = ended.filter(({ at, completion }) => at >= from && at < to && counts(completion)).length;
       return count / ((to - from) / 1000);
     },
+    quietMs: () => performance.now() - lastAt,
     async close() {
-      await Promise.all([completions.close(), review.close()]);
+      await Promise.all([completions.close(), deadLetters.close()]);
     },
   };
-}
-
-/** Runs so many workers beside the work, each with a name of its own. */
-export async function withWorkers<T>(parts: Parts, count: number, work: () => Promise<T>): Promise<T> {
-  const workers: Worker[] = [];
-  try {
-    for (let i = 0; i < count; i++) workers.push(await startWorker({ ...parts.env, HOSTNAME: `worker-${i}` }));
-    return await work();
-  } finally {
-    for (const worker of workers) worker.signal('SIGTERM');
-    await Promise.all(workers.map(({ exit }) => exit));
-  }
+  return traffic;
 }

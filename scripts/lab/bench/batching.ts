@@ -2,21 +2,18 @@
  * Do batches form with pictures of mixed sizes, and is what margins and padding cost won back?
  * The whole path on real parts; the models sleep instead of computing.
  */
-import type { Progress } from '../../dev/progress.js';
-import { CORPORA, type Corpus, picture, type Sized, sizesOf } from './corpus.js';
-import { type Counted, type Ground, openGround } from './ground.js';
-import type { StandIn } from './make-models.js';
-import { type Figure, figure, reported, round } from './result.js';
+import { CORPORA, type Corpus, type Uploaded, uploadPictures, WEB } from './corpus.js';
+import { type Counted, type Ground, withGround } from './ground.js';
+import type { StandIn } from '../make-models.js';
+import { type Benchmark, type Figure, figure, reported, round, simulated } from './result.js';
 
 const PICTURES = 200;
-const SIMULATED = 'the model sleeps instead of computing';
 
 /** The case that the project was begun for: a network with a fixed input, whose launch costs nine times an image. */
 const FIXED_EACH_MS = 50;
 const FIXED_SIDE = 512;
 const fixed = (name: string, batching: boolean): StandIn => ({
-  ...{ name, batching, side: FIXED_SIDE, fixedMs: 9 * FIXED_EACH_MS, eachMs: FIXED_EACH_MS },
-  parameters: { 'imagen.plans': '["fit"]', 'imagen.fit_size': `${FIXED_SIDE}x${FIXED_SIDE}` },
+  ...{ name, batching, side: FIXED_SIDE, plans: ['fit'], fixedMs: 9 * FIXED_EACH_MS, eachMs: FIXED_EACH_MS },
 });
 
 /** A network of any size, with a dear, an even and a cheap launch. */
@@ -27,14 +24,8 @@ const CURVES = [
   { curve: 'b/4', fixedMs: EACH_MS / 4 },
 ] as const;
 const LARGEST = 13_000_000;
-const any = (name: string, fixedMs: number, plans: string, largest = LARGEST): StandIn => ({
-  ...{ name, batching: true, fixedMs, eachMs: EACH_MS },
-  parameters: {
-    'imagen.plans': plans,
-    'imagen.tile_sizes': '[128,256,512]',
-    'imagen.margin': '10',
-    'imagen.max_whole_pixels': String(largest),
-  },
+const any = (name: string, fixedMs: number, plans: StandIn['plans'], maxWholePixels = LARGEST): StandIn => ({
+  ...{ name, fixedMs, eachMs: EACH_MS, plans, tileSizes: [128, 256, 512], margin: 10, maxWholePixels },
 });
 const nameOf = (kind: string, curve: string) => `${kind}_${curve.replace('/', '_')}`;
 
@@ -42,53 +33,31 @@ const MODELS: readonly StandIn[] = [
   fixed('fixed_batched', true),
   fixed('fixed_alone', false),
   ...CURVES.flatMap(({ curve, fixedMs }) => [
-    any(nameOf('planned', curve), fixedMs, '["tile","whole"]'),
-    any(nameOf('whole', curve), fixedMs, '["whole"]'),
-    any(nameOf('bounded', curve), fixedMs, '["tile","whole"]', 1_000_000),
-    any(nameOf('tiled', curve), fixedMs, '["tile"]'),
+    any(nameOf('planned', curve), fixedMs, ['tile', 'whole']),
+    any(nameOf('whole', curve), fixedMs, ['whole']),
+    any(nameOf('bounded', curve), fixedMs, ['tile', 'whole'], 1_000_000),
+    any(nameOf('tiled', curve), fixedMs, ['tile']),
   ]),
 ];
 
-export async function batching(progress: Progress, only: readonly string[]): Promise<Figure[]> {
-  const wanted = (name: string) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
-  const ground = await openGround(MODELS, progress);
-  const figures: Figure[] = [];
-  const add = (one: Figure) => {
-    figures.push(one);
-    progress.say(`${one.name}: ${one.ratio}`);
-  };
-  try {
+export const batching: Benchmark = ({ progress, wanted }) =>
+  withGround(MODELS, progress, async (ground) => {
+    const figures: Figure[] = [];
+    const add = (more: readonly Figure[]) => {
+      figures.push(...more);
+      for (const { name, ratio } of more) progress.say(`${name}: ${ratio}`);
+    };
     for (const corpus of CORPORA) {
-      const cells = [
-        ...(corpus.name === 'web' && wanted('fixed') ? ['fixed'] : []),
-        ...CURVES.map(({ curve }) => `any.${corpus.name}.${curve}`).filter(wanted),
-      ];
-      if (cells.length === 0) continue;
+      const withFixed = corpus === WEB && wanted('fixed');
+      const curves = CURVES.filter(({ curve }) => wanted(`any.${corpus.name}.${curve}`));
+      if (!withFixed && curves.length === 0) continue;
       progress.say(`making ${PICTURES} pictures: ${corpus.name}`);
-      const pictures = await upload(ground, corpus);
-      if (cells.includes('fixed')) (await fixedFigures(ground, pictures)).forEach(add);
-      for (const { curve } of CURVES.filter(({ curve }) => cells.includes(`any.${corpus.name}.${curve}`))) {
-        (await anyFigures(ground, corpus, curve, pictures)).forEach(add);
-      }
+      const pictures = await uploadPictures(ground, corpus, PICTURES);
+      if (withFixed) add(await fixedFigures(ground, pictures));
+      for (const one of curves) add(await anyFigures(ground, corpus, one, pictures));
     }
-  } finally {
-    await ground.close();
-  }
-  return figures;
-}
-
-interface Uploaded extends Sized {
-  readonly uri: string;
-}
-
-async function upload(ground: Ground, corpus: Corpus): Promise<Uploaded[]> {
-  const uploaded: Uploaded[] = [];
-  for (const size of sizesOf(corpus, PICTURES)) {
-    const uri = await ground.upload(`${corpus.name}/${size.width}x${size.height}.jpg`, await picture(size));
-    uploaded.push({ ...size, uri });
-  }
-  return uploaded;
-}
+    return figures;
+  });
 
 interface Measured extends Counted {
   readonly jobsPerSecond: number;
@@ -131,7 +100,7 @@ async function fixedFigures(ground: Ground, pictures: readonly Uploaded[]): Prom
   const alone = await measure(ground, 'fixed_alone', pictures);
   const batched = await measure(ground, 'fixed_batched', pictures);
   const detail = {
-    simulated: SIMULATED,
+    simulated,
     pictures: pictures.length,
     jobsPerSecond: { batched: round(batched.jobsPerSecond), alone: round(alone.jobsPerSecond) },
   };
@@ -144,13 +113,12 @@ async function fixedFigures(ground: Ground, pictures: readonly Uploaded[]): Prom
 async function anyFigures(
   ground: Ground,
   corpus: Corpus,
-  curve: string,
+  { curve, fixedMs }: (typeof CURVES)[number],
   pictures: readonly Uploaded[],
 ): Promise<Figure[]> {
   const whole = await measure(ground, nameOf('whole', curve), pictures);
   const planned = await measure(ground, nameOf('planned', curve), pictures);
   const useful = pictures.reduce((sum, { width, height }) => sum + width * height, 0);
-  const fixedMs = CURVES.find((one) => one.curve === curve)?.fixedMs ?? 0;
   const detailOf = (measured: Measured) => ({
     plans: measured.plans,
     meanBatch: round(measured.requests / measured.executions),
@@ -162,7 +130,7 @@ async function anyFigures(
   const goal = corpus.name === 'thumbnails' && curve === '9b' ? 0.5 : 1.05;
   const name = `batching.any.${corpus.name}.${curve}`;
   const detail = {
-    simulated: SIMULATED,
+    simulated,
     pictures: pictures.length,
     planned: detailOf(planned),
     whole: detailOf(whole),
@@ -173,7 +141,7 @@ async function anyFigures(
     ...(corpus.to < 4 ? [['tiled', 'tiles_only'] as const] : []),
   ]) {
     const other = await measure(ground, nameOf(kind, curve), pictures);
-    const more = { simulated: SIMULATED, pictures: pictures.length, ...detailOf(other) };
+    const more = { simulated, pictures: pictures.length, ...detailOf(other) };
     figures.push(reported(`${name}.${suffix}`, other.busyMs / whole.busyMs, more));
   }
   return figures;

@@ -11,17 +11,9 @@ export interface Corpus {
   readonly to: number;
 }
 
-export const CORPORA: readonly Corpus[] = [
-  { name: 'thumbnails', from: 0.02, to: 0.2 },
-  { name: 'web', from: 0.3, to: 2 },
-  { name: 'camera', from: 4, to: 12 },
-];
-
-export function corpusOf(name: Corpus['name']): Corpus {
-  const corpus = CORPORA.find((one) => one.name === name);
-  if (!corpus) throw new TypeError(`no corpus ${name}`);
-  return corpus;
-}
+export const THUMBNAILS: Corpus = { name: 'thumbnails', from: 0.02, to: 0.2 };
+export const WEB: Corpus = { name: 'web', from: 0.3, to: 2 };
+export const CORPORA: readonly Corpus[] = [THUMBNAILS, WEB, { name: 'camera', from: 4, to: 12 }];
 
 export interface Sized {
   readonly width: number;
@@ -29,7 +21,7 @@ export interface Sized {
 }
 
 /** Log-uniform areas, sides between 2:3 and 3:2, no size twice; the same ones each time. */
-export function sizesOf({ from, to }: Corpus, count: number): Sized[] {
+function sizesOf({ from, to }: Corpus, count: number): Sized[] {
   const random = seeded(20_261_122);
   const sizes = new Map<string, Sized>();
   while (sizes.size < count) {
@@ -46,4 +38,23 @@ export function sizesOf({ from, to }: Corpus, count: number): Sized[] {
 export async function picture({ width, height }: Sized): Promise<Buffer> {
   const photo = join(root, 'test/fixtures/photos/coffee.jpg');
   return sharp(photo).resize(width, height, { fit: 'fill', kernel: 'nearest' }).jpeg({ quality: 80 }).toBuffer();
+}
+
+export interface Uploaded extends Sized {
+  readonly uri: string;
+}
+
+/** So many of them, stored under that folder. */
+export async function uploadPictures(
+  place: { upload(name: string, bytes: Buffer): Promise<string> },
+  corpus: Corpus,
+  count: number,
+  folder: string = corpus.name,
+): Promise<Uploaded[]> {
+  const uploaded: Uploaded[] = [];
+  for (const size of sizesOf(corpus, count)) {
+    const uri = await place.upload(`${folder}/${size.width}x${size.height}.jpg`, await picture(size));
+    uploaded.push({ ...size, uri });
+  }
+  return uploaded;
 }

@@ -1,18 +1,19 @@
-/** What a benchmark runs on: real parts with stand-ins for the models, one worker, and an outside publisher. */
+/** What a benchmark runs on: real parts with stand-ins for the models, workers, and an outside publisher. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Message } from '@google-cloud/pubsub';
 import { ensureJobsSubscription, ensureTopic } from '../../../src/adapters/pubsub/admin.js';
 import type { Completion } from '../../../src/domain/completion.js';
 import type { JobMessage } from '../../../src/domain/job.js';
-import { openParts } from '../ground.js';
 import type { Progress } from '../../dev/progress.js';
 import type { StackEnv } from '../../dev/stack/env.js';
 import { metricIn, startWorker, type Worker, type WorkerStart } from '../../dev/workers.js';
-import type { StandIn } from './make-models.js';
+import { openParts, type Parts } from '../ground.js';
+import type { StandIn } from '../make-models.js';
+import { openTraffic, type Traffic } from '../traffic.js';
 
+/** With one worker, that can be had anew. */
 export interface Ground {
   upload(name: string, bytes: Buffer): Promise<string>;
-  /** Publishes the jobs, each at its time, and waits for all completions. */
+  /** Publishes the jobs, each at its time, and waits for all completions. @throws Error when one has not succeeded */
   run(jobs: readonly TimedJob[]): Promise<Outcome>;
   /** What Triton has counted for a model. */
   counted(model: string): Promise<Counted>;
@@ -22,7 +23,6 @@ export interface Ground {
   freshWorker(): Promise<void>;
   /** Of the worker that runs now. */
   workerPid(): number;
-  close(): Promise<void>;
 }
 
 export interface TimedJob {
@@ -36,8 +36,8 @@ export interface TimedJob {
 export interface Outcome {
   readonly seconds: number;
   readonly completions: readonly Completion[];
-  /** From publish to completion, by job id. */
-  readonly waitsMs: ReadonlyMap<string, number>;
+  /** From publish to completion, in milliseconds, of the jobs whose ids begin so. */
+  waitsMs(prefix: string): number[];
 }
 
 export interface Counted {
@@ -47,94 +47,112 @@ export interface Counted {
   readonly busyMs: number;
 }
 
+export interface GroundOptions extends WorkerStart {
+  /** More of its workers' environment. */
+  readonly env?: (env: StackEnv) => Readonly<Record<string, string>>;
+}
+
 const SECOND_TOPIC = 'bench-second';
 const SECOND_SUBSCRIPTION = 'bench-second-worker';
-const RUN_LIMIT_MS = 900_000;
 
-/**
- * @param start how its workers are started
- * @param more of their environment
- */
-export async function openGround(
+/** Parts and an outsider's traffic, for as long as the work takes. */
+export async function withTraffic<T>(
+  options: { readonly models: readonly StandIn[]; readonly progress: Progress; readonly env?: Record<string, string> },
+  work: (parts: Parts, traffic: Traffic) => Promise<T>,
+): Promise<T> {
+  const parts = await openParts({ name: 'bench', ...options });
+  const traffic = openTraffic(parts);
+  try {
+    return await work(parts, traffic);
+  } finally {
+    await traffic.close();
+    await parts.close();
+  }
+}
+
+/** Runs so many workers beside the work, each with a name of its own. */
+export async function withWorkers<T>(parts: Parts, count: number, work: () => Promise<T>): Promise<T> {
+  const workers: Worker[] = [];
+  try {
+    for (let i = 0; i < count; i++) workers.push(await startWorker({ ...parts.env, HOSTNAME: `worker-${i}` }));
+    return await work();
+  } finally {
+    await Promise.all(workers.map(end));
+  }
+}
+
+/** All of a Ground, for as long as the work takes. */
+export async function withGround<T>(
   models: readonly StandIn[],
   progress: Progress,
-  start: WorkerStart = {},
-  more: (env: StackEnv) => Readonly<Record<string, string>> = () => ({}),
-): Promise<Ground> {
-  const parts = await openParts({ name: 'bench', models, progress });
-  const { env, pubsub, stack } = parts;
-
-  let ended = new Map<string, { readonly completion: Completion; readonly at: number }>();
-  const subscription = pubsub.subscription('bench');
-  subscription.on('message', (message: Message) => {
-    const completion = JSON.parse(message.data.toString()) as Completion;
-    ended.set(completion.jobId ?? message.id, { completion, at: performance.now() });
-    message.ack();
+  work: (ground: Ground) => Promise<T>,
+  { env: more, ...start }: GroundOptions = {},
+): Promise<T> {
+  return withTraffic({ models, progress }, async (parts, traffic) => {
+    const { env, pubsub } = parts;
+    await ensureTopic(pubsub, SECOND_TOPIC);
+    await ensureJobsSubscription(pubsub, SECOND_SUBSCRIPTION, {
+      ...{ topic: SECOND_TOPIC, deadLetterTopic: env.IMAGEN_DEAD_LETTER_TOPIC, maxDeliveryAttempts: 10 },
+    });
+    const subscriptions = `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`;
+    const workerEnv = { ...env, ...more?.(env), IMAGEN_JOBS_SUBSCRIPTIONS: subscriptions };
+    let worker = await startWorker(workerEnv, start);
+    const ground: Ground = {
+      upload: (name, bytes) => parts.upload(name, bytes),
+      run: (jobs) => run(parts, traffic, jobs),
+      counted: (model) => counted(parts, model),
+      metric: async (name, model) => metricIn(await worker.metrics(), name, model === undefined ? {} : { model }),
+      async freshWorker() {
+        await end(worker);
+        worker = await startWorker(workerEnv, start);
+      },
+      workerPid: () => worker.pid,
+    };
+    try {
+      return await work(ground);
+    } finally {
+      await end(worker);
+    }
   });
+}
 
-  await ensureTopic(pubsub, SECOND_TOPIC);
-  await ensureJobsSubscription(pubsub, SECOND_SUBSCRIPTION, {
-    ...{ topic: SECOND_TOPIC, deadLetterTopic: env.IMAGEN_DEAD_LETTER_TOPIC, maxDeliveryAttempts: 10 },
-  });
-  const workerEnv = {
-    ...env,
-    ...more(env),
-    IMAGEN_JOBS_SUBSCRIPTIONS: `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`,
-  };
-  let worker = await startWorker(workerEnv, start);
+async function run({ env, pubsub }: Parts, traffic: Traffic, jobs: readonly TimedJob[]): Promise<Outcome> {
+  const topics = { first: pubsub.topic(env.IMAGEN_JOBS_TOPIC), second: pubsub.topic(SECOND_TOPIC) };
+  const published = new Map<string, number>();
+  const [startedAt, before] = [performance.now(), traffic.ended.length];
+  await Promise.all(
+    jobs.map(async ({ job, atMs = 0, queue }) => {
+      if (atMs > 0) await sleep(atMs);
+      published.set(job.jobId, performance.now());
+      await topics[queue ?? 'first'].publishMessage({ data: Buffer.from(JSON.stringify(job)) });
+    }),
+  );
+  await traffic.until(before + jobs.length);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const ended = traffic.ended
+    .slice(before)
+    .map(({ completion, at }) => ({ completion, at, id: completion.jobId ?? '' }));
+  const failed = ended.find(({ completion }) => completion.status !== 'succeeded');
+  if (failed)
+    throw new Error(`${failed.id}: ${failed.completion.error?.code ?? ''}: ${failed.completion.error?.message ?? ''}`);
   return {
-    upload: (name, bytes) => parts.upload(name, bytes),
+    seconds,
+    completions: ended.map(({ completion }) => completion),
+    waitsMs: (prefix) =>
+      ended.filter(({ id }) => id.startsWith(prefix)).map(({ id, at }) => at - (published.get(id) ?? NaN)),
+  };
+}
 
-    async run(jobs) {
-      ended = new Map();
-      const [first, second] = [env.IMAGEN_JOBS_TOPIC, SECOND_TOPIC].map((name) => pubsub.topic(name));
-      const published = new Map<string, number>();
-      const startedAt = performance.now();
-      await Promise.all(
-        jobs.map(async ({ job, atMs = 0, queue }) => {
-          if (atMs > 0) await sleep(atMs);
-          published.set(job.jobId, performance.now());
-          await (queue === 'second' ? second : first)?.publishMessage({ data: Buffer.from(JSON.stringify(job)) });
-        }),
-      );
-      while (ended.size < jobs.length) {
-        if (performance.now() - startedAt > RUN_LIMIT_MS) throw new Error(`${ended.size} of ${jobs.length} jobs ended`);
-        await sleep(20);
-      }
-      const seconds = (performance.now() - startedAt) / 1000;
-      const completions = [...ended.values()].map(({ completion }) => completion);
-      const failed = completions.find(({ status }) => status !== 'succeeded');
-      if (failed) throw new Error(`${failed.jobId ?? ''}: ${failed.error?.code ?? ''}: ${failed.error?.message ?? ''}`);
-      const waitsMs = new Map([...ended].map(([id, { at }]) => [id, at - (published.get(id) ?? NaN)]));
-      return { seconds, completions, waitsMs };
-    },
-
-    async counted(model) {
-      const response = await fetch(`http://127.0.0.1:${stack.ports.tritonHttp}/v2/models/${model}/stats`);
-      const {
-        model_stats: [stats],
-      } = (await response.json()) as Statistics;
-      const batches = stats?.batch_stats ?? [];
-      return {
-        requests: stats?.inference_count ?? 0,
-        executions: stats?.execution_count ?? 0,
-        busyMs: batches.reduce((sum, { compute_infer }) => sum + compute_infer.ns / 1e6, 0),
-      };
-    },
-
-    async freshWorker() {
-      await end(worker);
-      worker = await startWorker(workerEnv, start);
-    },
-
-    metric: async (name, model) => metricIn(await worker.metrics(), name, model === undefined ? {} : { model }),
-    workerPid: () => worker.pid,
-
-    async close() {
-      await end(worker);
-      await subscription.close();
-      await parts.close();
-    },
+async function counted({ stack }: Parts, model: string): Promise<Counted> {
+  const response = await fetch(`http://127.0.0.1:${stack.ports.tritonHttp}/v2/models/${model}/stats`);
+  const {
+    model_stats: [stats],
+  } = (await response.json()) as Statistics;
+  const batches = stats?.batch_stats ?? [];
+  return {
+    requests: stats?.inference_count ?? 0,
+    executions: stats?.execution_count ?? 0,
+    busyMs: batches.reduce((sum, { compute_infer }) => sum + compute_infer.ns / 1e6, 0),
   };
 }
 

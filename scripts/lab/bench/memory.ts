@@ -8,11 +8,10 @@ import sharp from 'sharp';
 import type { OutputFormat } from '../../../src/domain/job.js';
 import type { Header } from '../../../src/pipeline/decode.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
-import type { Progress } from '../../dev/progress.js';
 import { picture } from './corpus.js';
-import { type Ground, openGround } from './ground.js';
-import type { StandIn } from './make-models.js';
-import { type Figure, figure, round } from './result.js';
+import type { StandIn } from '../make-models.js';
+import { type Ground, withGround } from './ground.js';
+import { type Benchmark, type Figure, figure, round } from './result.js';
 
 const SIDE = 10_000;
 const PIXELS = SIDE * SIDE;
@@ -41,27 +40,22 @@ const CASES: readonly Case[] = [
 ];
 
 const modelOf = (tile: number): StandIn => ({
-  ...{ name: `echo_${tile}`, fixedMs: 0, eachMs: 0, batching: true },
-  parameters: { 'imagen.plans': '["tile"]', 'imagen.tile_sizes': `[${tile}]`, 'imagen.margin': '16' },
+  ...{ name: `echo_${tile}`, fixedMs: 0, eachMs: 0, plans: ['tile'], tileSizes: [tile], margin: 16 },
 });
 
-export async function memory(progress: Progress, only: readonly string[]): Promise<Figure[]> {
+export const memory: Benchmark = async ({ progress, wanted }) => {
   // glibc keeps an arena for each thread and gives little of it back; few arenas make it a measurement of the worker.
   process.env.MALLOC_ARENA_MAX ??= '2';
-  const cases = CASES.filter(({ name }) => only.length === 0 || only.some((prefix) => name.startsWith(prefix)));
-  const ground = await openGround([modelOf(128), modelOf(512)], progress);
-  const figures: Figure[] = [];
-  try {
-    for (const one of cases) {
+  return withGround([modelOf(128), modelOf(512)], progress, async (ground) => {
+    const figures: Figure[] = [];
+    for (const one of CASES.filter(({ name }) => wanted(name))) {
       const measured = await measure(ground, one);
       progress.say(`${measured.name}: ${measured.ratio}`);
       figures.push(measured);
     }
-  } finally {
-    await ground.close();
-  }
-  return figures;
-}
+    return figures;
+  });
+};
 
 async function measure(ground: Ground, one: Case): Promise<Figure> {
   const { name, input, output, tile, operations } = one;

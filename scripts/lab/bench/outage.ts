@@ -6,15 +6,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion } from '../../../src/domain/completion.js';
 import type { JobMessage } from '../../../src/domain/job.js';
-import { openParts, type Parts } from '../ground.js';
+import type { Parts } from '../ground.js';
 import type { Progress } from '../../dev/progress.js';
 import { controlModel, endModelProcesses } from '../../dev/parts/triton.js';
 import { readState } from '../../dev/stack/state.js';
 import { upStack } from '../../dev/stack/up.js';
+import type { StandIn } from '../make-models.js';
+import type { Traffic } from '../traffic.js';
 import { picture } from './corpus.js';
-import type { StandIn } from './make-models.js';
-import { type Figure, figure, round } from './result.js';
-import { openTraffic, type Traffic, withWorkers } from './traffic.js';
+import { withTraffic, withWorkers } from './ground.js';
+import { type Benchmark, type Figure, figure, round, simulated } from './result.js';
 
 const OUTAGE_MS = 60_000;
 /** Until a rate is steady, and for how long one is measured: jobs end in batches, a few dozen at a time. */
@@ -27,7 +28,7 @@ const STORM_JOBS = 400;
 const STORM_TURNS = 2;
 
 const sleeper = (name: string, more: Partial<StandIn> = {}): StandIn => ({
-  ...{ name, batching: true, fixedMs: 400, eachMs: 100, parameters: { 'imagen.plans': '["whole"]' } },
+  ...{ name, fixedMs: 400, eachMs: 100, plans: ['whole'] },
   ...more,
 });
 const FIVE = ['one', 'two', 'three', 'four', 'five'].map((name) => sleeper(name));
@@ -51,8 +52,7 @@ interface Ground {
   readonly uri: string;
 }
 
-export async function outage(progress: Progress, only: readonly string[]): Promise<Figure[]> {
-  const wanted = (name: string) => only.length === 0 || only.includes(name);
+export const outage: Benchmark = async ({ progress, wanted }) => {
   const figures: Figure[] = [];
   for (const [name, models, run] of [
     ['model', FIVE, oneModel],
@@ -60,18 +60,13 @@ export async function outage(progress: Progress, only: readonly string[]): Promi
     ['storm', [CROWDED, ROOMY], storm],
   ] as const) {
     if (!wanted(name)) continue;
-    const parts = await openParts({ name: 'bench', models, progress });
-    const traffic = openTraffic(parts, 'bench');
-    try {
+    await withTraffic({ models, progress }, async (parts, traffic) => {
       const uri = await parts.upload('picture.jpg', await picture({ width: 96, height: 64 }));
       figures.push(await run({ parts, traffic, uri }, progress));
-    } finally {
-      await traffic.close();
-      await parts.close();
-    }
+    });
   }
   return figures;
-}
+};
 
 async function oneModel({ parts, traffic, uri }: Ground, progress: Progress): Promise<Figure> {
   const others = (completion: Completion) => completion.steps?.[0]?.model !== GONE;
@@ -88,7 +83,7 @@ async function oneModel({ parts, traffic, uri }: Ground, progress: Progress): Pr
     progress.say(`during: ${round(during)} jobs/s`);
     await traffic.until(count);
     return figure('outage.model', during / before, '>=', 0.95, {
-      ...{ simulated: 'models sleep instead of computing', before: round(before), during: round(during) },
+      ...{ simulated, before: round(before), during: round(during) },
       ...{ ofTheModelThatWasGone: round(gone), ...outcomes(traffic) },
     });
   });
@@ -111,7 +106,7 @@ async function wholeServer({ parts, traffic, uri }: Ground, progress: Progress):
     const firstAt = traffic.ended.find(({ at }) => at > back)?.at ?? NaN;
     await traffic.until(count);
     return figure('outage.triton', after / before, '>=', 0.95, {
-      ...{ simulated: 'models sleep instead of computing', before: round(before), after: round(after) },
+      ...{ simulated, before: round(before), after: round(after) },
       ...{ firstAfterMs: Math.round(firstAt - back), ...outcomes(traffic) },
     });
   });
@@ -120,10 +115,10 @@ async function wholeServer({ parts, traffic, uri }: Ground, progress: Progress):
 async function storm({ parts, traffic, uri }: Ground, progress: Progress): Promise<Figure> {
   return withWorkers(parts, STORM_WORKERS, async () => {
     const goodput = async ({ name }: StandIn) => {
-      const [begin, before] = [performance.now(), traffic.ended.length];
-      await traffic.publish(Array.from({ length: STORM_JOBS }, (_, i) => job(`${name}.${before}.${i}`, name, uri)));
-      await traffic.until(before + STORM_JOBS);
-      const lastOf = new Map(traffic.ended.slice(before).map(({ completion, at }) => [completion.worker, at]));
+      const before = traffic.ended.length;
+      const jobs = Array.from({ length: STORM_JOBS }, (_, i) => job(`${name}.${before}.${i}`, name, uri));
+      const { begin, ended } = await traffic.through(jobs);
+      const lastOf = new Map(ended.map(({ completion, at }) => [completion.worker, at]));
       const rateUntil = (end: number) => traffic.rate(begin, end);
       const rates = {
         rate: rateUntil(Math.min(...lastOf.values())),
@@ -145,7 +140,7 @@ async function storm({ parts, traffic, uri }: Ground, progress: Progress): Promi
     }
     const ratio = (which: keyof Rates) => mean(crowded, which) / mean(roomy, which);
     return figure('outage.storm', ratio('rate'), '>=', 0.9, {
-      ...{ simulated: 'models sleep instead of computing', workers: STORM_WORKERS, queueSize: CROWDED.queueSize },
+      ...{ simulated, workers: STORM_WORKERS, queueSize: CROWDED.queueSize },
       ...{ capacity: roomy.map(({ rate }) => round(rate)), goodput: crowded.map(({ rate }) => round(rate)) },
       ...{ goodputAtFirst: round(atFirst), ratioToTheLast: round(ratio('toTheLast')), ...outcomes(traffic) },
     });
@@ -171,10 +166,10 @@ async function steadyRate(traffic: Traffic, counts?: (completion: Completion) =>
 
 function outcomes({ ended, deadLetters }: Traffic) {
   const bad = ended.filter(({ completion }) => completion.status !== 'succeeded' || completion.attempt !== 1);
-  if (deadLetters > 0) throw new Error(`${deadLetters} dead letters`);
+  if (deadLetters.length > 0) throw new Error(`${deadLetters.length} dead letters`);
   const failed = bad.find(({ completion }) => completion.status !== 'succeeded');
   if (failed) throw new Error(`${failed.completion.jobId ?? ''}: ${failed.completion.error?.message ?? ''}`);
-  return { jobs: ended.length, moreThanOneAttempt: bad.length, deadLetters };
+  return { jobs: ended.length, moreThanOneAttempt: bad.length, deadLetters: deadLetters.length };
 }
 
 function job(jobId: string, model: string, uri: string): JobMessage {

@@ -2,20 +2,18 @@
  * What Triton's levels of priority and limits of the queue cost: with them, Triton 2.51 does not fetch the next batch
  * while one is running, and may notice half a second late that an instance is free.
  */
-import type { Progress } from '../../dev/progress.js';
-import { corpusOf, picture, sizesOf } from './corpus.js';
-import { type Ground, openGround } from './ground.js';
-import type { StandIn } from './make-models.js';
-import { type Figure, reported, round } from './result.js';
+import type { StandIn } from '../make-models.js';
+import { THUMBNAILS, uploadPictures } from './corpus.js';
+import { type Ground, withGround } from './ground.js';
+import { type Benchmark, type Figure, quantile, reported, round } from './result.js';
 
 const PICTURES = 60;
 const FIXED_MS = 40;
 const EACH_MS = 5;
 
 const standIn = (policies: boolean, instances: number): StandIn => ({
-  ...{ name: `${policies ? 'policies' : 'plain'}_${instances}`, batching: true, policies, instances },
-  ...{ fixedMs: FIXED_MS, eachMs: EACH_MS },
-  parameters: { 'imagen.plans': '["tile","whole"]', 'imagen.tile_sizes': '[256]', 'imagen.margin': '10' },
+  ...{ name: `${policies ? 'policies' : 'plain'}_${instances}`, policies, instances },
+  ...{ fixedMs: FIXED_MS, eachMs: EACH_MS, plans: ['tile', 'whole'], tileSizes: [256], margin: 10 },
 });
 const MODELS = [standIn(false, 1), standIn(true, 1), standIn(false, 2), standIn(true, 2)];
 
@@ -26,14 +24,10 @@ const LOADS = {
   threes: (i: number) => Math.floor(i / 3) * 500,
 };
 
-export async function policies(progress: Progress): Promise<Figure[]> {
-  const ground = await openGround(MODELS, progress);
-  const figures: Figure[] = [];
-  try {
-    const uris: string[] = [];
-    for (const size of sizesOf(corpusOf('thumbnails'), PICTURES)) {
-      uris.push(await ground.upload(`${size.width}x${size.height}.jpg`, await picture(size)));
-    }
+export const policies: Benchmark = ({ progress }) =>
+  withGround(MODELS, progress, async (ground) => {
+    const figures: Figure[] = [];
+    const uris = (await uploadPictures(ground, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
     for (const load of Object.keys(LOADS) as (keyof typeof LOADS)[]) {
       for (const instances of [1, 2]) {
         const plain = await measure(ground, `plain_${instances}`, uris, load);
@@ -43,11 +37,8 @@ export async function policies(progress: Progress): Promise<Figure[]> {
         progress.say(`${name}: ${JSON.stringify({ plain, limited })}`);
       }
     }
-  } finally {
-    await ground.close();
-  }
-  return figures;
-}
+    return figures;
+  });
 
 async function measure(ground: Ground, model: string, uris: readonly string[], load: keyof typeof LOADS) {
   await ground.freshWorker();
@@ -56,7 +47,6 @@ async function measure(ground: Ground, model: string, uris: readonly string[], l
     atMs: LOADS[load](i),
   }));
   const { seconds, completions } = await ground.run(jobs);
-  const waits = completions.map(({ timingsMs }) => timingsMs?.inference ?? NaN).sort((a, b) => a - b);
-  const at = (share: number) => waits[Math.floor(waits.length * share)] ?? NaN;
-  return { seconds: round(seconds), medianMs: at(0.5), p95Ms: at(0.95) };
+  const waits = completions.map(({ timingsMs }) => timingsMs?.inference ?? NaN);
+  return { seconds: round(seconds), medianMs: quantile(waits, 0.5), p95Ms: quantile(waits, 0.95) };
 }

@@ -6,10 +6,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { Size } from '../../../src/domain/raster.js';
-import type { Progress } from '../../dev/progress.js';
 import { localDir } from '../../dev/stack/paths.js';
 import { upStack } from '../../dev/stack/up.js';
-import { type Figure, figure, round } from './result.js';
+import { type Benchmark, type Figure, figure, round } from './result.js';
 import { apart, atOnce, EXACT, scenery, stitched, type Tiled, tiledVersions } from './stitch.js';
 
 const PHOTOGRAPH = { width: 2000, height: 1500 };
@@ -18,8 +17,7 @@ const TOLERANT = { width: 512, height: 512 };
 const LIMIT_MS = 1_800_000;
 
 /** One figure for each version and tile size: the largest difference as a part of what is tolerated. */
-export async function seams(progress: Progress, only: readonly string[]): Promise<Figure[]> {
-  const wanted = (name: string) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
+export const seams: Benchmark = async ({ progress, wanted }) => {
   const dir = join(localDir, `bench-seams-${process.pid}`);
   const stack = await upStack({ dir, ports: 'free', parts: ['triton'], progress });
   const models = connectTriton({ url: stack.env.TRITON_URL, inferTimeoutMs: LIMIT_MS });
@@ -38,7 +36,7 @@ export async function seams(progress: Progress, only: readonly string[]): Promis
     await rm(dir, { recursive: true, force: true });
   }
   return figures;
-}
+};
 
 async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled, name: string): Promise<Figure[]> {
   const tolerance = Math.max(EXACT, tiled.contract.seamTolerance);

@@ -6,15 +6,15 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobMessage } from '../../../src/domain/job.js';
-import { openParts, type Parts } from '../ground.js';
+import type { Parts } from '../ground.js';
 import { controlModel } from '../../dev/parts/triton.js';
-import type { Progress } from '../../dev/progress.js';
 import { root } from '../../dev/stack/paths.js';
 import { metricIn, startWorker, type Worker } from '../../dev/workers.js';
-import { corpusOf, picture, sizesOf } from './corpus.js';
-import type { StandIn } from './make-models.js';
-import { type Figure, figure, round } from './result.js';
-import { openTraffic, type Traffic } from './traffic.js';
+import type { StandIn } from '../make-models.js';
+import type { Traffic } from '../traffic.js';
+import { picture, THUMBNAILS, uploadPictures } from './corpus.js';
+import { withTraffic } from './ground.js';
+import { type Benchmark, type Figure, figure, median, round } from './result.js';
 
 const JOBS = 5_000;
 const ROUND = 500;
@@ -29,13 +29,7 @@ const GOAL = 1.05;
 const SEVERAL = 3;
 const COUNTS_GOAL = 1.1;
 
-const quick: StandIn = {
-  ...{ name: 'quick', batching: true, fixedMs: 2, eachMs: 0 },
-  parameters: {
-    'imagen.plans': '["whole"]',
-    'imagen.parameters': '{"type":"object","properties":{"fail":{"type":"boolean"}}}',
-  },
-};
+const quick: StandIn = { name: 'quick', fixedMs: 2, eachMs: 0, plans: ['whole'], failsOnDemand: true };
 const away: StandIn = { ...quick, name: 'away' };
 
 /** What the worker holds. */
@@ -50,39 +44,31 @@ interface Kept {
   readonly resources: Readonly<Record<string, number>>;
 }
 
-export async function soak(progress: Progress): Promise<Figure[]> {
-  const parts = await openParts({ name: 'bench', models: [quick, away], progress, env: LIMITS });
-  const traffic = openTraffic(parts, 'bench');
-  const file = join(parts.dir, 'kept.json');
-  const worker = await startWorker(
-    { ...parts.env, ...MALLOC, KEPT: file },
-    { preload: [join(root, 'scripts/lab/bench/count-kept.js')] },
-  );
-  try {
-    const inputs = await uploadInputs(parts);
-    const rounds: Kept[] = [];
-    for (let i = 0; i < JOBS / ROUND; i++) {
-      await oneRound(parts, traffic, inputs, i);
-      await idle(worker);
-      rounds.push(await sample(worker, file));
-      progress.say(`after ${(i + 1) * ROUND}: ${JSON.stringify(shown(rounds.at(-1)))}`);
+export const soak: Benchmark = ({ progress }) =>
+  withTraffic({ models: [quick, away], progress, env: LIMITS }, async (parts, traffic) => {
+    const file = join(parts.dir, 'kept.json');
+    const worker = await startWorker(
+      { ...parts.env, ...MALLOC, KEPT: file },
+      { preload: [join(root, 'scripts/lab/bench/count-kept.js')] },
+    );
+    try {
+      const inputs = await uploadInputs(parts);
+      const rounds: Kept[] = [];
+      for (let i = 0; i < JOBS / ROUND; i++) {
+        await oneRound(parts, traffic, inputs, i);
+        await idle(worker);
+        rounds.push(await sample(worker, file));
+        progress.say(`after ${(i + 1) * ROUND}: ${JSON.stringify(shown(rounds.at(-1)))}`);
+      }
+      const text = await worker.metrics();
+      const putBack = metricIn(text, 'imagen_deferred_total');
+      const failed = metricIn(text, 'imagen_jobs_total', { status: 'failed' });
+      return figuresOf(rounds, { simulated: 'models sleep', putBack, failed, malloc: MALLOC });
+    } finally {
+      worker.signal('SIGTERM');
+      await worker.exit;
     }
-    const text = await worker.metrics();
-    const putBack = metricIn(text, 'imagen_deferred_total');
-    const failed = metricIn(text, 'imagen_jobs_total', { status: 'failed' });
-    return figuresOf(rounds, {
-      simulated: 'models sleep',
-      putBack,
-      failed,
-      malloc: MALLOC,
-    });
-  } finally {
-    worker.signal('SIGTERM');
-    await worker.exit;
-    await traffic.close();
-    await parts.close();
-  }
-}
+  });
 
 /**
  * glibc keeps what has been freed: in an arena for each thread, and in what it has grown to. With these it gives back what it
@@ -99,10 +85,7 @@ interface Inputs {
 }
 
 async function uploadInputs(parts: Parts): Promise<Inputs> {
-  const good: string[] = [];
-  for (const size of sizesOf(corpusOf('thumbnails'), PICTURES)) {
-    good.push(await parts.upload(`${size.width}x${size.height}.jpg`, await picture(size)));
-  }
+  const good = (await uploadPictures(parts, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
   const whole = await picture({ width: 96, height: 64 });
   return { good, broken: await parts.upload('broken.jpg', whole.subarray(0, whole.length / 2)) };
 }
@@ -158,15 +141,15 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
     samples.push(await written(file));
     await sleep(500);
   }
-  const median = (of: (kept: Kept) => number) => middleOf(samples.map(of));
+  const middle = (of: (kept: Kept) => number) => median(samples.map(of));
   const kinds = new Set(samples.flatMap(({ resources }) => Object.keys(resources)));
   return {
-    rss: median(({ rss }) => rss),
-    heapUsed: median(({ heapUsed }) => heapUsed),
-    external: median(({ external }) => external),
-    files: median(({ files }) => files),
-    listeners: median(({ listeners }) => listeners),
-    resources: Object.fromEntries([...kinds].map((kind) => [kind, median((kept) => kept.resources[kind] ?? 0)])),
+    rss: middle(({ rss }) => rss),
+    heapUsed: middle(({ heapUsed }) => heapUsed),
+    external: middle(({ external }) => external),
+    files: middle(({ files }) => files),
+    listeners: middle(({ listeners }) => listeners),
+    resources: Object.fromEntries([...kinds].map((kind) => [kind, middle((kept) => kept.resources[kind] ?? 0)])),
   };
 }
 
@@ -202,7 +185,7 @@ function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
     ...Object.entries(counts).map(([name, count]) => {
       const all = rounds.map(count);
       // A connection more or less is open at any time.
-      const [before, after] = [middleOf(all.slice(0, SEVERAL)), middleOf(all.slice(-SEVERAL))];
+      const [before, after] = [median(all.slice(0, SEVERAL)), median(all.slice(-SEVERAL))];
       return figure(`soak.${name}`, (after + 1) / (before + 1), '<=', COUNTS_GOAL, { rounds: all });
     }),
   ];
@@ -210,6 +193,4 @@ function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
 
 const pick = (name: 'listeners' | 'files') => (kept: Kept) => kept[name];
 const sum = (numbers: Readonly<Record<string, number>>) => Object.values(numbers).reduce((a, b) => a + b, 0);
-const middleOf = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-
 const inMB = (bytes: number) => round(bytes / 1e6);

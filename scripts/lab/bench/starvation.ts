@@ -5,12 +5,12 @@
  */
 import type { JobMessage } from '../../../src/domain/job.js';
 import type { Progress } from '../../dev/progress.js';
-import { corpusOf, picture, type Sized, sizesOf } from './corpus.js';
-import { type Ground, openGround, type TimedJob } from './ground.js';
-import type { StandIn } from './make-models.js';
-import { type Figure, figure, round } from './result.js';
+import type { StandIn } from '../make-models.js';
+import { picture, type Sized, THUMBNAILS, uploadPictures } from './corpus.js';
+import { type Ground, type Outcome, type TimedJob, withGround } from './ground.js';
+import { type Benchmark, type Figure, figure, quantile, round } from './result.js';
 
-const THUMBNAILS = 200;
+const SMALL_ONES = 200;
 const EVERY_MS = 200;
 /** The large ones have been fetched by then, and have filled what they can. */
 const HEAD_START_MS = 3_000;
@@ -22,53 +22,44 @@ const CASES: readonly { readonly name: string; readonly count: number; readonly 
 ];
 
 const model: StandIn = {
-  ...{ name: 'quick', batching: true, fixedMs: 20, eachMs: 0 },
-  parameters: { 'imagen.plans': '["tile","whole"]', 'imagen.tile_sizes': '[1024]', 'imagen.margin': '0' },
+  ...{ name: 'quick', fixedMs: 20, eachMs: 0, plans: ['tile', 'whole'], tileSizes: [1024], margin: 0 },
 };
 
-export async function starvation(progress: Progress, only: readonly string[]): Promise<Figure[]> {
+export const starvation: Benchmark = ({ progress, wanted }) => {
   const byName = (env: { readonly STORAGE_EMULATOR_HOST: string }) => ({
     STORAGE_EMULATOR_HOST: env.STORAGE_EMULATOR_HOST.replace('127.0.0.1', 'localhost'),
   });
-  const ground = await openGround([model], progress, {}, byName);
-  try {
+  const run = async (ground: Ground) => {
     const figures: Figure[] = [];
-    for (const one of CASES) {
-      if (only.length > 0 && !only.includes(one.name)) continue;
-      figures.push(await beside(ground, one, progress));
-    }
+    for (const one of CASES.filter(({ name }) => wanted(name))) figures.push(await beside(ground, one, progress));
     return figures;
-  } finally {
-    await ground.close();
-  }
-}
+  };
+  return withGround([model], progress, run, { env: byName });
+};
 
 async function beside(ground: Ground, { name, count, size }: (typeof CASES)[number], progress: Progress) {
-  const thumbnails: string[] = [];
-  for (const one of sizesOf(corpusOf('thumbnails'), THUMBNAILS)) {
-    thumbnails.push(await ground.upload(`${name}/${one.width}x${one.height}.jpg`, await picture(one)));
-  }
+  const thumbnails = await uploadPictures(ground, THUMBNAILS, SMALL_ONES, name);
   const large = await ground.upload(`${name}/large.jpg`, await picture(size));
   const stream = (run: string, count: number, fromMs: number) =>
     thumbnails
       .slice(0, count)
-      .map((uri, i) => job(`thumbnail.${name}.${run}.${i}`, uri, 'jpeg', fromMs + i * EVERY_MS));
+      .map(({ uri }, i) => job(`thumbnail.${name}.${run}.${i}`, uri, 'jpeg', fromMs + i * EVERY_MS));
 
   await ground.freshWorker();
   await ground.run(stream('warm', 10, 0));
-  const alone = waitsOf((await ground.run(stream('alone', 50, 0))).waitsMs);
+  const alone = waitsOf(await ground.run(stream('alone', 50, 0)));
   progress.say(`thumbnails alone: ${JSON.stringify(alone)}`);
   const both = await ground.run([
     ...Array.from({ length: count }, (_, i) => job(`large.${name}.${i}`, large, 'avif', 0)),
-    ...stream('beside', THUMBNAILS, HEAD_START_MS),
+    ...stream('beside', SMALL_ONES, HEAD_START_MS),
   ]);
-  const larges = [...both.waitsMs].filter(([id]) => id.startsWith('large')).map(([, ms]) => ms);
+  const larges = both.waitsMs('large');
   const firstLargeMs = Math.min(...larges);
   const lastLargeMs = Math.max(...larges);
-  if (lastLargeMs < HEAD_START_MS + THUMBNAILS * EVERY_MS) throw new Error('the large ones were over too soon');
+  if (lastLargeMs < HEAD_START_MS + SMALL_ONES * EVERY_MS) throw new Error('the large ones were over too soon');
   // There is no series before the first.
   const putBack = (await ground.metric('imagen_deferred_total')) || 0;
-  const waits = waitsOf(both.waitsMs);
+  const waits = waitsOf(both);
   const detail = {
     simulated: 'the model sleeps',
     ...{ alone, beside: waits, putBack },
@@ -84,9 +75,8 @@ function job(jobId: string, uri: string, format: 'jpeg' | 'avif', atMs: number):
   return { job: message, atMs };
 }
 
-function waitsOf(waitsMs: ReadonlyMap<string, number>) {
-  const waits = [...waitsMs].filter(([id]) => id.startsWith('thumbnail')).map(([, ms]) => ms);
-  waits.sort((a, b) => a - b);
-  const at = (share: number) => Math.round(waits[Math.floor(waits.length * share)] ?? NaN);
-  return { p50Ms: at(0.5), p95Ms: at(0.95), mostMs: Math.round(waits.at(-1) ?? NaN) };
+function waitsOf(outcome: Outcome) {
+  const waits = outcome.waitsMs('thumbnail');
+  const at = (share: number) => Math.round(quantile(waits, share));
+  return { p50Ms: at(0.5), p95Ms: at(0.95), mostMs: Math.round(Math.max(...waits)) };
 }

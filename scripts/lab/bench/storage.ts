@@ -8,10 +8,9 @@ import { join } from 'node:path';
 import type { Storage } from '@google-cloud/storage';
 import { createStorageClient } from '../../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
-import type { Progress } from '../../dev/progress.js';
 import { localDir } from '../../dev/stack/paths.js';
 import { upStack } from '../../dev/stack/up.js';
-import { type Figure, figure, round } from './result.js';
+import { type Benchmark, type Figure, figure, median, round } from './result.js';
 
 const BUCKET = 'bench-storage';
 const KIB = 1024;
@@ -34,7 +33,7 @@ interface Case {
   readonly work: (client: Client, id: string) => Promise<unknown>;
 }
 
-export async function storage(progress: Progress, only: readonly string[]): Promise<Figure[]> {
+export const storage: Benchmark = async ({ progress, wanted }) => {
   const dir = join(localDir, `bench-storage-${process.pid}`);
   const stack = await upStack({ dir, ports: 'free', parts: ['gcs'], progress });
   const emulator = stack.env.STORAGE_EMULATOR_HOST;
@@ -53,7 +52,7 @@ export async function storage(progress: Progress, only: readonly string[]): Prom
     ];
     const figures: Figure[] = [];
     for (const one of cases) {
-      if (only.length > 0 && !only.some((prefix) => one.name.startsWith(prefix))) continue;
+      if (!wanted(one.name)) continue;
       progress.say(`storage.${one.name}`);
       figures.push(await compare(one, clients));
     }
@@ -62,7 +61,7 @@ export async function storage(progress: Progress, only: readonly string[]): Prom
     await stack.down();
     await rm(dir, { recursive: true, force: true });
   }
-}
+};
 
 async function compare({ name, times, goal, work }: Case, clients: Record<'ours' | 'theirs', Client>) {
   const spent = { ours: [] as number[], theirs: [] as number[] };
@@ -91,10 +90,6 @@ async function cpuOf(times: number, work: (i: number) => Promise<unknown>): Prom
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
   const { user, system } = process.cpuUsage(before);
   return user + system;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
 function ours(emulator: string): Client {

@@ -14,12 +14,11 @@ import { Histogram, Registry } from 'prom-client';
 import { annotate, inSpan } from '../../../src/spans.js';
 import { createLogger } from '../../../src/telemetry/logger.js';
 import { cloudTraceFields } from '../../../src/telemetry/trace-fields.js';
-import type { Progress } from '../../dev/progress.js';
 import { root } from '../../dev/stack/paths.js';
-import { corpusOf, picture, sizesOf } from './corpus.js';
-import { type Ground, openGround } from './ground.js';
-import type { StandIn } from './make-models.js';
-import { type Figure, figure, round } from './result.js';
+import type { StandIn } from '../make-models.js';
+import { THUMBNAILS, uploadPictures } from './corpus.js';
+import { type Ground, withGround } from './ground.js';
+import { type Benchmark, figure, median, round, simulated } from './result.js';
 
 /** Thumbnails: the smaller a job's work, the larger the share of what is the same for every job. */
 const JOBS = 200;
@@ -32,8 +31,7 @@ const LINES = 20_000;
 const ROUNDS = 5;
 
 const model: StandIn = {
-  ...{ name: 'any', batching: true, fixedMs: 5, eachMs: 1 },
-  parameters: { 'imagen.plans': '["tile","whole"]', 'imagen.tile_sizes': '[256]', 'imagen.margin': '10' },
+  ...{ name: 'any', fixedMs: 5, eachMs: 1, plans: ['tile', 'whole'], tileSizes: [256], margin: 10 },
 };
 
 interface Counts {
@@ -45,75 +43,81 @@ interface Counts {
   readonly metrics: number;
 }
 
-export async function telemetry(progress: Progress): Promise<Figure[]> {
+export const telemetry: Benchmark = async ({ progress }) => {
   const file = join(tmpdir(), `imagen-counts-${process.pid}`);
   const logFile = join(tmpdir(), `imagen-log-${process.pid}`);
   process.env.COUNTS = file;
-  const ground = await openGround([model], progress, {
-    ...{ preload: [join(root, 'scripts/lab/bench/count-telemetry.js')], logFile },
-  });
+  const start = { preload: [join(root, 'scripts/lab/bench/count-telemetry.js')], logFile };
+  const run = (ground: Ground) => measure(ground, { file, logFile, say: (text) => progress.say(text) });
   try {
-    const uris: string[] = [];
-    for (const one of sizesOf(corpusOf('thumbnails'), JOBS)) {
-      uris.push(await ground.upload(`${one.width}x${one.height}.jpg`, await picture(one)));
-    }
-    const run = (name: string) =>
-      ground.run(uris.map((uri, i) => ({ job: { jobId: `${name}.${i}`, operations: [model.name], input: { uri } } })));
-    await run('warm');
-    await countsOf(ground, file);
-    const linesBefore = linesIn(logFile).length;
-
-    const before = cpuSeconds(ground.workerPid());
-    const { seconds } = await run('measured');
-    const jobSeconds = (cpuSeconds(ground.workerPid()) - before) / JOBS;
-    const counts = await countsOf(ground, file);
-    if (counts.spans === 0 || counts.metrics === 0) throw new Error(`nothing counted: ${JSON.stringify(counts)}`);
-    const lines = linesIn(logFile).slice(linesBefore);
-    const line = lines.find((one) => one.includes('"job ended"'));
-    if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
-    progress.say(`${(jobSeconds * 1000).toFixed(2)} ms of the worker's processor for a job`);
-
-    const scrapeSeconds = await costOfScrape(ground);
-    const perCall = {
-      span: await costOf(() => inSpan('none', { attributes: () => ({}) }, () => undefined)),
-      look: await costOf(() => annotate(() => ({}))),
-      metric: await costOf(observe()),
-    };
-    const lineSeconds = await costOf(log(line), LINES);
-    const perJob = { spans: counts.spans / JOBS, looks: counts.looks / JOBS, metrics: counts.metrics / JOBS };
-    const linesPerJob = lines.length / JOBS;
-    const parts = {
-      spans: perJob.spans * perCall.span + Math.max(0, perJob.looks - 2 * perJob.spans) * perCall.look,
-      metrics: perJob.metrics * perCall.metric,
-      scrapes: (scrapeSeconds * seconds) / SCRAPE_EVERY_SECONDS / JOBS,
-    };
-    const ratio = (parts.spans + parts.metrics + parts.scrapes) / jobSeconds;
-    const logSeconds = linesPerJob * lineSeconds;
-    return [
-      figure('telemetry', ratio, '<=', 0.01, {
-        method:
-          "calls a job makes, counted in a real worker, times what one costs, and a scrape's share at one in 15 s; divided by the worker's processor time for a job in the same run",
-        ...{ jobs: JOBS, scrapeMs: round(scrapeSeconds * 1000), jobMs: round(jobSeconds * 1000) },
-        microsecondsForAJob: micros(parts),
-        callsForAJob: Object.fromEntries(Object.entries(perJob).map(([name, count]) => [name, round(count)])),
-        microsecondsForACall: micros(perCall),
-        simulated,
-      }),
-      figure('telemetry.log', logSeconds / jobSeconds, '<=', 0.01, {
-        method:
-          "lines a real worker logs for a job, times what one of them costs (as the worker writes it, secrets taken out, into /dev/null); divided by the worker's processor time for a job in the same run",
-        ...{ jobs: JOBS, jobMs: round(jobSeconds * 1000), linesForAJob: round(linesPerJob) },
-        ...{ bytesOfALine: Buffer.byteLength(line) + 1, microsecondsForAJob: round(logSeconds * 1e6) },
-        simulated,
-      }),
-    ];
+    return await withGround([model], progress, run, start);
   } finally {
-    await ground.close();
     for (const one of [file, logFile]) rmSync(one, { force: true });
   }
+};
+
+interface Files {
+  /** Gets the counts. */
+  readonly file: string;
+  readonly logFile: string;
+  readonly say: (text: string) => void;
 }
 
-const simulated = 'the model sleeps instead of computing';
+async function measure(ground: Ground, { file, logFile, say }: Files) {
+  const pictures = await uploadPictures(ground, THUMBNAILS, JOBS);
+  const run = (name: string) =>
+    ground.run(
+      pictures.map(({ uri }, i) => ({ job: { jobId: `${name}.${i}`, operations: [model.name], input: { uri } } })),
+    );
+  await run('warm');
+  await countsOf(ground, file);
+  const linesBefore = linesIn(logFile).length;
+
+  const before = cpuSeconds(ground.workerPid());
+  const { seconds } = await run('measured');
+  const jobSeconds = (cpuSeconds(ground.workerPid()) - before) / JOBS;
+  const counts = await countsOf(ground, file);
+  if (counts.spans === 0 || counts.metrics === 0) throw new Error(`nothing counted: ${JSON.stringify(counts)}`);
+  const lines = linesIn(logFile).slice(linesBefore);
+  const line = lines.find((one) => one.includes('"job ended"'));
+  if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
+  say(`${(jobSeconds * 1000).toFixed(2)} ms of the worker's processor for a job`);
+
+  const scrapeSeconds = await costOfScrape(ground);
+  const perCall = {
+    span: await costOf(() => inSpan('none', { attributes: () => ({}) }, () => undefined)),
+    look: await costOf(() => annotate(() => ({}))),
+    metric: await costOf(observe()),
+  };
+  const lineSeconds = await costOf(log(line), LINES);
+  const perJob = { spans: counts.spans / JOBS, looks: counts.looks / JOBS, metrics: counts.metrics / JOBS };
+  const linesPerJob = lines.length / JOBS;
+  const parts = {
+    spans: perJob.spans * perCall.span + Math.max(0, perJob.looks - 2 * perJob.spans) * perCall.look,
+    metrics: perJob.metrics * perCall.metric,
+    scrapes: (scrapeSeconds * seconds) / SCRAPE_EVERY_SECONDS / JOBS,
+  };
+  const ratio = (parts.spans + parts.metrics + parts.scrapes) / jobSeconds;
+  const logSeconds = linesPerJob * lineSeconds;
+  return [
+    figure('telemetry', ratio, '<=', 0.01, {
+      method:
+        "calls a job makes, counted in a real worker, times what one costs, and a scrape's share at one in 15 s; divided by the worker's processor time for a job in the same run",
+      ...{ jobs: JOBS, scrapeMs: round(scrapeSeconds * 1000), jobMs: round(jobSeconds * 1000) },
+      microsecondsForAJob: micros(parts),
+      callsForAJob: Object.fromEntries(Object.entries(perJob).map(([name, count]) => [name, round(count)])),
+      microsecondsForACall: micros(perCall),
+      simulated,
+    }),
+    figure('telemetry.log', logSeconds / jobSeconds, '<=', 0.01, {
+      method:
+        "lines a real worker logs for a job, times what one of them costs (as the worker writes it, secrets taken out, into /dev/null); divided by the worker's processor time for a job in the same run",
+      ...{ jobs: JOBS, jobMs: round(jobSeconds * 1000), linesForAJob: round(linesPerJob) },
+      ...{ bytesOfALine: Buffer.byteLength(line) + 1, microsecondsForAJob: round(logSeconds * 1e6) },
+      simulated,
+    }),
+  ];
+}
 
 /** From seconds. */
 function micros(costs: Readonly<Record<string, number>>): Record<string, number> {
@@ -150,7 +154,7 @@ async function costOf(call: () => unknown, calls = CALLS): Promise<number> {
     const { user, system } = process.cpuUsage(before);
     if (round > 0) rounds.push((user + system) / 1e6 / calls); // the first one only warms up
   }
-  return rounds.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)] ?? NaN;
+  return median(rounds);
 }
 
 /** The dearest kind of call: a histogram with as many labels and buckets as any of ours. */

@@ -1,5 +1,5 @@
 /** What is published: jobs of every kind, each with the outcome that it must have. */
-import type { StandIn } from '../bench/make-models.js';
+import type { StandIn } from '../make-models.js';
 import { fingerprint } from '../../../src/domain/fingerprint.js';
 import { type JobMessage, parseJob } from '../../../src/domain/job.js';
 import type { Status } from '../../../src/domain/completion.js';
@@ -47,16 +47,14 @@ export interface Expected {
   readonly deadLetter?: true;
 }
 
-const contract = { 'imagen.plans': '["whole"]' };
-
 /** They sleep, so that the two processors of a small machine are left to what is under test. */
 export const STAND_INS: readonly StandIn[] = [
-  { name: 'quick', fixedMs: 20, eachMs: 5, batching: true, parameters: contract },
-  { name: 'steady', fixedMs: 150, eachMs: 5, batching: true, parameters: contract },
-  { name: 'heavy', fixedMs: 1000, eachMs: 5, batching: true, parameters: contract },
-  { name: 'picky', fixedMs: 30, eachMs: 5, batching: true, red: 'raise', parameters: contract },
-  { name: 'fragile', fixedMs: 30, eachMs: 5, batching: true, red: 'die', parameters: contract },
-  { name: 'slow', fixedMs: 4000, eachMs: 0, batching: true, instances: 2, parameters: contract },
+  { name: 'quick', fixedMs: 20, eachMs: 5, plans: ['whole'] },
+  { name: 'steady', fixedMs: 150, eachMs: 5, plans: ['whole'] },
+  { name: 'heavy', fixedMs: 1000, eachMs: 5, plans: ['whole'] },
+  { name: 'picky', fixedMs: 30, eachMs: 5, plans: ['whole'], red: 'raise' },
+  { name: 'fragile', fixedMs: 30, eachMs: 5, plans: ['whole'], red: 'die' },
+  { name: 'slow', fixedMs: 4000, eachMs: 0, plans: ['whole'], instances: 2 },
 ];
 
 /** Sooner than `slow` can answer. */

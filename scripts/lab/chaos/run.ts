@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { openParts, type Parts } from '../ground.js';
+import { openTraffic, type Traffic } from '../traffic.js';
 import type { Progress } from '../../dev/progress.js';
 import { seeded } from '../random.js';
 import { cli, startWorker } from '../../dev/workers.js';
@@ -18,7 +19,7 @@ import { type Accepted, judge, type Verdict } from './judge.js';
 import { type Limits, watchLimits } from './limits.js';
 import { planLoad, type PlannedJob, STAND_INS } from './load.js';
 import { planFaults } from './plan.js';
-import { drain, openWitness, readRecords, readResults, type Witness } from './witness.js';
+import { drain, readRecords, readResults } from './witness.js';
 
 export interface ChaosOptions {
   readonly jobs: number;
@@ -95,7 +96,7 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   const proxies = await openProxies(parts);
   const crashes = join(parts.dir, 'crashes');
   await mkdir(crashes);
-  const witness = openWitness(parts, NAME);
+  const witness = openTraffic(parts);
   const refusals = join(parts.dir, 'refusals');
   const fleet = openFleet(parts, proxies, { crashes, refusals, logs: options.logs });
   const faults = createFaults(parts, proxies, fleet, { longestMs: durationMs / 5, refusals });
@@ -229,25 +230,17 @@ async function cancel({ env }: Parts, jobId: string): Promise<boolean> {
   }
 }
 
-async function untilAllEnded(accepted: readonly Accepted[], witness: Witness): Promise<void> {
+async function untilAllEnded(accepted: readonly Accepted[], witness: Traffic): Promise<void> {
   const open = new Set(accepted);
-  let known = 0;
   while (open.size > 0 && witness.quietMs() < PATIENCE_MS) {
-    const fresh = witness.completions.slice(known).map(({ body }) => JSON.parse(body) as Ended);
-    known += fresh.length;
-    const jobs = new Set(fresh.map(({ jobId }) => jobId));
-    const messages = new Set(fresh.map(({ messageId }) => messageId));
+    const jobs = new Set(witness.ended.map(({ completion }) => completion.jobId));
+    const messages = new Set(witness.ended.map(({ completion }) => completion.messageId));
     for (const one of open) {
       const { jobId } = one.job;
       if (jobId === undefined ? messages.has(one.messageId) : jobs.has(jobId)) open.delete(one);
     }
     await sleep(100);
   }
-}
-
-interface Ended {
-  readonly jobId?: string;
-  readonly messageId?: string;
 }
 
 function countDeaths(fleet: Fleet, folder: string): Record<string, number> {

@@ -1,48 +1,10 @@
-/** Outsiders that see what anybody could see: completions, dead letters, what the buckets hold, what is left. */
+/** What anybody could see when all is over: what the buckets hold, and what is left in the queue. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Message, Subscription } from '@google-cloud/pubsub';
+import type { Message } from '@google-cloud/pubsub';
 import { objectRef } from '../../../src/domain/uri.js';
 import type { Parts } from '../ground.js';
 import { LATE_BUCKET } from './inputs.js';
 import type { StoredObject } from './judge.js';
-
-export interface Published {
-  readonly body: string;
-  readonly attributes: Readonly<Record<string, string>>;
-}
-
-export interface Witness {
-  readonly completions: readonly Published[];
-  readonly deadLetters: readonly Published[];
-  /** Milliseconds since the last completion. */
-  quietMs(): number;
-  close(): Promise<void>;
-}
-
-/** @param completions the subscription that keeps them */
-export function openWitness({ pubsub, env }: Parts, completions: string): Witness {
-  let lastAt = performance.now();
-  const open: Subscription[] = [];
-  const listen = (name: string) => {
-    const seen: Published[] = [];
-    const subscription = pubsub.subscription(name);
-    subscription.on('message', (message: Message) => {
-      seen.push({ body: message.data.toString('utf8'), attributes: message.attributes });
-      lastAt = performance.now();
-      message.ack();
-    });
-    open.push(subscription);
-    return seen;
-  };
-  return {
-    completions: listen(completions),
-    deadLetters: listen(env.IMAGEN_DEAD_LETTER_SUBSCRIPTION),
-    quietMs: () => performance.now() - lastAt,
-    close: async () => {
-      await Promise.all(open.map((subscription) => subscription.close()));
-    },
-  };
-}
 
 /** Longer than a lease, which the workers may have let go of at their end. */
 const LEASE_MS = 12_000;
