@@ -64,8 +64,10 @@ const CANCEL_AFTER_MS = 1_000;
 const KILLER_MS = 90_000;
 const BEGINNING = 0.05;
 
+const GOOD: Expected = { status: 'succeeded' };
+const failed = (...codes: string[]): Expected => ({ status: 'failed', codes });
 /** Of jobs that end a process with each attempt. */
-const LOST = ['WORKER_LOST', 'RETRIES_EXHAUSTED'];
+const LOST: Expected = { ...failed('WORKER_LOST', 'RETRIES_EXHAUSTED'), deadLetter: true };
 const NEW_CODE = 'NOT_KNOWN_YET';
 
 /** How many of a thousand jobs are of a kind, and the fewest in any run; for crashes, after each step. */
@@ -88,38 +90,37 @@ const SHARES = {
 export function planLoad(jobs: number, durationMs: number, inputs: Inputs, random: () => number): PlannedJob[] {
   const planned: PlannedJob[] = [];
   const any = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-  const name = (suffix = '') => `chaos-${planned.length}${suffix}`;
+  const name = (suffix: string) => `chaos-${planned.length}${suffix}`;
   const sometime = (until = 1) => random() * until * durationMs;
   const job = (jobId: string, more: Partial<JobMessage> = {}): JobMessage => ({
     ...{ jobId, operations: operations(random), input: { uri: any(inputs.good) } },
     ...more,
   });
   const message = (atMs: number, what: object) => ({ atMs, body: () => JSON.stringify(what) });
+  /** A job of one message, published before that part of the time is over. */
+  const single = (suffix: string, expected: Expected, more: Partial<JobMessage> = {}, until = 1) => {
+    const jobId = name(suffix);
+    return { jobId, messages: [message(sometime(until), job(jobId, more))], expected };
+  };
   const times = (kind: keyof typeof SHARES, plan: (index: number) => Omit<PlannedJob, 'kind'>) => {
     const { fewest, of1000 } = SHARES[kind];
     const count = Math.max(fewest, Math.round((of1000 * jobs) / 1000));
     for (let i = 0; i < count; i++) planned.push({ kind, ...plan(i) });
   };
-  const good: Expected = { status: 'succeeded' };
+  const red = { input: { uri: inputs.red } };
 
-  for (const step of CRASH_STEPS) {
-    times('crash', () => {
-      const jobId = name(`-dies-after-${step}`);
-      return { jobId, messages: [message(sometime(0.9), job(jobId))], expected: good };
-    });
-  }
+  for (const step of CRASH_STEPS) times('crash', () => single(`-dies-after-${step}`, GOOD, {}, 0.9));
   times('killer', (i) => {
-    const jobId = name('-kills-its-worker');
-    const expected = { status: 'failed', codes: LOST, deadLetter: true } as const;
     // What comes back together with a killer dies with it again and again, if it strikes at once; not all of them do.
-    const what = job(jobId, { operations: [i % 2 === 0 ? 'heavy' : 'quick'] });
-    const until = Math.max(BEGINNING, 1 - KILLER_MS / durationMs);
-    return { jobId, messages: [message(sometime(until), what)], expected };
+    const operations = [i % 2 === 0 ? 'heavy' : 'quick'];
+    return single('-kills-its-worker', LOST, { operations }, Math.max(BEGINNING, 1 - KILLER_MS / durationMs));
   });
   times('poison', (i) => {
     const body = ['not JSON', '{"jobId":', '{"jobId": 7}', '[]'][i % 4] ?? '';
-    const expected = { status: 'failed', codes: ['INVALID_MESSAGE'], deadLetter: true } as const;
-    return { messages: [{ atMs: sometime(), body: () => body }], expected };
+    return {
+      messages: [{ atMs: sometime(), body: () => body }],
+      expected: { ...failed('INVALID_MESSAGE'), deadLetter: true },
+    };
   });
   times('late', () => {
     const jobId = name('-late');
@@ -128,61 +129,40 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const expected = { status: 'expired', codes: ['DEADLINE_EXCEEDED'] } as const;
     return { jobId, messages: [{ atMs: sometime(), body }], expected };
   });
-  times('canceled', () => {
-    const jobId = name('-canceled');
-    const what = job(jobId, { operations: ['slow'] });
-    return { jobId, messages: [message(sometime(), what)], expected: good, cancelAfterMs: CANCEL_AFTER_MS };
-  });
+  times('canceled', () => ({
+    ...single('-canceled', GOOD, { operations: ['slow'] }),
+    cancelAfterMs: CANCEL_AFTER_MS,
+  }));
   times('bad', (i) => {
-    const jobId = name('-bad');
-    const [code, uri] = Object.entries(inputs.bad)[i % Object.keys(inputs.bad).length] ?? [];
-    const what = job(jobId, { input: { uri: uri ?? '' } });
-    return { jobId, messages: [message(sometime(), what)], expected: { status: 'failed', codes: [code ?? ''] } };
+    const [code = '', uri = ''] = Object.entries(inputs.bad)[i % Object.keys(inputs.bad).length] ?? [];
+    return single('-bad', failed(code), { input: { uri } });
   });
-  times('raises', () => {
-    const jobId = name('-raises');
-    const what = job(jobId, { operations: ['picky'], input: { uri: inputs.red } });
-    return {
-      jobId,
-      messages: [message(sometime(), what)],
-      expected: { status: 'failed', codes: ['INFERENCE_FAILED'] },
-    };
-  });
-  times('model-killer', () => {
-    const jobId = name('-kills-its-model');
-    const what = job(jobId, { operations: ['fragile'], input: { uri: inputs.red } });
-    const expected = { status: 'failed', codes: LOST, deadLetter: true } as const;
-    return { jobId, messages: [message(sometime(BEGINNING), what)], expected };
-  });
+  times('raises', () => single('-raises', failed('INFERENCE_FAILED'), { operations: ['picky'], ...red }));
+  times('model-killer', () => single('-kills-its-model', LOST, { operations: ['fragile'], ...red }, BEGINNING));
   times('decided', () => {
     const jobId = name('-decided');
     const what = job(jobId);
     const messages = [message(sometime(), what), message(sometime(), what)];
-    return { jobId, messages, record: newerRecord(what), expected: { status: 'failed', codes: [NEW_CODE] } };
+    return { jobId, messages, record: newerRecord(what), expected: failed(NEW_CODE) };
   });
-  times('bucketless', () => {
-    const jobId = name('-bucketless');
-    const what = job(jobId, { output: { prefix: inputs.lateBucket } });
-    return { jobId, messages: [message(sometime(), what)], expected: good };
-  });
+  times('bucketless', () => single('-bucketless', GOOD, { output: { prefix: inputs.lateBucket } }));
   times('reused', () => {
     const jobId = name('-reused');
     const atMs = sometime();
     const [first, second] = [job(jobId, { operations: ['quick'] }), job(jobId, { operations: ['steady'] })];
     // The second twice: both of its messages must be refused alike. Which job wins, only the race between them says.
     const messages = [message(atMs, first), message(atMs, second), message(atMs + 2_000, second)];
-    return { jobId, messages, expected: good };
+    return { jobId, messages, expected: GOOD };
   });
   times('duplicate', (i) => {
     const jobId = name('-twice');
     const [atMs, what] = [sometime(), job(jobId)];
     // At once, so that two workers have it; or later, when it may have ended.
     const again = i % 2 === 0 ? atMs : atMs + random() * 5_000;
-    return { jobId, messages: [message(atMs, what), message(again, what)], expected: good };
+    return { jobId, messages: [message(atMs, what), message(again, what)], expected: GOOD };
   });
   while (planned.length < jobs) {
-    const jobId = name();
-    planned.push({ kind: 'good', jobId, messages: [message(sometime(), job(jobId))], expected: good });
+    planned.push({ kind: 'good', ...single('', GOOD) });
   }
   return planned;
 }

@@ -3,18 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../dev/stack/ports.js';
 import { Connection } from './connection.js';
 
-/** What a proxy has done, in connections; refusals in times. */
+/** What a proxy has done, in connections. */
 export interface FaultCounts {
   /** Let through to the server. */
   accepted: number;
   /** Accepted into a black hole that swallows new ones too. */
   swallowed: number;
   reset: number;
-  stalled: number;
   blackHoled: number;
   /** Ended in the middle of what the server sent. */
   cut: number;
-  refusals: number;
 }
 
 /**
@@ -22,8 +20,7 @@ export interface FaultCounts {
  * told to do harm. Its address stays the same for its life.
  */
 export class FaultProxy {
-  // prettier-ignore
-  readonly counts: FaultCounts = { accepted: 0, swallowed: 0, reset: 0, stalled: 0, blackHoled: 0, cut: 0, refusals: 0 };
+  readonly counts: FaultCounts = { accepted: 0, swallowed: 0, reset: 0, blackHoled: 0, cut: 0 };
   /** `host:port` to connect to in the server's place. */
   readonly address: string;
   readonly #target: { readonly host: string; readonly port: number };
@@ -67,7 +64,6 @@ export class FaultProxy {
   /** Holds back the bytes of all connections open now, both ways, for `ms` milliseconds; none is lost. */
   stall(ms: number): void {
     const stalled = [...this.#connections].filter((connection) => connection.hold());
-    this.counts.stalled += stalled.length;
     setTimeout(() => stalled.forEach((connection) => connection.release()), ms).unref();
   }
 
@@ -98,7 +94,6 @@ export class FaultProxy {
 
   /** Nobody listens for `ms` milliseconds: connecting is refused, open connections go on. Resolves when it is over. */
   async refuse(ms: number): Promise<void> {
-    this.counts.refusals += 1;
     this.#server.close();
     await sleep(ms);
     if (!this.#closed) await this.#listen();
