@@ -24,23 +24,14 @@ import { quietly, withLock } from '../dev/stack/lock.js';
 import { cacheDir, root } from '../dev/stack/paths.js';
 import { findMarked, markerEnv, stopAll } from '../dev/stack/processes.js';
 import { upStack, type Stack } from '../dev/stack/up.js';
+import { Suite } from './suite.js';
 
 const signal = giveUpOnSignals();
-let passed = 0;
-let failed = 0;
+const suite = new Suite();
 
 async function check(name: string, body: () => Promise<string | undefined>): Promise<boolean> {
   signal.throwIfAborted();
-  try {
-    const said = await body();
-    passed++;
-    console.log(`ok      ${name}${said === undefined ? '' : `: ${said}`}`);
-    return true;
-  } catch (error) {
-    failed++;
-    console.log(`FAILED  ${name}\n${error instanceof Error ? error.message : String(error)}`);
-    return false;
-  }
+  return suite.check(name, body);
 }
 
 /** With the time that it takes. */
@@ -168,11 +159,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  failed++;
-  console.error(error instanceof Error ? error.message : error);
-}
-if (failed > 0 || passed === 0) process.exitCode ??= 1;
-console.log(`${passed} passed, ${failed} failed`);
+await suite.run(main);

@@ -7,43 +7,31 @@ import { type ApiServer, installApiServer, startApiServer, VERSION } from './api
 import { crdsDir } from './custom-resources.js';
 import { applicable, build, k8sDir, kubectl } from './kustomize.js';
 import { type Deployment, type Manifest, ofKind } from './manifest.js';
+import { Suite } from '../suite.js';
 
 const run = promisify(execFile);
 
-const began = performance.now();
-const say = (text: string) => console.log(`[${((performance.now() - began) / 1000).toFixed(1)} s] ${text}`);
-let passed = 0;
-let failed = 0;
+const suite = new Suite();
 
-async function test(name: string, body: () => Promise<void>): Promise<void> {
-  try {
+const test = (name: string, body: () => Promise<void>): Promise<boolean> =>
+  suite.check(name, async () => {
     await body();
-    passed++;
-    say(`ok: ${name}`);
-  } catch (error) {
-    failed++;
-    say(`FAILED: ${name}\n${error instanceof Error ? error.message : String(error)}`);
-  }
-}
+    return undefined;
+  });
 
-try {
-  await installApiServer(say);
+await suite.run(async () => {
+  await installApiServer((text) => suite.say(text));
   const server = await startApiServer();
   try {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.once(signal, () => void server.close().finally(() => process.exit(1)));
     }
-    say(`kube-apiserver ${VERSION} is ready`);
+    suite.say(`kube-apiserver ${VERSION} is ready`);
     await testAll(server);
   } finally {
     await server.close();
   }
-} catch (error) {
-  failed++;
-  say(`FAILED: ${error instanceof Error ? error.message : String(error)}`);
-}
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+});
 
 async function testAll(server: ApiServer): Promise<void> {
   const program = await kubectl();
@@ -129,49 +117,55 @@ async function testAll(server: ApiServer): Promise<void> {
     if (after === text) throw new Error(`nothing to change in ${manifest.kind} ${manifest.metadata.name}`);
     return JSON.parse(after) as T;
   };
-  const podOf = (change: (text: string) => string) => changed(asPod(worker), change);
+  const strictlyApplied = ['apply', ...strictly, '--filename=-'];
   await test('refused: a misspelt field of a Deployment', () =>
     refused(
       /readinesProbe: field not declared in schema/,
-      ['apply', ...strictly, '--filename=-'],
+      strictlyApplied,
       changed(worker, (text) => text.replace('"readinessProbe"', '"readinesProbe"')),
     ));
-  await test('refused: a probe of a port that no container has', () =>
-    refused(
+  /** What a pod must not be, how the server says so, and a change of ours that makes it so. */
+  const badPods: readonly [what: string, reason: RegExp, from: string, to: string][] = [
+    [
+      'a probe of a port that no container has',
       /Probe\.httpGet\.port: Invalid value: "HTTP PORT"/,
-      create,
-      podOf((text) => text.replace('"port":"http"', '"port":"HTTP PORT"')),
-    ));
-  await test('refused: a pod as root', () =>
-    refused(
-      /violates PodSecurity "restricted/,
-      create,
-      podOf((text) => text.replace('"runAsNonRoot":true,', '')),
-    ));
-  await test('refused: a pod with rights to gain more', () =>
-    refused(
+      '"port":"http"',
+      '"port":"HTTP PORT"',
+    ],
+    ['a pod as root', /violates PodSecurity "restricted/, '"runAsNonRoot":true,', ''],
+    [
+      'a pod with rights to gain more',
       /violates PodSecurity.*allowPrivilegeEscalation/s,
-      create,
-      podOf((text) => text.replace('"allowPrivilegeEscalation":false,', '')),
-    ));
-  await test('refused: a pod of an account that is not there', () =>
-    refused(
-      /serviceaccount "somebody" not found/,
-      create,
-      podOf((text) => text.replace('"serviceAccountName":"imagen-worker"', '"serviceAccountName":"somebody"')),
-    ));
-  await test('refused: a volume that is mounted and not there', () =>
-    refused(
+      '"allowPrivilegeEscalation":false,',
+      '',
+    ],
+    [
+      'a pod of an account that is not there',
+      /serviceaccount "x" not found/,
+      '"serviceAccountName":"imagen-worker"',
+      '"serviceAccountName":"x"',
+    ],
+    [
+      'a volume that is mounted and not there',
       /volumeMounts\[0\]\.name: Not found/,
-      create,
-      podOf((text) => text.replace('"name":"routes"', '"name":"maps"')),
-    ));
+      '"name":"routes"',
+      '"name":"maps"',
+    ],
+  ];
+  for (const [what, reason, from, to] of badPods) {
+    await test(`refused: ${what}`, () =>
+      refused(
+        reason,
+        create,
+        changed(asPod(worker), (text) => text.replace(from, to)),
+      ));
+  }
   await test('refused: a misspelt field of a ScaledObject', async () => {
     const [scaled] = ofKind(await build('overlays/gke-keda'), 'ScaledObject');
     if (!scaled) throw new Error('expected a ScaledObject');
     await refused(
       /spec\.minReplicas: field not declared in schema/,
-      ['apply', ...strictly, '--filename=-'],
+      strictlyApplied,
       changed(scaled, (text) => text.replace('"minReplicaCount"', '"minReplicas"')),
     );
   });
@@ -180,7 +174,7 @@ async function testAll(server: ApiServer): Promise<void> {
     await apply('overlays/gke', ...strictly);
     await refused(
       /field is immutable/,
-      ['apply', ...strictly, '--filename=-'],
+      strictlyApplied,
       changed(worker, (text) =>
         text.replaceAll('"app.kubernetes.io/instance":"imagen-worker"', '"app.kubernetes.io/instance":"other"'),
       ),
