@@ -8,7 +8,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { relative } from 'node:path';
-import { parseArgs } from 'node:util';
+import { program } from 'commander';
 import { openHouse } from './demo/house.js';
 import { demoJobs } from './demo/jobs.js';
 import { demoDir, writeReport } from './demo/report.js';
@@ -50,8 +50,8 @@ async function demo(keep: boolean): Promise<void> {
 }
 
 try {
-  const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
-  await demo(values.keep);
+  program.name('npm run demo --').option('--keep', 'serve a page to watch, and leave everything up').parse();
+  await demo(program.opts<{ keep?: true }>().keep ?? false);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode ??= 1;

@@ -8,8 +8,9 @@
  *   npm run stack -- env
  *       prints the variables that a worker needs: eval "$(npm run -s stack -- env)"
  */
-import { parseArgs } from 'node:util';
+import { Argument, program } from 'commander';
 import { parts } from './parts/index.js';
+import type { PartId } from './parts/part.js';
 import { createProgress } from './progress.js';
 import { downStack } from './stack/down.js';
 import { exportLines, stackEnv } from './stack/env.js';
@@ -20,11 +21,7 @@ import { readState } from './stack/state.js';
 import { upStack } from './stack/up.js';
 
 const ids = parts.map(({ id }) => id);
-const usage = `usage: npm run stack -- up [${ids.join('|')}…] [--test-models] | down [--all] | env`;
-
-async function up(names: string[], withTestModels: boolean): Promise<void> {
-  const chosen = ids.filter((id) => names.includes(id));
-  if (chosen.length < names.length) throw new Error(usage);
+async function up(chosen: readonly PartId[], { testModels: withTestModels }: { testModels?: true }): Promise<void> {
   const giveUp = new AbortController();
   const progress = createProgress();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -37,7 +34,12 @@ async function up(names: string[], withTestModels: boolean): Promise<void> {
   }
   try {
     await upStack({
-      ...{ outlive: true, progress, signal: giveUp.signal, parts: chosen.length > 0 ? chosen : ids },
+      ...{
+        outlive: true,
+        progress,
+        signal: giveUp.signal,
+        parts: ids.filter((id) => chosen.length === 0 || chosen.includes(id)),
+      },
       modelRepositories: withTestModels ? [testModels] : [],
     });
   } finally {
@@ -45,7 +47,7 @@ async function up(names: string[], withTestModels: boolean): Promise<void> {
   }
 }
 
-async function down(all: boolean): Promise<void> {
+async function down({ all }: { all?: true }): Promise<void> {
   const dirs = new Set([defaultStackDir, ...(all ? leftovers().map(({ dir }) => dir) : [])]);
   for (const dir of dirs) {
     const stopped = await downStack({ dir });
@@ -60,16 +62,22 @@ function env(): void {
   process.stdout.write(exportLines(stackEnv(state?.ports ?? defaultPorts())));
 }
 
+program.name('npm run stack --');
+program
+  .command('up')
+  .description('installs and starts the parts; they keep running')
+  .addArgument(new Argument('[parts...]', 'all of them unless named').choices(ids))
+  .option('--test-models', 'Triton serves the models of the tests as well')
+  .action(up);
+program
+  .command('down')
+  .description('stops them')
+  .option('--all', 'those of every test and demo of this checkout as well')
+  .action(down);
+program.command('env').description('prints the variables that a worker needs').action(env);
+
 try {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: { all: { type: 'boolean', default: false }, 'test-models': { type: 'boolean', default: false } },
-  });
-  const [command, ...names] = positionals;
-  if (command === 'up' && !values.all) await up(names, values['test-models']);
-  else if (command === 'down' && names.length === 0) await down(values.all);
-  else if (command === 'env' && names.length === 0) env();
-  else throw new Error(usage);
+  await program.parseAsync();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode ??= 1;

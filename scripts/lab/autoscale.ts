@@ -8,7 +8,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { program } from 'commander';
 import { format, resolveConfig } from 'prettier';
 import { judge } from './autoscale/compare.js';
 import { drawing } from './autoscale/plot.js';
@@ -16,14 +16,19 @@ import { SAMPLE, SHIPPED } from './autoscale/policies.js';
 import { report } from './autoscale/report.js';
 import { chapters, COST_AT_MOST, QUEUE_AT_MOST, SEEDS, winner } from './autoscale/study.js';
 
-const { values } = parseArgs({ options: { out: { type: 'string', default: '.imagen/autoscale' } } });
-mkdirSync(values.out, { recursive: true });
+const { out } = program
+  .name('npm run autoscale --')
+  .description('Compares autoscaling policies by simulation, which takes minutes')
+  .option('--out <folder>', 'where the report and its drawings go', '.imagen/autoscale')
+  .parse()
+  .opts<{ out: string }>();
+mkdirSync(out, { recursive: true });
 
 const all = chapters();
-const file = join(values.out, 'report.md');
+const file = join(out, 'report.md');
 writeFileSync(file, await format(report(all, SEEDS), { ...(await resolveConfig(file)), filepath: file }));
 for (const { comparison, drawing: name } of all) {
-  if (name !== undefined) writeFileSync(join(values.out, name), drawing(comparison, [SAMPLE, SHIPPED]));
+  if (name !== undefined) writeFileSync(join(out, name), drawing(comparison, [SAMPLE, SHIPPED]));
 }
 for (const { title, comparison } of all) {
   const { queue, all: together, cost, killed } = judge(comparison, SHIPPED, SAMPLE);

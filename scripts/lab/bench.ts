@@ -6,7 +6,7 @@
  *   npm run bench -- batching.fixed batching.any.thumbnails --json
  *       those whose names begin so, a JSON line for each figure on standard output
  */
-import { parseArgs } from 'node:util';
+import { program } from 'commander';
 import { batching } from './bench/batching.js';
 import { fairness } from './bench/fairness.js';
 import { memory } from './bench/memory.js';
@@ -20,12 +20,14 @@ import { storage } from './bench/storage.js';
 import { telemetry } from './bench/telemetry.js';
 import { createProgress } from '../dev/progress.js';
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'boolean', default: false } },
-});
 const GROUPS = { batching, fairness, memory, outage, poison, policies, seams, soak, starvation, storage, telemetry };
-const chosen = positionals.length > 0 ? positionals : Object.keys(GROUPS);
+const { args } = program
+  .name('npm run bench --')
+  .argument('[names...]', `beginnings of figures: ${Object.keys(GROUPS).join(', ')}, or more of a name`)
+  .option('--json', 'a JSON line for each figure')
+  .parse();
+const { json } = program.opts<{ json?: true }>();
+const chosen = args.length > 0 ? args : Object.keys(GROUPS);
 const stranger = chosen.find(
   (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),
 );
@@ -42,7 +44,7 @@ try {
     const wanted = (name: string) => mine.some((one) => one === group || `${group}.${name}`.startsWith(one));
     const figures = await run({ progress, wanted });
     for (const one of figures) {
-      if (values.json) console.log(JSON.stringify(one));
+      if (json) console.log(JSON.stringify(one));
       else
         console.log(
           `${one.pass ? 'ok  ' : 'MISS'} ${one.name}: ${one.ratio} (${one.op} ${one.goal ?? ''}) ${JSON.stringify(one.detail)}`,

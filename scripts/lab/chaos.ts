@@ -7,7 +7,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { InvalidArgumentError, program } from 'commander';
 import { missing } from './chaos/plan.js';
 import { runChaos } from './chaos/run.js';
 import { giveUpOnSignals } from '../dev/give-up.js';
@@ -19,27 +19,21 @@ const JOBS_A_SECOND = 3;
 const LEAST_MS = 40_000;
 const SHOWN = 20;
 
-const { values } = parseArgs({
-  options: {
-    jobs: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: '1' },
-    minutes: { type: 'string' },
-    json: { type: 'boolean', default: false },
-  },
-});
-const jobs = positive('jobs', values.jobs);
-const seed = positive('seed', values.seed);
-const durationMs =
-  values.minutes === undefined
-    ? Math.max(LEAST_MS, (jobs / JOBS_A_SECOND) * 1_000)
-    : positive('minutes', values.minutes) * 60_000;
-
-function positive(name: string, text: string): number {
+function positive(text: string): number {
   const number = Number(text);
   if (number > 0 && Number.isFinite(number)) return number;
-  console.error(`--${name} must be a number above 0, not '${text}'`);
-  process.exit(2);
+  throw new InvalidArgumentError('Expected a number above 0.');
 }
+
+const { jobs, seed, minutes, json } = program
+  .name('npm run chaos --')
+  .option('--jobs <count>', 'how many are published', positive, 1000)
+  .option('--seed <number>', 'plans the same jobs and faults each time', positive, 1)
+  .option('--minutes <number>', 'for how long; by default as many as they need', positive)
+  .option('--json', 'the last line is JSON')
+  .parse()
+  .opts<{ jobs: number; seed: number; minutes?: number; json?: true }>();
+const durationMs = minutes === undefined ? Math.max(LEAST_MS, (jobs / JOBS_A_SECOND) * 1_000) : minutes * 60_000;
 
 const giveUp = giveUpOnSignals();
 
@@ -80,7 +74,7 @@ try {
     seconds: Math.round((performance.now() - startedAt) / 1000),
     pass: breaches.length === 0,
   };
-  console.log(values.json ? JSON.stringify(line) : line);
+  console.log(json ? JSON.stringify(line) : line);
   // Everything is stopped; but a client whose connection was broken on purpose may still wait to make another.
   process.stdout.write('', () => process.exit(line.pass ? 0 : 1));
 } catch (error) {

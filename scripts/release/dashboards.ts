@@ -6,14 +6,18 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { program } from 'commander';
 import { format, resolveConfig } from 'prettier';
 import { dashboards } from './dashboards/index.js';
 import { asRuleFile, ruleGroups } from '../dev/parts/rules.js';
 import { root } from '../dev/stack/paths.js';
 
 const folder = 'k8s/monitoring/dashboards';
-const { check } = parseArgs({ options: { check: { type: 'boolean', default: false } } }).values;
+const { check } = program
+  .name('npm run dashboards --')
+  .option('--check', 'write nothing, and fail where something is stale')
+  .parse()
+  .opts<{ check?: true }>();
 
 const wanted = new Map(
   Object.entries(dashboards).map(([name, board]) => [`${folder}/${name}.json`, JSON.stringify(board.build())]),

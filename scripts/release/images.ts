@@ -10,7 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { program } from 'commander';
 import { giveUpOnSignals } from '../dev/give-up.js';
 import { makeBases, NODE, standInPython, TRITON } from './images/bases.js';
 import { Buildah, type Build } from './images/buildah.js';
@@ -133,10 +133,13 @@ async function sweep(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { built: { type: 'boolean', default: false }, clean: { type: 'boolean', default: false } },
-  });
-  if (values.clean) {
+  const { built = false, clean } = program
+    .name('npm run test:images --')
+    .option('--built', 'try the images that an earlier run has built')
+    .option('--clean', 'remove what was made')
+    .parse()
+    .opts<{ built?: true; clean?: true }>();
+  if (clean) {
     await rm(imagesDir, { recursive: true, force: true });
     return;
   }
@@ -152,7 +155,7 @@ async function main(): Promise<void> {
     await withLock(
       imagesDir,
       (holder) => progress.say(`waiting for ${holder}`),
-      () => test(progress, values.built),
+      () => test(progress, built),
     );
   } finally {
     progress.close();

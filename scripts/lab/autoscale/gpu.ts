@@ -13,15 +13,22 @@ interface Entry<W> {
 }
 
 export class Gpu<W extends Work> {
-  /** A heap by `doneAt`. */
-  readonly #heap: Entry<W>[] = [];
+  /** In the order in which they are done, the first one last: there it is cheap to take away. */
+  readonly #entries: Entry<W>[] = [];
   /** What each job that was there from the beginning would have got by now, in jobs. */
   #progress = 0;
   jobs = 0;
 
   add(work: W): void {
     this.jobs++;
-    this.#push({ work, doneAt: this.#progress + work.size });
+    const entry = { work, doneAt: this.#progress + work.size };
+    let [from, to] = [0, this.#entries.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((this.#entries[middle]?.doneAt ?? 0) > entry.doneAt) from = middle + 1;
+      else to = middle;
+    }
+    this.#entries.splice(from, 0, entry);
   }
 
   /** Of a job that was given back before it was done. */
@@ -48,45 +55,14 @@ export class Gpu<W extends Work> {
       }
       left -= needed;
       this.#progress = Math.max(this.#progress, next.doneAt);
-      this.#pop();
+      this.#entries.pop();
       this.jobs--;
       done(next.work, left);
     }
   }
 
   #first(): Entry<W> | undefined {
-    while (this.#heap[0]?.work.aborted) this.#pop();
-    return this.#heap[0];
-  }
-
-  #push(entry: Entry<W>): void {
-    const heap = this.#heap;
-    let at = heap.push(entry) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      const above = heap[parent];
-      if (!above || above.doneAt <= entry.doneAt) break;
-      heap[at] = above;
-      at = parent;
-    }
-    heap[at] = entry;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop();
-    if (!last || heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      const [left, right] = [heap[child], heap[child + 1]];
-      if (!left) break;
-      if (right && right.doneAt < left.doneAt) child++;
-      const smaller = heap[child];
-      if (!smaller || smaller.doneAt >= last.doneAt) break;
-      heap[at] = smaller;
-      at = child;
-    }
-    heap[at] = last;
+    while (this.#entries.at(-1)?.work.aborted) this.#entries.pop();
+    return this.#entries.at(-1);
   }
 }

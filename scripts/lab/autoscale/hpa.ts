@@ -117,24 +117,19 @@ export class Hpa {
     const { scaleUp, scaleDown } = this.#spec;
     const longest = Math.max(...[...scaleUp.policies, ...scaleDown.policies].map(({ periodSeconds }) => periodSeconds));
     this.#changes = this.#changes.filter(({ at }) => at > now - longest);
-    if (wanted > replicas) {
-      const limits = scaleUp.policies.map(({ type, value, periodSeconds }) => {
-        const before = this.#periodStart(now, periodSeconds, replicas);
-        return type === 'Pods' ? before + value : Math.ceil(before * (1 + value / 100));
-      });
-      const limit = scaleUp.selectPolicy === 'Max' ? Math.max(...limits) : Math.min(...limits);
-      return Math.min(wanted, Math.max(limit, replicas));
-    }
-    if (wanted < replicas) {
-      const limits = scaleDown.policies.map(({ type, value, periodSeconds }) => {
-        const before = this.#periodStart(now, periodSeconds, replicas);
-        return type === 'Pods' ? before - value : Math.trunc(before * (1 - value / 100));
-      });
-      // Here the policy that permits the most change gives the smallest number.
-      const limit = scaleDown.selectPolicy === 'Max' ? Math.min(...limits) : Math.max(...limits);
-      return Math.max(wanted, Math.min(limit, replicas));
-    }
-    return wanted;
+    if (wanted === replicas) return replicas;
+    const direction = wanted > replicas ? 1 : -1;
+    const { policies, selectPolicy } = direction > 0 ? scaleUp : scaleDown;
+    // How far from what there is, at the most.
+    const limits = policies.map(({ type, value, periodSeconds }) => {
+      const before = this.#periodStart(now, periodSeconds, replicas);
+      const by = direction * value;
+      const percent = before * (1 + by / 100);
+      const limit = type === 'Pods' ? before + by : direction > 0 ? Math.ceil(percent) : Math.trunc(percent);
+      return Math.max(0, direction * (limit - replicas));
+    });
+    const limit = selectPolicy === 'Max' ? Math.max(...limits) : Math.min(...limits);
+    return replicas + direction * Math.min(Math.abs(wanted - replicas), limit);
   }
 
   #periodStart(now: number, periodSeconds: number, replicas: number): number {

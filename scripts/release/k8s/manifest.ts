@@ -58,7 +58,6 @@ export interface SecurityContext {
   readonly seccompProfile?: { readonly type: string };
   readonly readOnlyRootFilesystem?: boolean;
   readonly allowPrivilegeEscalation?: boolean;
-  readonly privileged?: boolean;
   readonly capabilities?: { readonly drop?: readonly string[]; readonly add?: readonly string[] };
 }
 
@@ -72,7 +71,7 @@ export interface Container {
   readonly env?: readonly EnvironmentVariable[];
   readonly envFrom?: readonly { readonly configMapRef?: { readonly name: string } }[];
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
-  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
   readonly startupProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly livenessProbe?: Probe;
@@ -89,8 +88,8 @@ export interface EnvironmentVariable {
   readonly value?: string;
   readonly valueFrom?: {
     readonly configMapKeyRef?: { readonly name: string; readonly key: string };
+    readonly fieldRef?: object;
     readonly secretKeyRef?: { readonly name: string; readonly key: string; readonly optional?: boolean };
-    readonly fieldRef?: { readonly fieldPath: string };
   };
 }
 
@@ -126,12 +125,9 @@ export interface NetworkPolicy extends Manifest {
 }
 interface Peer {
   readonly podSelector?: Selector;
-  readonly namespaceSelector?: Selector;
-  readonly ipBlock?: { readonly cidr: string };
 }
 interface PolicyPort {
   readonly port: string | number;
-  readonly protocol?: string;
 }
 
 interface Target {
@@ -164,7 +160,6 @@ export interface MetricTarget {
   readonly type: string;
   readonly averageValue?: string;
   readonly value?: string;
-  readonly averageUtilization?: number;
 }
 
 export interface ScaledObject extends Manifest {
@@ -185,7 +180,7 @@ export interface ScaledObject extends Manifest {
 
 export interface DisruptionBudget extends Manifest {
   readonly kind: 'PodDisruptionBudget';
-  readonly spec: { readonly selector: Selector; readonly maxUnavailable?: number | string };
+  readonly spec: { readonly selector: Selector };
 }
 
 export interface PodMonitoring extends Manifest {
