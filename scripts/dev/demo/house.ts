@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { PartId } from '../parts/part.js';
+import { answers } from '../parts/probe.js';
 import type { Progress } from '../progress.js';
 import { guard } from '../stack/guard.js';
 import { leftovers } from '../stack/leftovers.js';
@@ -94,14 +95,14 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
     await prepare(stack, port, working);
     // Before the worker, whose steps it shows.
     if (showing) {
-      page = await startPage(stack, port, showing, (found) => (page = found));
-      showing.task.done(page.url);
+      await startPage(stack, port, showing, (found) => (page = found));
+      showing.task.done(started(page).url);
     }
-    worker = await startWorker(stack, { port, keep, page }, working, (found) => (worker = found));
-    working.task.done(`pulling jobs, port ${worker.port}`);
+    await startWorker(stack, { port, keep, page }, working, (found) => (worker = found));
+    working.task.done(`pulling jobs, port ${port}`);
     return {
       env: { ...process.env, ...stack.env },
-      ...{ borrowed, worker, page, close },
+      ...{ borrowed, worker: started(worker), page, close },
       leave: async () => watchdog?.release(),
     };
   } catch (error) {
@@ -112,6 +113,11 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
     await close();
     throw error;
   }
+}
+
+function started<T>(process: T | undefined): T {
+  if (!process) throw new Error('a process ended as soon as it was ready');
+  return process;
 }
 
 /** The worker's process. Rejects when it has ended. */
@@ -139,54 +145,47 @@ async function startWorker(
   { port, keep, page }: { readonly port: number; readonly keep: boolean; readonly page: Page | undefined },
   launch: Launch,
   onSpawn: (worker: Worker) => void,
-): Promise<Worker> {
-  launch.task.step('starting');
+): Promise<void> {
   // A worker that stays logs where the next demo does not clear away, and beside an earlier one that has stayed.
   const log = keep ? join(stack.dir, 'logs', `worker-${port}.log`) : join(dirname(launch.log), 'worker.log');
   const steps = page ? { STEPS_PORT: new URL(page.url).port } : {};
-  let worker: Worker | undefined;
-  await startProcess(
+  await startProgram(
     {
-      command: process.execPath,
       args: [...(page ? ['--import', tellSteps] : []), main, 'worker'],
       env: { ...stack.env, ...steps, PORT: String(port) },
-      ready: async () => (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
+      url: `http://127.0.0.1:${port}/readyz`,
     },
-    readyMs,
     { ...launch, log },
-    (id) => onSpawn((worker = { ...id, port, log })),
+    (id) => onSpawn({ ...id, port, log }),
   );
-  if (!worker) throw new Error('the worker ended as soon as it was ready');
-  return worker;
 }
 
-async function startPage(
-  stack: Stack,
-  workerPort: number,
-  launch: Launch,
-  onSpawn: (page: Page) => void,
-): Promise<Page> {
-  launch.task.step('starting');
+async function startPage(stack: Stack, workerPort: number, launch: Launch, onSpawn: (page: Page) => void) {
   const port = await freeOr(defaultPagePort());
   const url = `http://127.0.0.1:${port}/`;
-  let page: Page | undefined;
-  await startProcess(
+  await startProgram(
     {
-      command: process.execPath,
       args: scriptArgs('scripts/dev/demo/live.ts'),
       env: {
         ...stack.env,
         PAGE_PORT: String(port),
         WORKER_METRICS: `http://127.0.0.1:${workerPort}/metrics`,
       },
-      ready: async () => (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok,
+      url,
     },
-    readyMs,
     { ...launch, log: join(stack.dir, 'logs', `page-${port}.log`) },
-    (id) => onSpawn((page = { ...id, url })),
+    (id) => onSpawn({ ...id, url }),
   );
-  if (!page) throw new Error('the page ended as soon as it was ready');
-  return page;
+}
+
+/** Of Node.js; returns when it answers. */
+async function startProgram(
+  { args, env, url }: { readonly args: string[]; readonly env: Readonly<Record<string, string>>; readonly url: string },
+  launch: Launch,
+  onSpawn: (id: ProcessId) => void,
+): Promise<void> {
+  launch.task.step('starting');
+  await startProcess({ command: process.execPath, args, env, ready: () => answers(url) }, readyMs, launch, onSpawn);
 }
 
 /** The usual one, or any free one where an earlier demo's process has stayed. */

@@ -90,7 +90,7 @@ const SHARES = {
 export function planLoad(jobs: number, durationMs: number, inputs: Inputs, random: () => number): PlannedJob[] {
   const planned: PlannedJob[] = [];
   const any = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-  const name = (suffix: string) => `chaos-${planned.length}${suffix}`;
+  const name = (suffix = '') => `chaos-${planned.length}${suffix}`;
   const sometime = (until = 1) => random() * until * durationMs;
   const job = (jobId: string, more: Partial<JobMessage> = {}): JobMessage => ({
     ...{ jobId, operations: operations(random), input: { uri: any(inputs.good) } },
@@ -100,7 +100,8 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   /** A job of one message, published before that part of the time is over. */
   const single = (suffix: string, expected: Expected, more: Partial<JobMessage> = {}, until = 1) => {
     const jobId = name(suffix);
-    return { jobId, messages: [message(sometime(until), job(jobId, more))], expected };
+    const what = job(jobId, more);
+    return { jobId, messages: [message(sometime(until), what)], expected };
   };
   const times = (kind: keyof typeof SHARES, plan: (index: number) => Omit<PlannedJob, 'kind'>) => {
     const { fewest, of1000 } = SHARES[kind];
@@ -109,7 +110,12 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   };
   const red = { input: { uri: inputs.red } };
 
-  for (const step of CRASH_STEPS) times('crash', () => single(`-dies-after-${step}`, GOOD, {}, 0.9));
+  for (const step of CRASH_STEPS) {
+    times('crash', () => {
+      const jobId = name(`-dies-after-${step}`);
+      return { jobId, messages: [message(sometime(0.9), job(jobId))], expected: GOOD };
+    });
+  }
   times('killer', (i) => {
     // What comes back together with a killer dies with it again and again, if it strikes at once; not all of them do.
     const operations = [i % 2 === 0 ? 'heavy' : 'quick'];
@@ -162,7 +168,8 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     return { jobId, messages: [message(atMs, what), message(again, what)], expected: GOOD };
   });
   while (planned.length < jobs) {
-    planned.push({ kind: 'good', ...single('', GOOD) });
+    const jobId = name();
+    planned.push({ kind: 'good', jobId, messages: [message(sometime(), job(jobId))], expected: GOOD });
   }
   return planned;
 }

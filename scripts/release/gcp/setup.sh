@@ -25,7 +25,7 @@ END
 
 # ── What is asked for ─────────────────────────────────────────────────────────
 
-project='' region='' bucket_prefix='' cluster='' cluster_location='' node_account='' per_model=''
+project='' region='' bucket_prefix='' cluster='' cluster_location='' node_service_account='' per_model=''
 per_priority='' dry_run='' with_setup=yes
 setup_flags=()
 problems=()
@@ -40,15 +40,9 @@ while [[ $# -gt 0 ]]; do
         problem "$option: expected a value, given nothing"
         continue
       fi
-      case $option in
-        --project) project=$1 ;;
-        --region) region=$1 ;;
-        --bucket-prefix) bucket_prefix=$1 ;;
-        --cluster) cluster=$1 ;;
-        --cluster-location) cluster_location=$1 ;;
-        --node-service-account) node_account=$1 ;;
-        --per-model) per_model=$1 ;;
-      esac
+      # --cluster-location is kept in cluster_location, and so on.
+      variable=${option#--}
+      printf -v "${variable//-/_}" %s "$1"
       shift
       ;;
     --per-priority) per_priority=yes ;;
@@ -78,7 +72,7 @@ expect --region "$region" '^[a-z]+-[a-z]+[0-9]{1,2}$' 'a region such as europe-w
 expect --bucket-prefix "$bucket_prefix" '^[a-z0-9][a-z0-9-]{1,53}$' 'the beginning of a bucket name, at most 54 characters'
 [[ -z $cluster ]] || expect --cluster "$cluster" '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$' 'the name of a cluster'
 expect --cluster-location "$cluster_location" '^[a-z]+-[a-z]+[0-9]{1,2}(-[a-z])?$' 'a region or a zone'
-[[ -z $node_account ]] || expect --node-service-account "$node_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
+[[ -z $node_service_account ]] || expect --node-service-account "$node_service_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
 [[ -z $per_model ]] || expect --per-model "$per_model" '^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$' 'names of models, separated by commas'
 
 # As in src/config.ts; the places in Cloud Storage have no default there.
@@ -343,10 +337,10 @@ agent=serviceAccount:service-$number@gcp-sa-pubsub.iam.gserviceaccount.com
 on_topic "$agent" roles/pubsub.publisher "$dead_letter_topic"
 for name in "${subscriptions[@]}"; do on_subscription "$agent" roles/pubsub.subscriber "$name"; done
 
-if [[ -n $node_account ]]; then
+if [[ -n $node_service_account ]]; then
   heading "Rights of the cluster's nodes"
   bind artifacts repositories add-iam-policy-binding imagen --location "$region" \
-    --member "serviceAccount:$node_account" --role roles/artifactregistry.reader
+    --member "serviceAccount:$node_service_account" --role roles/artifactregistry.reader
 fi
 
 if [[ -z $cluster ]]; then
