@@ -1,6 +1,7 @@
 /** The page: one card a job, with a before/after slider. No request leaves it but for the pictures beside it. */
 import { readFileSync } from 'node:fs';
 import type { Completion } from '../../../src/domain/completion.js';
+import type { Sized } from './live/board.js';
 import type { Outcome, Run } from './run.js';
 
 const stages = ['queued', 'fetch', 'decode', 'inference', 'encode', 'store'] as const;
@@ -95,13 +96,6 @@ function timings(times: NonNullable<Completion['timingsMs']>): string {
   const legend = known.map(({ stage, ms }) => `<li><i class="${stage}"></i>${stage} <b>${Math.round(ms)}</b></li>`);
   return `<div class="bar" aria-hidden="true">${parts.join('')}</div>
 <ul class="legend">${legend.join('')}<li class="total">total <b>${Math.round(times.total)} ms</b></li></ul>`;
-}
-
-interface Sized {
-  readonly width?: number | undefined;
-  readonly height?: number | undefined;
-  readonly bytes?: number | undefined;
-  readonly contentType?: string;
 }
 
 function sizeOf(image: Sized | undefined): string {

@@ -1,7 +1,7 @@
 /** What the demo says in the terminal when its jobs have ended. */
-import { readFileSync } from 'node:fs';
 import type { Completion } from '../../../src/domain/completion.js';
 import { defaultPagePort } from '../stack/ports.js';
+import { tail } from '../stack/supervisor.js';
 import type { House } from './house.js';
 import type { Outcome } from './run.js';
 
@@ -74,12 +74,3 @@ function size({ width, height }: { width?: number | undefined; height?: number |
 }
 
 const round = (ms: number | undefined): string => (ms === undefined ? '' : String(Math.round(ms)));
-
-function tail(file: string, count = 15): string {
-  try {
-    const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count);
-    return [`  ${file}:`, ...lines.map((line) => `  | ${line.slice(0, 400)}`)].join('\n');
-  } catch {
-    return `  ${file}: not there`;
-  }
-}

@@ -1,10 +1,16 @@
 /** What a benchmark runs on: real parts with stand-ins for the models, workers, and an outside publisher. */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureJobsSubscription, ensureTopic } from '../../../src/adapters/pubsub/admin.js';
 import type { Completion } from '../../../src/domain/completion.js';
 import type { JobMessage } from '../../../src/domain/job.js';
 import type { Progress } from '../../dev/progress.js';
+import type { PartId } from '../../dev/parts/part.js';
 import type { StackEnv } from '../../dev/stack/env.js';
+import { localDir } from '../../dev/stack/paths.js';
+import { upStack } from '../../dev/stack/up.js';
 import { metricIn, startWorker, type Worker, type WorkerStart } from '../../dev/workers.js';
 import { openParts, type Parts } from '../ground.js';
 import type { StandIn } from '../make-models.js';
@@ -54,6 +60,22 @@ export interface GroundOptions extends WorkerStart {
 
 const SECOND_TOPIC = 'bench-second';
 const SECOND_SUBSCRIPTION = 'bench-second-worker';
+
+/** Some parts alone, in a folder of their own, for as long as the work takes. */
+export async function withStack<T>(
+  parts: readonly PartId[],
+  progress: Progress,
+  work: (env: StackEnv) => Promise<T>,
+): Promise<T> {
+  const dir = join(localDir, `bench-${process.pid}`);
+  const stack = await upStack({ dir, ports: 'free', parts, progress });
+  try {
+    return await work(stack.env);
+  } finally {
+    await stack.down();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
 
 /** Parts and an outsider's traffic, for as long as the work takes. */
 export async function withTraffic<T>(
@@ -167,4 +189,23 @@ interface Statistics {
 async function end(worker: Worker): Promise<void> {
   worker.signal('SIGTERM');
   await worker.exit;
+}
+
+const TOLD_LIMIT_MS = 30_000;
+
+/** What a module beside a worker leaves in the file, as JSON, when the worker gets SIGUSR2. */
+export async function toldBy(pid: number, file: string): Promise<unknown> {
+  rmSync(file, { force: true });
+  process.kill(pid, 'SIGUSR2');
+  const giveUpAt = performance.now() + TOLD_LIMIT_MS;
+  while (performance.now() < giveUpAt) {
+    await sleep(50);
+    if (!existsSync(file)) continue;
+    try {
+      return JSON.parse(readFileSync(file, 'utf8')) as unknown;
+    } catch {
+      // it is being written
+    }
+  }
+  throw new Error(`the worker has left nothing in ${file} within ${TOLD_LIMIT_MS} ms`);
 }

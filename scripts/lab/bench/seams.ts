@@ -2,12 +2,9 @@
  * Seams at the size of real photographs: stitched against whole, on the real models, computed on the CPU (minutes).
  * The tests try many small sizes; a whole picture this large needs gigabytes and is worth it once.
  */
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { Size } from '../../../src/domain/raster.js';
-import { localDir } from '../../dev/stack/paths.js';
-import { upStack } from '../../dev/stack/up.js';
+import { withStack } from './ground.js';
 import { type Benchmark, type Figure, figure, round } from './result.js';
 import { apart, atOnce, EXACT, scenery, stitched, type Tiled, tiledVersions } from './stitch.js';
 
@@ -17,26 +14,23 @@ const TOLERANT = { width: 512, height: 512 };
 const LIMIT_MS = 1_800_000;
 
 /** One figure for each version and tile size: the largest difference as a part of what is tolerated. */
-export const seams: Benchmark = async ({ progress, wanted }) => {
-  const dir = join(localDir, `bench-seams-${process.pid}`);
-  const stack = await upStack({ dir, ports: 'free', parts: ['triton'], progress });
-  const models = connectTriton({ url: stack.env.TRITON_URL, inferTimeoutMs: LIMIT_MS });
-  const figures: Figure[] = [];
-  try {
-    await models.refresh(new AbortController().signal);
-    for (const tiled of tiledVersions(models)) {
-      const name = `${tiled.model.model}.${tiled.version}`;
-      if (!wanted(name)) continue;
-      progress.say(`${name}: computing on the CPU`);
-      figures.push(...(await figuresOf(models, tiled, name)));
+export const seams: Benchmark = ({ progress, wanted }) =>
+  withStack(['triton'], progress, async ({ TRITON_URL: url }) => {
+    const models = connectTriton({ url, inferTimeoutMs: LIMIT_MS });
+    const figures: Figure[] = [];
+    try {
+      await models.refresh(new AbortController().signal);
+      for (const tiled of tiledVersions(models)) {
+        const name = `${tiled.model.model}.${tiled.version}`;
+        if (!wanted(name)) continue;
+        progress.say(`${name}: computing on the CPU`);
+        figures.push(...(await figuresOf(models, tiled, name)));
+      }
+    } finally {
+      await models.close();
     }
-  } finally {
-    await models.close();
-    await stack.down();
-    await rm(dir, { recursive: true, force: true });
-  }
-  return figures;
-};
+    return figures;
+  });
 
 async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled, name: string): Promise<Figure[]> {
   const tolerance = Math.max(EXACT, tiled.contract.seamTolerance);

@@ -2,7 +2,6 @@
  * Does a worker grow? 5,000 jobs through one worker, some of which fail and some of which are put back because their model is
  * away for a while. After each 500, when the worker has nothing to do and has collected its garbage, it is asked what it holds.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobMessage } from '../../../src/domain/job.js';
@@ -13,7 +12,7 @@ import { metricIn, startWorker, type Worker } from '../../dev/workers.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture, THUMBNAILS, uploadPictures } from './corpus.js';
-import { withTraffic } from './ground.js';
+import { toldBy, withTraffic } from './ground.js';
 import { type Benchmark, type Figure, figure, median, round } from './result.js';
 
 const JOBS = 5_000;
@@ -23,7 +22,6 @@ const AWAY = 20;
 const FAILING = 5;
 const PICTURES = 50;
 const SAMPLES = 5;
-const SAMPLE_LIMIT_MS = 30_000;
 const GOAL = 1.05;
 /** Of counts: rounds at the beginning and at the end whose middle ones are compared. */
 const SEVERAL = 3;
@@ -136,9 +134,7 @@ async function idle(worker: Worker): Promise<void> {
 async function sample(worker: Worker, file: string): Promise<Kept> {
   const samples: Kept[] = [];
   for (let i = 0; i < SAMPLES; i++) {
-    rmSync(file, { force: true });
-    worker.signal('SIGUSR2');
-    samples.push(await written(file));
+    samples.push((await toldBy(worker.pid, file)) as Kept);
     await sleep(500);
   }
   const middle = (of: (kept: Kept) => number) => median(samples.map(of));
@@ -151,20 +147,6 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
     listeners: middle(({ listeners }) => listeners),
     resources: Object.fromEntries([...kinds].map((kind) => [kind, middle((kept) => kept.resources[kind] ?? 0)])),
   };
-}
-
-async function written(file: string): Promise<Kept> {
-  const giveUpAt = performance.now() + SAMPLE_LIMIT_MS;
-  while (performance.now() < giveUpAt) {
-    await sleep(50);
-    if (!existsSync(file)) continue;
-    try {
-      return JSON.parse(readFileSync(file, 'utf8')) as Kept;
-    } catch {
-      // it is being written
-    }
-  }
-  throw new Error(`the worker has not said within ${SAMPLE_LIMIT_MS} ms what it holds`);
 }
 
 const shown = (kept: Kept | undefined) =>

@@ -3,13 +3,10 @@
  * process of its own. The peer does what the worker did with it before: metadata, then the bytes; both check CRC32C.
  */
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Storage } from '@google-cloud/storage';
 import { createStorageClient } from '../../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
-import { localDir } from '../../dev/stack/paths.js';
-import { upStack } from '../../dev/stack/up.js';
+import { withStack } from './ground.js';
 import { type Benchmark, type Figure, figure, median, round } from './result.js';
 
 const BUCKET = 'bench-storage';
@@ -33,12 +30,9 @@ interface Case {
   readonly work: (client: Client, id: string) => Promise<unknown>;
 }
 
-export const storage: Benchmark = async ({ progress, wanted }) => {
-  const dir = join(localDir, `bench-storage-${process.pid}`);
-  const stack = await upStack({ dir, ports: 'free', parts: ['gcs'], progress });
-  const emulator = stack.env.STORAGE_EMULATOR_HOST;
-  try {
-    const peer = createStorageClient({ projectId: stack.env.GOOGLE_CLOUD_PROJECT, emulator });
+export const storage: Benchmark = ({ progress, wanted }) =>
+  withStack(['gcs'], progress, async ({ GOOGLE_CLOUD_PROJECT: projectId, STORAGE_EMULATOR_HOST: emulator }) => {
+    const peer = createStorageClient({ projectId, emulator });
     await peer.createBucket(BUCKET);
     const clients = { ours: ours(emulator), theirs: theirs(peer) };
     const [small, large] = [randomBytes(64 * KIB), randomBytes(2048 * KIB)];
@@ -57,11 +51,7 @@ export const storage: Benchmark = async ({ progress, wanted }) => {
       figures.push(await compare(one, clients));
     }
     return figures;
-  } finally {
-    await stack.down();
-    await rm(dir, { recursive: true, force: true });
-  }
-};
+  });
 
 async function compare({ name, times, goal, work }: Case, clients: Record<'ours' | 'theirs', Client>) {
   const spent = { ours: [] as number[], theirs: [] as number[] };

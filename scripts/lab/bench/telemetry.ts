@@ -5,7 +5,7 @@
  * very many; what a scrape costs the worker, measured over many. All of it is divided by the processor time of the same
  * worker in the same run, as the system counts it.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +17,7 @@ import { cloudTraceFields } from '../../../src/telemetry/trace-fields.js';
 import { root } from '../../dev/stack/paths.js';
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, withGround } from './ground.js';
+import { type Ground, toldBy, withGround } from './ground.js';
 import { type Benchmark, figure, median, round, simulated } from './result.js';
 
 /** Thumbnails: the smaller a job's work, the larger the share of what is the same for every job. */
@@ -70,13 +70,13 @@ async function measure(ground: Ground, { file, logFile, say }: Files) {
       pictures.map(({ uri }, i) => ({ job: { jobId: `${name}.${i}`, operations: [model.name], input: { uri } } })),
     );
   await run('warm');
-  await countsOf(ground, file);
+  await toldBy(ground.workerPid(), file); // and begins again
   const linesBefore = linesIn(logFile).length;
 
   const before = cpuSeconds(ground.workerPid());
   const { seconds } = await run('measured');
   const jobSeconds = (cpuSeconds(ground.workerPid()) - before) / JOBS;
-  const counts = await countsOf(ground, file);
+  const counts = (await toldBy(ground.workerPid(), file)) as Counts;
   if (counts.spans === 0 || counts.metrics === 0) throw new Error(`nothing counted: ${JSON.stringify(counts)}`);
   const lines = linesIn(logFile).slice(linesBefore);
   const line = lines.find((one) => one.includes('"job ended"'));
@@ -122,15 +122,6 @@ async function measure(ground: Ground, { file, logFile, say }: Files) {
 /** From seconds. */
 function micros(costs: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(costs).map(([name, seconds]) => [name, round(seconds * 1e6)]));
-}
-
-/** What the worker has counted since it was last asked. */
-async function countsOf(ground: Ground, file: string): Promise<Counts> {
-  rmSync(file, { force: true });
-  process.kill(ground.workerPid(), 'SIGUSR2');
-  while (!existsSync(file)) await sleep(10);
-  await sleep(50);
-  return JSON.parse(readFileSync(file, 'utf8')) as Counts;
 }
 
 /** Processor seconds of the worker for one scrape, beyond what it uses in the same time without. */

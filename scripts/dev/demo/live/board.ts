@@ -40,7 +40,7 @@ export interface OperationView {
   readonly requests?: number;
 }
 
-interface Sized {
+export interface Sized {
   readonly width?: number | undefined;
   readonly height?: number | undefined;
   readonly bytes?: number | undefined;
