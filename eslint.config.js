@@ -34,24 +34,20 @@ const mayImport = {
   telemetry: ['telemetry', 'worker', 'domain'],
 };
 
+/** The same for scripts/: what one runs while developing serves the experiments and what is released, never the other way. */
+const scriptsMayNotImport = { dev: ['lab', 'release'], lab: ['release'], release: ['lab'] };
+
+function restricted(files, regex, message) {
+  return { files, rules: { 'no-restricted-imports': ['error', { patterns: [{ regex, message }] }] } };
+}
+
 function importDirection(folder, allowed) {
   const forbidden = rooms.filter((room) => !allowed.includes(room)).join('|');
-  return {
-    files: [`src/${folder}/**/*.ts`],
-    rules: {
-      'no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            {
-              regex: `^(?:\\.\\./)+(?:adapters/)?(?:${forbidden})(?:/|\\.js$)`,
-              message: `src/${folder} may import only from ${allowed.join(', ')}: see the import direction in eslint.config.js.`,
-            },
-          ],
-        },
-      ],
-    },
-  };
+  return restricted(
+    [`src/${folder}/**/*.ts`],
+    `^(?:\\.\\./)+(?:(?:adapters/)?(?:${forbidden})(?:/|\\.js$)|scripts/)`,
+    `src/${folder} may import only from ${allowed.join(', ')}: see the import direction in eslint.config.js.`,
+  );
 }
 
 export default tseslint.config(
@@ -80,6 +76,18 @@ export default tseslint.config(
   },
   { files: ['scripts/**/*.ts', 'src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
   { files: ['scripts/**/*.ts', 'test/**/*.ts'], rules: { 'no-restricted-properties': 'off' } },
+  restricted(
+    ['src/**/*.ts'],
+    '/scripts/',
+    'src may not import scripts: what is shipped needs nothing of what builds and tries it.',
+  ),
+  ...Object.entries(scriptsMayNotImport).map(([folder, others]) =>
+    restricted(
+      [`scripts/${folder}/**/*.ts`],
+      `^(?:\\.\\./)+(?:${others.join('|')})/`,
+      `scripts/${folder} may not import from ${others.join(' or ')}: lab and release stand on dev alone.`,
+    ),
+  ),
   ...Object.entries(mayImport).map(([folder, allowed]) => importDirection(folder, allowed)),
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -10,9 +10,9 @@ const CHECKS = [
   'tsc --noEmit',
   'prettier --check .',
   'npm run -s build',
-  'tsx scripts/k8s/check.ts',
-  'tsx scripts/monitoring/check.ts',
-  'tsx scripts/dashboards.ts --check',
+  'tsx scripts/release/k8s/check.ts',
+  'tsx scripts/release/monitoring/check.ts',
+  'tsx scripts/release/dashboards.ts --check',
 ];
 
 async function check(command: string): Promise<void> {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../../scripts/faults/proxy.js';
+import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { createObjectStore } from '../../src/adapters/gcs/store.js';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
@@ -126,7 +126,7 @@ describe('Pub/Sub', () => {
 
   beforeEach(async () => {
     scene = await createScene();
-    proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST, { cancelStreams: true });
+    proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST);
     const connect = () => {
       const client = createPubSubClient({
         ...{ projectId: scene.env.GOOGLE_CLOUD_PROJECT, emulator: proxy.address, pings: PINGS },

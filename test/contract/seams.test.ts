@@ -13,7 +13,7 @@ import {
   stitched,
   type Tiled,
   tiledVersions,
-} from '../../scripts/bench/stitch.js';
+} from '../../scripts/lab/bench/stitch.js';
 import { connectTriton } from '../../src/adapters/triton/server.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
 

@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../../scripts/faults/proxy.js';
+import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import { createTensor } from '../../src/domain/tensor.js';
 import { endOf } from '../support/bounded.js';

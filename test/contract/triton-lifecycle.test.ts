@@ -3,7 +3,7 @@ import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
+import { LOCAL_ADMIN_KEY } from '../../scripts/dev/stack/env.js';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import type { InferenceRequest } from '../../src/domain/ports.js';
 import { NO_ROUTES, parseRoutes } from '../../src/domain/routes.js';

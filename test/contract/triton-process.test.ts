@@ -1,7 +1,7 @@
 /** What a worker sees of a Triton that still answers, while one of its models has no process any more, or a broken one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
+import { LOCAL_ADMIN_KEY } from '../../scripts/dev/stack/env.js';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import { run } from '../../src/cli/index.js';
 import type { JobError } from '../../src/domain/errors.js';

@@ -8,7 +8,7 @@ import {
   type ServiceDefinition,
 } from '@grpc/proto-loader';
 import { describe, expect, it } from 'vitest';
-import { cacheDir } from '../../scripts/stack/paths.js';
+import { cacheDir } from '../../scripts/dev/stack/paths.js';
 
 /** A descriptor in protobuf's own JSON form; both sides speak it. */
 interface Message {

@@ -9,9 +9,9 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import type { InferenceRequest } from '../../src/domain/ports.js';
 import { createTensor, originTensor } from '../../src/domain/tensor.js';
-import { corner, scenery } from '../../scripts/bench/stitch.js';
-import { cacheDir, localDir, root } from '../../scripts/stack/paths.js';
-import { type Stack, upStack } from '../../scripts/stack/up.js';
+import { corner, scenery } from '../../scripts/lab/bench/stitch.js';
+import { cacheDir, localDir, root } from '../../scripts/dev/stack/paths.js';
+import { type Stack, upStack } from '../../scripts/dev/stack/up.js';
 import { runProgram } from '../support/program.js';
 import { tritonPython } from '../support/python.js';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { CRASH_STEPS } from '../../scripts/chaos/crashes.js';
-import { FAULTS } from '../../scripts/chaos/plan.js';
+import { CRASH_STEPS } from '../../scripts/lab/chaos/crashes.js';
+import { FAULTS } from '../../scripts/lab/chaos/plan.js';
 import { runProgram } from '../support/program.js';
 
 const LIMIT_MS = 180_000;
@@ -8,7 +8,7 @@ const LIMIT_MS = 180_000;
 it(
   'a fault run loses nothing, says nothing twice and leaves nothing behind',
   async () => {
-    const script = new URL('../../scripts/chaos.ts', import.meta.url).pathname;
+    const script = new URL('../../scripts/lab/chaos.ts', import.meta.url).pathname;
     const args = ['--import', 'tsx', script, '--jobs', '60', '--json'];
     const { code, stdout, stderr } = await runProgram(process.execPath, args, process.env);
     const last = stdout.trim().split('\n').at(-1) ?? '';

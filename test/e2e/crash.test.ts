@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CRASH_STEPS, crashPoints, readCrashes } from '../../scripts/chaos/crashes.js';
+import { CRASH_STEPS, crashPoints, readCrashes } from '../../scripts/lab/chaos/crashes.js';
 import { generationsOf, type Lane, openLane, recorded } from '../support/lane.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 

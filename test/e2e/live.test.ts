@@ -8,10 +8,10 @@ import { pathToFileURL } from 'node:url';
 import type { Browser, Locator, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { renderPage } from '../../scripts/demo/page.js';
-import { MAX_BODY_BYTES } from '../../scripts/demo/live/server.js';
-import { localDir, root } from '../../scripts/stack/paths.js';
-import { freePort } from '../../scripts/stack/ports.js';
+import { renderPage } from '../../scripts/dev/demo/page.js';
+import { MAX_BODY_BYTES } from '../../scripts/dev/demo/live/server.js';
+import { localDir, root } from '../../scripts/dev/stack/paths.js';
+import { freePort } from '../../scripts/dev/stack/ports.js';
 import { complaintsOf, openBrowser } from '../support/browser.js';
 import { createScene, type Scene, until } from '../support/scene.js';
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
   const [pagePort, workerPort] = [await freePort(), await freePort()];
   const steps = {
     PORT: String(workerPort),
-    NODE_OPTIONS: `--import ${join(root, 'scripts/demo/tell-steps.js')}`,
+    NODE_OPTIONS: `--import ${join(root, 'scripts/dev/demo/tell-steps.js')}`,
     STEPS_PORT: String(pagePort),
   };
   [live, browser] = await Promise.all([
@@ -54,7 +54,7 @@ afterAll(async () => {
 });
 
 async function startLivePage(port: number, env: NodeJS.ProcessEnv) {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'scripts/demo/live.ts')], {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'scripts/dev/demo/live.ts')], {
     cwd: root,
     env: { ...env, PAGE_PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],

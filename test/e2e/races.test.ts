@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../../scripts/faults/proxy.js';
+import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { generationsOf, type Lane, openLane, recorded } from '../support/lane.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
@@ -119,7 +119,7 @@ describe('of two that decide on one job, one does', () => {
   it('when one has lost its lease while it was stopped', { timeout: 2 * PATIENCE_MS }, async () => {
     const jobId = 'stopped';
     const lane = await openLane(scene, 'stopped');
-    const proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST, { cancelStreams: true });
+    const proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST);
     const slow = await scene.startWorker({
       ...{ IMAGEN_JOBS_SUBSCRIPTIONS: lane.subscription, PUBSUB_EMULATOR_HOST: proxy.address },
     });

@@ -5,14 +5,14 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { sharedMemoryPrefix } from '../../scripts/parts/triton.js';
-import { installOnce } from '../../scripts/stack/cache.js';
-import { downStack } from '../../scripts/stack/down.js';
-import { leftovers } from '../../scripts/stack/leftovers.js';
-import { localDir, root } from '../../scripts/stack/paths.js';
-import { freePorts } from '../../scripts/stack/ports.js';
-import { readState } from '../../scripts/stack/state.js';
-import { upStack } from '../../scripts/stack/up.js';
+import { sharedMemoryPrefix } from '../../scripts/dev/parts/triton.js';
+import { installOnce } from '../../scripts/dev/stack/cache.js';
+import { downStack } from '../../scripts/dev/stack/down.js';
+import { leftovers } from '../../scripts/dev/stack/leftovers.js';
+import { localDir, root } from '../../scripts/dev/stack/paths.js';
+import { freePorts } from '../../scripts/dev/stack/ports.js';
+import { readState } from '../../scripts/dev/stack/state.js';
+import { upStack } from '../../scripts/dev/stack/up.js';
 
 const run = promisify(execFile);
 const tsx = ['--import', 'tsx'];
@@ -34,7 +34,7 @@ afterEach(async () => {
 /** Runs `body` in a process of its own, with `upStack` and `dir` at hand. */
 function inProcess(body: string, env: Record<string, string> = {}): ChildProcess {
   const script = `
-    const { upStack } = await import(${JSON.stringify(join(root, 'scripts/stack/up.ts'))});
+    const { upStack } = await import(${JSON.stringify(join(root, 'scripts/dev/stack/up.ts'))});
     const dir = ${JSON.stringify(dir)};
     ${body}`;
   const args = [...tsx, '--input-type=module', '--eval', script];
@@ -155,7 +155,7 @@ describe('the end', () => {
 
 describe('env', () => {
   it('prints every variable that a worker needs, for a shell to read', async () => {
-    const { stdout } = await run(process.execPath, [...tsx, join(root, 'scripts/stack.ts'), 'env'], { cwd: root });
+    const { stdout } = await run(process.execPath, [...tsx, join(root, 'scripts/dev/stack.ts'), 'env'], { cwd: root });
     const shell = await run('sh', ['-c', `${stdout}env`], { env: {} });
     const seen = new Map(shell.stdout.split('\n').map((line) => line.split(/=(.*)/s) as [string, string]));
     const promised = [

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../../scripts/faults/proxy.js';
+import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 /** Longer than the 10 s after which a lost lease lets its message come again. */
@@ -69,7 +69,7 @@ describe('SIGTERM', () => {
   async function stopInTrouble(drainSeconds: number, trouble: 'triton' | 'pubsub'): Promise<number> {
     const own = await createScene({ IMAGEN_MAX_JOBS: '4', IMAGEN_DRAIN_SECONDS: String(drainSeconds) });
     const triton = await FaultProxy.before(own.env.TRITON_URL);
-    const pubsub = await FaultProxy.before(own.env.PUBSUB_EMULATOR_HOST, { cancelStreams: true });
+    const pubsub = await FaultProxy.before(own.env.PUBSUB_EMULATOR_HOST);
     try {
       const worker = await own.startWorker({ TRITON_URL: triton.address, PUBSUB_EMULATOR_HOST: pubsub.address });
       showOnFailure(worker);

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import type { TestProject } from 'vitest/node';
-import { findMarked } from '../../scripts/stack/processes.js';
+import { findMarked } from '../../scripts/dev/stack/processes.js';
 import { provideStack } from './stack.js';
 
 /** For the tests that only compute: a Triton of their own, which takes what time the others leave. */

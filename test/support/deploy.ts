@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { root } from '../../scripts/stack/paths.js';
-import { defaultPorts } from '../../scripts/stack/ports.js';
+import { root } from '../../scripts/dev/stack/paths.js';
+import { defaultPorts } from '../../scripts/dev/stack/ports.js';
 import { readConfig, SETTINGS, WORKER_SETTINGS, type WorkerConfig } from '../../src/config.js';
 
 export const readText = (path: string): string => readFileSync(join(root, path), 'utf8');

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { root } from '../../scripts/stack/paths.js';
+import { root } from '../../scripts/dev/stack/paths.js';
 import { runProgram } from './program.js';
 
 export const SAMPLES = ['astronaut', 'chelsea', 'coffee', 'rocket'] as const;

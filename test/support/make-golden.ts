@@ -8,10 +8,10 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { stackEnv } from '../../scripts/stack/env.js';
-import { defaultStackDir } from '../../scripts/stack/paths.js';
-import { defaultPorts } from '../../scripts/stack/ports.js';
-import { readState } from '../../scripts/stack/state.js';
+import { stackEnv } from '../../scripts/dev/stack/env.js';
+import { defaultStackDir } from '../../scripts/dev/stack/paths.js';
+import { defaultPorts } from '../../scripts/dev/stack/ports.js';
+import { readState } from '../../scripts/dev/stack/state.js';
 import { CASES, goldenOf, impressionOf, inputOf, processed, writeGolden } from './golden.js';
 
 const [keep] = process.argv.slice(2);

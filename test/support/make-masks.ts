@@ -8,10 +8,10 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
-import { stackEnv } from '../../scripts/stack/env.js';
-import { defaultStackDir } from '../../scripts/stack/paths.js';
-import { defaultPorts } from '../../scripts/stack/ports.js';
-import { readState } from '../../scripts/stack/state.js';
+import { stackEnv } from '../../scripts/dev/stack/env.js';
+import { defaultStackDir } from '../../scripts/dev/stack/paths.js';
+import { defaultPorts } from '../../scripts/dev/stack/ports.js';
+import { readState } from '../../scripts/dev/stack/state.js';
 import { maskOf, photoOf, processed, type Sample, SAMPLES } from './golden.js';
 
 /** Outlines in pixels of the sample, `x,y x,y …`, in the order in which they are drawn. */

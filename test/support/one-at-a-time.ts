@@ -1,6 +1,6 @@
 /** Before the tests of a file that looks at a clock: waits until no other one of the run is at work. */
 import { afterAll, inject } from 'vitest';
-import { quietly, withLock } from '../../scripts/stack/lock.js';
+import { quietly, withLock } from '../../scripts/dev/stack/lock.js';
 
 let leave: () => void;
 const left = new Promise<void>((resolve) => (leave = resolve));

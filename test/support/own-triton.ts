@@ -1,13 +1,13 @@
 import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endModelProcesses, modelProcesses } from '../../scripts/parts/triton.js';
-import { LOCAL_ADMIN_KEY } from '../../scripts/stack/env.js';
-import { localDir, root } from '../../scripts/stack/paths.js';
-import type { Ports } from '../../scripts/stack/ports.js';
-import { inspect } from '../../scripts/stack/processes.js';
-import { readState } from '../../scripts/stack/state.js';
-import { upStack, type Stack } from '../../scripts/stack/up.js';
+import { endModelProcesses, modelProcesses } from '../../scripts/dev/parts/triton.js';
+import { LOCAL_ADMIN_KEY } from '../../scripts/dev/stack/env.js';
+import { localDir, root } from '../../scripts/dev/stack/paths.js';
+import type { Ports } from '../../scripts/dev/stack/ports.js';
+import { inspect } from '../../scripts/dev/stack/processes.js';
+import { readState } from '../../scripts/dev/stack/state.js';
+import { upStack, type Stack } from '../../scripts/dev/stack/up.js';
 
 /** A Triton with a repository of its own, for tests that unload its models, change them, stop it or kill it. */
 export class OwnTriton {

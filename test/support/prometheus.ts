@@ -3,12 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RuleGroup } from '../../scripts/k8s/manifest.js';
-import { ruleGroups } from '../../scripts/monitoring/rules.js';
-import { configure } from '../../scripts/parts/prometheus.js';
-import { answers } from '../../scripts/parts/probe.js';
-import { localDir } from '../../scripts/stack/paths.js';
-import { freePort } from '../../scripts/stack/ports.js';
+import { type RuleGroup, ruleGroups } from '../../scripts/dev/parts/rules.js';
+import { configure } from '../../scripts/dev/parts/prometheus.js';
+import { answers } from '../../scripts/dev/parts/probe.js';
+import { localDir } from '../../scripts/dev/stack/paths.js';
+import { freePort } from '../../scripts/dev/stack/ports.js';
 import { until } from './scene.js';
 
 export interface Sample {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { installVenv } from '../../scripts/parts/python.js';
-import { withLock } from '../../scripts/stack/lock.js';
-import { cacheDir } from '../../scripts/stack/paths.js';
+import { installVenv } from '../../scripts/dev/parts/python.js';
+import { withLock } from '../../scripts/dev/stack/lock.js';
+import { cacheDir } from '../../scripts/dev/stack/paths.js';
 import { runProgram } from './program.js';
 
 /** The Python of the stack's own Triton environment, which has `tritonclient`. */

@@ -1,12 +1,12 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { createProgress } from '../../scripts/progress.js';
-import type { StackEnv } from '../../scripts/stack/env.js';
-import { defaultStackDir, localDir, testModels } from '../../scripts/stack/paths.js';
-import { freePort, type Ports } from '../../scripts/stack/ports.js';
-import { readState } from '../../scripts/stack/state.js';
-import { type Stack, type UpOptions, upStack } from '../../scripts/stack/up.js';
+import { createProgress } from '../../scripts/dev/progress.js';
+import type { StackEnv } from '../../scripts/dev/stack/env.js';
+import { defaultStackDir, localDir, testModels } from '../../scripts/dev/stack/paths.js';
+import { freePort, type Ports } from '../../scripts/dev/stack/ports.js';
+import { readState } from '../../scripts/dev/stack/state.js';
+import { type Stack, type UpOptions, upStack } from '../../scripts/dev/stack/up.js';
 
 /** What tests get with `inject('stack')`. */
 export interface TestStack {

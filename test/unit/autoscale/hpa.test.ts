@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_DOWN, DEFAULT_UP, Hpa, type HpaSpec, type Metric } from '../../../scripts/autoscale/hpa.js';
+import { DEFAULT_DOWN, DEFAULT_UP, Hpa, type HpaSpec, type Metric } from '../../../scripts/lab/autoscale/hpa.js';
 
 const perPod: Metric = { type: 'External', name: 'backlog', averageValue: 10 };
 const age: Metric = { type: 'External', name: 'age', value: 60 };

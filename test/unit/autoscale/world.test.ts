@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { ARRIVALS, arrivalsOf, HOURS } from '../../../scripts/autoscale/arrivals.js';
-import { Delayed } from '../../../scripts/autoscale/delayed.js';
-import { Gpu } from '../../../scripts/autoscale/gpu.js';
-import { PLANT, type Plant } from '../../../scripts/autoscale/plant.js';
-import { type Pod, Pods } from '../../../scripts/autoscale/pods.js';
-import { SAMPLE, policiesFor, SHIPPED, shipped } from '../../../scripts/autoscale/policies.js';
-import { simulate } from '../../../scripts/autoscale/world.js';
+import { ARRIVALS, arrivalsOf, HOURS } from '../../../scripts/lab/autoscale/arrivals.js';
+import { Delayed } from '../../../scripts/lab/autoscale/delayed.js';
+import { Gpu } from '../../../scripts/lab/autoscale/gpu.js';
+import { PLANT, type Plant } from '../../../scripts/lab/autoscale/plant.js';
+import { type Pod, Pods } from '../../../scripts/lab/autoscale/pods.js';
+import { SAMPLE, policiesFor, SHIPPED, shipped } from '../../../scripts/lab/autoscale/policies.js';
+import { simulate } from '../../../scripts/lab/autoscale/world.js';
 
 const machine = { podSeconds: 20, nodeSeconds: 100, podsPerNode: 2, pricePerHour: 0.5 };
 const pods = () => new Pods<Pod>(machine, (readyAt) => ({ readyAt }));

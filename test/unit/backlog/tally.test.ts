@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createTally, type Tally } from '../../../scripts/backlog/tally.js';
+import { createTally, type Tally } from '../../../scripts/dev/backlog/tally.js';
 
 describe('what a jobs subscription still has', () => {
   let now: number;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Evidence, judge } from '../../../scripts/chaos/judge.js';
-import type { PlannedJob } from '../../../scripts/chaos/load.js';
+import { type Evidence, judge } from '../../../scripts/lab/chaos/judge.js';
+import type { PlannedJob } from '../../../scripts/lab/chaos/load.js';
 
 const job: PlannedJob = { kind: 'good', jobId: 'a', messages: [], expected: { status: 'succeeded' } };
 const stored = { uri: 'gs://out/a/result.png', generation: '1', bytes: 9, crc32c: 'abc=' };

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { createBoard } from '../../../scripts/demo/live/board.js';
+import { createBoard } from '../../../scripts/dev/demo/live/board.js';
 import type { StepDone } from '../../../src/pipeline/steps.js';
 import type { Completion } from '../../../src/domain/completion.js';
 

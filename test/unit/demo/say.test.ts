@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { House } from '../../../scripts/demo/house.js';
-import { howToGoOn } from '../../../scripts/demo/say.js';
-import { defaultPagePort } from '../../../scripts/stack/ports.js';
+import type { House } from '../../../scripts/dev/demo/house.js';
+import { howToGoOn } from '../../../scripts/dev/demo/say.js';
+import { defaultPagePort } from '../../../scripts/dev/stack/ports.js';
 
 const houseOn = (port: number) =>
   ({

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createFeed } from '../../../scripts/demo/live/feed.js';
-import { beginning, formatOf, readPicture } from '../../../scripts/demo/live/pictures.js';
-import { MAX_BODY_BYTES, type PageServer, startPageServer } from '../../../scripts/demo/live/server.js';
-import type { Order } from '../../../scripts/demo/live/submit.js';
+import { createFeed } from '../../../scripts/dev/demo/live/feed.js';
+import { beginning, formatOf, readPicture } from '../../../scripts/dev/demo/live/pictures.js';
+import { MAX_BODY_BYTES, type PageServer, startPageServer } from '../../../scripts/dev/demo/live/server.js';
+import type { Order } from '../../../scripts/dev/demo/live/submit.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { ObjectStore } from '../../../src/domain/ports.js';
 

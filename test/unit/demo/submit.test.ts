@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { createBoard } from '../../../scripts/demo/live/board.js';
-import { submit } from '../../../scripts/demo/live/submit.js';
+import { createBoard } from '../../../scripts/dev/demo/live/board.js';
+import { submit } from '../../../scripts/dev/demo/live/submit.js';
 import { parseJob } from '../../../src/domain/job.js';
-import type { Door } from '../../../scripts/demo/send.js';
+import type { Door } from '../../../scripts/dev/demo/send.js';
 
 async function outputOf(format?: string) {
   const published: Buffer[] = [];

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { stackEnv } from '../../../scripts/stack/env.js';
-import { root } from '../../../scripts/stack/paths.js';
+import { stackEnv } from '../../../scripts/dev/stack/env.js';
+import { root } from '../../../scripts/dev/stack/paths.js';
 import { openRoutes } from '../../../src/routes.js';
 import { POOL_THREADS } from '../../../src/worker/codecs.js';
 import {
@@ -271,7 +271,7 @@ describe('docker-compose.yml', () => {
   });
 
   it('has Prometheus ask who has metrics, and Grafana ask Prometheus', () => {
-    const { scrape_configs, rule_files } = readYaml('scripts/compose/prometheus.yml') as {
+    const { scrape_configs, rule_files } = readYaml('scripts/release/compose/prometheus.yml') as {
       rule_files: string[];
       scrape_configs: { dns_sd_configs: { names: string[]; port: number }[] }[];
     };
@@ -283,18 +283,18 @@ describe('docker-compose.yml', () => {
       ['triton', ports.tritonMetrics],
     ]);
     const mounted = services.prometheus?.volumes ?? [];
-    const settings = mounted.find(({ source }) => source === 'scripts/compose/prometheus.yml')?.target ?? '';
+    const settings = mounted.find(({ source }) => source === 'scripts/release/compose/prometheus.yml')?.target ?? '';
     const rules = rule_files.map((file) => posix.join(posix.dirname(settings), file));
     expect(mounted.map(({ target }) => target)).toEqual(expect.arrayContaining(rules));
     expect(workerPaths()).toContain('/metrics'); // where Prometheus looks unless told otherwise
 
-    const { datasources } = readYaml('scripts/compose/grafana/datasources/prometheus.yml') as {
+    const { datasources } = readYaml('scripts/release/compose/grafana/datasources/prometheus.yml') as {
       datasources: { type: string; uid: string; url: string }[];
     };
     expect(datasources).toMatchObject([
       { type: 'prometheus', uid: 'prometheus', url: `http://prometheus:${ports.prometheus}` },
     ]);
-    const { providers } = readYaml('scripts/compose/grafana/dashboards/imagen.yml') as {
+    const { providers } = readYaml('scripts/release/compose/grafana/dashboards/imagen.yml') as {
       providers: { options: { path: string } }[];
     };
     const dashboards = services.grafana?.volumes?.find(({ source }) => source === 'k8s/monitoring/dashboards');

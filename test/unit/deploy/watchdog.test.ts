@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { root } from '../../../scripts/stack/paths.js';
+import { root } from '../../../scripts/dev/stack/paths.js';
 import { runProgram } from '../../support/program.js';
 
 /** A model that cannot be loaded for a long time, on a clock that leaps to whatever is due next. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isCustom, problemsOf } from '../../../scripts/k8s/custom-resources.js';
+import { isCustom, problemsOf } from '../../../scripts/release/k8s/custom-resources.js';
 
 const scaled = {
   ...{ apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject', metadata: { name: 'workers' } },

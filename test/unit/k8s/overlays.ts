@@ -1,5 +1,5 @@
 /** Everything that people apply, built once for a file of tests. */
-import { applicable, build } from '../../../scripts/k8s/kustomize.js';
+import { applicable, build } from '../../../scripts/release/k8s/kustomize.js';
 import {
   type ConfigMap,
   type Container,
@@ -7,7 +7,7 @@ import {
   type Manifest,
   ofKind,
   type PodSpec,
-} from '../../../scripts/k8s/manifest.js';
+} from '../../../scripts/release/k8s/manifest.js';
 import { readText } from '../../support/deploy.js';
 
 export interface Overlay {

@@ -1,7 +1,7 @@
 /** Whatever names something else in the manifests names what is there: in the same overlay, or in the code. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { kustomizations, applicable, partsOf } from '../../../scripts/k8s/kustomize.js';
+import { kustomizations, applicable, partsOf } from '../../../scripts/release/k8s/kustomize.js';
 import {
   allContainers,
   type Container,
@@ -12,7 +12,7 @@ import {
   type PodSpec,
   type Selector,
   serving,
-} from '../../../scripts/k8s/manifest.js';
+} from '../../../scripts/release/k8s/manifest.js';
 import { shareOut } from '../../../src/adapters/pubsub/filters.js';
 import { readConfig } from '../../../src/config.js';
 import { parseRoutes } from '../../../src/domain/routes.js';

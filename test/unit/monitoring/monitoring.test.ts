@@ -2,12 +2,12 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dashboards } from '../../../scripts/dashboards/index.js';
-import { FAILED_BY_US } from '../../../scripts/monitoring/codes.js';
-import { GPU, metricsIn, PROCESS, PUBSUB, TRITON } from '../../../scripts/monitoring/metrics.js';
-import { queriesOf } from '../../../scripts/monitoring/queries.js';
-import { ruleGroups } from '../../../scripts/monitoring/rules.js';
-import { root } from '../../../scripts/stack/paths.js';
+import { dashboards } from '../../../scripts/release/dashboards/index.js';
+import { FAILED_BY_US } from '../../../scripts/release/monitoring/codes.js';
+import { GPU, metricsIn, PROCESS, PUBSUB, TRITON } from '../../../scripts/release/monitoring/metrics.js';
+import { queriesOf } from '../../../scripts/release/monitoring/queries.js';
+import { ruleGroups } from '../../../scripts/dev/parts/rules.js';
+import { root } from '../../../scripts/dev/stack/paths.js';
 import { readText, readYaml } from '../../support/deploy.js';
 
 const rules = ruleGroups().flatMap(({ rules }) => rules);

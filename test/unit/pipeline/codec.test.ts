@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { root } from '../../../scripts/stack/paths.js';
+import { root } from '../../../scripts/dev/stack/paths.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { isShortage } from '../../../src/pipeline/codec.js';
 

@@ -1,15 +1,15 @@
-/** scripts/gcp/setup.sh against a stand-in for gcloud: what it would call, what it calls, and the rights that this gives. */
+/** scripts/release/gcp/setup.sh against a stand-in for gcloud: what it would call, what it calls, and the rights that this gives. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { stackEnv } from '../../../scripts/stack/env.js';
-import { defaultPorts } from '../../../scripts/stack/ports.js';
+import { stackEnv } from '../../../scripts/dev/stack/env.js';
+import { defaultPorts } from '../../../scripts/dev/stack/ports.js';
 import { leastStateDays, setupCommand, wantedSubscriptions } from '../../../src/cli/setup.js';
 import { SETTINGS } from '../../../src/config.js';
 import { runProgram } from '../../support/program.js';
 
-const SCRIPT = new URL('../../../scripts/gcp/setup.sh', import.meta.url).pathname;
+const SCRIPT = new URL('../../../scripts/release/gcp/setup.sh', import.meta.url).pathname;
 const STAND_INS = new URL('../../fixtures/gcp', import.meta.url).pathname;
 const source = (name: string) => readFileSync(new URL(`../../../src/${name}`, import.meta.url), 'utf8');
 
@@ -110,7 +110,7 @@ function permissionsOf(all: readonly Call[], member: string): Set<string> {
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe('scripts/gcp/setup.sh', () => {
+describe('scripts/release/gcp/setup.sh', () => {
   it('is bash', async () => {
     expect(await runProgram('bash', ['-n', SCRIPT], process.env)).toMatchObject({ code: 0, stderr: '' });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { seeded } from '../../../scripts/random.js';
+import { seeded } from '../../../scripts/lab/random.js';
 import { redact, redactUnchecked } from '../../../src/telemetry/redact.js';
 
 const NAMES = [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { seeded } from '../../../scripts/random.js';
+import { seeded } from '../../../scripts/lab/random.js';
 import type { Priority } from '../../../src/domain/job.js';
 import { createBudget } from '../../../src/worker/budget.js';
 

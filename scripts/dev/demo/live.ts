@@ -1,0 +1,76 @@
+/**
+ * The live page, as a process of its own: `npm run demo -- --keep` starts it. Its environment is that of a worker, and
+ *
+ *   PAGE_PORT        TCP for browsers, UDP for the steps of workers (tell-steps.js)
+ *   WORKER_METRICS   address of a worker's metrics; optional
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createObjectStore } from '../../../src/adapters/gcs/store.js';
+import { createPubSubClient } from '../../../src/adapters/pubsub/client.js';
+import { createPublisher } from '../../../src/adapters/pubsub/publisher.js';
+import { connectTriton } from '../../../src/adapters/triton/server.js';
+import { readConfig } from '../../../src/config.js';
+import { OUTPUT_FORMATS } from '../../../src/domain/job.js';
+import { giveUpOnSignals } from '../give-up.js';
+import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';
+import { RECENT_MS } from './live/batches.js';
+import { createFeed } from './live/feed.js';
+import { samples } from './live/files.js';
+import { beginning, readPicture } from './live/pictures.js';
+import { MAX_BODY_BYTES, startPageServer } from './live/server.js';
+import { hearSteps } from './live/steps.js';
+import { submit } from './live/submit.js';
+import { watchTopic } from './live/topics.js';
+import { watchTriton } from './live/triton.js';
+
+/** Of one request: a picture in or out. */
+const LIMIT_MS = 30_000;
+const LAST_WORDS_MS = 5_000;
+
+const ended = giveUpOnSignals();
+const config = readConfig(process.env, [
+  ...(['projectId', 'pubsubEmulator', 'storageEmulator', 'tritonUrl', 'jobsTopic', 'completionsTopic'] as const),
+  ...(['uploadPrefix', 'allowedInputs', 'allowedOutputs'] as const),
+]);
+const { projectId, allowedInputs, allowedOutputs, uploadPrefix } = config;
+const port = Number(process.env.PAGE_PORT);
+
+const store = createObjectStore({ emulator: config.storageEmulator });
+const pubsub = createPubSubClient({ projectId, emulator: config.pubsubEmulator });
+const topic = createPublisher(pubsub, config.jobsTopic);
+const triton = connectTriton({ url: config.tritonUrl, transport: 'unary' });
+
+const board = createBoard({ allowedInputs, allowedOutputs, onChange: () => feed.stir() });
+const state = () => ({ now: Date.now(), facts: board.facts(), triton: watch.view() });
+const fixed = { strip: STRIP, samples, formats: OUTPUT_FORMATS, beginning, limit: BOARD_LIMIT };
+const feed = createFeed({
+  snapshot: () => ({ ...state(), ...fixed, jobs: board.jobs(), maxBytes: MAX_BODY_BYTES, recentMs: RECENT_MS }),
+  changes: () => ({ ...state(), ...board.takeChanges() }),
+});
+const watch = await watchTriton(triton, { metrics: process.env.WORKER_METRICS, onChange: () => feed.stir() });
+const jobs = await watchTopic(pubsub, config.jobsTopic, (delivery) => board.arrived(delivery));
+const completions = await watchTopic(pubsub, config.completionsTopic, ({ data }) => board.ended(data));
+const stopHearing = await hearSteps(port, (step) => board.stepped(step));
+const server = await startPageServer(port, {
+  feed,
+  submit: (order) =>
+    submit(order, { board, uploadPrefix, door: { store, topic, signal: AbortSignal.timeout(LIMIT_MS) } }),
+  async picture(key, side) {
+    const ref = board.picture(key, side);
+    return ref && readPicture(store, ref, AbortSignal.timeout(LIMIT_MS));
+  },
+});
+console.log(server.url);
+/** Jobs a minute become fewer without any event. */
+const clock = setInterval(() => feed.stir(), 5_000);
+
+const told = new Promise<undefined>((resolve) => ended.addEventListener('abort', () => resolve(undefined)));
+const reason = await Promise.race([told, jobs.closed, completions.closed]);
+if (reason) console.error(reason.message);
+clearInterval(clock);
+feed.close();
+watch.stop();
+stopHearing();
+const stopped = Promise.allSettled([server.close(), jobs.stop(), completions.stop(), triton.close()]);
+await Promise.race([stopped.then(() => pubsub.close()), sleep(LAST_WORDS_MS)]);
+process.exit(reason ? 1 : 0);

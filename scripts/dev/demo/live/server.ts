@@ -1,0 +1,165 @@
+/**
+ * The live page over HTTP, for the browsers of this machine alone:
+ *
+ *   GET  /                                 the page, its scripts, styles and sample photographs
+ *   GET  /events                           what happens, as Server-Sent Events
+ *   GET  /pictures/<key>/before|after      pictures of jobs that are shown
+ *   POST /jobs?operations=a,b&format=png   a picture as the body becomes a job; answers { "jobId" }
+ *
+ * Whatever is refused is answered with { "error": { "code", "message" } }.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { JobError } from '../../../../src/domain/errors.js';
+import type { Picture } from '../send.js';
+import type { Side } from './board.js';
+import type { Feed } from './feed.js';
+import { pageFiles } from './files.js';
+import type { Order } from './submit.js';
+
+export interface LivePage {
+  readonly feed: Pick<Feed, 'join'>;
+  /** @throws JobError */
+  submit(order: Order): Promise<string>;
+  /** Undefined where there is none that may be shown. @throws JobError */
+  picture(key: string, side: Side): Promise<Picture | undefined>;
+}
+
+export interface PageServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+export const MAX_BODY_BYTES = 32 * 1024 ** 2;
+
+/** Scripts and styles are files of ours. `data:` is for the slider's handle and the icon, `blob:` for a picture not yet sent. */
+const POLICY = [
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'",
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+].join('; ');
+const HEADERS = {
+  'content-security-policy': POLICY,
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
+
+/** Port 0 takes a free one. */
+export async function startPageServer(port: number, page: LivePage): Promise<PageServer> {
+  const files = pageFiles();
+  let hosts: readonly string[] = [];
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = '', headers } = request;
+    // A name of somebody else's that leads here would make our pages theirs.
+    if (!hosts.includes(headers.host ?? '')) throw new Refusal(421, 'WRONG_HOST', `expected ${hosts.join(' or ')}`);
+    const address = addressOf(request);
+    if (address.pathname === '/jobs') await receive(request, response, address.searchParams);
+    else if (method === 'GET' || method === 'HEAD') await serve(response, address.pathname);
+    else throw new Refusal(405, 'WRONG_METHOD', 'expected GET');
+  }
+
+  async function receive(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
+    const { host = '', origin } = request.headers;
+    if (request.method !== 'POST') throw new Refusal(405, 'WRONG_METHOD', 'expected POST');
+    // Any site may have its visitors' browsers post to any address; they say who asked for it.
+    if (origin !== `http://${host}`) throw new Refusal(403, 'WRONG_ORIGIN', 'expected a request of this page');
+    const operations = (query.get('operations') ?? '').split(',').filter((name) => name !== '');
+    const format = query.get('format') ?? undefined;
+    const jobId = await page.submit({ bytes: await bodyOf(request), operations, format });
+    answerJson(response, 201, { jobId });
+  }
+
+  async function serve(response: ServerResponse, path: string): Promise<void> {
+    const file = files.get(path);
+    if (file) {
+      answer(response, 200, file, 'no-cache');
+    } else if (path === '/events') {
+      page.feed.join(response);
+    } else {
+      const [, key, side] = /^\/pictures\/([^/]+)\/(before|after)$/.exec(path) ?? [];
+      const picture = key && (await page.picture(decoded(key), side as Side));
+      if (!picture) throw new Refusal(404, 'NOT_FOUND', `nothing at ${path}`);
+      answer(response, 200, picture, 'private, max-age=3600');
+    }
+  }
+
+  const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+    handle(request, response).catch((error: unknown) => {
+      // What is left of the body is not waited for.
+      if (!request.complete) response.setHeader('connection', 'close');
+      const { status, code, message } = refusalOf(error);
+      answerJson(response, status, { error: { code, message } });
+    });
+  });
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  const { port: taken } = server.address() as AddressInfo;
+  hosts = [`127.0.0.1:${taken}`, `localhost:${taken}`];
+  return {
+    url: `http://127.0.0.1:${taken}/`,
+    async close() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof JobError && !error.retryable) return new Refusal(400, error.code, error.message);
+  console.error(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return error instanceof JobError ? new Refusal(503, error.code, message) : new Refusal(500, 'INTERNAL', message);
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const tooLarge = () => new Refusal(413, 'INPUT_TOO_LARGE', `expected at most ${MAX_BODY_BYTES} bytes`);
+  if (Number(request.headers['content-length']) > MAX_BODY_BYTES) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+function addressOf({ url = '/' }: IncomingMessage): URL {
+  const address = `http://page${url}`;
+  if (!URL.canParse(address)) throw new Refusal(404, 'NOT_FOUND', 'expected an address');
+  return new URL(address);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Refusal(404, 'NOT_FOUND', 'expected an address');
+  }
+}
+
+function answerJson(response: ServerResponse, status: number, body: unknown): void {
+  const contentType = 'application/json; charset=utf-8';
+  answer(response, status, { bytes: Buffer.from(JSON.stringify(body)), contentType }, 'no-store');
+}
+
+function answer(response: ServerResponse, status: number, { bytes, contentType }: Picture, caching: string): void {
+  const headers = { 'content-type': contentType, 'content-length': bytes.length, 'cache-control': caching };
+  response.writeHead(status, headers).end(response.req.method === 'HEAD' ? undefined : bytes);
+}

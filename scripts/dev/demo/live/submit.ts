@@ -1,0 +1,43 @@
+/** A picture that was dropped on the page becomes a job. */
+import { randomBytes } from 'node:crypto';
+import { JobError } from '../../../../src/domain/errors.js';
+import { type JobMessage, parseJob } from '../../../../src/domain/job.js';
+import { objectUri, under } from '../../../../src/domain/uri.js';
+import { send, type Door } from '../send.js';
+import type { Board } from './board.js';
+import { formatOf } from './pictures.js';
+
+export interface Order {
+  readonly bytes: Buffer;
+  readonly operations: readonly string[];
+  /** Of the result; chosen by the worker when absent. */
+  readonly format?: string | undefined;
+}
+
+/**
+ * @returns the job's id
+ * @throws JobError `INPUT_EMPTY`, `UNSUPPORTED_FORMAT`, `INVALID_MESSAGE`, `STORAGE_UNAVAILABLE`; Error of the publish
+ */
+export async function submit(
+  { bytes, operations, format }: Order,
+  { board, door, uploadPrefix }: { readonly board: Board; readonly door: Door; readonly uploadPrefix: string },
+): Promise<string> {
+  if (bytes.length === 0) throw new JobError('INPUT_EMPTY', 'expected a picture, given nothing');
+  const found = formatOf(bytes);
+  if (!found) throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF');
+  const jobId = `page-${Date.now().toString(36)}-${randomBytes(3).toString('hex')}`;
+  const message = {
+    ...{ schemaVersion: 1, jobId, operations: [...operations], priority: 'interactive' },
+    input: { uri: objectUri(under(uploadPrefix, `${jobId}/picture.${found.extension}`)) },
+    ...(format === undefined ? {} : { output: outputOf(format) }),
+  } satisfies JobMessage;
+  const job = parseJob(Buffer.from(JSON.stringify(message)));
+  await send(message, { bytes, contentType: found.contentType }, door);
+  board.submitted(job);
+  return jobId;
+}
+
+/** A JPEG has no alpha, and which operations make one only their models know. */
+function outputOf(format: string): NonNullable<JobMessage['output']> {
+  return { format: format as 'png', ...(format === 'jpeg' ? { background: '#ffffff' } : {}) };
+}

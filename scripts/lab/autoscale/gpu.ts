@@ -1,0 +1,68 @@
+/** GPUs that share all the jobs at them evenly, and remember what each has still to do. */
+
+export interface Work {
+  /** In jobs: 1 is the mean one. */
+  readonly size: number;
+  aborted: boolean;
+}
+
+interface Entry<W> {
+  readonly work: W;
+  /** Of the common clock of progress, at which this one is done. */
+  readonly doneAt: number;
+}
+
+export class Gpu<W extends Work> {
+  /** In the order in which they are done, the first one last: there it is cheap to take away. */
+  readonly #entries: Entry<W>[] = [];
+  /** What each job that was there from the beginning would have got by now, in jobs. */
+  #progress = 0;
+  jobs = 0;
+
+  add(work: W): void {
+    this.jobs++;
+    const entry = { work, doneAt: this.#progress + work.size };
+    let [from, to] = [0, this.#entries.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((this.#entries[middle]?.doneAt ?? 0) > entry.doneAt) from = middle + 1;
+      else to = middle;
+    }
+    this.#entries.splice(from, 0, entry);
+  }
+
+  /** Of a job that was given back before it was done. */
+  abort(work: W): void {
+    work.aborted = true;
+    this.jobs--;
+  }
+
+  /**
+   * @param rate jobs a second, of all together, by how many there are
+   * @returns those that are done, with how long before the end of these seconds
+   */
+  run(seconds: number, rate: (jobs: number) => number, done: (work: W, before: number) => void): void {
+    let left = seconds;
+    while (this.jobs > 0) {
+      const each = rate(this.jobs) / this.jobs;
+      if (each <= 0) return;
+      const next = this.#first();
+      if (!next) return;
+      const needed = Math.max(0, next.doneAt - this.#progress) / each;
+      if (needed > left) {
+        this.#progress += each * left;
+        return;
+      }
+      left -= needed;
+      this.#progress = Math.max(this.#progress, next.doneAt);
+      this.#entries.pop();
+      this.jobs--;
+      done(next.work, left);
+    }
+  }
+
+  #first(): Entry<W> | undefined {
+    while (this.#entries.at(-1)?.work.aborted) this.#entries.pop();
+    return this.#entries.at(-1);
+  }
+}

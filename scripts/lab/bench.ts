@@ -1,0 +1,57 @@
+/**
+ * Benchmarks, as ratios within one run:
+ *
+ *   npm run bench
+ *       all of them
+ *   npm run bench -- batching.fixed batching.any.thumbnails --json
+ *       those whose names begin so, a JSON line for each figure on standard output
+ */
+import { program } from 'commander';
+import { batching } from './bench/batching.js';
+import { fairness } from './bench/fairness.js';
+import { memory } from './bench/memory.js';
+import { outage } from './bench/outage.js';
+import { poison } from './bench/poison.js';
+import { policies } from './bench/policies.js';
+import { seams } from './bench/seams.js';
+import { soak } from './bench/soak.js';
+import { starvation } from './bench/starvation.js';
+import { storage } from './bench/storage.js';
+import { telemetry } from './bench/telemetry.js';
+import { createProgress } from '../dev/progress.js';
+
+const GROUPS = { batching, fairness, memory, outage, poison, policies, seams, soak, starvation, storage, telemetry };
+const { args } = program
+  .name('npm run bench --')
+  .argument('[names...]', `beginnings of figures: ${Object.keys(GROUPS).join(', ')}, or more of a name`)
+  .option('--json', 'a JSON line for each figure')
+  .parse();
+const { json } = program.opts<{ json?: true }>();
+const chosen = args.length > 0 ? args : Object.keys(GROUPS);
+const stranger = chosen.find(
+  (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),
+);
+if (stranger !== undefined) {
+  console.error(`${stranger}: expected names that begin with ${Object.keys(GROUPS).join(' or ')}`);
+  process.exit(2);
+}
+
+const progress = createProgress();
+try {
+  for (const [group, run] of Object.entries(GROUPS)) {
+    const mine = chosen.filter((name) => name === group || name.startsWith(`${group}.`));
+    if (mine.length === 0) continue;
+    const wanted = (name: string) => mine.some((one) => one === group || `${group}.${name}`.startsWith(one));
+    const figures = await run({ progress, wanted });
+    for (const one of figures) {
+      if (json) console.log(JSON.stringify(one));
+      else
+        console.log(
+          `${one.pass ? 'ok  ' : 'MISS'} ${one.name}: ${one.ratio} (${one.op} ${one.goal ?? ''}) ${JSON.stringify(one.detail)}`,
+        );
+      if (!one.pass) process.exitCode = 1;
+    }
+  }
+} finally {
+  progress.close();
+}

@@ -1,0 +1,148 @@
+/**
+ * Do batches form with pictures of mixed sizes, and is what margins and padding cost won back?
+ * The whole path on real parts; the models sleep instead of computing.
+ */
+import { CORPORA, type Corpus, type Uploaded, uploadPictures, WEB } from './corpus.js';
+import { type Counted, type Ground, withGround } from './ground.js';
+import type { StandIn } from '../make-models.js';
+import { type Benchmark, type Figure, figure, reported, round, simulated } from './result.js';
+
+const PICTURES = 200;
+
+/** The case that the project was begun for: a network with a fixed input, whose launch costs nine times an image. */
+const FIXED_EACH_MS = 50;
+const FIXED_SIDE = 512;
+const fixed = (name: string, batching: boolean): StandIn => ({
+  ...{ name, batching, side: FIXED_SIDE, plans: ['fit'], fixedMs: 9 * FIXED_EACH_MS, eachMs: FIXED_EACH_MS },
+});
+
+/** A network of any size, with a dear, an even and a cheap launch. */
+const EACH_MS = 5;
+const CURVES = [
+  { curve: '9b', fixedMs: 9 * EACH_MS },
+  { curve: 'b', fixedMs: EACH_MS },
+  { curve: 'b/4', fixedMs: EACH_MS / 4 },
+] as const;
+const LARGEST = 13_000_000;
+const any = (name: string, fixedMs: number, plans: StandIn['plans'], maxWholePixels = LARGEST): StandIn => ({
+  ...{ name, fixedMs, eachMs: EACH_MS, plans, tileSizes: [128, 256, 512], margin: 10, maxWholePixels },
+});
+const nameOf = (kind: string, curve: string) => `${kind}_${curve.replace('/', '_')}`;
+
+const MODELS: readonly StandIn[] = [
+  fixed('fixed_batched', true),
+  fixed('fixed_alone', false),
+  ...CURVES.flatMap(({ curve, fixedMs }) => [
+    any(nameOf('planned', curve), fixedMs, ['tile', 'whole']),
+    any(nameOf('whole', curve), fixedMs, ['whole']),
+    any(nameOf('bounded', curve), fixedMs, ['tile', 'whole'], 1_000_000),
+    any(nameOf('tiled', curve), fixedMs, ['tile']),
+  ]),
+];
+
+export const batching: Benchmark = ({ progress, wanted }) =>
+  withGround(MODELS, progress, async (ground) => {
+    const figures: Figure[] = [];
+    const add = (more: readonly Figure[]) => {
+      figures.push(...more);
+      for (const { name, ratio } of more) progress.say(`${name}: ${ratio}`);
+    };
+    for (const corpus of CORPORA) {
+      const withFixed = corpus === WEB && wanted('fixed');
+      const curves = CURVES.filter(({ curve }) => wanted(`any.${corpus.name}.${curve}`));
+      if (!withFixed && curves.length === 0) continue;
+      progress.say(`making ${PICTURES} pictures: ${corpus.name}`);
+      const pictures = await uploadPictures(ground, corpus, PICTURES);
+      if (withFixed) add(await fixedFigures(ground, pictures));
+      for (const one of curves) add(await anyFigures(ground, corpus, one, pictures));
+    }
+    return figures;
+  });
+
+interface Measured extends Counted {
+  readonly jobsPerSecond: number;
+  readonly plans: Readonly<Record<string, number>>;
+  /** What the planner believes in the end: milliseconds of a launch, and of 256 × 256 pixels. */
+  readonly believed: { readonly fixedMs: number; readonly eachMs: number };
+}
+
+/** All pictures through one model, by a worker that knows nothing of it yet. */
+async function measure(ground: Ground, model: string, pictures: readonly Uploaded[]): Promise<Measured> {
+  await ground.freshWorker();
+  const before = await ground.counted(model);
+  const { seconds, completions } = await ground.run(
+    pictures.map(({ uri }, i) => ({
+      job: {
+        jobId: `${model}.${i}.${Math.random().toString(36).slice(2)}`,
+        operations: [model],
+        input: { uri },
+        output: { format: 'jpeg', maxWidth: 256 },
+      },
+    })),
+  );
+  const after = await ground.counted(model);
+  const plans: Record<string, number> = {};
+  for (const step of completions.flatMap(({ steps = [] }) => steps)) plans[step.plan] = (plans[step.plan] ?? 0) + 1;
+  return {
+    requests: after.requests - before.requests,
+    executions: after.executions - before.executions,
+    busyMs: after.busyMs - before.busyMs,
+    jobsPerSecond: pictures.length / seconds,
+    plans,
+    believed: {
+      fixedMs: round((await ground.metric('imagen_planner_launch_seconds', model)) * 1000),
+      eachMs: round((await ground.metric('imagen_planner_megapixel_seconds', model)) * 65.536),
+    },
+  };
+}
+
+async function fixedFigures(ground: Ground, pictures: readonly Uploaded[]): Promise<Figure[]> {
+  const alone = await measure(ground, 'fixed_alone', pictures);
+  const batched = await measure(ground, 'fixed_batched', pictures);
+  const detail = {
+    simulated,
+    pictures: pictures.length,
+    jobsPerSecond: { batched: round(batched.jobsPerSecond), alone: round(alone.jobsPerSecond) },
+  };
+  return [
+    figure('batching.fixed', batched.jobsPerSecond / alone.jobsPerSecond, '>=', 4.3, detail),
+    figure('batching.fixed.batch', batched.requests / batched.executions, '>=', 7, detail),
+  ];
+}
+
+async function anyFigures(
+  ground: Ground,
+  corpus: Corpus,
+  { curve, fixedMs }: (typeof CURVES)[number],
+  pictures: readonly Uploaded[],
+): Promise<Figure[]> {
+  const whole = await measure(ground, nameOf('whole', curve), pictures);
+  const planned = await measure(ground, nameOf('planned', curve), pictures);
+  const useful = pictures.reduce((sum, { width, height }) => sum + width * height, 0);
+  const detailOf = (measured: Measured) => ({
+    plans: measured.plans,
+    meanBatch: round(measured.requests / measured.executions),
+    // What the executions cost beyond their launches is what they computed.
+    computedToUseful: round(((measured.busyMs - measured.executions * fixedMs) / EACH_MS) * (65_536 / useful)),
+    busyMs: Math.round(measured.busyMs),
+    believed: measured.believed,
+  });
+  const goal = corpus.name === 'thumbnails' && curve === '9b' ? 0.5 : 1.05;
+  const name = `batching.any.${corpus.name}.${curve}`;
+  const detail = {
+    simulated,
+    pictures: pictures.length,
+    planned: detailOf(planned),
+    whole: detailOf(whole),
+  };
+  const figures = [figure(name, planned.busyMs / whole.busyMs, '<=', goal, detail)];
+  for (const [kind, suffix] of [
+    ...(corpus.to > 1 ? [['bounded', 'whole_to_1_megapixel'] as const] : []),
+    ...(corpus.to < 4 ? [['tiled', 'tiles_only'] as const] : []),
+  ]) {
+    const other = await measure(ground, nameOf(kind, curve), pictures);
+    const more = { simulated, pictures: pictures.length, ...detailOf(other) };
+    figures.push(reported(`${name}.${suffix}`, other.busyMs / whole.busyMs, more));
+  }
+  return figures;
+}

@@ -1,0 +1,60 @@
+/** Pictures of all different sizes, the same in every run. */
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { seeded } from '../random.js';
+import { root } from '../../dev/stack/paths.js';
+
+export interface Corpus {
+  readonly name: 'thumbnails' | 'web' | 'camera';
+  /** Megapixels, from and to. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export const THUMBNAILS: Corpus = { name: 'thumbnails', from: 0.02, to: 0.2 };
+export const WEB: Corpus = { name: 'web', from: 0.3, to: 2 };
+export const CORPORA: readonly Corpus[] = [THUMBNAILS, WEB, { name: 'camera', from: 4, to: 12 }];
+
+export interface Sized {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Log-uniform areas, sides between 2:3 and 3:2, no size twice; the same ones each time. */
+function sizesOf({ from, to }: Corpus, count: number): Sized[] {
+  const random = seeded(20_261_122);
+  const sizes = new Map<string, Sized>();
+  while (sizes.size < count) {
+    const area = from * (to / from) ** random() * 1e6;
+    const aspect = (2 / 3) ** (2 * random() - 1);
+    const width = Math.round(Math.sqrt(area * aspect));
+    const height = Math.round(Math.sqrt(area / aspect));
+    sizes.set(`${width}x${height}`, { width, height });
+  }
+  return [...sizes.values()];
+}
+
+/** A photograph of that size. */
+export async function picture({ width, height }: Sized): Promise<Buffer> {
+  const photo = join(root, 'test/fixtures/photos/coffee.jpg');
+  return sharp(photo).resize(width, height, { fit: 'fill', kernel: 'nearest' }).jpeg({ quality: 80 }).toBuffer();
+}
+
+export interface Uploaded extends Sized {
+  readonly uri: string;
+}
+
+/** So many of them, stored under that folder. */
+export async function uploadPictures(
+  place: { upload(name: string, bytes: Buffer): Promise<string> },
+  corpus: Corpus,
+  count: number,
+  folder: string = corpus.name,
+): Promise<Uploaded[]> {
+  const uploaded: Uploaded[] = [];
+  for (const size of sizesOf(corpus, count)) {
+    const uri = await place.upload(`${folder}/${size.width}x${size.height}.jpg`, await picture(size));
+    uploaded.push({ ...size, uri });
+  }
+  return uploaded;
+}

@@ -1,0 +1,125 @@
+/**
+ * How much memory does the worker need for one picture of 100 megapixels? The whole path on real parts; the model gives
+ * its input back. What is compared with the measured peak is the bound that docs/pixels.md derives.
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import sharp from 'sharp';
+import type { OutputFormat } from '../../../src/domain/job.js';
+import type { Header } from '../../../src/pipeline/decode.js';
+import { memoryOf } from '../../../src/pipeline/memory.js';
+import { picture } from './corpus.js';
+import type { StandIn } from '../make-models.js';
+import { type Ground, withGround } from './ground.js';
+import { type Benchmark, type Figure, figure, round } from './result.js';
+
+const SIDE = 10_000;
+const PIXELS = SIDE * SIDE;
+const MB = 1e6;
+/** Two requests for each place in a batch of eight. */
+const IN_FLIGHT = 16;
+/** What does not grow with the picture: buffers that V8 has not collected yet, libraries, compiled code, heap. */
+const CONSTANT_MB = 150;
+
+interface Case {
+  readonly name: string;
+  readonly input: 'jpeg' | 'turned' | 'alpha';
+  readonly output: OutputFormat;
+  /** Side of the tiles. */
+  readonly tile: 128 | 512;
+  readonly operations: number;
+}
+
+const CASES: readonly Case[] = [
+  { name: 'jpeg', input: 'jpeg', output: 'jpeg', tile: 512, operations: 1 },
+  { name: 'tiles', input: 'jpeg', output: 'jpeg', tile: 128, operations: 1 },
+  { name: 'chain', input: 'jpeg', output: 'jpeg', tile: 512, operations: 3 },
+  { name: 'turned', input: 'turned', output: 'jpeg', tile: 512, operations: 1 },
+  { name: 'alpha', input: 'alpha', output: 'png', tile: 512, operations: 1 },
+  { name: 'webp', input: 'jpeg', output: 'webp', tile: 512, operations: 1 },
+];
+
+const modelOf = (tile: number): StandIn => ({
+  ...{ name: `echo_${tile}`, fixedMs: 0, eachMs: 0, plans: ['tile'], tileSizes: [tile], margin: 16 },
+});
+
+export const memory: Benchmark = async ({ progress, wanted }) => {
+  // glibc keeps an arena for each thread and gives little of it back; few arenas make it a measurement of the worker.
+  process.env.MALLOC_ARENA_MAX ??= '2';
+  return withGround([modelOf(128), modelOf(512)], progress, async (ground) => {
+    const figures: Figure[] = [];
+    for (const one of CASES.filter(({ name }) => wanted(name))) {
+      const measured = await measure(ground, one);
+      progress.say(`${measured.name}: ${measured.ratio}`);
+      figures.push(measured);
+    }
+    return figures;
+  });
+};
+
+async function measure(ground: Ground, one: Case): Promise<Figure> {
+  const { name, input, output, tile, operations } = one;
+  const bytes = await largePicture(input);
+  const uri = await ground.upload(`memory/${name}`, bytes);
+  await ground.freshWorker();
+  await sleep(2000);
+  const idle = statusOf(ground.workerPid(), 'VmRSS');
+  const { seconds, completions } = await ground.run([
+    {
+      job: {
+        jobId: `memory.${name}.${Math.random().toString(36).slice(2)}`,
+        operations: Array<string>(operations).fill(`echo_${tile}`),
+        input: { uri },
+        output: { format: output },
+      },
+    },
+  ]);
+  const peak = statusOf(ground.workerPid(), 'VmHWM');
+  const [completion] = completions;
+  const files = bytes.length + (completion?.output?.bytes ?? 0);
+  const bound = boundOf(one, files);
+  return figure(`memory.${name}`, (peak - idle) / bound, '<=', 1, {
+    simulated: 'the model gives its input back',
+    megapixels: PIXELS / 1e6,
+    MB: { idle: inMB(idle), peak: inMB(peak), job: inMB(peak - idle), bound: inMB(bound), files: inMB(files) },
+    bytesPerPixel: round((peak - idle) / PIXELS),
+    requests: completion?.steps?.reduce((sum, { requests }) => sum + requests, 0),
+    seconds: round(seconds),
+    mallocArenaMax: process.env.MALLOC_ARENA_MAX,
+  });
+}
+
+/** What the worker reserves for the picture, and what comes on top (docs/pixels.md). */
+function boundOf({ input, output, tile, operations }: Case, files: number): number {
+  const header: Header = {
+    ...{ width: SIDE, height: SIDE, format: input === 'alpha' ? 'png' : 'jpeg' },
+    ...{ hasAlpha: input === 'alpha', turned: input === 'turned', progressive: false, deep: false },
+  };
+  const step = { model: { output: 'image' }, contract: { scale: 1 } } as const;
+  const pixels = memoryOf(header, Array<typeof step>(operations).fill(step), { format: output });
+  const tensors = IN_FLIGHT * tile * tile * 3 * (1 + 1) * 2;
+  return pixels + files + tensors + CONSTANT_MB * MB;
+}
+
+async function largePicture(input: Case['input']): Promise<Buffer> {
+  // Enlarged from a small one, it compresses to less than a worker's limit for input files.
+  const large = sharp(await picture({ width: 500, height: 500 })).resize(SIDE, SIDE, { kernel: 'nearest' });
+  if (input === 'jpeg') return large.jpeg({ quality: 80 }).toBuffer();
+  if (input === 'turned') return large.withMetadata({ orientation: 6 }).jpeg({ quality: 80 }).toBuffer();
+  const alpha = Buffer.alloc(PIXELS);
+  for (let y = 0; y < SIDE; y++) alpha.fill(y % 256, y * SIDE, (y + 1) * SIDE);
+  return large
+    .joinChannel(alpha, { raw: { width: SIDE, height: SIDE, channels: 1 } })
+    .png()
+    .toBuffer();
+}
+
+/** A line of the kernel's account of a process, in bytes. */
+function statusOf(pid: number, line: 'VmRSS' | 'VmHWM'): number {
+  const kB = new RegExp(`^${line}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kB) * 1024;
+}
+
+function inMB(bytes: number): number {
+  return Math.round(bytes / MB);
+}

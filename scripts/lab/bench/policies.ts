@@ -1,0 +1,52 @@
+/**
+ * What Triton's levels of priority and limits of the queue cost: with them, Triton 2.51 does not fetch the next batch
+ * while one is running, and may notice half a second late that an instance is free.
+ */
+import type { StandIn } from '../make-models.js';
+import { THUMBNAILS, uploadPictures } from './corpus.js';
+import { type Ground, withGround } from './ground.js';
+import { type Benchmark, type Figure, quantile, reported, round } from './result.js';
+
+const PICTURES = 60;
+const FIXED_MS = 40;
+const EACH_MS = 5;
+
+const standIn = (policies: boolean, instances: number): StandIn => ({
+  ...{ name: `${policies ? 'policies' : 'plain'}_${instances}`, policies, instances },
+  ...{ fixedMs: FIXED_MS, eachMs: EACH_MS, plans: ['tile', 'whole'], tileSizes: [256], margin: 10 },
+});
+const MODELS = [standIn(false, 1), standIn(true, 1), standIn(false, 2), standIn(true, 2)];
+
+/** When each job is published: all at once, a steady trickle, now and then a few together. */
+const LOADS = {
+  burst: () => 0,
+  trickle: (i: number) => i * 60,
+  threes: (i: number) => Math.floor(i / 3) * 500,
+};
+
+export const policies: Benchmark = ({ progress }) =>
+  withGround(MODELS, progress, async (ground) => {
+    const figures: Figure[] = [];
+    const uris = (await uploadPictures(ground, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
+    for (const load of Object.keys(LOADS) as (keyof typeof LOADS)[]) {
+      for (const instances of [1, 2]) {
+        const plain = await measure(ground, `plain_${instances}`, uris, load);
+        const limited = await measure(ground, `policies_${instances}`, uris, load);
+        const name = `policies.${load}.${instances}`;
+        figures.push(reported(name, limited.p95Ms / plain.p95Ms, { instances, plain, limited }));
+        progress.say(`${name}: ${JSON.stringify({ plain, limited })}`);
+      }
+    }
+    return figures;
+  });
+
+async function measure(ground: Ground, model: string, uris: readonly string[], load: keyof typeof LOADS) {
+  await ground.freshWorker();
+  const jobs = uris.map((uri, i) => ({
+    job: { jobId: `${model}.${load}.${i}`, operations: [model], input: { uri }, output: { format: 'jpeg' as const } },
+    atMs: LOADS[load](i),
+  }));
+  const { seconds, completions } = await ground.run(jobs);
+  const waits = completions.map(({ timingsMs }) => timingsMs?.inference ?? NaN);
+  return { seconds: round(seconds), medianMs: quantile(waits, 0.5), p95Ms: quantile(waits, 0.95) };
+}

@@ -1,0 +1,53 @@
+/**
+ * Seams at the size of real photographs: stitched against whole, on the real models, computed on the CPU (minutes).
+ * The tests try many small sizes; a whole picture this large needs gigabytes and is worth it once.
+ */
+import { connectTriton } from '../../../src/adapters/triton/server.js';
+import type { Size } from '../../../src/domain/raster.js';
+import { withStack } from './ground.js';
+import { type Benchmark, type Figure, figure, round } from './result.js';
+import { apart, atOnce, EXACT, scenery, stitched, type Tiled, tiledVersions } from './stitch.js';
+
+const PHOTOGRAPH = { width: 2000, height: 1500 };
+/** For versions that declare a tolerance above the default: these take minutes for a quarter of a megapixel. */
+const TOLERANT = { width: 512, height: 512 };
+const LIMIT_MS = 1_800_000;
+
+/** One figure for each version and tile size: the largest difference as a part of what is tolerated. */
+export const seams: Benchmark = ({ progress, wanted }) =>
+  withStack(['triton'], progress, async ({ TRITON_URL: url }) => {
+    const models = connectTriton({ url, inferTimeoutMs: LIMIT_MS });
+    const figures: Figure[] = [];
+    try {
+      await models.refresh(new AbortController().signal);
+      for (const tiled of tiledVersions(models)) {
+        const name = `${tiled.model.model}.${tiled.version}`;
+        if (!wanted(name)) continue;
+        progress.say(`${name}: computing on the CPU`);
+        figures.push(...(await figuresOf(models, tiled, name)));
+      }
+    } finally {
+      await models.close();
+    }
+    return figures;
+  });
+
+async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled, name: string): Promise<Figure[]> {
+  const tolerance = Math.max(EXACT, tiled.contract.seamTolerance);
+  const size: Size = tolerance > EXACT ? TOLERANT : PHOTOGRAPH;
+  const picture = await scenery(size, 'astronaut');
+  const whole = await atOnce(models, tiled, picture, { width: 1, height: 1 });
+  const figures: Figure[] = [];
+  for (const side of tiled.contract.tileSizes) {
+    const { largest, mean } = apart(await stitched(models, tiled, side, picture), whole);
+    figures.push(
+      figure(`seams.${name}.${side}`, largest / tolerance, '<=', 1, {
+        computed: 'on the CPU',
+        size: `${size.width}x${size.height}`,
+        margin: tiled.contract.margin,
+        levels: { largest, mean: round(mean), tolerance },
+      }),
+    );
+  }
+  return figures;
+}

@@ -1,0 +1,157 @@
+/**
+ * Stitched pictures against whole ones: the worker's own tile plan and one request of the whole picture, both answered
+ * by the same version of the same real model. For the seam tests and the benchmark.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { capacityOf, type ModelContract, type VersionContract } from '../../../src/domain/contract.js';
+import type { ModelServer } from '../../../src/domain/ports.js';
+import type { Raster, Size } from '../../../src/domain/raster.js';
+import { createTensor, originTensor, type Tensor } from '../../../src/domain/tensor.js';
+import { atOnce as codec } from '../../../src/pipeline/codec.js';
+import { PLAN_TABLE, type Send, type Shape, type View } from '../../../src/pipeline/plans/index.js';
+import { root } from '../../dev/stack/paths.js';
+
+/** A version of a model that may be sent in tiles. */
+export interface Tiled {
+  readonly model: ModelContract;
+  readonly version: string;
+  readonly contract: VersionContract;
+}
+
+/** Levels of 255 that stitched pixels may differ where the margin covers the receptive radius: the contract's default. */
+export const EXACT = 1;
+
+/** Every version that a server offers with the plan `tile`, its own and those of others. */
+export function tiledVersions(models: ModelServer): Tiled[] {
+  return [...models.contracts().values()].flatMap((model) =>
+    [...model.versions]
+      .filter(([, contract]) => contract.plans.includes('tile'))
+      .map(([version, contract]) => ({ model, version, contract })),
+  );
+}
+
+/**
+ * A photograph with what it lacks laid over: waves that grow finer to the right, hard edges, and noise. The same
+ * pixels every time, so a picture of any size is made again for a second run.
+ * @param photo one of test/fixtures/photos
+ */
+export async function scenery({ width, height }: Size, photo = 'coffee'): Promise<Raster> {
+  const file = await readFile(join(root, `test/fixtures/photos/${photo}.jpg`));
+  const rgb = await sharp(file).resize(width, height, { fit: 'fill' }).removeAlpha().raw().toBuffer();
+  let state = 20_261_124;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const wave = 24 * Math.sin((x * x) / (1.5 * width)) * Math.cos(y / 9);
+      const block = (Math.floor(x / 23) + Math.floor(y / 31)) % 2 ? 14 : -14;
+      for (let channel = 0; channel < 3; channel++) {
+        state = (state * 48_271) % 2_147_483_647;
+        const at = (y * width + x) * 3 + channel;
+        const sign = channel === 1 ? -1 : 1;
+        rgb[at] = clamp((rgb[at] ?? 0) + sign * (wave + block) + ((state % 33) - 16));
+      }
+    }
+  }
+  return { width, height, rgb };
+}
+
+/** The upper left part of a picture. @throws RangeError where the picture is smaller */
+export function corner({ width, height, rgb }: Raster, size: Size): Raster {
+  if (size.width > width || size.height > height) throw new RangeError(`${width}x${height} has no such corner`);
+  const rows = Array.from({ length: size.height }, (_, y) => rgb.subarray(y * width * 3, (y * width + size.width) * 3));
+  return { ...size, rgb: Buffer.concat(rows) };
+}
+
+/** The picture made at least as large as `size`, its last column and row repeated. */
+export function edgeReplicated({ width, height, rgb }: Raster, size: Size): Raster {
+  const grown = { width: Math.max(width, size.width), height: Math.max(height, size.height) };
+  const data = Buffer.alloc(grown.width * grown.height * 3);
+  for (let y = 0; y < grown.height; y++) {
+    for (let x = 0; x < grown.width; x++) {
+      const from = (Math.min(y, height - 1) * width + Math.min(x, width - 1)) * 3;
+      rgb.copy(data, (y * grown.width + x) * 3, from, from + 3);
+    }
+  }
+  return { ...grown, rgb: data };
+}
+
+/** What the worker would make of a picture with tiles of the given side; pixels of the answer, rows from the top. */
+export async function stitched(models: ModelServer, tiled: Tiled, side: number, raster: Raster): Promise<Buffer> {
+  const { contract } = tiled;
+  const [shape] = PLAN_TABLE.tile.shapes({ ...contract, tileSizes: [side] }, raster);
+  if (!shape) throw new RangeError(`model ${tiled.model.model} has no tiles of ${side}`);
+  return send(models, tiled, shape, raster);
+}
+
+/** What the worker would make of a picture that is padded to a window. */
+export async function padded(models: ModelServer, tiled: Tiled, window: Size, raster: Raster): Promise<Buffer> {
+  return send(models, tiled, { plan: 'whole', ...window, requests: 1 }, raster);
+}
+
+async function send(models: ModelServer, tiled: Tiled, shape: Shape, raster: Raster): Promise<Buffer> {
+  const inTurn = atMost(capacityOf(tiled.model).inFlight);
+  const plan = PLAN_TABLE[shape.plan];
+  const send: Send = (cut, paste) =>
+    inTurn(async () => paste(await ask(models, tiled, await cut(shape), raster), shape));
+  const { data } = await plan.execute(raster, shape, tiled.contract, channelsOf(tiled), send, codec);
+  return data;
+}
+
+/** Runs what it is given, so many at once: Triton's queues are bounded. */
+function atMost(limit: number): (task: () => Promise<void>) => Promise<void> {
+  const lanes: Promise<void>[] = Array.from({ length: limit }, () => Promise.resolve());
+  let next = 0;
+  return (task) => {
+    const lane = next++ % limit;
+    return (lanes[lane] = (lanes[lane] ?? Promise.resolve()).then(task));
+  };
+}
+
+/**
+ * What the model makes of the whole picture in one request. A picture smaller than a tile is judged as the model would
+ * see it: grown by repeating its edges up to `atLeast`, and its answer cut back.
+ */
+export async function atOnce(models: ModelServer, tiled: Tiled, raster: Raster, atLeast: Size): Promise<Buffer> {
+  const { scale } = tiled.contract;
+  const grown = edgeReplicated(raster, atLeast);
+  const { data } = await ask(models, tiled, { x: 0, y: 0, ...grown }, raster);
+  const bytes = raster.width * scale * channelsOf(tiled);
+  const pitch = grown.width * scale * channelsOf(tiled);
+  const rows = Array.from({ length: raster.height * scale }, (_, y) => data.subarray(y * pitch, y * pitch + bytes));
+  return Buffer.concat(rows);
+}
+
+/** How far two pictures of one size are apart, in levels of 255. */
+export function apart(a: Buffer, b: Buffer): { readonly largest: number; readonly mean: number } {
+  if (a.length !== b.length) throw new RangeError(`pictures of ${a.length} and ${b.length} bytes`);
+  let largest = 0;
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs((a[i] ?? 0) - (b[i] ?? 0));
+    sum += difference;
+    if (difference > largest) largest = difference;
+  }
+  return { largest, mean: sum / a.length };
+}
+
+async function ask(models: ModelServer, { model, version }: Tiled, view: View, whole: Size): Promise<Tensor> {
+  const image = createTensor('image', 'UINT8', [view.height, view.width, 3], view.rgb);
+  const origin = originTensor(view.x, view.y, whole.width, whole.height);
+  const { output } = await models.infer(
+    {
+      ...{ model: model.model, version, output: model.output, priority: 'batch', parameters: {} },
+      inputs: model.takesOrigin ? [image, origin] : [image],
+    },
+    new AbortController().signal,
+  );
+  return output;
+}
+
+function channelsOf({ model }: Tiled): 1 | 3 {
+  return model.output === 'mask' ? 1 : 3;
+}
+
+function clamp(value: number): number {
+  return Math.max(0, Math.min(255, value));
+}

@@ -1,0 +1,117 @@
+/**
+ * CPU of the worker's storage client beside Google's (@google-cloud/storage), both against fake-gcs-server, which is a
+ * process of its own. The peer does what the worker did with it before: metadata, then the bytes; both check CRC32C.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Storage } from '@google-cloud/storage';
+import { createStorageClient } from '../../../src/adapters/gcs/client.js';
+import { createObjectStore } from '../../../src/adapters/gcs/store.js';
+import { withStack } from './ground.js';
+import { type Benchmark, type Figure, figure, median, round } from './result.js';
+
+const BUCKET = 'bench-storage';
+const KIB = 1024;
+const ROUNDS = 5;
+/** Requests at once, as of a worker with as many jobs. */
+const AT_ONCE = 8;
+
+interface Client {
+  read(name: string): Promise<unknown>;
+  create(name: string, bytes: Buffer): Promise<unknown>;
+  miss(name: string): Promise<unknown>;
+}
+
+interface Case {
+  readonly name: string;
+  /** In one round of each client. */
+  readonly times: number;
+  /** The largest part of the peer's CPU that is allowed. */
+  readonly goal: number;
+  readonly work: (client: Client, id: string) => Promise<unknown>;
+}
+
+export const storage: Benchmark = ({ progress, wanted }) =>
+  withStack(['gcs'], progress, async ({ GOOGLE_CLOUD_PROJECT: projectId, STORAGE_EMULATOR_HOST: emulator }) => {
+    const peer = createStorageClient({ projectId, emulator });
+    await peer.createBucket(BUCKET);
+    const clients = { ours: ours(emulator), theirs: theirs(peer) };
+    const [small, large] = [randomBytes(64 * KIB), randomBytes(2048 * KIB)];
+    await clients.ours.create('small', small);
+    await clients.ours.create('large', large);
+    const cases: readonly Case[] = [
+      { name: 'read.64KiB', times: 400, goal: 0.5, work: (client) => client.read('small') },
+      { name: 'read.2MiB', times: 60, goal: 0.5, work: (client) => client.read('large') },
+      { name: 'create', times: 300, goal: 0.5, work: (client, id) => client.create(id, small) },
+      { name: 'miss', times: 400, goal: 0.5, work: (client, id) => client.miss(id) },
+    ];
+    const figures: Figure[] = [];
+    for (const one of cases) {
+      if (!wanted(one.name)) continue;
+      progress.say(`storage.${one.name}`);
+      figures.push(await compare(one, clients));
+    }
+    return figures;
+  });
+
+async function compare({ name, times, goal, work }: Case, clients: Record<'ours' | 'theirs', Client>) {
+  const spent = { ours: [] as number[], theirs: [] as number[] };
+  // The first round warms both up.
+  for (let round = -1; round < ROUNDS; round++) {
+    for (const who of ['ours', 'theirs'] as const) {
+      const used = await cpuOf(times, (i) => work(clients[who], `${name}-${who}-${round}-${i}`));
+      if (round >= 0) spent[who].push(used / times);
+    }
+  }
+  const [mine, peers] = [median(spent.ours), median(spent.theirs)];
+  return figure(`storage.${name}`, mine / peers, '<=', goal, {
+    cpuMicroseconds: { ours: Math.round(mine), theirs: Math.round(peers) },
+    rounds: ROUNDS,
+    spread: round(Math.max(...spent.ours) / Math.min(...spent.ours)),
+  });
+}
+
+/** @returns CPU of this process, in microseconds */
+async function cpuOf(times: number, work: (i: number) => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  let next = 0;
+  const lane = async () => {
+    while (next < times) await work(next++);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  const { user, system } = process.cpuUsage(before);
+  return user + system;
+}
+
+function ours(emulator: string): Client {
+  const store = createObjectStore({ emulator });
+  const { signal } = new AbortController();
+  const read = (name: string) => store.read({ bucket: BUCKET, name }, { maxBytes: 1e8, signal });
+  return {
+    read,
+    miss: read,
+    create: (name, bytes) => store.create({ bucket: BUCKET, name }, bytes, { contentType: 'image/png', signal }),
+  };
+}
+
+function theirs(client: Storage): Client {
+  const bucket = client.bucket(BUCKET);
+  return {
+    async read(name) {
+      const [{ generation = '' }] = await bucket.file(name).getMetadata();
+      const body = bucket.file(name, { generation }).createReadStream({ validation: 'crc32c', decompress: false });
+      const chunks: Buffer[] = [];
+      for await (const chunk of body as AsyncIterable<Buffer>) chunks.push(chunk);
+      return Buffer.concat(chunks);
+    },
+    miss: (name) =>
+      bucket
+        .file(name)
+        .getMetadata()
+        .catch(() => undefined),
+    create: (name, bytes) =>
+      bucket.file(name).save(bytes, {
+        ...{ resumable: false, validation: 'crc32c', preconditionOpts: { ifGenerationMatch: 0 } },
+        metadata: { contentType: 'image/png' },
+      }),
+  };
+}

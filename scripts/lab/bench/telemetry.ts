@@ -1,0 +1,186 @@
+/**
+ * What metrics cost, and traces that are off, as a share of the worker's processor time for a job; and beside it the log.
+ * Too little to be seen as the difference of two runs, so it is put together from what can be measured well: the calls
+ * that a real worker makes for each job, counted in it, and the lines that it logs; what one of them costs, measured over
+ * very many; what a scrape costs the worker, measured over many. All of it is divided by the processor time of the same
+ * worker in the same run, as the system counts it.
+ */
+import { readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { destination } from 'pino';
+import { Histogram, Registry } from 'prom-client';
+import { annotate, inSpan } from '../../../src/spans.js';
+import { createLogger } from '../../../src/telemetry/logger.js';
+import { cloudTraceFields } from '../../../src/telemetry/trace-fields.js';
+import { root } from '../../dev/stack/paths.js';
+import type { StandIn } from '../make-models.js';
+import { THUMBNAILS, uploadPictures } from './corpus.js';
+import { type Ground, toldBy, withGround } from './ground.js';
+import { type Benchmark, figure, median, round, simulated } from './result.js';
+
+/** Thumbnails: the smaller a job's work, the larger the share of what is the same for every job. */
+const JOBS = 200;
+const SCRAPES = 200;
+/** As Prometheus and Managed Prometheus are set up here. */
+const SCRAPE_EVERY_SECONDS = 15;
+const CALLS = 200_000;
+/** Fewer: one costs as much as a dozen of the others. */
+const LINES = 20_000;
+const ROUNDS = 5;
+
+const model: StandIn = {
+  ...{ name: 'any', fixedMs: 5, eachMs: 1, plans: ['tile', 'whole'], tileSizes: [256], margin: 10 },
+};
+
+interface Counts {
+  /** Spans begun. */
+  readonly spans: number;
+  /** Looks at which span is active: two for each span, and one for each attribute or header that is not wanted. */
+  readonly looks: number;
+  /** Counters, gauges and histograms told something. */
+  readonly metrics: number;
+}
+
+export const telemetry: Benchmark = async ({ progress }) => {
+  const file = join(tmpdir(), `imagen-counts-${process.pid}`);
+  const logFile = join(tmpdir(), `imagen-log-${process.pid}`);
+  process.env.COUNTS = file;
+  const start = { preload: [join(root, 'scripts/lab/bench/count-telemetry.js')], logFile };
+  const run = (ground: Ground) => measure(ground, { file, logFile, say: (text) => progress.say(text) });
+  try {
+    return await withGround([model], progress, run, start);
+  } finally {
+    for (const one of [file, logFile]) rmSync(one, { force: true });
+  }
+};
+
+interface Files {
+  /** Gets the counts. */
+  readonly file: string;
+  readonly logFile: string;
+  readonly say: (text: string) => void;
+}
+
+async function measure(ground: Ground, { file, logFile, say }: Files) {
+  const pictures = await uploadPictures(ground, THUMBNAILS, JOBS);
+  const run = (name: string) =>
+    ground.run(
+      pictures.map(({ uri }, i) => ({ job: { jobId: `${name}.${i}`, operations: [model.name], input: { uri } } })),
+    );
+  await run('warm');
+  await toldBy(ground.workerPid(), file); // and begins again
+  const linesBefore = linesIn(logFile).length;
+
+  const before = cpuSeconds(ground.workerPid());
+  const { seconds } = await run('measured');
+  const jobSeconds = (cpuSeconds(ground.workerPid()) - before) / JOBS;
+  const counts = (await toldBy(ground.workerPid(), file)) as Counts;
+  if (counts.spans === 0 || counts.metrics === 0) throw new Error(`nothing counted: ${JSON.stringify(counts)}`);
+  const lines = linesIn(logFile).slice(linesBefore);
+  const line = lines.find((one) => one.includes('"job ended"'));
+  if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
+  say(`${(jobSeconds * 1000).toFixed(2)} ms of the worker's processor for a job`);
+
+  const scrapeSeconds = await costOfScrape(ground);
+  const perCall = {
+    span: await costOf(() => inSpan('none', { attributes: () => ({}) }, () => undefined)),
+    look: await costOf(() => annotate(() => ({}))),
+    metric: await costOf(observe()),
+  };
+  const lineSeconds = await costOf(log(line), LINES);
+  const perJob = { spans: counts.spans / JOBS, looks: counts.looks / JOBS, metrics: counts.metrics / JOBS };
+  const linesPerJob = lines.length / JOBS;
+  const parts = {
+    spans: perJob.spans * perCall.span + Math.max(0, perJob.looks - 2 * perJob.spans) * perCall.look,
+    metrics: perJob.metrics * perCall.metric,
+    scrapes: (scrapeSeconds * seconds) / SCRAPE_EVERY_SECONDS / JOBS,
+  };
+  const ratio = (parts.spans + parts.metrics + parts.scrapes) / jobSeconds;
+  const logSeconds = linesPerJob * lineSeconds;
+  return [
+    figure('telemetry', ratio, '<=', 0.01, {
+      method:
+        "calls a job makes, counted in a real worker, times what one costs, and a scrape's share at one in 15 s; divided by the worker's processor time for a job in the same run",
+      ...{ jobs: JOBS, scrapeMs: round(scrapeSeconds * 1000), jobMs: round(jobSeconds * 1000) },
+      microsecondsForAJob: micros(parts),
+      callsForAJob: Object.fromEntries(Object.entries(perJob).map(([name, count]) => [name, round(count)])),
+      microsecondsForACall: micros(perCall),
+      simulated,
+    }),
+    figure('telemetry.log', logSeconds / jobSeconds, '<=', 0.01, {
+      method:
+        "lines a real worker logs for a job, times what one of them costs (as the worker writes it, secrets taken out, into /dev/null); divided by the worker's processor time for a job in the same run",
+      ...{ jobs: JOBS, jobMs: round(jobSeconds * 1000), linesForAJob: round(linesPerJob) },
+      ...{ bytesOfALine: Buffer.byteLength(line) + 1, microsecondsForAJob: round(logSeconds * 1e6) },
+      simulated,
+    }),
+  ];
+}
+
+/** From seconds. */
+function micros(costs: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(costs).map(([name, seconds]) => [name, round(seconds * 1e6)]));
+}
+
+/** Processor seconds of the worker for one scrape, beyond what it uses in the same time without. */
+async function costOfScrape(ground: Ground): Promise<number> {
+  const pid = ground.workerPid();
+  const begun = cpuSeconds(pid);
+  const startedAt = performance.now();
+  for (let i = 0; i < SCRAPES; i++) await ground.metric('process_cpu_seconds_total', model.name);
+  const tookMs = performance.now() - startedAt;
+  const scraped = cpuSeconds(pid);
+  await sleep(tookMs);
+  return Math.max(0, scraped - begun - (cpuSeconds(pid) - scraped)) / SCRAPES;
+}
+
+/** Processor seconds of one call: the median of some rounds. */
+async function costOf(call: () => unknown, calls = CALLS): Promise<number> {
+  const rounds: number[] = [];
+  for (let round = 0; round <= ROUNDS; round++) {
+    const before = process.cpuUsage();
+    for (let i = 0; i < calls; i++) await call();
+    const { user, system } = process.cpuUsage(before);
+    if (round > 0) rounds.push((user + system) / 1e6 / calls); // the first one only warms up
+  }
+  return median(rounds);
+}
+
+/** The dearest kind of call: a histogram with as many labels and buckets as any of ours. */
+function observe(): () => void {
+  const histogram = new Histogram({
+    name: 'x',
+    help: 'x',
+    labelNames: ['a', 'b', 'c', 'd', 'e'],
+    buckets: Array.from({ length: 16 }, (_, i) => 2 ** i),
+    registers: [new Registry()],
+  });
+  let turn = 0;
+  return () => histogram.observe({ a: 'a', b: 'b', c: 'c', d: 'd', e: 'e' }, turn++ % 1_000);
+}
+
+/** Writes what that line tells once more, as a worker does whose tracing is off. */
+function log(line: string): () => void {
+  const { worker, message, ...told } = JSON.parse(line) as Record<string, unknown>;
+  delete told.severity;
+  delete told.time;
+  const logger = createLogger(...(['info', { worker }] as const), {
+    traceFields: cloudTraceFields('project'),
+    to: destination('/dev/null'),
+  });
+  return () => logger.info(told, String(message));
+}
+
+function linesIn(file: string): string[] {
+  return readFileSync(file, 'utf8').trimEnd().split('\n');
+}
+
+/** User and system time of a process; Linux counts it in hundredths. */
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}

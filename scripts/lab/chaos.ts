@@ -1,0 +1,84 @@
+/**
+ * A fault run on real parts: whether anything is lost, said twice or left behind.
+ *
+ *   npm run chaos -- --jobs 1000 [--seed 1] [--minutes 5] [--json]
+ *       publishes so many jobs in so many minutes while workers, Triton and connections come to harm; the last line on
+ *       standard output is JSON with --json. The same seed plans the same jobs and faults
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InvalidArgumentError, program } from 'commander';
+import { missing } from './chaos/plan.js';
+import { runChaos } from './chaos/run.js';
+import { giveUpOnSignals } from '../dev/give-up.js';
+import { createProgress } from '../dev/progress.js';
+import { localDir } from '../dev/stack/paths.js';
+
+/** So many jobs a second are published unless `--minutes` says otherwise, and for this long at the least. */
+const JOBS_A_SECOND = 3;
+const LEAST_MS = 40_000;
+const SHOWN = 20;
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (number > 0 && Number.isFinite(number)) return number;
+  throw new InvalidArgumentError('Expected a number above 0.');
+}
+
+const { jobs, seed, minutes, json } = program
+  .name('npm run chaos --')
+  .option('--jobs <count>', 'how many are published', positive, 1000)
+  .option('--seed <number>', 'plans the same jobs and faults each time', positive, 1)
+  .option('--minutes <number>', 'for how long; by default as many as they need', positive)
+  .option('--json', 'the last line is JSON')
+  .parse()
+  .opts<{ jobs: number; seed: number; minutes?: number; json?: true }>();
+const durationMs = minutes === undefined ? Math.max(LEAST_MS, (jobs / JOBS_A_SECOND) * 1_000) : minutes * 60_000;
+
+const giveUp = giveUpOnSignals();
+
+/** The workers' logs of the last run. */
+const logs = join(localDir, 'chaos-logs');
+const progress = createProgress();
+try {
+  await rm(logs, { recursive: true, force: true });
+  await mkdir(logs, { recursive: true });
+  const startedAt = performance.now();
+  const report = await runChaos({ ...{ jobs, seed, durationMs, progress, logs }, signal: giveUp });
+  progress.close();
+  const { verdict, limits, badEnds, faults } = report;
+  const short = missing(jobs, faults);
+  const above = limits.jobsActive.above + limits.decodedBytes.above;
+  const breaches = [
+    ...Object.entries(verdict).flatMap(([kind, all]) => (all as readonly string[]).map((one) => `${kind}: ${one}`)),
+    ...badEnds.map(({ worker, how }) => `worker ${worker}: ${how}`),
+    ...(above > 0 ? [`${above} samples above the limits`] : []),
+    ...(limits.samples === 0 ? ['no worker was ever asked how much it has in work'] : []),
+    ...short.map((kind) => `${kind}: came to pass too seldom`),
+  ];
+  for (const breach of breaches.slice(0, SHOWN)) console.error(breach);
+  if (breaches.length > SHOWN) console.error(`and ${breaches.length - SHOWN} more`);
+  const line = {
+    jobs,
+    lost: verdict.lost.length,
+    conflicting: verdict.conflicting.length,
+    unsettled: verdict.unsettled.length,
+    unexpected: verdict.unexpected.length,
+    wronglyFailed: verdict.wronglyFailed.length,
+    badEnds: badEnds.length,
+    faults,
+    limits,
+    messages: report.accepted,
+    completions: report.completions,
+    seed,
+    seconds: Math.round((performance.now() - startedAt) / 1000),
+    pass: breaches.length === 0,
+  };
+  console.log(json ? JSON.stringify(line) : line);
+  // Everything is stopped; but a client whose connection was broken on purpose may still wait to make another.
+  process.stdout.write('', () => process.exit(line.pass ? 0 : 1));
+} catch (error) {
+  progress.close();
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(process.exitCode ?? 1); // what is still planned would go on waiting for its time
+}

@@ -1,0 +1,141 @@
+/** Does what the plan says, and counts what really happened. */
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FaultProxy } from '../faults/proxy.js';
+import type { Parts } from '../ground.js';
+import { controlModel, endModelProcesses, modelProcesses } from '../../dev/parts/triton.js';
+import { isAlive } from '../../dev/stack/processes.js';
+import { readState } from '../../dev/stack/state.js';
+import { type Stack, upStack } from '../../dev/stack/up.js';
+import type { Fleet } from './fleet.js';
+import type { FaultKind, PlannedFault } from './plan.js';
+
+const CONNECTIONS = ['pubsub', 'gcs', 'triton'] as const;
+type Connection = (typeof CONNECTIONS)[number];
+
+/** The workers' ways to the three services, each through a proxy that can do harm. */
+export type Proxies = Readonly<Record<Connection, FaultProxy>>;
+
+export async function openProxies({ env, stack }: Parts): Promise<Proxies> {
+  const [pubsub, gcs, triton] = await Promise.all([
+    FaultProxy.before(env.PUBSUB_EMULATOR_HOST),
+    FaultProxy.before(`127.0.0.1:${stack.ports.gcs}`),
+    FaultProxy.before(env.TRITON_URL),
+  ]);
+  return { pubsub, gcs, triton };
+}
+
+/** Where in what the server sends an answer is cut, at most: in the middle of a message, of a picture, of a tensor. */
+const CUT_BYTES: Readonly<Record<Connection, number>> = { pubsub: 300, gcs: 6_000, triton: 5_000 };
+const STALL_MS = { from: 2_000, to: 12_000 };
+const UNLOADED_MS = 1_500;
+const REFUSED_MS = 60_000;
+
+export interface Faults {
+  inject(fault: PlannedFault): Promise<void>;
+  /** What has come to pass by now. Those of workers are the fleet's to count. */
+  counts(): Partial<Record<FaultKind, number>>;
+  /** For so long the last stall goes on. */
+  stillMs(): number;
+  close(): Promise<void>;
+}
+
+export interface FaultOptions {
+  /** No stall and no refusal takes longer. */
+  readonly longestMs: number;
+  /** While this file exists, workers find the completions topic refusing. */
+  readonly refusals: string;
+}
+
+export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, options: FaultOptions): Faults {
+  const counts: Partial<Record<FaultKind, number>> = {};
+  const count = (kind: FaultKind) => (counts[kind] = (counts[kind] ?? 0) + 1);
+  const restarted: Stack[] = [];
+  let stalledUntil = 0;
+  let refusing = 0;
+  // Triton has one life at a time: what stops it and what asks it to load come one after the other.
+  let tritonFree: Promise<unknown> = Promise.resolve();
+  const whenTritonIsFree = (work: () => Promise<void>) => {
+    const mine = tritonFree.then(work);
+    tritonFree = mine.catch(() => undefined); // `mine` is the caller's to await
+    return mine;
+  };
+
+  async function restartTriton(dice: number): Promise<void> {
+    const running = readState(parts.dir)?.parts.triton;
+    if (!running) throw new Error('Triton is not running');
+    process.kill(running.pid, dice < 0.5 ? 'SIGKILL' : 'SIGTERM');
+    while (isAlive(running)) await sleep(50);
+    await endModelProcesses(parts.dir);
+    restarted.push(await upStack({ ...parts.options, ports: parts.stack.ports, parts: ['triton'] }));
+  }
+
+  async function reload(dice: number): Promise<void> {
+    const model = dice < 0.5 ? 'quick' : 'steady';
+    await controlModel(parts.stack.ports, model, 'unload');
+    await sleep(UNLOADED_MS);
+    await controlModel(parts.stack.ports, model, 'load');
+  }
+
+  /** As by a segmentation fault, or by the system when memory is short. What brings it back is the container's watchdog. */
+  async function killModel(dice: number): Promise<void> {
+    const model = dice < 0.5 ? 'quick' : 'steady';
+    for (;;) {
+      const [pid] = modelProcesses(parts.dir, model);
+      if (pid !== undefined) return void process.kill(pid, 'SIGKILL');
+      await sleep(50); // it is just being loaded
+    }
+  }
+
+  /** @returns whether anything was refused */
+  async function refuseCompletions(): Promise<boolean> {
+    const seen = () => (existsSync(`${options.refusals}.seen`) ? statSync(`${options.refusals}.seen`).size : 0);
+    const before = seen();
+    refusing++;
+    writeFileSync(options.refusals, '');
+    await sleep(Math.min(REFUSED_MS, options.longestMs));
+    // In a long run, the next may have begun meanwhile.
+    if (--refusing === 0) rmSync(options.refusals);
+    return seen() > before;
+  }
+
+  function harm(proxy: FaultProxy, connection: Connection, how: string, dice: number): void {
+    if (how === 'reset') proxy.reset();
+    else if (how === 'cut') proxy.cutNext(Math.ceil(dice * CUT_BYTES[connection]));
+    else {
+      const ms = Math.min(options.longestMs, STALL_MS.from + dice * (STALL_MS.to - STALL_MS.from));
+      proxy.stall(ms);
+      stalledUntil = Math.max(stalledUntil, performance.now() + ms);
+    }
+  }
+
+  return {
+    async inject({ kind, dice }) {
+      if (kind === 'worker.sigkill') return fleet.signal('SIGKILL', dice);
+      if (kind === 'worker.sigterm') return fleet.signal('SIGTERM', dice);
+      if (kind === 'triton.restart') await whenTritonIsFree(() => restartTriton(dice));
+      else if (kind === 'model.reload') await whenTritonIsFree(() => reload(dice));
+      else if (kind === 'model.killed') await whenTritonIsFree(() => killModel(dice));
+      else if (kind === 'completions.refused') {
+        if (!(await refuseCompletions())) return;
+      } else {
+        const [connection, how] = kind.split('.') as [Connection, string];
+        const proxy = proxies[connection];
+        while (proxy.open === 0) await sleep(50); // there is nobody to harm while no worker is connected
+        harm(proxy, connection, how, dice);
+        if (how === 'cut') return; // counted by the proxy, when it has come to pass
+      }
+      count(kind);
+    },
+    counts: () => ({
+      ...counts,
+      ...Object.fromEntries(CONNECTIONS.map((name) => [`${name}.cut`, proxies[name].counts.cut])),
+    }),
+    stillMs: () => Math.max(0, stalledUntil - performance.now()),
+    async close() {
+      await tritonFree;
+      for (const stack of restarted) await stack.down();
+      for (const name of CONNECTIONS) proxies[name].close();
+    },
+  };
+}

@@ -1,0 +1,104 @@
+/** Workers that are started again as soon as one has ended, as a deployment does. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from '../../dev/workers.js';
+
+/** An end that nobody has asked for, or that was not as it should be. */
+export interface BadEnd {
+  readonly worker: number;
+  readonly how: string;
+}
+
+export interface Fleet {
+  /** Those that pull jobs now. */
+  readonly up: readonly Worker[];
+  readonly badEnds: readonly BadEnd[];
+  /** Signals one that pulls jobs; waits for one if there is none. @param dice from 0 to 1: which */
+  signal(name: 'SIGKILL' | 'SIGTERM', dice: number): Promise<void>;
+  /** Ends all by SIGTERM and starts none again. */
+  stop(): Promise<void>;
+  /** How many of the killed have been killed by `signal`. @param crashed process ids of those that died of a job */
+  killed(crashed: ReadonlySet<number>): number;
+  terminated(): number;
+}
+
+const AGAIN_MS = 200;
+
+/**
+ * @param drainMs a worker that was asked to end must have exited with 0 by then
+ * @param isCrash whether a process has died of a job, as it was meant to
+ */
+export function startFleet(
+  size: number,
+  start: (worker: number) => Promise<Worker>,
+  drainMs: number,
+  isCrash: (pid: number) => boolean,
+): Fleet {
+  const up = new Set<Worker>();
+  const killed = new Set<number>();
+  const terminated = new Map<number, number>();
+  const badEnds: BadEnd[] = [];
+  const stopping = new AbortController();
+  const isOver = () => stopping.signal.aborted;
+
+  async function keepUp(place: number): Promise<void> {
+    while (!isOver()) {
+      let worker: Worker;
+      try {
+        worker = await start(place);
+      } catch (error) {
+        badEnds.push({ worker: place, how: error instanceof Error ? error.message : String(error) });
+        await sleep(AGAIN_MS);
+        continue;
+      }
+      up.add(worker);
+      if (isOver()) terminate(worker);
+      const { code, signal } = await worker.exit;
+      up.delete(worker);
+      judge(place, worker.pid, code, signal);
+    }
+  }
+
+  function judge(place: number, pid: number, code: number | null, signal: NodeJS.Signals | null): void {
+    const askedAt = terminated.get(pid);
+    if (signal === 'SIGKILL' && (killed.has(pid) || isCrash(pid))) return;
+    if (askedAt === undefined) badEnds.push({ worker: place, how: `ended by itself: ${signal ?? code ?? ''}` });
+    else if (code !== 0) badEnds.push({ worker: place, how: `exited with ${signal ?? code ?? ''} after SIGTERM` });
+    else if (performance.now() - askedAt > drainMs)
+      badEnds.push({ worker: place, how: 'exited too late after SIGTERM' });
+  }
+
+  function terminate(worker: Worker): void {
+    terminated.set(worker.pid, performance.now());
+    worker.signal('SIGTERM');
+  }
+
+  const places = Array.from({ length: size }, (_, place) => keepUp(place));
+  return {
+    get up() {
+      return [...up];
+    },
+    badEnds,
+    async signal(name, dice) {
+      let worker: Worker | undefined;
+      for (;;) {
+        const free = [...up].filter(({ pid }) => !terminated.has(pid) && !killed.has(pid));
+        worker = free[Math.floor(dice * free.length)];
+        if (worker) break;
+        await sleep(AGAIN_MS);
+      }
+      if (name === 'SIGTERM') {
+        terminate(worker);
+        return;
+      }
+      killed.add(worker.pid);
+      worker.signal('SIGKILL');
+    },
+    async stop() {
+      stopping.abort();
+      for (const worker of up) if (!terminated.has(worker.pid)) terminate(worker);
+      await Promise.all(places);
+    },
+    killed: (crashed) => [...killed].filter((pid) => !crashed.has(pid)).length,
+    terminated: () => terminated.size,
+  };
+}

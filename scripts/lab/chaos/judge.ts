@@ -1,0 +1,157 @@
+/** The invariant, as a pure function of what outsiders have seen. */
+import type { Completion } from '../../../src/domain/completion.js';
+import { decodeRecord } from '../../../src/domain/record.js';
+import type { Expected, PlannedJob } from './load.js';
+
+export interface Evidence {
+  /** Every message that Pub/Sub has accepted. */
+  readonly accepted: readonly Accepted[];
+  /** Bodies of all completions that were published. */
+  readonly completions: readonly string[];
+  /** Attributes of all dead letters. */
+  readonly deadLetters: readonly Readonly<Record<string, string>>[];
+  /** The records' texts, by job id. */
+  readonly records: ReadonlyMap<string, string>;
+  readonly results: readonly StoredObject[];
+  /** What `imagen cancel` has said, by job id: whether the job ends as canceled. */
+  readonly canceled: ReadonlyMap<string, boolean>;
+  /** What the subscription still holds. */
+  readonly leftOver: readonly string[];
+}
+
+export interface Accepted {
+  readonly job: PlannedJob;
+  readonly messageId: string;
+  readonly body: string;
+}
+
+export interface StoredObject {
+  readonly uri: string;
+  readonly generation: string;
+  readonly bytes: number;
+  readonly crc32c: string;
+}
+
+/** Sentences, each about one breach. */
+export interface Verdict {
+  /** Accepted, and nobody will ever hear how it ended. */
+  readonly lost: readonly string[];
+  /** Two different things said about one job. */
+  readonly conflicting: readonly string[];
+  /** One outcome, but not the one that it must be. */
+  readonly unexpected: readonly string[];
+  /** Of those, the jobs that should have succeeded. */
+  readonly wronglyFailed: readonly string[];
+  readonly unsettled: readonly string[];
+}
+
+type Seen = Completion & { readonly body: string };
+
+export function judge(evidence: Evidence): Verdict {
+  const lost: string[] = [];
+  const conflicting: string[] = [];
+  const unexpected: string[] = [];
+  const wronglyFailed: string[] = [];
+  const seen = evidence.completions.map((body): Seen => ({ ...(JSON.parse(body) as Completion), body }));
+  const byJob = groupBy(seen, ({ jobId }) => jobId);
+  const byMessage = groupBy(seen, ({ messageId }) => messageId);
+
+  for (const [eventId, same] of groupBy(seen, (one) => one.eventId)) {
+    if (new Set(same.map(({ body }) => body)).size > 1) conflicting.push(`event ${eventId} has several bodies`);
+  }
+
+  for (const [job, messages] of groupBy(evidence.accepted, (one) => one.job)) {
+    const { jobId } = job;
+    const name = jobId ?? `message ${messages[0]?.messageId ?? ''}`;
+    const all = jobId === undefined ? (byMessage.get(messages[0]?.messageId) ?? []) : (byJob.get(jobId) ?? []);
+    const outcomes = all.filter(({ error }) => error?.code !== 'JOB_ID_REUSED');
+    const [outcome] = outcomes;
+    if (!outcome) {
+      lost.push(`${name}: no completion`);
+      continue;
+    }
+    if (new Set(outcomes.map(({ eventId }) => eventId)).size > 1) conflicting.push(`${name}: several outcomes`);
+    if (jobId !== undefined) {
+      lost.push(...unansweredOf(messages, outcome, all).map((id) => `${name}: message ${id} has no answer`));
+      conflicting.push(...contradictions(outcome, evidence).map((what) => `${name}: ${what}`));
+    }
+    const expected = evidence.canceled.get(name) ? ({ status: 'canceled' } as const) : job.expected;
+    unexpected.push(...surprises(outcome, expected, evidence).map((what) => `${name}: ${what}`));
+    if (expected.status === 'succeeded' && outcome.status !== 'succeeded') wronglyFailed.push(name);
+  }
+
+  unexpected.push(...strangers(seen, evidence));
+  return { lost, conflicting, unexpected, wronglyFailed, unsettled: evidence.leftOver };
+}
+
+/** Messages of another job under the same id, which must each be told that it is taken. */
+function unansweredOf(messages: readonly Accepted[], outcome: Seen, all: readonly Seen[]): string[] {
+  // A cancellation holds for every message of the id. A record written before the first message names no message.
+  if (outcome.status === 'canceled' || messages[0]?.job.record !== undefined) return [];
+  const winner = messages.find(({ messageId }) => messageId === outcome.messageId);
+  const told = new Set(all.filter(({ error }) => error?.code === 'JOB_ID_REUSED').map(({ messageId }) => messageId));
+  return messages
+    .filter(({ body, messageId }) => body !== winner?.body && !told.has(messageId))
+    .map(({ messageId }) => messageId);
+}
+
+/** As the record has it; nothing where it is none. */
+function completionIn(record: string): unknown {
+  const decoded = decodeRecord(Buffer.from(record));
+  return typeof decoded === 'string' ? undefined : decoded.completion;
+}
+
+/** What the buckets say otherwise than the completion. */
+function contradictions(outcome: Seen, { records, results }: Evidence): string[] {
+  const { jobId = '', output } = outcome;
+  const found: string[] = [];
+  const record = records.get(jobId);
+  if (record === undefined) found.push('no record');
+  else if (JSON.stringify(completionIn(record)) !== outcome.body) {
+    found.push('the record says something else');
+  }
+  if (outcome.status !== 'succeeded') return found;
+  const stored = results.filter(({ uri }) => uri.includes(`/${jobId}/`));
+  const [object] = stored;
+  if (stored.length !== 1) found.push(`${stored.length} results`);
+  for (const key of ['uri', 'generation', 'bytes', 'crc32c'] as const) {
+    if (object?.[key] !== output?.[key]) found.push(`the result's ${key} is ${object?.[key] ?? ''}`);
+  }
+  return found;
+}
+
+function surprises(outcome: Seen, expected: Expected, { deadLetters }: Evidence): string[] {
+  const { status, error, jobId, messageId } = outcome;
+  const found: string[] = [];
+  const code = error?.code;
+  const asExpected = status === expected.status && (expected.codes ?? [undefined]).some((one) => one === code);
+  if (!asExpected) found.push(`ended as ${status} ${code ?? ''}: ${error?.message ?? ''}`);
+  const letters = deadLetters.filter((letter) =>
+    jobId === undefined ? letter.messageId === messageId : letter.jobId === jobId,
+  );
+  if (expected.deadLetter && !letters.some(({ errorCode }) => errorCode === code)) found.push('no dead letter');
+  if (!expected.deadLetter && letters.length > 0) found.push('a dead letter');
+  return found;
+}
+
+/** Completions of what was never published, and dead letters that Pub/Sub itself has made, past our own limit. */
+function strangers(seen: readonly Seen[], { accepted, deadLetters }: Evidence): string[] {
+  const jobs = new Set(accepted.map(({ job }) => job.jobId));
+  const messages = new Set(accepted.map(({ messageId }) => messageId));
+  const known = ({ jobId, messageId }: Seen) => (jobId === undefined ? messages.has(messageId ?? '') : jobs.has(jobId));
+  return [
+    ...seen.filter((one) => !known(one)).map(({ eventId }) => `event ${eventId} is about nothing that was published`),
+    ...deadLetters.filter(({ errorCode }) => errorCode === undefined).map(() => "a dead letter of Pub/Sub's own"),
+  ];
+}
+
+function groupBy<T, K>(list: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const one of list) {
+    const key = keyOf(one);
+    const group = groups.get(key);
+    if (group) group.push(one);
+    else groups.set(key, [one]);
+  }
+  return groups;
+}

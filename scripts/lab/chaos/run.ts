@@ -1,0 +1,273 @@
+/** One fault run: a load through real parts, faults while it lasts, and then what outsiders have seen of it. */
+import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { openParts, type Parts } from '../ground.js';
+import { openTraffic, type Traffic } from '../traffic.js';
+import type { Progress } from '../../dev/progress.js';
+import { seeded } from '../random.js';
+import { cli, startWorker } from '../../dev/workers.js';
+import { crashPoints, readCrashes, refusalPoints } from './crashes.js';
+import { createFaults, openProxies, type Proxies } from './faults.js';
+import { recordRef } from '../../../src/domain/record.js';
+import { objectRef } from '../../../src/domain/uri.js';
+import { type BadEnd, type Fleet, startFleet } from './fleet.js';
+import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';
+import { type Accepted, judge, type Verdict } from './judge.js';
+import { type Limits, watchLimits } from './limits.js';
+import { planLoad, type PlannedJob, STAND_INS } from './load.js';
+import { planFaults } from './plan.js';
+import { drain, readRecords, readResults } from './witness.js';
+
+export interface ChaosOptions {
+  readonly jobs: number;
+  readonly seed: number;
+  /** The load is published, and the faults are spread, over this time. */
+  readonly durationMs: number;
+  readonly progress: Progress;
+  /** Aborting gives up: everything that was started ends before the promise rejects. */
+  readonly signal: AbortSignal;
+  /** Gets the workers' logs. */
+  readonly logs: string;
+}
+
+export interface Report {
+  readonly accepted: number;
+  readonly completions: number;
+  readonly verdict: Verdict;
+  readonly limits: Limits;
+  readonly badEnds: readonly BadEnd[];
+  /** How often each kind has come to pass. */
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+const NAME = 'chaos';
+const WORKERS = 3;
+const DRAIN_SECONDS = 10;
+const SLACK_MS = 2_000;
+const WORKER_ENV = {
+  IMAGEN_DRAIN_SECONDS: String(DRAIN_SECONDS),
+  // Small enough to be reached when jobs come back in a burst.
+  IMAGEN_MAX_JOBS: '6',
+  IMAGEN_MAX_DECODED_BYTES: String(LARGEST_BYTES),
+};
+/**
+ * A killed worker costs an attempt of all that it held, so an innocent job needs several; and a killer needs them all,
+ * at the price of a lease of ten seconds each. A short run has fewer kills.
+ */
+const maxAttempts = (durationMs: number) => (durationMs < SHORT_MS ? 4 : 7);
+const SHORT_MS = 120_000;
+/** A lease and some more: what was held at the last fault has come again so long after it. */
+const SETTLED_MS = 15_000;
+/** When the bucket of some results is created, as a part of the whole time. */
+const LATE_BUCKET_AT = 0.6;
+/** No completion for so long means that nothing is going on. */
+const QUIET_MS = 3_000;
+/** Without a completion for so long, what has not ended is lost. */
+const PATIENCE_MS = 90_000;
+
+export async function runChaos(options: ChaosOptions): Promise<Report> {
+  const { progress, signal } = options;
+  const env = { ...WORKER_ENV, IMAGEN_MAX_ATTEMPTS: String(maxAttempts(options.durationMs)) };
+  const parts = await openParts({ name: NAME, models: STAND_INS, progress, env });
+  const closers: (() => unknown)[] = [() => parts.close()];
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  try {
+    signal.throwIfAborted();
+    // The emulator forgets messages that wait for their backoff while the stream that had them last ends; without the
+    // policy none does, and what is given back comes again at once, which is harder on the workers.
+    await parts.pubsub.subscription(parts.env.IMAGEN_JOBS_SUBSCRIPTIONS).setMetadata({ retryPolicy: null });
+    return await Promise.race([inParts(parts, options, closers), aborted]);
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unknown)[]): Promise<Report> {
+  const { jobs, durationMs, progress } = options;
+  const random = seeded(options.seed);
+  const load = planLoad(jobs, durationMs, await uploadInputs(parts), random);
+  const plan = planFaults(jobs, durationMs, random);
+
+  const proxies = await openProxies(parts);
+  const crashes = join(parts.dir, 'crashes');
+  await mkdir(crashes);
+  const witness = openTraffic(parts);
+  const refusals = join(parts.dir, 'refusals');
+  const fleet = openFleet(parts, proxies, { crashes, refusals, logs: options.logs });
+  const faults = createFaults(parts, proxies, fleet, { longestMs: durationMs / 5, refusals });
+  closers.push(
+    () => witness.close(),
+    () => faults.close(),
+    // After a failure workers may still be waiting for their start: those end with the parts.
+    () => Promise.race([fleet.stop(), sleep(DRAIN_SECONDS * 1_000, undefined, { ref: false })]),
+  );
+  while (fleet.up.length < WORKERS) await sleep(50);
+
+  const task = progress.task(NAME);
+  const sampling = new AbortController();
+  const limits = watchLimits(() => fleet.up, sampling.signal);
+  const accepted: Accepted[] = [];
+  const canceled = new Map<string, boolean>();
+  const startedAt = performance.now();
+  const at = async (ms: number) => sleep(Math.max(0, startedAt + ms - performance.now()));
+  const telling = setInterval(() => {
+    const up = `${fleet.up.length} workers up`;
+    task.detail(`${accepted.length} messages accepted, ${witness.completions.length} completions, ${up}`);
+  }, 1_000);
+  closers.push(() => clearInterval(telling));
+
+  task.step(`publishing ${jobs} jobs in ${Math.round(durationMs / 1000)} s`);
+  await writeRecords(parts, load);
+  const publishing = load.map((job) => publish(parts, job, at, accepted, canceled));
+  const creating = at(durationMs * LATE_BUCKET_AT).then(() =>
+    parts.storage.createBucket(objectRef(`${LATE_BUCKET}x`).bucket),
+  );
+  const injecting = plan.map(async (fault) => {
+    await at(fault.atMs);
+    await faults.inject(fault);
+    progress.say(`${fault.kind} (${fault.dice.toFixed(2)})`);
+  });
+  await Promise.all([...publishing, ...injecting, creating]);
+  const lastFault = Date.now() + faults.stillMs();
+
+  task.step('waiting for the last outcomes');
+  await untilAllEnded(accepted, witness);
+  while (witness.quietMs() < QUIET_MS) await sleep(100);
+  sampling.abort();
+  const seenLimits = await limits;
+  const deaths = countDeaths(fleet, crashes);
+  await fleet.stop();
+
+  task.step('looking for what is left');
+  const lastDeath = Math.max(0, ...readCrashes(crashes).map((crash) => crash.at));
+  const leftOver = await drain(parts, Math.max(lastDeath, lastFault) + SETTLED_MS);
+  const [records, results] = [await readRecords(parts), await readResults(parts)];
+  const verdict = judge({
+    ...{ accepted, records, results, canceled, leftOver },
+    completions: witness.completions.map(({ body }) => body),
+    deadLetters: witness.deadLetters.map(({ attributes }) => attributes),
+  });
+  task.done(`${accepted.length} messages, ${witness.completions.length} completions`);
+  return {
+    ...{ accepted: accepted.length, completions: witness.completions.length, verdict, badEnds: fleet.badEnds },
+    limits: seenLimits,
+    faults: { ...faults.counts(), ...deaths, ...countKinds(load) },
+  };
+}
+
+/** Workers reach the services through the proxies alone. */
+function openFleet(
+  parts: Parts,
+  proxies: Proxies,
+  { crashes, refusals, logs }: { readonly crashes: string; readonly refusals: string; readonly logs: string },
+): Fleet {
+  const env = {
+    ...parts.env,
+    PUBSUB_EMULATOR_HOST: proxies.pubsub.address,
+    STORAGE_EMULATOR_HOST: `http://${proxies.gcs.address}`,
+    TRITON_URL: proxies.triton.address,
+    CRASHES: crashes,
+    REFUSALS: refusals,
+    IMAGEN_ALLOWED_OUTPUTS: `${parts.env.IMAGEN_ALLOWED_OUTPUTS},${LATE_BUCKET}`,
+  };
+  return startFleet(
+    WORKERS,
+    (place) =>
+      startWorker(
+        { ...env, HOSTNAME: `worker-${place}` },
+        { preload: [crashPoints, refusalPoints], logFile: join(logs, `worker-${place}.log`) },
+      ),
+    DRAIN_SECONDS * 1_000 + SLACK_MS,
+    (pid) => readCrashes(crashes).some((crash) => crash.pid === pid),
+  );
+}
+
+/** Those that workers of a later version are said to have written. */
+async function writeRecords({ storage, env }: Parts, load: readonly PlannedJob[]): Promise<void> {
+  for (const { jobId, record } of load) {
+    if (record === undefined || jobId === undefined) continue;
+    const { bucket, name } = recordRef(env.IMAGEN_STATE_PREFIX, jobId);
+    await storage.bucket(bucket).file(name).save(JSON.stringify(record), { resumable: false });
+  }
+}
+
+const MOST_CANCELS = 4;
+
+/** Publishes the messages of a job, each at its time, and cancels it if that is planned. */
+async function publish(
+  parts: Parts,
+  job: PlannedJob,
+  at: (ms: number) => Promise<void>,
+  accepted: Accepted[],
+  canceled: Map<string, boolean>,
+): Promise<void> {
+  const topic = parts.pubsub.topic(parts.env.IMAGEN_JOBS_TOPIC);
+  await Promise.all(
+    job.messages.map(async (message) => {
+      await at(message.atMs);
+      const body = message.body(Date.now());
+      const messageId = await topic.publishMessage({ data: Buffer.from(body) });
+      accepted.push({ job, messageId, body });
+    }),
+  );
+  const { jobId, cancelAfterMs } = job;
+  if (cancelAfterMs === undefined || jobId === undefined) return;
+  await sleep(cancelAfterMs);
+  canceled.set(jobId, await cancel(parts, jobId));
+}
+
+/** Again where storage does not answer in time, as whoever runs the command would. @returns false when the job had ended */
+async function cancel({ env }: Parts, jobId: string): Promise<boolean> {
+  for (let failures = 1; ; failures++) {
+    try {
+      await promisify(execFile)(process.execPath, [cli, 'cancel', jobId], { env });
+      return true;
+    } catch (error) {
+      const { stderr = '' } = error as { readonly stderr?: string };
+      if (stderr.includes('has ended already')) return false;
+      if (failures === MOST_CANCELS || !stderr.includes('STORAGE_UNAVAILABLE')) throw error;
+    }
+  }
+}
+
+async function untilAllEnded(accepted: readonly Accepted[], witness: Traffic): Promise<void> {
+  const open = new Set(accepted);
+  while (open.size > 0 && witness.quietMs() < PATIENCE_MS) {
+    const jobs = new Set(witness.ended.map(({ completion }) => completion.jobId));
+    const messages = new Set(witness.ended.map(({ completion }) => completion.messageId));
+    for (const one of open) {
+      const { jobId } = one.job;
+      if (jobId === undefined ? messages.has(one.messageId) : jobs.has(jobId)) open.delete(one);
+    }
+    await sleep(100);
+  }
+}
+
+function countDeaths(fleet: Fleet, folder: string): Record<string, number> {
+  const crashes = readCrashes(folder);
+  const counts: Record<string, number> = {
+    'worker.sigkill': fleet.killed(new Set(crashes.map(({ pid }) => pid))),
+    'worker.sigterm': fleet.terminated(),
+  };
+  for (const { jobId, step } of crashes) {
+    const kind = jobId.endsWith('-kills-its-worker') ? 'crash.killer' : `crash.after.${step}`;
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** What the load itself holds of faults. */
+function countKinds(load: readonly PlannedJob[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { kind, messages } of load) {
+    if (kind === 'good') continue;
+    const name = `load.${kind}`;
+    counts[name] = (counts[name] ?? 0) + (kind === 'duplicate' ? messages.length - 1 : 1);
+  }
+  return counts;
+}

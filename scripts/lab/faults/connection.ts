@@ -1,0 +1,99 @@
+import type { Socket } from 'node:net';
+
+export interface ConnectionOptions {
+  /** What of the server's bytes the client may have; less than all ends the connection. */
+  readonly permit: (chunk: Buffer) => Buffer;
+  /** Told once, when both sockets are closed. */
+  readonly onClose: () => void;
+}
+
+/**
+ * Two sockets joined, with back-pressure, and three ways to part them. Both must allow half-open: an end is passed on
+ * like any byte, and must not be answered by the proxy itself.
+ */
+export class Connection {
+  /** Bytes that came from the server since somebody set it to 0. */
+  received = 0;
+  #state: 'passing' | 'held' | 'dead' = 'passing';
+  readonly #client: Socket;
+  readonly #server: Socket;
+
+  constructor(client: Socket, server: Socket, { permit, onClose }: ConnectionOptions) {
+    this.#client = client;
+    this.#server = server;
+    this.#forward(client, server, (chunk) => chunk);
+    this.#forward(server, client, permit);
+    client.on('end', () => {
+      if (this.#state !== 'dead') server.destroySoon();
+    });
+    server.on('end', () => {
+      if (this.#state !== 'dead') client.end();
+    });
+    for (const socket of [client, server]) {
+      socket.on('error', () => {
+        if (this.#state !== 'dead') this.reset();
+      });
+      socket.on('close', () => {
+        if (client.destroyed && server.destroyed) onClose();
+        else if (this.#state !== 'dead') this.reset();
+      });
+    }
+  }
+
+  /** Holds all bytes back. @returns false when it was held already, or is dead */
+  hold(): boolean {
+    if (this.#state !== 'passing') return false;
+    this.#state = 'held';
+    this.#client.pause();
+    this.#server.pause();
+    return true;
+  }
+
+  /** Ends `hold`; does nothing to a connection that has died since. */
+  release(): void {
+    if (this.#state !== 'held') return;
+    this.#state = 'passing';
+    this.#client.resume();
+    this.#server.resume();
+  }
+
+  /** From here on everything vanishes, closing included. @returns false when it was dead already */
+  die(): boolean {
+    if (this.#state === 'dead') return false;
+    this.#state = 'dead';
+    this.#client.resume();
+    this.#server.resume();
+    return true;
+  }
+
+  /** Ends both sides at once, with a reset. */
+  reset(): void {
+    for (const socket of [this.#client, this.#server]) {
+      if (socket.connecting) socket.destroy();
+      else socket.resetAndDestroy();
+    }
+  }
+
+  #forward(from: Socket, to: Socket, permit: (chunk: Buffer) => Buffer): void {
+    from.on('data', (chunk: Buffer) => {
+      if (this.#state === 'dead') return;
+      const permitted = permit(chunk);
+      const more = to.write(permitted);
+      if (permitted.length < chunk.length && !this.#isDead()) {
+        // What was permitted arrives; a reset would take it back.
+        this.#client.destroySoon();
+        this.#server.destroySoon();
+      } else if (!more) {
+        from.pause();
+      }
+    });
+    to.on('drain', () => {
+      if (this.#state !== 'held') from.resume();
+    });
+  }
+
+  /** As a function, since a callback may have changed it. */
+  #isDead(): boolean {
+    return this.#state === 'dead';
+  }
+}

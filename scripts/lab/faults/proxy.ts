@@ -1,0 +1,149 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../dev/stack/ports.js';
+import { Connection } from './connection.js';
+
+/** What a proxy has done, in connections. */
+export interface FaultCounts {
+  /** Let through to the server. */
+  accepted: number;
+  /** Accepted into a black hole that swallows new ones too. */
+  swallowed: number;
+  reset: number;
+  blackHoled: number;
+  /** Ended in the middle of what the server sent. */
+  cut: number;
+}
+
+/**
+ * A TCP proxy before one server (the Pub/Sub emulator, fake-gcs-server, Triton) that passes everything on until it is
+ * told to do harm. Its address stays the same for its life.
+ */
+export class FaultProxy {
+  readonly counts: FaultCounts = { accepted: 0, swallowed: 0, reset: 0, blackHoled: 0, cut: 0 };
+  /** `host:port` to connect to in the server's place. */
+  readonly address: string;
+  readonly #target: { readonly host: string; readonly port: number };
+  readonly #port: number;
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  /** The clients' ends of connections that never got a server. */
+  readonly #swallowed = new Set<Socket>();
+  #swallowing = false;
+  #cut: { readonly after: number; readonly how: 'close' | 'silence' } | undefined;
+  #closed = false;
+
+  private constructor(target: string, port: number) {
+    const [host = '', targetPort = ''] = target.split(':');
+    this.#target = { host, port: Number(targetPort) };
+    this.#port = port;
+    this.address = `127.0.0.1:${port}`;
+    this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
+  }
+
+  /**
+   * @param target `host:port` of the server, which need not be up yet
+   */
+  static async before(target: string): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, await freePort());
+    await proxy.#listen();
+    return proxy;
+  }
+
+  /** Connections open now, those included that have died without being closed. */
+  get open(): number {
+    return this.#connections.size + this.#swallowed.size;
+  }
+
+  /** Both sides of every open connection get a reset; new ones work. */
+  reset(): void {
+    this.counts.reset += this.#connections.size;
+    for (const connection of this.#connections) connection.reset();
+  }
+
+  /** Holds back the bytes of all connections open now, both ways, for `ms` milliseconds; none is lost. */
+  stall(ms: number): void {
+    const stalled = [...this.#connections].filter((connection) => connection.hold());
+    setTimeout(() => stalled.forEach((connection) => connection.release()), ms).unref();
+  }
+
+  /**
+   * Connections die without being closed, as when a machine or a network is gone: what is sent on those open now
+   * vanishes, both ways and for good, and neither side hears of it, nor of the other's closing.
+   * @param newConnections `pass`: they work; `swallow`: until `heal` they are accepted, and that is all
+   */
+  blackHole(newConnections: 'pass' | 'swallow' = 'pass'): void {
+    this.counts.blackHoled += [...this.#connections].filter((connection) => connection.die()).length;
+    this.#swallowing = newConnections === 'swallow';
+  }
+
+  /** New connections work again. Those that have died stay dead; those that were swallowed are reset. */
+  heal(): void {
+    this.#swallowing = false;
+    for (const client of this.#swallowed) client.resetAndDestroy();
+  }
+
+  /**
+   * The first connection on which the server sends more than `bytes` from now on is cut there.
+   * @param how `close`: both sides see it end; `silence`: it dies as in `blackHole`
+   */
+  cutNext(bytes: number, how: 'close' | 'silence' = 'close'): void {
+    this.#cut = { after: bytes, how };
+    for (const connection of this.#connections) connection.received = 0;
+  }
+
+  /** Nobody listens for `ms` milliseconds: connecting is refused, open connections go on. Resolves when it is over. */
+  async refuse(ms: number): Promise<void> {
+    this.#server.close();
+    await sleep(ms);
+    if (!this.#closed) await this.#listen();
+  }
+
+  /** Ends everything that it carries, and itself. */
+  close(): void {
+    this.#closed = true;
+    this.#server.close();
+    for (const connection of this.#connections) connection.reset();
+    for (const client of this.#swallowed) client.destroy();
+  }
+
+  #listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(this.#port, '127.0.0.1', () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  #accept(client: Socket): void {
+    if (this.#swallowing) {
+      this.counts.swallowed += 1;
+      this.#swallowed.add(client);
+      for (const event of ['error', 'end']) client.on(event, () => client.destroy());
+      client.on('close', () => this.#swallowed.delete(client));
+      client.resume();
+      return;
+    }
+    this.counts.accepted += 1;
+    const connection: Connection = new Connection(client, connect({ ...this.#target, allowHalfOpen: true }), {
+      permit: (chunk) => this.#permit(connection, chunk),
+      onClose: () => this.#connections.delete(connection),
+    });
+    this.#connections.add(connection);
+  }
+
+  /** How much of what the server has sent may go on to the client; less than all of it ends the connection. */
+  #permit(connection: Connection, chunk: Buffer): Buffer {
+    if (!this.#cut) return chunk;
+    const { after, how } = this.#cut;
+    const allowed = after - connection.received;
+    connection.received += chunk.length;
+    if (chunk.length <= allowed) return chunk;
+    this.#cut = undefined;
+    this.counts.cut += 1;
+    if (how === 'silence') connection.die();
+    return chunk.subarray(0, allowed);
+  }
+}

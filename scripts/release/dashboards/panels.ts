@@ -1,0 +1,229 @@
+/** What the dashboards in this folder may say, and what Grafana gets of it. */
+import {
+  BigValueColorMode,
+  BigValueGraphMode,
+  type DataSourceRef,
+  GraphDrawStyle,
+  LegendDisplayMode,
+  LegendPlacement,
+  ReduceDataOptionsBuilder,
+  SortOrder,
+  StackingConfigBuilder,
+  StackingMode,
+  TooltipDisplayMode,
+  VisibilityMode,
+  VizLegendOptionsBuilder,
+  VizTooltipOptionsBuilder,
+} from '@grafana/grafana-foundation-sdk/common';
+import {
+  DashboardBuilder,
+  DashboardCursorSync,
+  DashboardLinkBuilder,
+  DashboardLinkType,
+  DatasourceVariableBuilder,
+  MappingType,
+  QueryVariableBuilder,
+  RowBuilder,
+  TextBoxVariableBuilder,
+  ThresholdsConfigBuilder,
+  ThresholdsMode,
+  VariableRefresh,
+  VariableSort,
+} from '@grafana/grafana-foundation-sdk/dashboard';
+import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
+import * as stat from '@grafana/grafana-foundation-sdk/stat';
+import * as text from '@grafana/grafana-foundation-sdk/text';
+import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
+import { z } from 'zod';
+
+/** What a viewer picks: any Prometheus, Managed Prometheus included. */
+const SOURCE: DataSourceRef = { type: 'prometheus', uid: '${datasource}' };
+
+/** PromQL by the legend of what it gives. */
+const queries = z.record(z.string(), z.string());
+const shared = {
+  /** What it means, and what to do about it: shown where the pointer rests on the title. */
+  about: z.string(),
+  queries,
+};
+const drawn = {
+  ...shared,
+  /** Of Grafana's: `s`, `bytes`, `percentunit`, `reqps`, `short` … */
+  unit: z.string(),
+  /** Of 24. */
+  width: z.number().optional(),
+  max: z.number().optional(),
+  stacked: z.boolean().optional(),
+  /** From here on it is drawn in yellow, and in red. */
+  warnAt: z.number().optional(),
+  alarmAt: z.number().optional(),
+};
+const panelSchema = z.union([
+  z.strictObject({ lines: z.string(), ...drawn }),
+  z.strictObject({ figure: z.string(), ...drawn }),
+  /** `words`: colours by the word, for a query that gives the place of one of them in this list. */
+  z.strictObject({ verdict: z.string(), ...shared, words: z.record(z.string(), z.string()) }),
+  z.strictObject({ words: z.string(), content: z.string() }),
+]);
+const variableSchema = z.union([
+  /** One or several of the values that a label of this metric has, all of them at first. */
+  z.strictObject({ name: z.string(), label: z.string(), metric: z.string() }),
+  /** A text that a viewer fills in. */
+  z.strictObject({ name: z.string(), label: z.string(), value: z.string(), about: z.string() }),
+]);
+
+/** A file of this folder. Its rows are questions, each with the panels that answer it. */
+export const boardSchema = z.strictObject({
+  uid: z.string(),
+  title: z.string(),
+  about: z.string(),
+  variables: z.array(variableSchema),
+  links: z.array(z.strictObject({ title: z.string(), url: z.string(), tooltip: z.string() })).default([]),
+  rows: z.record(z.string(), z.array(panelSchema)),
+});
+type Drawn = z.infer<z.ZodObject<typeof drawn>>;
+
+const HEIGHT = 8;
+
+const targets = (queries: Drawn['queries'], { instant = false } = {}) =>
+  Object.entries(queries).map(([legend, expr], index) => {
+    const target = new DataqueryBuilder()
+      .datasource(SOURCE)
+      .expr(expr)
+      .legendFormat(legend)
+      .refId(String.fromCharCode(65 + index));
+    return instant ? target.instant() : target.range();
+  });
+
+function thresholds({ warnAt, alarmAt }: Drawn): ThresholdsConfigBuilder {
+  return new ThresholdsConfigBuilder()
+    .mode(ThresholdsMode.Absolute)
+    .steps([
+      { value: null, color: 'green' },
+      ...(warnAt === undefined ? [] : [{ value: warnAt, color: 'yellow' }]),
+      ...(alarmAt === undefined ? [] : [{ value: alarmAt, color: 'red' }]),
+    ]);
+}
+
+/** Lines over time. */
+function lines(title: string, options: Drawn): timeseries.PanelBuilder {
+  const { about, queries, unit, width = 8, max, stacked = false } = options;
+  const panel = new timeseries.PanelBuilder()
+    .title(title)
+    .description(about)
+    .datasource(SOURCE)
+    .unit(unit)
+    .min(0)
+    .span(width)
+    .height(HEIGHT)
+    .drawStyle(GraphDrawStyle.Line)
+    .lineWidth(1)
+    .fillOpacity(stacked ? 40 : 8)
+    .showPoints(VisibilityMode.Never)
+    .spanNulls(false)
+    .stacking(new StackingConfigBuilder().mode(stacked ? StackingMode.Normal : StackingMode.None))
+    .thresholds(thresholds(options))
+    .legend(
+      new VizLegendOptionsBuilder()
+        .displayMode(LegendDisplayMode.List)
+        .placement(LegendPlacement.Bottom)
+        .showLegend(true),
+    )
+    .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending))
+    .targets(targets(queries));
+  return max === undefined ? panel : panel.max(max);
+}
+
+/** One number, as it is now, with its way there behind it. */
+function figure(title: string, options: Drawn): stat.PanelBuilder {
+  const { about, queries, unit, width = 4 } = options;
+  return new stat.PanelBuilder()
+    .title(title)
+    .description(about)
+    .datasource(SOURCE)
+    .unit(unit)
+    .span(width)
+    .height(HEIGHT / 2)
+    .noValue('–')
+    .graphMode(BigValueGraphMode.Area)
+    .colorMode(BigValueColorMode.Value)
+    .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
+    .thresholds(thresholds(options))
+    .targets(targets(queries));
+}
+
+/** One of a few words, for a query that gives their places in the list. */
+function verdict(title: string, shown: Omit<Drawn, 'unit'>, words: Readonly<Record<string, string>>) {
+  const options = Object.fromEntries(
+    Object.entries(words).map(([text, color], index) => [String(index), { text, color, index }]),
+  );
+  return figure(title, { ...shown, unit: 'short' })
+    .height(HEIGHT)
+    .graphMode(BigValueGraphMode.None)
+    .colorMode(BigValueColorMode.Background)
+    .mappings([{ type: MappingType.ValueToText, options }])
+    .targets(targets(shown.queries, { instant: true }));
+}
+
+const words = (title: string, content: string): text.PanelBuilder =>
+  new text.PanelBuilder().title(title).mode(text.TextMode.Markdown).content(content).span(24).height(HEIGHT);
+
+function panel(one: z.infer<typeof panelSchema>): timeseries.PanelBuilder | stat.PanelBuilder | text.PanelBuilder {
+  if ('lines' in one) return lines(one.lines, one);
+  if ('figure' in one) return figure(one.figure, one);
+  return 'verdict' in one ? verdict(one.verdict, one, one.words) : words(one.words, one.content);
+}
+
+function variable(one: z.infer<typeof variableSchema>): QueryVariableBuilder | TextBoxVariableBuilder {
+  if ('value' in one) {
+    return new TextBoxVariableBuilder(one.name)
+      .label(one.label)
+      .description(one.about)
+      .defaultValue(one.value)
+      .current({ selected: true, text: one.value, value: one.value });
+  }
+  const values = `label_values(${one.metric}, ${one.name})`;
+  return new QueryVariableBuilder(one.name)
+    .label(one.label)
+    .datasource(SOURCE)
+    .query({ query: values, refId: 'values' })
+    .definition(values)
+    .refresh(VariableRefresh.OnTimeRangeChanged)
+    .sort(VariableSort.AlphabeticalAsc)
+    .multi(true)
+    .includeAll(true)
+    .allValue('.*')
+    .current({ selected: true, text: 'All', value: '$__all' });
+}
+
+export function dashboard({ uid, title, about, variables, links, rows }: z.infer<typeof boardSchema>) {
+  const others = new DashboardLinkBuilder('imagen')
+    .type(DashboardLinkType.Dashboards)
+    .tags(['imagen'])
+    .asDropdown(true)
+    .keepTime(true)
+    .includeVars(true);
+  const board = new DashboardBuilder(title)
+    .uid(uid)
+    .description(about)
+    .tags(['imagen'])
+    .timezone('browser')
+    .refresh('30s')
+    .time({ from: 'now-1h', to: 'now' })
+    .tooltip(DashboardCursorSync.Crosshair)
+    .readonly()
+    .link(others);
+  for (const { title, url, tooltip } of links) {
+    board.link(
+      new DashboardLinkBuilder(title).type(DashboardLinkType.Link).url(url).tooltip(tooltip).targetBlank(true),
+    );
+  }
+  board.withVariable(new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'));
+  for (const one of variables) board.withVariable(variable(one));
+  let id = 0;
+  for (const [question, panels] of Object.entries(rows)) {
+    board.withRow(new RowBuilder(question).id(++id));
+    for (const one of panels) board.withPanel(panel(one).id(++id));
+  }
+  return board;
+}

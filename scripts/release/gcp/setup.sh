@@ -1,0 +1,377 @@
+#!/usr/bin/env bash
+# What imagen needs of a Google Cloud project and only Google Cloud has: APIs, an image repository, identities and their
+# rights. Topics, subscriptions and buckets are made by `imagen setup`, which this calls in between. Safe to run again;
+# what is there stays. Makes no keys. Why each right is given: docs/google-cloud.md.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+scripts/release/gcp/setup.sh --project PROJECT --region REGION [options] [-- flags of `imagen setup`]
+
+  --project PROJECT             id of the project
+  --region REGION               of the image repository and of new buckets, such as europe-west4
+  --bucket-prefix PREFIX        buckets are named PREFIX-uploads, -results, -state and -models (PROJECT-imagen)
+  --cluster CLUSTER             GKE cluster whose Kubernetes service accounts get the identities; later will do, too
+  --cluster-location LOCATION   of that cluster (REGION)
+  --node-service-account EMAIL  identity of the cluster's nodes, which then may pull the images
+  --per-model MODEL,…           as of `imagen setup`: a subscription for each of these models
+  --per-priority                as of `imagen setup`: a subscription for each priority
+  --no-setup                    topics, subscriptions and buckets are there already: leave `imagen setup` out
+  --dry-run                     print every command and run none; needs neither gcloud nor credentials
+
+Names come from the variables that workers read (IMAGEN_JOBS_TOPIC, IMAGEN_STATE_PREFIX and so on) where they are set.
+END
+}
+
+# ── What is asked for ─────────────────────────────────────────────────────────
+
+project='' region='' bucket_prefix='' cluster='' cluster_location='' node_service_account='' per_model=''
+per_priority='' dry_run='' with_setup=yes
+setup_flags=()
+problems=()
+problem() { problems+=("$1"); }
+
+while [[ $# -gt 0 ]]; do
+  option=$1
+  shift
+  case $option in
+    --project | --region | --bucket-prefix | --cluster | --cluster-location | --node-service-account | --per-model)
+      if [[ $# -eq 0 || $1 == --* ]]; then
+        problem "$option: expected a value, given nothing"
+        continue
+      fi
+      # --cluster-location is kept in cluster_location, and so on.
+      variable=${option#--}
+      printf -v "${variable//-/_}" %s "$1"
+      shift
+      ;;
+    --per-priority) per_priority=yes ;;
+    --no-setup) with_setup='' ;;
+    --dry-run) dry_run=yes ;;
+    --help | -h)
+      usage
+      exit 0
+      ;;
+    --)
+      setup_flags=("$@")
+      for flag in "$@"; do
+        [[ $flag != --dry-run ]] || problem '--dry-run: expected before --, given after it: everything else would be done'
+      done
+      break
+      ;;
+    *) problem "$option: no such option" ;;
+  esac
+done
+
+expect() { # <name> <value> <pattern> <what is expected>
+  [[ $2 =~ $3 ]] || problem "$1: expected $4, given ${2:-nothing}"
+}
+expect --project "$project" '^[a-z][a-z0-9-]{4,28}[a-z0-9]$' 'the id of a project'
+expect --region "$region" '^[a-z]+-[a-z]+[0-9]{1,2}$' 'a region such as europe-west4'
+: "${bucket_prefix:=$project-imagen}" "${cluster_location:=$region}"
+expect --bucket-prefix "$bucket_prefix" '^[a-z0-9][a-z0-9-]{1,53}$' 'the beginning of a bucket name, at most 54 characters'
+[[ -z $cluster ]] || expect --cluster "$cluster" '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$' 'the name of a cluster'
+expect --cluster-location "$cluster_location" '^[a-z]+-[a-z]+[0-9]{1,2}(-[a-z])?$' 'a region or a zone'
+[[ -z $node_service_account ]] || expect --node-service-account "$node_service_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
+[[ -z $per_model ]] || expect --per-model "$per_model" '^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$' 'names of models, separated by commas'
+
+# As in src/config.ts; the places in Cloud Storage have no default there.
+jobs_topic=${IMAGEN_JOBS_TOPIC:-imagen-jobs}
+jobs_subscriptions=${IMAGEN_JOBS_SUBSCRIPTIONS:-imagen-jobs-worker}
+completions_topic=${IMAGEN_COMPLETIONS_TOPIC:-imagen-completions}
+dead_letter_topic=${IMAGEN_DEAD_LETTER_TOPIC:-imagen-dead-letters}
+dead_letter_subscription=${IMAGEN_DEAD_LETTER_SUBSCRIPTION:-imagen-dead-letters-review}
+output_prefix=${IMAGEN_OUTPUT_PREFIX:-gs://$bucket_prefix-results/}
+state_prefix=${IMAGEN_STATE_PREFIX:-gs://$bucket_prefix-state/records/}
+upload_prefix=${IMAGEN_UPLOAD_PREFIX:-gs://$bucket_prefix-uploads/incoming/}
+allowed_inputs=${IMAGEN_ALLOWED_INPUTS:-gs://$bucket_prefix-uploads/}
+allowed_outputs=${IMAGEN_ALLOWED_OUTPUTS:-$output_prefix}
+models_bucket=$bucket_prefix-models
+
+for variable in PUBSUB_EMULATOR_HOST STORAGE_EMULATOR_HOST; do
+  [[ -z ${!variable:-} ]] || problem "$variable: expected to be unset, given ${!variable}: this is for Google Cloud itself"
+done
+place='^gs://[a-z0-9][a-z0-9._-]*[a-z0-9](/[^",]*)?$'
+expect IMAGEN_OUTPUT_PREFIX "$output_prefix" "$place" 'gs://<bucket>/<prefix>'
+expect IMAGEN_STATE_PREFIX "$state_prefix" "$place" 'gs://<bucket>/<prefix>'
+expect IMAGEN_UPLOAD_PREFIX "$upload_prefix" "$place" 'gs://<bucket>/<prefix>'
+IFS=', ' read -r -a inputs <<<"$allowed_inputs"
+IFS=', ' read -r -a outputs <<<"$allowed_outputs"
+for one in "${inputs[@]}"; do expect IMAGEN_ALLOWED_INPUTS "$one" "$place" 'gs:// prefixes, separated by commas'; done
+for one in "${outputs[@]}"; do expect IMAGEN_ALLOWED_OUTPUTS "$one" "$place" 'gs:// prefixes, separated by commas'; done
+
+# Without their weights; or what `imagen setup` makes of the one (adapters/pubsub/filters.ts).
+IFS=', ' read -r -a subscriptions <<<"$jobs_subscriptions"
+for i in "${!subscriptions[@]}"; do subscriptions[i]=${subscriptions[i]%%=*}; done
+if [[ -n $per_model || -n $per_priority ]]; then
+  [[ ${#subscriptions[@]} -eq 1 ]] ||
+    problem "IMAGEN_JOBS_SUBSCRIPTIONS: expected one name beside --per-model and --per-priority, given $jobs_subscriptions"
+  shares=('')
+  if [[ -n $per_model ]]; then
+    IFS=, read -r -a shares <<<"${per_model//_/-},others"
+    setup_flags=(--per-model "$per_model" ${setup_flags[@]+"${setup_flags[@]}"})
+  fi
+  [[ -z $per_priority ]] || setup_flags=(--per-priority ${setup_flags[@]+"${setup_flags[@]}"})
+  base=${subscriptions[0]} subscriptions=()
+  for share in "${shares[@]}"; do
+    name=$base${share:+-$share}
+    if [[ -n $per_priority ]]; then subscriptions+=("$name-interactive" "$name-batch"); else subscriptions+=("$name"); fi
+  done
+fi
+for name in "$jobs_topic" "$completions_topic" "$dead_letter_topic" "$dead_letter_subscription" "${subscriptions[@]}"; do
+  [[ $name =~ ^[A-Za-z][A-Za-z0-9_.~+%-]{2,254}$ ]] || problem "$name: expected the name of a topic or subscription"
+done
+
+[[ -n $dry_run ]] || command -v gcloud >/dev/null || problem 'gcloud: expected on the PATH, found nowhere'
+[[ -n $dry_run || -z $with_setup ]] || command -v npx >/dev/null ||
+  problem 'npx: expected on the PATH for `imagen setup`, found nowhere; or give --no-setup'
+[[ -n $dry_run || -z $with_setup || -f $(dirname "${BASH_SOURCE[0]}")/../../../dist/main.js ]] ||
+  problem 'imagen: expected to be built for `imagen setup`: run npm ci first; or give --no-setup'
+
+if [[ ${#problems[@]} -gt 0 ]]; then
+  printf 'setup.sh: %s\n' "${problems[@]}" >&2
+  exit 2
+fi
+
+# ── How it is done ────────────────────────────────────────────────────────────
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+
+heading() { printf '\n# %s\n' "$1"; }
+
+show() { # prints a command as a shell would read it
+  local word line=''
+  for word in "$@"; do
+    [[ $word =~ ^[A-Za-z0-9_./:=@,+-]+$ ]] || word="'${word//\'/\'\\\'\'}'"
+    line+=" $word"
+  done
+  printf '%s\n' "${line:1}"
+}
+
+in_project=(--project "$project" --quiet)
+
+run() { # gcloud's words
+  show gcloud "$@" "${in_project[@]}"
+  [[ -n $dry_run ]] || gcloud "$@" "${in_project[@]}"
+}
+
+# Whether gcloud finds it. Any other failure than that ends everything: to go on as if it were not there might be wrong.
+found() { # gcloud's words
+  local answer
+  if answer=$(gcloud "$@" "${in_project[@]}" --format=none 2>&1); then return 0; fi
+  if grep -qE 'NOT_FOUND|not found' <<<"$answer"; then return 1; fi
+  printf '%s\n' "$answer" >&2
+  exit 1
+}
+
+ensure() { # <words that look for it> -- <words that make it>
+  local look=()
+  while [[ $1 != -- ]]; do look+=("$1") && shift; done
+  shift
+  if [[ -n $dry_run ]]; then
+    printf '# unless found by: %s\n' "$(show gcloud "${look[@]}" "${in_project[@]}")"
+  elif found "${look[@]}"; then
+    printf '# there already: %s\n' "$(show gcloud "$@")"
+    return 0
+  fi
+  run "$@"
+}
+
+# Rights are added, which changes nothing where they are given already. A service account that was made a moment ago is
+# not known everywhere yet, and then gcloud says that it does not exist.
+bind() { # gcloud's words up to add-iam-policy-binding's own
+  local answer try
+  show gcloud "$@" --format=none "${in_project[@]}"
+  [[ -z $dry_run ]] || return 0
+  for try in 1 2 3 4 5 6; do
+    if answer=$(gcloud "$@" --format=none "${in_project[@]}" 2>&1); then return 0; fi
+    grep -qi 'does not exist' <<<"$answer" || break
+    sleep "$((try * 2))"
+  done
+  printf '%s\n' "$answer" >&2
+  exit 1
+}
+
+role() { # <id> <title> <permission,…>: exactly these permissions
+  local look=(iam roles describe "$1") write=("$1" --title "$2" --permissions "$3" --stage GA --format none)
+  if [[ -n $dry_run ]]; then
+    printf '# or update, if found by: %s\n' "$(show gcloud "${look[@]}" "${in_project[@]}")"
+    run iam roles create "${write[@]}"
+  elif found "${look[@]}"; then
+    # A role that was deleted keeps its name for weeks, and only comes back this way.
+    local deleted
+    deleted=$(gcloud "${look[@]}" "${in_project[@]}" --format='value(deleted)')
+    [[ $deleted != True ]] || run iam roles undelete "$1" --format none
+    run iam roles update "${write[@]}"
+  else
+    run iam roles create "${write[@]}"
+  fi
+}
+
+email() { printf '%s@%s.iam.gserviceaccount.com' "$1" "$project"; }
+custom() { printf 'projects/%s/roles/%s' "$project" "$1"; }
+
+on_topic() { # <member> <role> <topic>
+  bind pubsub topics add-iam-policy-binding "$3" --member "$1" --role "$2"
+}
+on_subscription() { # <member> <role> <subscription>
+  bind pubsub subscriptions add-iam-policy-binding "$3" --member "$1" --role "$2"
+}
+on_bucket() { # <member> <role> <place>: on all of its bucket
+  local bucket=${3#gs://}
+  bind storage buckets add-iam-policy-binding "gs://${bucket%%/*}" --member "$1" --role "$2" --condition None
+}
+on_objects() { # <member> <role> <place>: only on what lies under it
+  local rest=${3#gs://}
+  local bucket=${rest%%/*} folder=''
+  [[ $rest != */* ]] || folder=${rest#*/}
+  while [[ $folder == */ ]]; do folder=${folder%/}; done
+  if [[ -z $folder ]]; then
+    on_bucket "$@"
+    return
+  fi
+  bind storage buckets add-iam-policy-binding "gs://$bucket" --member "$1" --role "$2" --condition \
+    "title=$(tr -c 'a-zA-Z0-9\n' - <<<"imagen-only-$folder" | cut -c 1-100),expression=resource.name.startsWith(\"projects/_/buckets/$bucket/objects/$folder/\")"
+}
+
+# ── What is done ──────────────────────────────────────────────────────────────
+
+heading 'APIs'
+run services enable pubsub.googleapis.com storage.googleapis.com artifactregistry.googleapis.com \
+  container.googleapis.com monitoring.googleapis.com iam.googleapis.com iamcredentials.googleapis.com \
+  cloudresourcemanager.googleapis.com
+
+heading 'The repository of the images'
+ensure artifacts repositories describe imagen --location "$region" -- \
+  artifacts repositories create imagen --location "$region" --repository-format docker \
+  --description 'Images of imagen'
+
+heading 'Roles: where a predefined one would give more than the code needs'
+role imagenJobConsumer 'imagen: take jobs' pubsub.subscriptions.consume,pubsub.subscriptions.get
+role imagenObjectReader 'imagen: read objects' storage.objects.get
+role imagenObjectCreator 'imagen: create objects, never replace them' storage.objects.create,storage.objects.get
+role imagenObjectLister 'imagen: be told that an object is missing' storage.objects.list
+role imagenSetup 'imagen: make topics, subscriptions and buckets' \
+  pubsub.topics.create,pubsub.topics.get,pubsub.topics.attachSubscription,pubsub.subscriptions.create,pubsub.subscriptions.get,pubsub.subscriptions.list,pubsub.subscriptions.update,storage.buckets.create,storage.buckets.get,storage.buckets.update
+
+heading 'Identities'
+account() { # <name> <description>
+  ensure iam service-accounts describe "$(email "$1")" -- \
+    iam service-accounts create "$1" --display-name "$1" --description "$2"
+}
+account imagen-worker 'Works on jobs'
+account imagen-triton 'Reads models'
+account imagen-publisher 'Publishes jobs, uploads pictures'
+account imagen-operator 'Sets up, cancels jobs, looks at dead letters'
+worker=serviceAccount:$(email imagen-worker)
+triton=serviceAccount:$(email imagen-triton)
+publisher=serviceAccount:$(email imagen-publisher)
+operator=serviceAccount:$(email imagen-operator)
+
+heading 'The bucket of the models'
+ensure storage buckets describe "gs://$models_bucket" -- \
+  storage buckets create "gs://$models_bucket" --location "$region" --uniform-bucket-level-access \
+  --public-access-prevention
+
+heading 'Topics, subscriptions and buckets'
+settings=(
+  "GOOGLE_CLOUD_PROJECT=$project"
+  "IMAGEN_JOBS_TOPIC=$jobs_topic"
+  "IMAGEN_JOBS_SUBSCRIPTIONS=$jobs_subscriptions"
+  "IMAGEN_COMPLETIONS_TOPIC=$completions_topic"
+  "IMAGEN_DEAD_LETTER_TOPIC=$dead_letter_topic"
+  "IMAGEN_DEAD_LETTER_SUBSCRIPTION=$dead_letter_subscription"
+  "IMAGEN_OUTPUT_PREFIX=$output_prefix"
+  "IMAGEN_STATE_PREFIX=$state_prefix"
+  "IMAGEN_UPLOAD_PREFIX=$upload_prefix"
+)
+setup=(env "${settings[@]}" npx --no-install imagen setup --location "$region" ${setup_flags[@]+"${setup_flags[@]}"})
+if [[ -z $with_setup ]]; then
+  printf '# left out: %s\n' "$(show "${setup[@]}")"
+else
+  echo '# with your application default credentials: gcloud auth application-default login'
+  show "${setup[@]}"
+  [[ -n $dry_run ]] || "${setup[@]}"
+fi
+
+heading 'Rights of the workers'
+for name in "${subscriptions[@]}"; do on_subscription "$worker" "$(custom imagenJobConsumer)" "$name"; done
+for name in "$jobs_topic" "$completions_topic" "$dead_letter_topic"; do
+  on_topic "$worker" roles/pubsub.publisher "$name"
+done
+# Without the right to list, storage answers 403 where an object is missing; no condition on names can hold for that one.
+for one in "${inputs[@]}"; do
+  on_objects "$worker" "$(custom imagenObjectReader)" "$one"
+  on_bucket "$worker" "$(custom imagenObjectLister)" "$one"
+done
+for one in "${outputs[@]}"; do on_objects "$worker" "$(custom imagenObjectCreator)" "$one"; done
+on_objects "$worker" "$(custom imagenObjectCreator)" "$state_prefix"
+on_bucket "$worker" "$(custom imagenObjectLister)" "$state_prefix"
+
+heading 'Rights of Triton'
+# It asks for the bucket itself, too, which objectViewer does not permit.
+on_bucket "$triton" roles/storage.objectViewer "gs://$models_bucket"
+on_bucket "$triton" roles/storage.legacyBucketReader "gs://$models_bucket"
+
+heading 'Rights of publishers'
+on_topic "$publisher" roles/pubsub.publisher "$jobs_topic"
+on_objects "$publisher" "$(custom imagenObjectCreator)" "$upload_prefix"
+
+heading 'Rights of operators'
+bind projects add-iam-policy-binding "$project" --member "$operator" --role "$(custom imagenSetup)" --condition None
+on_subscription "$operator" "$(custom imagenJobConsumer)" "$dead_letter_subscription"
+on_topic "$operator" roles/pubsub.publisher "$jobs_topic"
+on_objects "$operator" "$(custom imagenObjectCreator)" "$upload_prefix"
+on_objects "$operator" "$(custom imagenObjectCreator)" "$state_prefix"
+on_bucket "$operator" "$(custom imagenObjectLister)" "$state_prefix"
+on_objects "$operator" "$(custom imagenObjectReader)" "$output_prefix"
+
+heading 'Rights of Pub/Sub itself, which moves dead letters'
+number=PROJECT_NUMBER
+show gcloud projects describe "$project" '--format=value(projectNumber)' --quiet
+if [[ -z $dry_run ]]; then
+  number=$(gcloud projects describe "$project" '--format=value(projectNumber)' --quiet)
+  [[ $number =~ ^[0-9]+$ ]] || { echo "setup.sh: expected the number of $project, given ${number:-nothing}" >&2 && exit 1; }
+fi
+agent=serviceAccount:service-$number@gcp-sa-pubsub.iam.gserviceaccount.com
+on_topic "$agent" roles/pubsub.publisher "$dead_letter_topic"
+for name in "${subscriptions[@]}"; do on_subscription "$agent" roles/pubsub.subscriber "$name"; done
+
+if [[ -n $node_service_account ]]; then
+  heading "Rights of the cluster's nodes"
+  bind artifacts repositories add-iam-policy-binding imagen --location "$region" \
+    --member "serviceAccount:$node_service_account" --role roles/artifactregistry.reader
+fi
+
+if [[ -z $cluster ]]; then
+  heading 'No --cluster: run this again with it, so that pods get their identities'
+else
+  heading "Identities of the pods in $cluster"
+  pool=$project.svc.id.goog
+  describe=(container clusters describe "$cluster" --location "$cluster_location" '--format=value(workloadIdentityConfig.workloadPool)')
+  show gcloud "${describe[@]}" "${in_project[@]}"
+  if [[ -z $dry_run ]]; then
+    actual=$(gcloud "${describe[@]}" "${in_project[@]}")
+    if [[ $actual != "$pool" ]]; then
+      echo "setup.sh: cluster $cluster: expected Workload Identity with the pool $pool, found ${actual:-none}" >&2
+      exit 1
+    fi
+  fi
+  pod() { # <identity> <namespace/Kubernetes service account>
+    bind iam service-accounts add-iam-policy-binding "$(email "$1")" --role roles/iam.workloadIdentityUser \
+      --member "serviceAccount:$pool[$2]" --condition None
+  }
+  pod imagen-worker imagen/imagen-worker
+  pod imagen-triton imagen/triton
+  # Who scales reads the backlog: the adapter of the HPA's external metrics, and KEDA. Neither needs an identity of ours.
+  pool_path=principal://iam.googleapis.com/projects/$number/locations/global/workloadIdentityPools/$pool
+  for one in custom-metrics/sa/custom-metrics-stackdriver-adapter keda/sa/keda-operator; do
+    bind projects add-iam-policy-binding "$project" --member "$pool_path/subject/ns/$one" \
+      --role roles/monitoring.viewer --condition None
+  done
+fi
+
+heading 'Done. Workers and publishers need these settings:'
+printf '# %s\n' "${settings[@]}" "IMAGEN_ALLOWED_INPUTS=$allowed_inputs" "IMAGEN_ALLOWED_OUTPUTS=$allowed_outputs"
+printf '# IMAGEN_JOBS_SUBSCRIPTIONS of a worker: any of %s\n' "$(IFS=, && echo "${subscriptions[*]}")"
+printf '# Images go to %s-docker.pkg.dev/%s/imagen, models to gs://%s/\n' "$region" "$project" "$models_bucket"

@@ -1,0 +1,74 @@
+/** Builds the manifests of k8s/, with the kustomize that is in kubectl. */
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { parse, parseAllDocuments } from 'yaml';
+import { root, which } from '../../dev/stack/paths.js';
+import type { Manifest } from './manifest.js';
+
+const run = promisify(execFile);
+
+export const k8sDir = join(root, 'k8s');
+const OLDEST_MINOR = 27;
+const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+
+/** Every kustomization.yaml of its kind, as folders relative to k8s/. A Component can only be built as part of another. */
+export function kustomizations(kind: 'Kustomization' | 'Component'): string[] {
+  return readdirSync(k8sDir, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('kustomization.yaml'))
+    .filter((name) => readKustomization(dirname(name)).kind === kind)
+    .map((name) => dirname(name))
+    .sort();
+}
+
+/** What people apply: each needs nothing but to be applied, k8s/worker after k8s/triton. */
+export const applicable = (): string[] =>
+  kustomizations('Kustomization').filter((folder) => !folder.startsWith('components/') && folder !== 'namespace');
+
+interface Kustomization {
+  readonly kind: string;
+  readonly resources?: readonly string[];
+  readonly components?: readonly string[];
+}
+
+export const readKustomization = (folder: string): Kustomization =>
+  parse(readFileSync(join(k8sDir, folder, 'kustomization.yaml'), 'utf8')) as Kustomization;
+
+/** The folders under k8s/ that one is made of, itself included. */
+export function partsOf(folder: string): string[] {
+  const { resources = [], components = [] } = readKustomization(folder);
+  const folders = [...resources, ...components].filter((name) => !name.endsWith('.yaml'));
+  return [folder, ...folders.flatMap((name) => partsOf(relative(k8sDir, join(k8sDir, folder, name))))];
+}
+
+/** @throws Error that says what to install, or kustomize's own about what cannot be built */
+export async function build(folder: string): Promise<Manifest[]> {
+  const { stdout } = await run(await kubectl(), ['kustomize', join(k8sDir, folder)], { maxBuffer: MAX_OUTPUT_BYTES });
+  return parseManifests(stdout);
+}
+
+export const parseManifests = (text: string): Manifest[] =>
+  parseAllDocuments(text).map((document) => {
+    if (document.errors[0]) throw document.errors[0];
+    return document.toJS() as Manifest;
+  });
+
+let found: Promise<string> | undefined;
+
+/** @throws Error where there is none, or only one that is too old */
+export function kubectl(): Promise<string> {
+  found ??= find();
+  return found;
+}
+
+async function find(): Promise<string> {
+  const program = which('kubectl');
+  const wanted = `kubectl 1.${OLDEST_MINOR} or newer is needed: gcloud components install kubectl, or the Debian package kubectl`;
+  if (program === undefined) throw new Error(`${wanted}; there is none on the PATH`);
+  const { stdout } = await run(program, ['version', '--client', '--output=json']);
+  const { clientVersion } = JSON.parse(stdout) as { clientVersion: { gitVersion: string } };
+  const minor = Number(/^v1\.(\d+)/.exec(clientVersion.gitVersion)?.[1]);
+  if (!(minor >= OLDEST_MINOR)) throw new Error(`${wanted}; ${program} is ${clientVersion.gitVersion}`);
+  return program;
+}

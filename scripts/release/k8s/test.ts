@@ -1,0 +1,183 @@
+/** `npm run test:k8s`: a real API server accepts the manifests, and refuses wrong ones. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import { type ApiServer, installApiServer, startApiServer, VERSION } from './api-server.js';
+import { crdsDir } from './custom-resources.js';
+import { applicable, build, k8sDir, kubectl } from './kustomize.js';
+import { type Deployment, type Manifest, ofKind } from './manifest.js';
+import { Suite } from '../suite.js';
+
+const run = promisify(execFile);
+
+const suite = new Suite();
+
+const test = (name: string, body: () => Promise<void>): Promise<boolean> =>
+  suite.check(name, async () => {
+    await body();
+    return undefined;
+  });
+
+await suite.run(async () => {
+  await installApiServer((text) => suite.say(text));
+  const server = await startApiServer();
+  try {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => void server.close().finally(() => process.exit(1)));
+    }
+    suite.say(`kube-apiserver ${VERSION} is ready`);
+    await testAll(server);
+  } finally {
+    await server.close();
+  }
+});
+
+async function testAll(server: ApiServer): Promise<void> {
+  const program = await kubectl();
+  const call = async (args: readonly string[], input?: Manifest) => {
+    const running = run(program, ['--kubeconfig', server.kubeconfig, ...args], { maxBuffer: 2 ** 26 });
+    running.child.stdin?.end(input === undefined ? undefined : stringify(input));
+    return running;
+  };
+  /** @throws Error with what the server says against it; a warning is an error here */
+  const accepted = async (args: readonly string[], input?: Manifest) => {
+    const { stdout, stderr } = await call(args, input);
+    if (stderr !== '') throw new Error(stderr);
+    return stdout;
+  };
+  /** @throws Error when it is accepted, or refused for another reason */
+  const refused = async (reason: RegExp, args: readonly string[], input?: Manifest) => {
+    const said = await accepted(args, input).then(
+      (stdout) => `accepted: ${stdout}`,
+      (error: unknown) => (error as Error).message,
+    );
+    if (!reason.test(said)) throw new Error(`expected ${String(reason)}, given: ${said}`);
+  };
+  const strictly = ['--validate=strict', '--server-side'];
+  const apply = (folder: string, ...how: readonly string[]) =>
+    accepted(['apply', ...how, '--kustomize', join(k8sDir, folder)]);
+  /** @throws Error with the difference between what is there and what would be applied again */
+  const nothingLeftToDo = async (folder: string, ...how: readonly string[]) => {
+    await call(['diff', ...how, '--kustomize', join(k8sDir, folder)]).catch((error: unknown) => {
+      const { message, stdout = '' } = error as Error & { stdout?: string };
+      throw new Error(stdout || message);
+    });
+  };
+  const asPod = ({ spec: { template } }: Deployment): Manifest => ({
+    ...{ apiVersion: 'v1', kind: 'Pod', spec: template.spec },
+    metadata: { name: 'judged', namespace: 'imagen', labels: template.metadata.labels },
+  });
+  /** Deployments are taken unseen: only a pod is judged by Pod Security, and wholly validated. */
+  const podsAreAccepted = async (manifests: readonly Manifest[]) => {
+    for (const deployment of ofKind(manifests, 'Deployment')) {
+      await accepted(['create', '--dry-run=server', '--validate=strict', '--filename=-'], asPod(deployment));
+    }
+  };
+
+  await test('the definitions of custom resources', async () => {
+    await accepted(['apply', ...strictly, '--filename', crdsDir]);
+    await accepted(['wait', '--for=condition=Established', '--timeout=30s', 'customresourcedefinitions', '--all']);
+  });
+
+  await test('kubectl apply -k k8s/triton/, then -k k8s/worker/', async () => {
+    await apply('triton', '--validate=strict');
+    await apply('worker', '--validate=strict');
+    await nothingLeftToDo('triton');
+    await nothingLeftToDo('worker');
+    await podsAreAccepted([...(await build('triton')), ...(await build('worker'))]);
+  });
+
+  const overlays = applicable().filter((folder) => folder.startsWith('overlays/'));
+  for (const folder of overlays) {
+    await test(`${folder}, from nothing`, async () => {
+      await server.forget('imagen');
+      await apply(folder, ...strictly);
+      await nothingLeftToDo(folder, '--server-side');
+      await podsAreAccepted(await build(folder));
+    });
+  }
+  for (const folder of overlays.filter((folder) => folder !== 'overlays/gke')) {
+    await test(`${folder}, over overlays/gke`, async () => {
+      await server.forget('imagen');
+      await apply('overlays/gke', ...strictly);
+      await apply(folder, ...strictly);
+      await nothingLeftToDo(folder, '--server-side');
+    });
+  }
+
+  // What is wrong on purpose, so that a server that takes anything would be found out.
+  const gke = await build('overlays/gke');
+  const [worker] = ofKind(gke, 'Deployment').filter(({ metadata }) => metadata.name === 'imagen-worker');
+  if (!worker) throw new Error('expected a Deployment imagen-worker');
+  const create = ['create', '--dry-run=server', '--validate=strict', '--filename=-'];
+  const changed = <T extends Manifest>(manifest: T, change: (text: string) => string): T => {
+    const text = JSON.stringify(manifest);
+    const after = change(text);
+    if (after === text) throw new Error(`nothing to change in ${manifest.kind} ${manifest.metadata.name}`);
+    return JSON.parse(after) as T;
+  };
+  const strictlyApplied = ['apply', ...strictly, '--filename=-'];
+  await test('refused: a misspelt field of a Deployment', () =>
+    refused(
+      /readinesProbe: field not declared in schema/,
+      strictlyApplied,
+      changed(worker, (text) => text.replace('"readinessProbe"', '"readinesProbe"')),
+    ));
+  /** What a pod must not be, how the server says so, and a change of ours that makes it so. */
+  const badPods: readonly [what: string, reason: RegExp, from: string, to: string][] = [
+    [
+      'a probe of a port that no container has',
+      /Probe\.httpGet\.port: Invalid value: "HTTP PORT"/,
+      '"port":"http"',
+      '"port":"HTTP PORT"',
+    ],
+    ['a pod as root', /violates PodSecurity "restricted/, '"runAsNonRoot":true,', ''],
+    [
+      'a pod with rights to gain more',
+      /violates PodSecurity.*allowPrivilegeEscalation/s,
+      '"allowPrivilegeEscalation":false,',
+      '',
+    ],
+    [
+      'a pod of an account that is not there',
+      /serviceaccount "x" not found/,
+      '"serviceAccountName":"imagen-worker"',
+      '"serviceAccountName":"x"',
+    ],
+    [
+      'a volume that is mounted and not there',
+      /volumeMounts\[0\]\.name: Not found/,
+      '"name":"routes"',
+      '"name":"maps"',
+    ],
+  ];
+  for (const [what, reason, from, to] of badPods) {
+    await test(`refused: ${what}`, () =>
+      refused(
+        reason,
+        create,
+        changed(asPod(worker), (text) => text.replace(from, to)),
+      ));
+  }
+  await test('refused: a misspelt field of a ScaledObject', async () => {
+    const [scaled] = ofKind(await build('overlays/gke-keda'), 'ScaledObject');
+    if (!scaled) throw new Error('expected a ScaledObject');
+    await refused(
+      /spec\.minReplicas: field not declared in schema/,
+      strictlyApplied,
+      changed(scaled, (text) => text.replace('"minReplicaCount"', '"minReplicas"')),
+    );
+  });
+  await test('refused: a Deployment with another selector than the one that is there', async () => {
+    await server.forget('imagen');
+    await apply('overlays/gke', ...strictly);
+    await refused(
+      /field is immutable/,
+      strictlyApplied,
+      changed(worker, (text) =>
+        text.replaceAll('"app.kubernetes.io/instance":"imagen-worker"', '"app.kubernetes.io/instance":"other"'),
+      ),
+    );
+  });
+}
