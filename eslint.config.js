@@ -2,51 +2,52 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 /**
- * The house has one direction of imports:
- *   main → cli → app → {adapters, worker} → pipeline → domain
+ * Imports go in one direction:
+ *   main → cli → app → telemetry → worker → scheduling → pipeline → domain
+ * Beside them stand `adapters`, which `app` and `cli` hand to the others, and `records`.
  * A folder may import from itself and from the folders listed for it, and from nothing else of ours.
- * `telemetry` stands beside the adapters: only the composition root hands it to the others. `spans` is what they say of
- * their work in a trace.
  */
-const rooms = [
-  'main',
-  'cli',
-  'app',
-  'routes',
-  'watches',
-  'config',
-  'worker',
-  'pubsub',
-  'gcs',
-  'triton',
-  'telemetry',
-  'spans',
-  'pipeline',
-  'domain',
-];
 const mayImport = {
-  domain: ['domain'],
-  pipeline: ['pipeline', 'spans', 'domain'],
-  worker: ['worker', 'pipeline', 'spans', 'domain'],
-  'adapters/pubsub': ['pubsub', 'spans', 'domain'],
-  'adapters/gcs': ['gcs', 'domain'],
-  'adapters/triton': ['triton', 'spans', 'domain'],
-  telemetry: ['telemetry', 'worker', 'domain'],
+  domain: [],
+  tracing: ['domain'],
+  records: ['domain'],
+  config: ['domain'],
+  pipeline: ['tracing', 'domain'],
+  scheduling: ['pipeline', 'domain'],
+  worker: ['scheduling', 'pipeline', 'records', 'tracing', 'domain'],
+  adapters: ['tracing', 'domain'],
+  telemetry: ['worker', 'domain'],
+  app: ['config', 'worker', 'scheduling', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records', 'domain'],
+  cli: ['app', 'config', 'scheduling', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records', 'domain'],
 };
+const folders = ['main', ...Object.keys(mayImport)];
+/** Adapters know nothing of each other. */
+const adapters = ['pubsub', 'gcs', 'triton'];
 
 /** The same for scripts/: what one runs while developing serves the experiments and what is released, never the other way. */
 const scriptsMayNotImport = { dev: ['lab', 'release'], lab: ['release'], release: ['lab'] };
 
-function restricted(files, regex, message) {
-  return { files, rules: { 'no-restricted-imports': ['error', { patterns: [{ regex, message }] }] } };
+function restricted(files, regexes, message) {
+  const patterns = regexes.map((regex) => ({ regex, message }));
+  return { files, rules: { 'no-restricted-imports': ['error', { patterns }] } };
 }
 
 function importDirection(folder, allowed) {
-  const forbidden = rooms.filter((room) => !allowed.includes(room)).join('|');
+  const forbidden = folders.filter((one) => one !== folder && !allowed.includes(one));
   return restricted(
     [`src/${folder}/**/*.ts`],
-    `^(?:\\.\\./)+(?:(?:adapters/)?(?:${forbidden})(?:/|\\.js$)|scripts/)`,
+    [`^(?:\\.\\./)+(?:${forbidden.join('|')})(?:/|\\.js$)`, '/scripts/'],
     `src/${folder} may import only from ${allowed.join(', ')}: see the import direction in eslint.config.js.`,
+  );
+}
+
+function adaptersApart(adapter) {
+  const others = adapters.filter((one) => one !== adapter);
+  const forbidden = [...folders.filter((one) => !['adapters', ...mayImport.adapters].includes(one)), ...others];
+  return restricted(
+    [`src/adapters/${adapter}/**/*.ts`],
+    [`^(?:\\.\\./)+(?:${forbidden.join('|')})(?:/|\\.js$)`, '/scripts/'],
+    `src/adapters/${adapter} may import only from ${mayImport.adapters.join(', ')}, and from no other adapter.`,
   );
 }
 
@@ -76,18 +77,14 @@ export default tseslint.config(
   },
   { files: ['scripts/**/*.ts', 'src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
   { files: ['scripts/**/*.ts', 'test/**/*.ts'], rules: { 'no-restricted-properties': 'off' } },
-  restricted(
-    ['src/**/*.ts'],
-    '/scripts/',
-    'src may not import scripts: what is shipped needs nothing of what builds and tries it.',
-  ),
   ...Object.entries(scriptsMayNotImport).map(([folder, others]) =>
     restricted(
       [`scripts/${folder}/**/*.ts`],
-      `^(?:\\.\\./)+(?:${others.join('|')})/`,
+      [`^(?:\\.\\./)+(?:${others.join('|')})/`],
       `scripts/${folder} may not import from ${others.join(' or ')}: lab and release stand on dev alone.`,
     ),
   ),
   ...Object.entries(mayImport).map(([folder, allowed]) => importDirection(folder, allowed)),
+  ...adapters.map(adaptersApart),
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

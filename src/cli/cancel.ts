@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { createObjectStore } from '../adapters/gcs/store.js';
-import { readConfig } from '../config.js';
+import { readConfig } from '../config/index.js';
 import { eventIdOfJob } from '../domain/fingerprint.js';
 import { isJobId, SCHEMA_VERSION } from '../domain/job.js';
-import { decide } from '../pipeline/record.js';
+import { decide } from '../records/decide.js';
 import { type Invocation, UsageError } from './usage.js';
 
 const LIMIT_MS = 30_000;

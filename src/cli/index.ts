@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
-import { ConfigError } from '../config.js';
+import { ConfigError } from '../config/index.js';
 import { JobError } from '../domain/errors.js';
-import { packageVersion } from '../version.js';
+import { packageVersion } from '../config/version.js';
 import { cancelCommand } from './cancel.js';
 import { modelsCommand } from './models.js';
 import { processCommand } from './process.js';

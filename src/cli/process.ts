@@ -2,17 +2,17 @@ import { writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
-import { readConfig } from '../config.js';
+import { readConfig } from '../config/index.js';
 import { capacityOf } from '../domain/contract.js';
 import type { OutputFormat } from '../domain/job.js';
 import { atOnce } from '../pipeline/codec.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';
 import { FORMATS } from '../pipeline/formats/index.js';
-import { Journey } from '../pipeline/journey.js';
+import { JobContext } from '../pipeline/job-context.js';
 import { route } from '../pipeline/route.js';
 import { render } from '../pipeline/run.js';
-import { openRoutes } from '../routes.js';
-import { createFairShare } from '../worker/fair-share.js';
+import { openRoutes } from '../config/routes-file.js';
+import { createFairShare } from '../scheduling/fair-share.js';
 import type { Invocation } from './usage.js';
 import { checkedJob, operationsOf, outputOf, readLocalFile, RENDER_OPTIONS, type RenderFlags } from './operations.js';
 
@@ -54,11 +54,11 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
       costOf: () => DEFAULT_COST,
       retry: { unavailableMs: waitMs, failedAttempts: config.inferenceAttempts },
     });
-    const journey = new Journey(new AbortController().signal, 0);
-    const routed = await journey.stage('route', undefined, () =>
-      route(job.operations, models, { routes: routes.current(), waitMs }, journey.signal),
+    const context = new JobContext(new AbortController().signal, 0);
+    const routed = await context.stage('route', undefined, () =>
+      route(job.operations, models, { routes: routes.current(), waitMs }, context.signal),
     );
-    const { encoded } = await render(job, bytes, routed, journey, share.lane(job), models, {
+    const { encoded } = await render(job, bytes, routed, context, share.scheduler(job), models, {
       maxInputPixels: config.maxInputPixels,
       maxOutputPixels: config.maxOutputPixels,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
@@ -66,10 +66,10 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
       codecs: () => atOnce,
     });
     writeFileSync(flags.output, encoded.bytes);
-    for (const warning of journey.warnings) console.error(`warning: ${warning}`);
-    const steps = journey.steps.map((step) => `${step.model}@${step.servedVersion} (${step.plan}, ${step.requests})`);
+    for (const warning of context.warnings) console.error(`warning: ${warning}`);
+    const steps = context.steps.map((step) => `${step.model}@${step.servedVersion} (${step.plan}, ${step.requests})`);
     console.error(
-      `${flags.output}: ${encoded.width}x${encoded.height}, ${steps.join(', ')}, ${journey.timings().total} ms`,
+      `${flags.output}: ${encoded.width}x${encoded.height}, ${steps.join(', ')}, ${context.timings().total} ms`,
     );
   } finally {
     routes.close();

@@ -14,9 +14,9 @@ import {
 } from '../adapters/pubsub/admin.js';
 import { createPubSubClient } from '../adapters/pubsub/client.js';
 import { shareOut } from '../adapters/pubsub/filters.js';
-import { type Config, readConfig } from '../config.js';
+import { type Config, readConfig } from '../config/index.js';
 import { isPermitted, parsePrefix, under } from '../domain/uri.js';
-import { MARK_SUFFIXES } from '../worker/marks.js';
+import { MARKER_SUFFIXES } from '../records/markers.js';
 import { type Invocation, UsageError } from './usage.js';
 
 /** How far the subscription's own limit lies above the worker's: the worker must always be first to end a job. */
@@ -25,7 +25,7 @@ const SPARE_ATTEMPTS = 5;
 const WOULD_CHANGE = 3;
 const DEFAULT_DAYS = 30;
 /** Records, and the marks that messages leave beside them: see domain/record.ts and worker/marks.ts. */
-const STATE_SUFFIXES = ['.json', ...MARK_SUFFIXES];
+const STATE_SUFFIXES = ['.json', ...MARKER_SUFFIXES];
 
 const SETTINGS_READ = [
   'projectId',

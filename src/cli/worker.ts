@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { createApp } from '../app.js';
-import { readConfig, unknownVariables, WORKER_SETTINGS } from '../config.js';
+import { createApp } from '../app/app.js';
+import { readConfig, unknownVariables, WORKER_SETTINGS } from '../config/index.js';
 import { createLogger } from '../telemetry/logger.js';
-import { cloudTraceFields } from '../telemetry/trace-fields.js';
+import { cloudTraceFields } from '../tracing/trace-fields.js';
 import type { Invocation } from './usage.js';
 
 export function workerCommand(invocation: Invocation): Command {

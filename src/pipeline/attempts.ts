@@ -1,5 +1,5 @@
 import type { Size } from '../domain/raster.js';
-import { inSpan, SpanKind, withoutSpans } from '../spans.js';
+import { inSpan, SpanKind, withoutSpans } from '../tracing/spans.js';
 import type { Routed } from './route.js';
 
 /**

@@ -6,7 +6,7 @@ import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
-import { screen } from './screen/index.js';
+import { preflight } from './preflight/index.js';
 
 // Hostile bytes choose their own decoder, so only those stay that the README promises. AVIF comes through the HEIF
 // loader, which in sharp's own build knows no other codec.
@@ -129,7 +129,7 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
 }
 
 async function readHeader(bytes: Buffer, maxPixels: number, codec: Codec) {
-  const { codedPixels = 0 } = screen(bytes);
+  const { codedPixels = 0 } = preflight(bytes);
   const metadata = await codec(HEADER_MS, () => guard(() => open(bytes).metadata()));
   const format = FORMATS[metadata.format];
   if (!format || (format === 'avif' && metadata.compression !== 'av1')) {

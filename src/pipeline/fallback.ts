@@ -2,7 +2,7 @@
 import { type ErrorCode, JobError } from '../domain/errors.js';
 import type { Arm, ArmEnd } from '../domain/experiment.js';
 import type { Raster } from '../domain/raster.js';
-import { annotate, happened, inSpan } from '../spans.js';
+import { annotate, happened, inSpan } from '../tracing/spans.js';
 import type { PlannedStep } from './plan.js';
 import type { Routed } from './route.js';
 import { nameArm, transform, type Transformed, type TransformOptions } from './transform.js';

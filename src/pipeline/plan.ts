@@ -66,7 +66,7 @@ export function withinReach(picture: Size, routed: readonly Routed[], maxPixels:
   return routed.map((step) => {
     const { width, height } = grown(step);
     const can = width * height <= maxPixels && permittedShapes(step, size).length > 0;
-    const chosen = can ? step : (step.usual ?? step);
+    const chosen = can ? step : (step.fallback ?? step);
     size = grown(chosen);
     return chosen;
   });
@@ -89,7 +89,7 @@ export function sizesAfter({ width, height }: Size, routed: readonly Routed[], m
 
 /** @throws JobError `OUTPUT_TOO_LARGE` when no shape can hold the picture */
 function planStep(routed: Routed, size: Size): PlannedStep {
-  const { model, version, contract, usual } = routed;
+  const { model, version, contract, fallback } = routed;
   const shapes = permittedShapes(routed, size);
   if (shapes.length === 0) {
     const given = `${size.width}x${size.height}`;
@@ -97,9 +97,9 @@ function planStep(routed: Routed, size: Size): PlannedStep {
     throw new JobError('OUTPUT_TOO_LARGE', `${name} takes at most ${contract.maxWholePixels} pixels, given ${given}`);
   }
   // Of another scale it would be another result, and nothing has been planned for that.
-  if (usual?.contract.scale !== contract.scale) return { routed, shapes };
-  const others = permittedShapes(usual, size);
-  return { routed, shapes, ...(others.length > 0 ? { fallback: { routed: usual, shapes: others } } : {}) };
+  if (fallback?.contract.scale !== contract.scale) return { routed, shapes };
+  const others = permittedShapes(fallback, size);
+  return { routed, shapes, ...(others.length > 0 ? { fallback: { routed: fallback, shapes: others } } : {}) };
 }
 
 function permittedShapes({ contract }: Routed, size: Size): Shape[] {

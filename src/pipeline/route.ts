@@ -17,7 +17,7 @@ export interface Routed {
   /** Of the experiment that chose the version. */
   readonly arm?: Arm;
   /** The same on the default version, in no arm: for what the arm's version cannot do, or fails at. */
-  readonly usual?: Routed;
+  readonly fallback?: Routed;
 }
 
 export interface RouteOptions {
@@ -112,8 +112,8 @@ function armFor(model: string, { routes, key, stopped }: RouteOptions): Arm | un
 function onArm(arm: Arm, asked: Asked): Routed | undefined {
   const own = acceptedBy(arm.version, asked);
   if (!own) return undefined;
-  const usual = arm.defaultVersion === arm.version ? undefined : acceptedBy(arm.defaultVersion, asked);
-  return { ...own, arm, ...(usual ? { usual } : {}) };
+  const fallback = arm.defaultVersion === arm.version ? undefined : acceptedBy(arm.defaultVersion, asked);
+  return { ...own, arm, ...(fallback ? { fallback } : {}) };
 }
 
 function acceptedBy(version: string, asked: Asked): Routed | undefined {

@@ -17,14 +17,14 @@ import { encode, type Encoded, type Pixels } from './encode.js';
 import { transformOnArm } from './fallback.js';
 import { fetchInput, type FetchOptions } from './fetch.js';
 import type { Format } from './formats/index.js';
-import type { Journey } from './journey.js';
+import type { JobContext } from './job-context.js';
 import type { KeptMetadata } from './metadata.js';
 import { memoryOf, type Reserve } from './memory.js';
 import { type JobPlan, planJob, sizesAfter, withinReach } from './plan.js';
 import { route, type Routed, type RouteOptions } from './route.js';
 import { type EndOf, storeResult } from './store.js';
 import { chooseTarget, type TargetOptions } from './target.js';
-import type { Lane, PixelsSent } from './transform.js';
+import type { RequestScheduler, PixelsSent } from './transform.js';
 
 export interface RenderOptions {
   readonly maxInputPixels: number;
@@ -61,44 +61,44 @@ export interface PipelineParts {
 }
 
 /**
- * Does the work of a job, up to the stored result. What it learns on the way is left in `journey`, also when it throws.
+ * Does the work of a job, up to the stored result. What it learns on the way is left in `context`, also when it throws.
  * @throws JobError whichever stage it ends in; GivenBack when the worker must let go of it
  */
 export async function runJob(
   job: Job,
   fingerprint: string,
-  journey: Journey,
-  lane: Lane,
+  context: JobContext,
+  schedule: RequestScheduler,
   { store, models }: PipelineParts,
   options: PipelineOptions,
 ): Promise<void> {
-  const { signal } = journey;
+  const { signal } = context;
 
-  const routed = await journey.stage('route', undefined, () =>
+  const routed = await context.stage('route', undefined, () =>
     route(job.operations, models, { ...options.route(), key: stickyKey(job) }, signal),
   );
-  journey.last = routed.at(-1);
-  const target = await journey.stage('plan', undefined, () => chooseTarget(job, options.target));
+  context.last = routed.at(-1);
+  const target = await context.stage('plan', undefined, () => chooseTarget(job, options.target));
 
-  const fetched = await journey.stage('fetch', 'fetch', () => fetchInput(job.input, store, options.fetch, signal));
-  journey.input = { uri: job.input.uri, generation: fetched.generation, bytes: fetched.bytes.length };
+  const fetched = await context.stage('fetch', 'fetch', () => fetchInput(job.input, store, options.fetch, signal));
+  context.input = { uri: job.input.uri, generation: fetched.generation, bytes: fetched.bytes.length };
 
-  const { encoded, format } = await render(job, fetched.bytes, routed, journey, lane, models, options);
+  const { encoded, format } = await render(job, fetched.bytes, routed, context, schedule, models, options);
 
-  const stored = await journey.stage('store', 'store', () =>
+  const stored = await context.stage('store', 'store', () =>
     storeResult(
       target(format),
       encoded,
       { jobId: job.jobId, redriveOf: job.redriveOf, fingerprint },
       format.contentType,
-      journey.steps,
+      context.steps,
       store,
       options.endOf,
       signal,
     ),
   );
-  journey.output = stored.output;
-  journey.steps.splice(0, journey.steps.length, ...stored.steps);
+  context.output = stored.output;
+  context.steps.splice(0, context.steps.length, ...stored.steps);
 }
 
 /** The bytes of a picture in, the bytes of the finished one out; needs no storage. */
@@ -106,12 +106,12 @@ export async function render(
   job: Job,
   bytes: Buffer,
   routed: readonly Routed[],
-  journey: Journey,
-  lane: Lane,
+  context: JobContext,
+  schedule: RequestScheduler,
   models: ModelServer,
   options: RenderOptions,
 ): Promise<{ readonly encoded: Encoded; readonly format: Format }> {
-  const { signal } = journey;
+  const { signal } = context;
   const codec = options.codecs(job.priority, signal);
   let release: () => void = () => undefined;
   const admit = async (header: Header) => {
@@ -120,31 +120,31 @@ export async function render(
     release = await options.reserve(memoryOf(header, chosen, job.output), signal, job.priority);
   };
   try {
-    const piece = await prepare(job, bytes, routed, journey, options, { admit, codec });
+    const piece = await prepare(job, bytes, routed, context, options, { admit, codec });
     const { steps, format, size } = piece.plan;
     const last = steps.at(-1);
-    journey.last = last?.routed;
+    context.last = last?.routed;
 
     for (const planned of steps) {
       const how = {
-        ...{ models, lane, codec, predict: options.predict, priority: job.priority, signal },
+        ...{ models, schedule, codec, predict: options.predict, priority: job.priority, signal },
         onArm: (arm: Arm, end: ArmEnd, error?: JobError) => options.onArm?.(arm, end, { jobId: job.jobId, error }),
         onFallback({ version }: Routed) {
-          if (planned === last) journey.last = { ...planned.routed, version };
+          if (planned === last) context.last = { ...planned.routed, version };
         },
       };
-      const { raster, step, pixels } = await journey.stage(
+      const { raster, step, pixels } = await context.stage(
         'infer',
         'inference',
         () => transformOnArm(piece.raster, planned, how),
         `infer ${planned.routed.model.model}`,
       );
       piece.raster = raster;
-      journey.steps.push(step);
+      context.steps.push(step);
       options.onOperation?.(step, pixels);
     }
 
-    const encoded = await journey.stage('encode', 'encode', () =>
+    const encoded = await context.stage('encode', 'encode', () =>
       encode(pixelsOf(piece.raster, job.output), {
         ...job.output,
         ...{ format, size, codec },
@@ -168,17 +168,17 @@ async function prepare(
   job: Job,
   bytes: Buffer,
   routed: readonly Routed[],
-  journey: Journey,
+  context: JobContext,
   options: RenderOptions,
   how: Pick<DecodeOptions, 'admit' | 'codec'>,
 ): Promise<Piece> {
-  const picture = await journey.stage('decode', 'decode', () =>
+  const picture = await context.stage('decode', 'decode', () =>
     decode(bytes, { maxPixels: options.maxInputPixels, ...how }),
   );
   const { raster, metadata } = picture;
-  if (journey.input) journey.input = { ...journey.input, width: raster.width, height: raster.height };
-  journey.warnings.push(...picture.warnings);
-  const plan = await journey.stage('plan', undefined, () => planJob(job, picture, routed, options.maxOutputPixels));
+  if (context.input) context.input = { ...context.input, width: raster.width, height: raster.height };
+  context.warnings.push(...picture.warnings);
+  const plan = await context.stage('plan', undefined, () => planJob(job, picture, routed, options.maxOutputPixels));
   return { raster, metadata, plan };
 }
 

@@ -9,7 +9,7 @@ import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import type { Raster, Size } from '../domain/raster.js';
 import { anyOf } from '../domain/signals.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
-import { annotate, happened } from '../spans.js';
+import { annotate, happened } from '../tracing/spans.js';
 import { createAttempts } from './attempts.js';
 import { type Codec, costOf, RESIZE_NS } from './codec.js';
 import { chooseShape, type Predict } from './cost.js';
@@ -18,7 +18,7 @@ import type { PlannedStep } from './plan.js';
 import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
 
 /** What a request will be, as far as its batch is concerned: only requests of one version and one shape can share one. */
-export interface Ticket {
+export interface PlannedRequest {
   readonly model: string;
   readonly version: string;
   readonly priority: Priority;
@@ -29,8 +29,8 @@ export interface Ticket {
  * A job's share of a model: runs the task when the model has room and it is this job's turn, and tells it the window to
  * fill; runs it again when its error permits that. Implemented by the worker, which knows the other jobs.
  */
-export type Lane = <T>(
-  ticket: Ticket,
+export type RequestScheduler = <T>(
+  request: PlannedRequest,
   task: (window: Size, turn: Turn) => Promise<T>,
   signal: AbortSignal,
 ) => Promise<T>;
@@ -45,7 +45,7 @@ export interface Turn {
 
 export interface TransformOptions {
   readonly models: ModelServer;
-  readonly lane: Lane;
+  readonly schedule: RequestScheduler;
   readonly codec: Codec;
   readonly predict: Predict;
   readonly priority: Priority;
@@ -133,7 +133,7 @@ async function transformIn(
   const send: Send = async (cut, paste) => {
     const attempt = attempts.ofOneRequest();
     try {
-      await options.lane(
+      await options.schedule(
         { model: model.model, version, priority: options.priority, shape },
         async (window, { copies }) => {
           signal.throwIfAborted();

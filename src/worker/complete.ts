@@ -4,25 +4,25 @@ import type { JobError } from '../domain/errors.js';
 import { eventIdOfJob, eventIdOfMessage } from '../domain/fingerprint.js';
 import { type Job, SCHEMA_VERSION } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
-import type { Journey } from '../pipeline/journey.js';
+import type { JobContext } from '../pipeline/job-context.js';
 
 /** How a job ended that was worked on, or at least begun. */
 export function completionOf(
   job: Job,
   fingerprint: string,
   delivery: Delivery,
-  journey: Journey,
+  context: JobContext,
   end: { readonly status: Status; readonly error?: JobError },
   worker: string,
 ): Completion {
   return {
     ...headOf(job, fingerprint, end),
-    input: journey.input ?? inputOf(job),
-    ...(end.status === 'succeeded' && journey.output ? { output: journey.output } : {}),
-    ...(journey.steps.length > 0 ? { steps: [...journey.steps] } : {}),
-    warnings: [...journey.warnings],
+    input: context.input ?? inputOf(job),
+    ...(end.status === 'succeeded' && context.output ? { output: context.output } : {}),
+    ...(context.steps.length > 0 ? { steps: [...context.steps] } : {}),
+    warnings: [...context.warnings],
     attempt: Math.max(1, delivery.attempt),
-    timingsMs: journey.timings(),
+    timingsMs: context.timings(),
     ...tailOf(job, delivery),
     worker,
   };

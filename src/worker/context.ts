@@ -3,13 +3,13 @@ import type { Completion } from '../domain/completion.js';
 import type { Delivery, ObjectStore } from '../domain/ports.js';
 import type { PipelineOptions, PipelineParts } from '../pipeline/run.js';
 import { type StepDone, stepDone } from '../pipeline/steps.js';
-import type { Availability } from './availability.js';
-import type { FairShare } from './fair-share.js';
-import type { Intake } from './intake.js';
-import type { Decision } from './outcome.js';
+import type { Availability } from '../scheduling/availability.js';
+import type { FairShare } from '../scheduling/fair-share.js';
+import type { Intake } from '../scheduling/intake.js';
+import type { Decision } from './decision.js';
 import type { Outlet } from './outlet.js';
-import type { Parking } from './parking.js';
-import type { Slots } from './slots.js';
+import type { WaitingRoom } from '../scheduling/waiting-room.js';
+import type { Slots } from '../scheduling/slots.js';
 
 export interface HandlerParts extends PipelineParts {
   /** Calls are tried again in place while storage is away. */
@@ -22,7 +22,7 @@ export interface HandlerParts extends PipelineParts {
   readonly deadLetters: Outlet;
   readonly intake: Intake;
   readonly availability: Availability;
-  readonly parking: Parking;
+  readonly waitingRoom: WaitingRoom;
   readonly share: FairShare;
   readonly observer: Observer;
 }

@@ -5,7 +5,7 @@
  */
 import { type ErrorCode, ERRORS, JobError, type Stage, STAGES } from '../domain/errors.js';
 import type { Delivery } from '../domain/ports.js';
-import { isPartOf } from './needs.js';
+import { isPartOf } from '../scheduling/needs.js';
 
 const NAMES = {
   deferrals: 'deferrals',

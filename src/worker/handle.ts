@@ -4,17 +4,17 @@
  */
 import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
-import { recall } from '../pipeline/recall.js';
-import { annotate, failed, happened, inSpan } from '../spans.js';
+import { recall } from '../records/recall.js';
+import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import { deferralsOf } from './defer.js';
-import { markBegun, marksBegun, wasMoved } from './marks.js';
+import { leaveAttemptMarker, countAttemptMarkers, wasMoved } from '../records/markers.js';
 import { isSpent, type Message, parse, receive, type Received } from './message.js';
 import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff } from './outcome.js';
 import { announce, putBack } from './put-back.js';
 import { runAttempt, SUSPECT_ATTEMPT } from './run-attempt.js';
-import { createSlots } from './slots.js';
+import { createSlots } from '../scheduling/slots.js';
 import { withoutWaiting } from './without-waiting.js';
 
 /**
@@ -135,7 +135,7 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
   const { statePrefix, maxAttempts } = worker.options;
   const { delivery, given, job } = message;
   try {
-    const begun = await marksBegun(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
+    const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
     const attempt = delivery.attempt + begun;
     annotate(() => ({ 'imagen.attempt': attempt }));
     const counted = { ...message, delivery: { ...delivery, attempt } };
@@ -155,7 +155,9 @@ async function beginAttempt(
 ): Promise<Attempt | undefined> {
   const { statePrefix } = worker.options;
   try {
-    await inSpan('begin', {}, () => markBegun(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal));
+    await inSpan('begin', {}, () =>
+      leaveAttemptMarker(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal),
+    );
     return undefined;
   } catch (thrown) {
     return interrupted(thrown, 'recall');
@@ -174,7 +176,7 @@ async function standAside(
   { error, counted = message }: PutOff,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { availability, parking, intake } = worker.parts;
+  const { availability, waitingRoom, intake } = worker.parts;
   if (isSpent(message.given, worker.options.maxAttempts)) return false;
   if (!(error instanceof JobError) || error.suspect) return false;
   const unreadable = error.code === 'RECORD_UNREADABLE';
@@ -185,7 +187,7 @@ async function standAside(
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
   const pauseMs = unreadable ? UNREADABLE_PAUSE_MS : broken ? 0 : pauseAfter(deferralsOf(message.given));
   const hindrance = { needs: message.needs, pauseMs, alone: counted.delivery.attempt >= SUSPECT_ATTEMPT };
-  const how = await parking.wait(hindrance, message.arrivedAt, limit.signal);
+  const how = await waitingRoom.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();
   if (how === 'go on') return unreadable || broken !== undefined;
   // Where the deadline has passed, the next attempt ends the job.

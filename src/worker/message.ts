@@ -4,8 +4,8 @@ import { type Job, parseJob, salvageJobId } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
 import { completionOfUnreadable } from './complete.js';
 import { undeferred } from './defer.js';
-import { needsOf, type Places } from './needs.js';
-import type { Decision } from './outcome.js';
+import { needsOf, type Places } from '../scheduling/needs.js';
+import type { Decision } from './decision.js';
 
 /** A delivery, and when it came. */
 export interface Received {

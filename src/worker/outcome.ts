@@ -1,23 +1,11 @@
 /** How the processing of one message ends, and what it has come to on the way: values, since none of it is exceptional. */
 import type { Completion } from '../domain/completion.js';
 import { ERRORS, GivenBack, JobError, type Stage } from '../domain/errors.js';
-import type { JobRecord } from '../domain/record.js';
-import type { Choice } from '../pipeline/journey.js';
+import type { JobRecord } from '../records/record.js';
 import { completionWithoutRecord } from './complete.js';
+import type { Choice } from '../pipeline/job-context.js';
+import type { Decision } from './decision.js';
 import type { Message } from './message.js';
-
-/** What is to be told of a job. */
-export interface Decision {
-  readonly completion: Completion;
-  /** Of the last operation, as asked for. */
-  readonly model: string | undefined;
-  /** A dead letter goes with the completion. */
-  readonly deadLetter: boolean;
-  /** What was chosen for the last operation, where this delivery came as far as that. */
-  readonly last?: Choice | undefined;
-  /** It had been decided before this delivery. */
-  readonly replay: boolean;
-}
 
 /** What one attempt at a job has come to. */
 export type Attempt =

@@ -2,15 +2,16 @@
 import { completionAttributes, completionBytes } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { NotPublishable } from '../domain/ports.js';
-import { annotate, failed } from '../spans.js';
-import type { Availability } from './availability.js';
+import { annotate, failed } from '../tracing/spans.js';
+import type { Availability } from '../scheduling/availability.js';
 import { tellStep, type Worker } from './context.js';
 import { deadLetterAttributes } from './dead-letter.js';
 import { awayForMs, deferredAttributes, missingNow } from './defer.js';
-import { markMoved } from './marks.js';
+import { leaveMovedMarker } from '../records/markers.js';
 import { isSpent, type Message, type Received } from './message.js';
-import { needLabel, wholeOf } from './needs.js';
-import type { Decision, Outcome } from './outcome.js';
+import { needLabel, wholeOf } from '../scheduling/needs.js';
+import type { Decision } from './decision.js';
+import type { Outcome } from './outcome.js';
 import type { Outgoing, Outlet } from './outlet.js';
 
 /** A message is held no longer for a topic that accepts nothing: well within the hour for which its lease is extended. */
@@ -63,7 +64,7 @@ export async function putBack(worker: Worker, message: Message, error: Error, si
 async function leaveMovedMark({ parts, options }: Worker, { job, given, needs }: Message): Promise<void> {
   if (parts.availability.broken(needs.filter(({ kind }) => kind === 'bucket'))) return;
   const limit = AbortSignal.timeout(MARK_LIMIT_MS);
-  await markMoved(parts.store, options.statePrefix, { jobId: job.jobId, given }, limit).catch(() => undefined);
+  await leaveMovedMarker(parts.store, options.statePrefix, { jobId: job.jobId, given }, limit).catch(() => undefined);
 }
 
 /** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */

@@ -1,11 +1,11 @@
 /** One attempt at the work of a job, up to its record. */
 import type { Completion } from '../domain/completion.js';
 import { ERRORS, GivenBack, JobError } from '../domain/errors.js';
-import { Journey } from '../pipeline/journey.js';
-import { recall } from '../pipeline/recall.js';
-import { decide } from '../pipeline/record.js';
+import { JobContext } from '../pipeline/job-context.js';
+import { recall } from '../records/recall.js';
+import { decide } from '../records/decide.js';
 import { runJob } from '../pipeline/run.js';
-import { inSpan } from '../spans.js';
+import { inSpan } from '../tracing/spans.js';
 import { completionOf } from './complete.js';
 import { tellStep, type Worker } from './context.js';
 import { timeLimit } from './deadline.js';
@@ -49,29 +49,29 @@ async function work(worker: Worker, message: Message, outer: readonly AbortSigna
   const limit = timeLimit(job, outer);
   const { signal } = limit;
   const queuedMs = Date.now() - delivery.publishedAt.getTime();
-  const journey = new Journey(signal, queuedMs, (stage) => tellStep(job.jobId, delivery, stage));
+  const context = new JobContext(signal, queuedMs, (stage) => tellStep(job.jobId, delivery, stage));
   const end = (status: Completion['status'], error?: JobError): Worked => {
-    parts.parking.passed();
+    parts.waitingRoom.passed();
     const how = { status, ...(error ? { error } : {}) };
-    const completion = completionOf(job, fingerprint, delivery, journey, how, options.worker);
+    const completion = completionOf(job, fingerprint, delivery, context, how, options.worker);
     const deadLetter = error !== undefined && ERRORS[error.code].verdict === 'reject';
     const model = job.operations.at(-1)?.model;
     const record = { fingerprint, ...(model === undefined ? {} : { model }), ...(deadLetter ? { deadLetter } : {}) };
-    return { kind: 'ended', record: { ...record, completion }, last: journey.last };
+    return { kind: 'ended', record: { ...record, completion }, last: context.last };
   };
   try {
     const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrorOf(given));
     if (spent) return end('failed', spent);
-    journey.checkTime('recall');
+    context.checkTime('recall');
     const refused = parts.availability.refuse(needs);
     if (refused) {
       const code = refused.need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
       throw new JobError(code, refused.reason, { stage: 'route', needs: refused.need });
     }
-    await runJob(job, fingerprint, journey, parts.share.lane(job), parts, options.pipeline);
+    await runJob(job, fingerprint, context, parts.share.scheduler(job), parts, options.pipeline);
     // The deadline holds until the record: a result that nobody has been told of has not succeeded yet.
     limit.check();
-    journey.checkTime('record');
+    context.checkTime('record');
     return end('succeeded');
   } catch (thrown) {
     if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };

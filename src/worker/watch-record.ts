@@ -1,5 +1,5 @@
 import { GivenBack } from '../domain/errors.js';
-import type { JobRecord } from '../domain/record.js';
+import type { JobRecord } from '../records/record.js';
 
 export interface RecordWatch {
   /** Fires with a GivenBack when the job has ended elsewhere: it was canceled, or another worker was faster. */

@@ -10,7 +10,7 @@ export function withoutWaiting(worker: Worker): Worker {
   const { pipeline } = options;
   return {
     ...worker,
-    parts: { ...parts, store, share: { ...share, lane: (job) => share.lane(job, false) } },
+    parts: { ...parts, store, share: { ...share, scheduler: (job) => share.scheduler(job, false) } },
     options: { ...options, pipeline: { ...pipeline, route: () => ({ ...pipeline.route(), patient: false }) } },
   };
 }

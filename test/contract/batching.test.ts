@@ -7,7 +7,7 @@ import { atOnce } from '../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../src/pipeline/cost.js';
 import { PLAN_TABLE } from '../../src/pipeline/plans/index.js';
 import { transform } from '../../src/pipeline/transform.js';
-import { createFairShare } from '../../src/worker/fair-share.js';
+import { createFairShare } from '../../src/scheduling/fair-share.js';
 
 const { signal } = new AbortController();
 let triton: Triton;
@@ -47,7 +47,7 @@ async function send(model: string, pictures: readonly Raster[]) {
         raster,
         { routed, shapes },
         {
-          ...{ models: triton, lane: share.lane({}), codec: atOnce, priority: 'batch', signal },
+          ...{ models: triton, schedule: share.scheduler({}), codec: atOnce, priority: 'batch', signal },
           predict: () => ({ ...DEFAULT_COST, jobsAtOnce: pictures.length }),
         },
       );

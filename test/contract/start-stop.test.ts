@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject, it } from 'vitest';
-import { createApp } from '../../src/app.js';
-import { readConfig, WORKER_SETTINGS } from '../../src/config.js';
+import { createApp } from '../../src/app/app.js';
+import { readConfig, WORKER_SETTINGS } from '../../src/config/index.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { until } from '../support/scene.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { root } from '../../scripts/dev/stack/paths.js';
 import { defaultPorts } from '../../scripts/dev/stack/ports.js';
-import { readConfig, SETTINGS, WORKER_SETTINGS, type WorkerConfig } from '../../src/config.js';
+import { readConfig, SETTINGS, WORKER_SETTINGS, type WorkerConfig } from '../../src/config/index.js';
 
 export const readText = (path: string): string => readFileSync(join(root, path), 'utf8');
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { SETTINGS } from '../../src/config.js';
+import { SETTINGS } from '../../src/config/index.js';
 import { completionSchema } from '../../src/domain/completion.js';
 import { ERROR_CODES, ERRORS } from '../../src/domain/errors.js';
 import { JSON_SCHEMAS } from '../../src/domain/json-schemas.js';

@@ -3,7 +3,7 @@ import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-ho
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ConfigError, readConfig, TRACING_SETTINGS } from '../../src/config.js';
+import { ConfigError, readConfig, TRACING_SETTINGS } from '../../src/config/index.js';
 import type { ModelContract, VersionContract } from '../../src/domain/contract.js';
 import { GivenBack, JobError } from '../../src/domain/errors.js';
 import type { ModelServer } from '../../src/domain/ports.js';
@@ -13,9 +13,9 @@ import { DEFAULT_COST } from '../../src/pipeline/cost.js';
 import { MOST_ATTEMPT_SPANS } from '../../src/pipeline/attempts.js';
 import { transformOnArm } from '../../src/pipeline/fallback.js';
 import { transform } from '../../src/pipeline/transform.js';
-import { annotate, contextIn, failed, inSpan, isSampled, traceHeaders, withoutSpans } from '../../src/spans.js';
-import { cloudTraceFields } from '../../src/telemetry/trace-fields.js';
-import { isTracingOn } from '../../src/telemetry/tracing.js';
+import { annotate, contextIn, failed, inSpan, isSampled, traceHeaders, withoutSpans } from '../../src/tracing/spans.js';
+import { cloudTraceFields } from '../../src/tracing/trace-fields.js';
+import { isTracingOn } from '../../src/tracing/tracing.js';
 import { deferredAttributes, ownAttributes } from '../../src/worker/defer.js';
 
 const ID = '0af7651916cd43dd8448eb211c80319c';
@@ -155,7 +155,7 @@ describe('with an SDK', () => {
         { routed, shapes: [shape] },
         {
           ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
-          lane: ({ shape: window }, task) => task(window, TURN).catch(() => task(window, TURN)),
+          schedule: ({ shape: window }, task) => task(window, TURN).catch(() => task(window, TURN)),
           signal: new AbortController().signal,
         },
       ),
@@ -187,14 +187,14 @@ describe('with an SDK', () => {
     } as unknown as ModelServer;
     const contract = { plans: ['whole'], scale: 1 } as unknown as VersionContract;
     const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false } as unknown as ModelContract;
-    const usual = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
+    const fallback = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
     const arm = { model: 'm', experiment: 'x', revision: 'r', name: 'b', version: '2', defaultVersion: '1', weight: 1 };
     const shapes = [{ plan: 'whole' as const, width: 8, height: 8, requests: 1 }];
-    const planned = { routed: { ...usual, version: '2', arm }, shapes, fallback: { routed: usual, shapes } };
+    const planned = { routed: { ...fallback, version: '2', arm }, shapes, fallback: { routed: fallback, shapes } };
     await inSpan('infer m', {}, () =>
       transformOnArm({ width: 8, height: 8, rgb: Buffer.alloc(192) }, planned, {
         ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
-        ...{ lane: ({ shape }, task) => task(shape, TURN), signal: new AbortController().signal },
+        ...{ schedule: ({ shape }, task) => task(shape, TURN), signal: new AbortController().signal },
         onFallback: () => undefined,
       }),
     );

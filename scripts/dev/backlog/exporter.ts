@@ -10,7 +10,7 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPubSubClient } from '../../../src/adapters/pubsub/client.js';
 import { createJobSource } from '../../../src/adapters/pubsub/source.js';
-import { readConfig } from '../../../src/config.js';
+import { readConfig } from '../../../src/config/index.js';
 import { completionSchema } from '../../../src/domain/completion.js';
 import { salvageJobId } from '../../../src/domain/job.js';
 import type { Delivery } from '../../../src/domain/ports.js';

@@ -9,7 +9,7 @@ import { createObjectStore } from '../../../src/adapters/gcs/store.js';
 import { createPubSubClient } from '../../../src/adapters/pubsub/client.js';
 import { createPublisher } from '../../../src/adapters/pubsub/publisher.js';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
-import { readConfig } from '../../../src/config.js';
+import { readConfig } from '../../../src/config/index.js';
 import { OUTPUT_FORMATS } from '../../../src/domain/job.js';
 import { giveUpOnSignals } from '../give-up.js';
 import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';

@@ -10,7 +10,7 @@ import { JobError } from '../../../src/domain/errors.js';
 import type { JobMessage } from '../../../src/domain/job.js';
 import type { ObjectStore, Publisher } from '../../../src/domain/ports.js';
 import { objectRef, objectUri, under } from '../../../src/domain/uri.js';
-import { recall } from '../../../src/pipeline/recall.js';
+import { recall } from '../../../src/records/recall.js';
 import type { Progress, Task } from '../progress.js';
 import { untilGone, type House } from './house.js';
 import type { DemoJob } from './jobs.js';

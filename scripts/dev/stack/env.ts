@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { POOL_THREADS } from '../../../src/worker/codecs.js';
+import { POOL_THREADS } from '../../../src/scheduling/codecs.js';
 import { root } from './paths.js';
 import type { Ports } from './ports.js';
 

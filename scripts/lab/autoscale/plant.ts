@@ -18,7 +18,7 @@ export interface Plant {
   readonly gpuJobsPerSecond: number;
   /** Requests in an execution: `max_batch_size` of our models. */
   readonly batch: number;
-  /** Requests that a worker keeps in flight for a model: 2 × `max_batch_size` × instances (src/worker/fair-share.ts). */
+  /** Requests that a worker keeps in flight for a model: 2 × `max_batch_size` × instances (src/scheduling/fair-share.ts). */
   readonly requestsPerWorker: number;
   /** Requests that one job has in flight: 1 for a thumbnail, more for a picture in tiles. */
   readonly requestsPerJob: number;

@@ -1,6 +1,6 @@
 /** The invariant, as a pure function of what outsiders have seen. */
 import type { Completion } from '../../../src/domain/completion.js';
-import { decodeRecord } from '../../../src/domain/record.js';
+import { decodeRecord } from '../../../src/records/record.js';
 import type { Expected, PlannedJob } from './load.js';
 
 export interface Evidence {

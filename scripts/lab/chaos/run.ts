@@ -11,7 +11,7 @@ import { seeded } from '../random.js';
 import { cli, startWorker } from '../../dev/workers.js';
 import { crashPoints, readCrashes, refusalPoints } from './crashes.js';
 import { createFaults, openProxies, type Proxies } from './faults.js';
-import { recordRef } from '../../../src/domain/record.js';
+import { recordRef } from '../../../src/records/record.js';
 import { objectRef } from '../../../src/domain/uri.js';
 import { type BadEnd, type Fleet, startFleet } from './fleet.js';
 import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';

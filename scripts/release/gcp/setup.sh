@@ -75,7 +75,7 @@ expect --cluster-location "$cluster_location" '^[a-z]+-[a-z]+[0-9]{1,2}(-[a-z])?
 [[ -z $node_service_account ]] || expect --node-service-account "$node_service_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
 [[ -z $per_model ]] || expect --per-model "$per_model" '^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$' 'names of models, separated by commas'
 
-# As in src/config.ts; the places in Cloud Storage have no default there.
+# As in src/config/index.ts; the places in Cloud Storage have no default there.
 jobs_topic=${IMAGEN_JOBS_TOPIC:-imagen-jobs}
 jobs_subscriptions=${IMAGEN_JOBS_SUBSCRIPTIONS:-imagen-jobs-worker}
 completions_topic=${IMAGEN_COMPLETIONS_TOPIC:-imagen-completions}

@@ -1,6 +1,6 @@
 import type { PubSub } from '@google-cloud/pubsub';
 import { NotPublishable, type Publisher } from '../../domain/ports.js';
-import { annotate, inSpan, SpanKind, traceHeaders } from '../../spans.js';
+import { annotate, inSpan, SpanKind, traceHeaders } from '../../tracing/spans.js';
 import { within } from '../within.js';
 
 /** What Pub/Sub permits. */

@@ -9,7 +9,7 @@ import {
 } from '@google-cloud/pubsub';
 import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
-import { contextIn, happened, inSpan, SpanKind } from '../../spans.js';
+import { contextIn, happened, inSpan, SpanKind } from '../../tracing/spans.js';
 import { ACK_DEADLINE_SECONDS } from './admin.js';
 import { pingIntervalOf } from './client.js';
 import { createLeases, type LeaseEvents } from './leases.js';

@@ -14,7 +14,7 @@ import {
   type MethodDefinition,
 } from '@grpc/grpc-js';
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
-import { isSampled, traceHeaders } from '../../spans.js';
+import { isSampled, traceHeaders } from '../../tracing/spans.js';
 import { onAbort } from '../abort.js';
 import { avoidIn, POLICY } from './avoiding.js';
 import type { Methods, ModelInferRequest, ModelStreamInferResponse } from './wire.js';

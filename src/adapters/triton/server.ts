@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { ModelContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { InferenceRequest, InferenceResult, ModelServer, VersionStatistics } from '../../domain/ports.js';
-import { annotate } from '../../spans.js';
+import { annotate } from '../../tracing/spans.js';
 import { onAbort } from '../abort.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';

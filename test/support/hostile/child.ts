@@ -11,7 +11,7 @@ import { encode } from '../../../src/pipeline/encode.js';
 import { fetchInput } from '../../../src/pipeline/fetch.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 
-/** As the worker's, unless set (src/config.ts). */
+/** As the worker's, unless set (src/config/index.ts). */
 const LIMITS = { maxPixels: 100_000_000, maxBytes: 64 * 1024 * 1024 };
 
 export interface Question {

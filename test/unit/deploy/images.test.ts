@@ -4,8 +4,8 @@ import { join, posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { stackEnv } from '../../../scripts/dev/stack/env.js';
 import { root } from '../../../scripts/dev/stack/paths.js';
-import { openRoutes } from '../../../src/routes.js';
-import { POOL_THREADS } from '../../../src/worker/codecs.js';
+import { openRoutes } from '../../../src/config/routes-file.js';
+import { POOL_THREADS } from '../../../src/scheduling/codecs.js';
 import {
   type Instruction,
   readDockerfile,

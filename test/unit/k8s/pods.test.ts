@@ -2,10 +2,10 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { allContainers, ofKind, quantity, serving } from '../../../scripts/release/k8s/manifest.js';
-import { unknownVariables } from '../../../src/config.js';
+import { unknownVariables } from '../../../src/config/index.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
-import { keptForSmall } from '../../../src/worker/budget.js';
-import { POOL_THREADS } from '../../../src/worker/codecs.js';
+import { keptForSmall } from '../../../src/scheduling/budget.js';
+import { POOL_THREADS } from '../../../src/scheduling/codecs.js';
 import { startStatusServer } from '../../../src/telemetry/http.js';
 import { readText, settingNames, tritonFlag, workerConfig } from '../../support/deploy.js';
 import { buildOverlays, environmentOf, isTriton, isWorker, tensorBytes, workerIn, workersOf } from './overlays.js';

@@ -14,7 +14,7 @@ import {
   serving,
 } from '../../../scripts/release/k8s/manifest.js';
 import { shareOut } from '../../../src/adapters/pubsub/filters.js';
-import { readConfig } from '../../../src/config.js';
+import { readConfig } from '../../../src/config/index.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
 import { metricsOf } from '../../support/metrics.js';
 import { buildOverlays, configMap, environmentOf, isTriton, type Overlay, workerIn, workersOf } from './overlays.js';

@@ -9,10 +9,10 @@ import { parseRoutes } from '../../../src/domain/routes.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
-import { Journey } from '../../../src/pipeline/journey.js';
+import { JobContext } from '../../../src/pipeline/job-context.js';
 import { route } from '../../../src/pipeline/route.js';
 import { render } from '../../../src/pipeline/run.js';
-import { createFairShare } from '../../../src/worker/fair-share.js';
+import { createFairShare } from '../../../src/scheduling/fair-share.js';
 
 type Behaviour = (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceResult>;
 
@@ -73,7 +73,7 @@ async function run(world: World) {
   };
   const job = parseJob(Buffer.from(JSON.stringify({ jobId: 'a', operations, input: { uri: 'gs://in/a' } })));
   const limit = new AbortController();
-  const journey = new Journey(limit.signal, 0);
+  const context = new JobContext(limit.signal, 0);
   const ends: [string, ArmEnd][] = [];
   const key = 'key' in world ? world.key : 'somebody';
   const options = {
@@ -86,8 +86,8 @@ async function run(world: World) {
     retry: { unavailableMs: 0, failedAttempts: 2, maxDelayMs: 1 },
   });
   const work = async () => {
-    const routed = await route(job.operations, models, options, journey.signal);
-    const { encoded } = await render(job, await square(side), routed, journey, share.lane(job), models, {
+    const routed = await route(job.operations, models, options, context.signal);
+    const { encoded } = await render(job, await square(side), routed, context, share.scheduler(job), models, {
       ...{ maxInputPixels: 1e6, maxOutputPixels: 1e6, reserve: () => Promise.resolve(() => undefined) },
       codecs: () => atOnce,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
@@ -96,7 +96,7 @@ async function run(world: World) {
     return encoded;
   };
   const done = await work().catch((error: unknown) => error);
-  return { done, asked: new Set(asked), requests: asked.length, steps: journey.steps, last: journey.last, ends, limit };
+  return { done, asked: new Set(asked), requests: asked.length, steps: context.steps, last: context.last, ends, limit };
 }
 
 const square = (side: number) =>

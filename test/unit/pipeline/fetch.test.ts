@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { ObjectStore, ReadResult } from '../../../src/domain/ports.js';
 import { fetchInput } from '../../../src/pipeline/fetch.js';
-import { recall } from '../../../src/pipeline/recall.js';
+import { recall } from '../../../src/records/recall.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const signal = new AbortController().signal;

@@ -6,12 +6,12 @@ import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
-import { Journey } from '../../../src/pipeline/journey.js';
+import { JobContext } from '../../../src/pipeline/job-context.js';
 import type { Reserve } from '../../../src/pipeline/memory.js';
 import type { Routed } from '../../../src/pipeline/route.js';
 import { render } from '../../../src/pipeline/run.js';
-import type { Lane } from '../../../src/pipeline/transform.js';
-import { createFairShare } from '../../../src/worker/fair-share.js';
+import type { RequestScheduler } from '../../../src/pipeline/transform.js';
+import { createFairShare } from '../../../src/scheduling/fair-share.js';
 import { png } from '../../support/pictures.js';
 
 /** Models that repeat each pixel `scale` times a side, and count what they are asked. */
@@ -62,7 +62,7 @@ function doubles() {
   return { seen, models, routed };
 }
 
-const AT_ONCE: Lane = ({ shape }, task) => task(shape, { apart: false, copies: 1 });
+const AT_ONCE: RequestScheduler = ({ shape }, task) => task(shape, { apart: false, copies: 1 });
 
 const FREELY: Reserve = () => Promise.resolve(() => undefined);
 
@@ -70,15 +70,15 @@ async function run(
   operations: readonly string[],
   bytes: Buffer,
   output: object = {},
-  lane = AT_ONCE,
+  schedule = AT_ONCE,
   reserve = FREELY,
 ) {
   const { seen, models, routed } = doubles();
   const message = { jobId: 'a', operations, input: { uri: 'gs://in/a' }, output };
   const job = parseJob(Buffer.from(JSON.stringify(message)));
-  const journey = new Journey(new AbortController().signal, 0);
+  const context = new JobContext(new AbortController().signal, 0);
   const told: object[] = [];
-  const rendering = render(job, bytes, operations.map(routed), journey, lane, models, {
+  const rendering = render(job, bytes, operations.map(routed), context, schedule, models, {
     ...{ maxInputPixels: 1e6, maxOutputPixels: 40_000 },
     predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
     reserve,
@@ -89,7 +89,7 @@ async function run(
     ({ encoded }) => encoded,
     (error: unknown) => error,
   );
-  return { seen, done, journey, told };
+  return { seen, done, context, told };
 }
 
 const square = (side: number) =>
@@ -113,10 +113,10 @@ describe('a result that would be too large', () => {
     ['although it would be shrunk afterwards', ['times4'], 51, { maxWidth: 10 }],
     ['before a smaller one could come of it', ['times4', 'times1'], 51, {}],
   ])('ends before any inference: %s', async (_name, operations, side, output) => {
-    const { seen, done, journey } = await run(operations, await square(side), output);
+    const { seen, done, context } = await run(operations, await square(side), output);
     expect(done).toMatchObject({ code: 'OUTPUT_TOO_LARGE', stage: 'plan' });
     expect(seen.requests).toBe(0);
-    expect(journey.steps).toEqual([]);
+    expect(context.steps).toEqual([]);
   });
 
   it('is computed when it just fits', async () => {
@@ -156,7 +156,7 @@ describe('memory', () => {
 
   it('is given back also when the job fails', async () => {
     const { log, reserve } = ledger();
-    const fails: Lane = () => Promise.reject(new Error('broken'));
+    const fails: RequestScheduler = () => Promise.reject(new Error('broken'));
     await run(['times1'], await square(50), {}, fails, reserve);
     expect(log.map((entry) => entry[0])).toEqual(['+', '-']);
   });
@@ -175,7 +175,7 @@ it('has tensors only for the requests in flight', async () => {
     costOf: () => DEFAULT_COST,
     retry: { unavailableMs: 0, failedAttempts: 1 },
   });
-  const { seen } = await run(['times1'], await square(150), {}, share.lane({}));
+  const { seen } = await run(['times1'], await square(150), {}, share.scheduler({}));
   expect(seen.requests).toBe(169);
   expect(seen.most).toBe(3);
 });

@@ -35,7 +35,7 @@ function modelFor(pixels: number) {
       { routed, shapes },
       {
         ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
-        lane: ({ shape }, task) => task(shape, { apart: false, copies: 1 }),
+        schedule: ({ shape }, task) => task(shape, { apart: false, copies: 1 }),
         signal: new AbortController().signal,
       },
     );
@@ -75,7 +75,7 @@ describe('a model that does not keep to its contract', () => {
       { routed, shapes: [whole] },
       {
         ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
-        lane: ({ shape }, task) => task(shape, { apart: false, copies: 1 }),
+        schedule: ({ shape }, task) => task(shape, { apart: false, copies: 1 }),
         signal: new AbortController().signal,
       },
     );

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stackEnv } from '../../../scripts/dev/stack/env.js';
 import { defaultPorts } from '../../../scripts/dev/stack/ports.js';
 import { leastStateDays, setupCommand, wantedSubscriptions } from '../../../src/cli/setup.js';
-import { SETTINGS } from '../../../src/config.js';
+import { SETTINGS } from '../../../src/config/index.js';
 import { runProgram } from '../../support/program.js';
 
 const SCRIPT = new URL('../../../scripts/release/gcp/setup.sh', import.meta.url).pathname;
@@ -165,7 +165,7 @@ describe('scripts/release/gcp/setup.sh', () => {
       expect(real.calls.filter(wanted)).toEqual(all.filter(wanted).map(known));
     });
 
-    it('uses the names that src/config.ts and the stack use', async () => {
+    it('uses the names that src/config/index.ts and the stack use', async () => {
       const setup = all.find(([program]) => program === 'npx') ?? [];
       const settings = [
         SETTINGS.jobsTopic,

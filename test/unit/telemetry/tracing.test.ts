@@ -2,7 +2,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { context, diag, propagation, trace } from '@opentelemetry/api';
 import { afterEach, expect, it, vi } from 'vitest';
-import { startTracing } from '../../../src/telemetry/tracing.js';
+import { startTracing } from '../../../src/tracing/tracing.js';
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -27,7 +27,7 @@ async function started(server: Server | undefined, env: Readonly<Record<string, 
   return { tracing, told };
 }
 
-/** Of a tracer of its own: the one of src/spans.ts stays with the first SDK that it met. */
+/** Of a tracer of its own: the one of src/tracing/spans.ts stays with the first SDK that it met. */
 const span = () => trace.getTracer('job').startSpan('b').end();
 
 async function listening(server: Server): Promise<number> {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Delivery, ModelServer } from '../../../src/domain/ports.js';
-import { createAvailability } from '../../../src/worker/availability.js';
-import { createBuckets } from '../../../src/worker/buckets.js';
+import { createAvailability } from '../../../src/scheduling/availability.js';
+import { createBuckets } from '../../../src/scheduling/buckets.js';
 import type { Worker } from '../../../src/worker/context.js';
 import { deferredAttributes } from '../../../src/worker/defer.js';
 import { receive } from '../../../src/worker/message.js';

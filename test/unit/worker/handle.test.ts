@@ -8,15 +8,15 @@ import type { Delivery, ModelServer, Publisher } from '../../../src/domain/ports
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
-import { createFairShare } from '../../../src/worker/fair-share.js';
-import { createAvailability } from '../../../src/worker/availability.js';
-import { createBuckets } from '../../../src/worker/buckets.js';
-import { createCircuits } from '../../../src/worker/circuits.js';
+import { createFairShare } from '../../../src/scheduling/fair-share.js';
+import { createAvailability } from '../../../src/scheduling/availability.js';
+import { createBuckets } from '../../../src/scheduling/buckets.js';
+import { createCircuits } from '../../../src/scheduling/circuits.js';
 import { createHandler } from '../../../src/worker/handle.js';
-import { createIntake } from '../../../src/worker/intake.js';
-import { markBegun } from '../../../src/worker/marks.js';
+import { createIntake } from '../../../src/scheduling/intake.js';
+import { leaveAttemptMarker } from '../../../src/records/markers.js';
 import { createOutlet } from '../../../src/worker/outlet.js';
-import { createParking } from '../../../src/worker/parking.js';
+import { createWaitingRoom } from '../../../src/scheduling/waiting-room.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const DAY_MS = 86_400_000;
@@ -62,7 +62,7 @@ function setUp() {
   });
   const availability = createAvailability({ circuits, buckets });
   const intake = createIntake(4);
-  const parking = createParking({ room: 1, starving: () => true, availability, refresh: () => undefined });
+  const waitingRoom = createWaitingRoom({ room: 1, starving: () => true, availability, refresh: () => undefined });
   const handler = () =>
     createHandler(
       {
@@ -74,7 +74,7 @@ function setUp() {
         models,
         intake,
         availability,
-        parking,
+        waitingRoom,
         jobs: publisher('jobs'),
         share: createFairShare({ capacityOf: () => NO_CAPACITY, costOf: () => DEFAULT_COST, retry: ONE_ATTEMPT }),
         completions: publisher('completions'),
@@ -110,7 +110,7 @@ function setUp() {
       },
     );
   const breakTopic = (topic?: string) => (broken = topic);
-  return { ...memory, sent, told, intake, parking, buckets, createdAtOnce, handler, breakTopic };
+  return { ...memory, sent, told, intake, waitingRoom, buckets, createdAtOnce, handler, breakTopic };
 }
 
 let messages = 0;
@@ -219,7 +219,7 @@ describe('the handler', () => {
     const { handler, sent, store } = setUp();
     const message = delivery(job());
     for (const attempt of [2, 3]) {
-      await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt } }, never);
+      await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt } }, never);
     }
     expect(await handler()({ ...message, attempt: 4 }, never)).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ status: 'failed', error: { code: 'WORKER_LOST' } }]);
@@ -250,7 +250,7 @@ describe('the handler', () => {
     const handle = handler();
     const message = delivery(job());
     // The second delivery was begun and not ended; the third lay in a worker that died.
-    await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
     expect(await handle({ ...message, attempt: 4 }, never)).toBe('ack');
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '2' } }]);
     // Its copy has one attempt left, and is worked on.
@@ -263,7 +263,7 @@ describe('the handler', () => {
     const { handler, sent, store } = setUp();
     const handle = handler();
     const message = delivery(job());
-    await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
     const create = store.create.bind(store);
     store.create = (ref, ...rest) =>
       ref.name.endsWith('.json') ? Promise.reject(new TypeError('a fault of ours')) : create(ref, ...rest);
@@ -285,7 +285,7 @@ describe('the handler', () => {
     expect(told).toContain('deferred Unbegun');
     const culprit = delivery(job('culprit'), 4);
     for (const attempt of [2, 3]) {
-      await markBegun(store, 'gs://state', { jobId: 'culprit', given: { ...culprit, attempt } }, never);
+      await leaveAttemptMarker(store, 'gs://state', { jobId: 'culprit', given: { ...culprit, attempt } }, never);
     }
     expect(await handle(culprit, never)).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ jobId: 'culprit', error: { code: 'WORKER_LOST' }, attempt: 4 }]);
@@ -327,7 +327,7 @@ describe('the handler', () => {
     { deferrals: '3', pausesMs: 8_000 },
     { deferrals: '1000', pausesMs: 30_000 },
   ])('pauses $pausesMs ms before it puts back a job whose object alone is away', async ({ deferrals, pausesMs }) => {
-    const { handler, sent, fail, parking, intake, buckets } = setUp();
+    const { handler, sent, fail, waitingRoom, intake, buckets } = setUp();
     fail((operation, uri) => {
       if (operation === 'read' && uri.endsWith('a.json')) throw new JobError('STORAGE_UNAVAILABLE', 'denied');
     });
@@ -335,7 +335,7 @@ describe('the handler', () => {
     const attributes = { ...message.attributes, ...(deferrals ? { deferrals, deferredSince: '1000' } : {}) };
     vi.useFakeTimers();
     const handled = handler()({ ...message, attributes }, never);
-    await vi.waitUntil(() => parking.parked === 1);
+    await vi.waitUntil(() => waitingRoom.parked === 1);
     await vi.advanceTimersByTimeAsync(pausesMs - 500);
     expect([sent.length, intake.active, buckets.open().length]).toEqual([0, 0, 0]);
     await vi.advanceTimersByTimeAsync(1_000);
@@ -350,7 +350,7 @@ describe('the handler', () => {
     expect(await handle(delivery(job('b'), 2), never)).toBe('ack');
     expect(createdAtOnce).toEqual([]);
     const message = delivery(job());
-    await markBegun(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
     expect(await handle({ ...message, attempt: 3 }, never)).toBe('ack');
     expect(createdAtOnce).toEqual([expect.stringMatching(/3[.]begun$/), 'a.json']);
   });
@@ -376,12 +376,12 @@ describe('the handler', () => {
   });
 
   it('lets jobs stand aside, without a place, while their bucket cannot be used', async () => {
-    const { handler, sent, fail, parking, intake, buckets } = setUp();
+    const { handler, sent, fail, waitingRoom, intake, buckets } = setUp();
     fail(() => {
       throw new JobError('STORAGE_UNAVAILABLE', 'away');
     });
     const handled = handler()(delivery(job()), never);
-    await until(() => parking.parked === 1);
+    await until(() => waitingRoom.parked === 1);
     expect(intake.active).toBe(0);
     expect(buckets.open()).toMatchObject([{ place: { name: 'state', access: 'read' }, reason: 'away' }]);
     fail(undefined);
@@ -407,10 +407,10 @@ describe('the handler', () => {
     afterEach(() => (away = []));
 
     it('lets its jobs stand aside without a place, and takes them up when it is back', async () => {
-      const { handler, sent, parking, intake } = setUp();
-      const passed = vi.spyOn(parking, 'passed');
+      const { handler, sent, waitingRoom, intake } = setUp();
+      const passed = vi.spyOn(waitingRoom, 'passed');
       const handled = handler()(delivery(job()), never);
-      await until(() => parking.parked === 1);
+      await until(() => waitingRoom.parked === 1);
       expect(intake.active).toBe(0);
       expect(passed).not.toHaveBeenCalled();
       away = [];
@@ -437,9 +437,9 @@ describe('the handler', () => {
     });
 
     it('puts back what stands aside when the worker stops', async () => {
-      const { handler, sent, parking, intake } = setUp();
+      const { handler, sent, waitingRoom, intake } = setUp();
       const handled = handler()(delivery(job()), never);
-      await until(() => parking.parked === 1);
+      await until(() => waitingRoom.parked === 1);
       intake.close();
       expect(await handled).toBe('ack');
       expect(sent).toMatchObject([{ topic: 'jobs' }]);
@@ -455,13 +455,13 @@ describe('the handler', () => {
   });
 
   it('lets the event loop go on for a job whose deadline has passed while its record cannot be read', async () => {
-    const { handler, sent, fail, parking, buckets } = setUp();
+    const { handler, sent, fail, waitingRoom, buckets } = setUp();
     fail(() => {
       throw new JobError('STORAGE_UNAVAILABLE', 'away');
     });
     const deadline = new Date(Date.now() - 1_000).toISOString();
     const handled = handler()(delivery({ ...job(), deadline }), never);
-    await until(() => parking.parked === 1);
+    await until(() => waitingRoom.parked === 1);
     fail(undefined);
     expect(await handled).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ status: 'expired', error: { code: 'DEADLINE_EXCEEDED' } }]);
@@ -473,11 +473,11 @@ describe('the handler', () => {
     ['JSON that is no record', '{"completion":{"status":"succeeded"}}'],
     ['too much of it', ' '.repeat(262_145)],
   ])('answers nothing while %s is in the place of a record, and goes on when that is mended', async (_, text) => {
-    const { handler, sent, store, objects, parking } = setUp();
+    const { handler, sent, store, objects, waitingRoom } = setUp();
     await store.create({ bucket: 'state', name: 'a.json' }, Buffer.from(text), { contentType: '', signal: never });
     vi.useFakeTimers();
     const handled = handler()(delivery(job(), 1), never);
-    await vi.waitUntil(() => parking.parked === 1);
+    await vi.waitUntil(() => waitingRoom.parked === 1);
     expect(sent).toEqual([]);
     objects.clear();
     await vi.advanceTimersByTimeAsync(60_000);

@@ -1,0 +1,118 @@
+/** What a worker looks at again and again beside its work, and what it tells of that in its log. */
+import type { ModelServer } from '../domain/ports.js';
+import type { Routes } from '../domain/routes.js';
+import type { Logger } from '../telemetry/logger.js';
+import { createOutage, type Outage } from '../telemetry/outage.js';
+import type { CostModel } from '../scheduling/cost-model.js';
+import type { Guard } from '../worker/canary-guard.js';
+
+/** For one look at what Triton has measured. */
+const LOOK_LIMIT_MS = 2_000;
+/** Between two looks at what can be used. */
+const WATCH_MS = 1_000;
+/** What is broken may stay so for days; but what is wrong with it may become clear only after a while. */
+const PACE = { remindMs: 600_000, changedMs: 10_000 };
+
+/** At once, and again whenever so much time has passed since it was done. @param work never throws */
+export function keepDoing(everyMs: number, work: () => Promise<void>): { stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const again = async () => {
+    await work();
+    if (!stopped) timer = setTimeout(() => void again(), everyMs).unref();
+  };
+  void again();
+  return {
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Reads what Triton has measured: what the planner learns from. */
+export async function lookAtCosts(costs: CostModel, models: ModelServer, log: Logger): Promise<void> {
+  await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
+    log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
+  });
+}
+
+/** @returns a look at what was decided about arms, which never throws; that it failed is told once */
+export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => Promise<void> {
+  const outage = createOutage({
+    away: (error, awaySeconds) =>
+      log.warn({ error, awaySeconds }, 'cannot see whether arms were stopped; what is known so far holds'),
+    back: (awaySeconds) => log.info({ awaySeconds }, 'it can be seen again whether arms were stopped'),
+  });
+  return async (signal) => {
+    try {
+      await guard.look(signal);
+      outage.tell(undefined);
+    } catch (error) {
+      if (!signal.aborted) outage.tell(error);
+    }
+  };
+}
+
+/** What the routes name and Triton does not serve, so that its jobs go elsewhere; and why, by `model/version`. */
+export function unserved(routes: Routes, models: Pick<ModelServer, 'contracts' | 'unready'>): Map<string, string> {
+  const contracts = models.contracts();
+  if (contracts.size === 0) return new Map(); // nothing has been read yet
+  const missing = routes.named.filter(({ model, version }) => {
+    return !models.unready().has(model) && !contracts.get(model)?.versions.has(version);
+  });
+  const why = 'the routes file names it, and Triton does not serve it: its jobs go to another version';
+  return new Map(missing.map(({ model, version }) => [`${model}/${version}`, why]));
+}
+
+const FAULTS = {
+  process: 'its process has ended, and the server has not started another',
+  device: "its GPU's context is broken, until its process is started anew",
+  memory: 'there is not enough memory',
+} as const;
+
+/** What fails at single replicas of Triton, by `model/version at replica`; and why. */
+export function failing(
+  sick: readonly {
+    readonly model: string;
+    readonly version: string;
+    readonly replica: string;
+    readonly fault: keyof typeof FAULTS;
+  }[],
+): Map<string, string> {
+  return new Map(
+    sick.map(({ model, version, replica, fault }) => [`${model}/${version} at ${replica}`, FAULTS[fault]]),
+  );
+}
+
+/** How the log names what is watched: as a field, and in words. */
+export interface Watched {
+  readonly field: 'model' | 'bucket' | 'topic';
+  readonly name: string;
+}
+
+/** Says when a model (or a version of one), a bucket or a topic can no longer be used, and why; and when it can again. */
+export function watchOutages(
+  { field, name }: Watched,
+  outOfUse: () => ReadonlyMap<string, string>,
+  log: Logger,
+): { stop(): void } {
+  const outages = new Map<string, Outage>();
+  const look = () => {
+    const now = outOfUse();
+    for (const key of now.keys()) {
+      const lines = {
+        away: (reason: unknown, awaySeconds: number) =>
+          log.warn({ [field]: key, reason, awaySeconds }, `${name} cannot be used`),
+        back: (awaySeconds: number) => log.info({ [field]: key, awaySeconds }, `${name} is no longer out of use`),
+      };
+      if (!outages.has(key)) outages.set(key, createOutage(lines, PACE));
+    }
+    for (const [key, outage] of outages) {
+      outage.tell(now.get(key));
+      if (outage.well) outages.delete(key);
+    }
+  };
+  const timer = setInterval(look, WATCH_MS).unref();
+  return { stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,82 @@
+/**
+ * Every setting of the worker and the CLI, in one table: its variable, what it means, its default, how it is read.
+ * docs/configuration.md is checked against this table by a test.
+ */
+import { OPENTELEMETRY_SETTINGS } from './opentelemetry.js';
+import { OWN_SETTINGS } from './own.js';
+import { Expected, expected, type Setting, type Value } from './setting.js';
+import { isPermitted, under } from '../domain/uri.js';
+
+export type { WeightedSubscription } from './readers.js';
+
+export const SETTINGS = { ...OWN_SETTINGS, ...OPENTELEMETRY_SETTINGS } satisfies Record<string, Setting<unknown>>;
+
+export type SettingKey = keyof typeof SETTINGS;
+export type Config = { readonly [K in SettingKey]: Value<(typeof SETTINGS)[K]> };
+
+/** Everything that is wrong with the environment, a line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly problems: readonly string[]) {
+    super(`the configuration cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  }
+}
+
+/**
+ * Reads the named settings; an empty variable counts as unset.
+ * @throws ConfigError naming every wrong variable, what was expected and what was given
+ */
+export function readConfig<const K extends SettingKey>(
+  env: Readonly<Record<string, string | undefined>>,
+  keys: readonly K[],
+): Pick<Config, K> {
+  const problems: string[] = [];
+  const values: Partial<Record<SettingKey, unknown>> = {};
+  for (const key of keys) {
+    const { name, read, fallback }: Setting<unknown> = SETTINGS[key];
+    const given = env[name] === '' ? undefined : env[name];
+    const source = given ?? fallback;
+    if (source === null) continue;
+    const value = source === undefined ? expected(SETTINGS[key].about) : read(source);
+    if (value instanceof Expected) {
+      const shown = given === undefined ? 'nothing' : (value.given ?? JSON.stringify(given));
+      problems.push(`${name}: ${value.sentence}, given ${shown}`);
+    } else values[key] = value;
+  }
+  problems.push(...contradictions(values as Partial<Config>));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze(values) as Pick<Config, K>;
+}
+
+/** What commands that trace read. */
+export const TRACING_SETTINGS = Object.keys(OPENTELEMETRY_SETTINGS) as (keyof typeof OPENTELEMETRY_SETTINGS)[];
+
+/** Settings that only the other commands read. */
+const NOT_FOR_WORKERS = [
+  'tritonAdminKey',
+  'uploadPrefix',
+  'deadLetterSubscription',
+] as const satisfies readonly SettingKey[];
+type WorkerSetting = Exclude<SettingKey, (typeof NOT_FOR_WORKERS)[number]>;
+export type WorkerConfig = Pick<Config, WorkerSetting>;
+export const WORKER_SETTINGS = (Object.keys(SETTINGS) as SettingKey[]).filter(
+  (key): key is WorkerSetting => !NOT_FOR_WORKERS.some((other) => other === key),
+);
+
+/** Variables that look like ours and are not: most likely a slip of the pen. */
+export function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {
+  const known = new Set<string>(Object.values(SETTINGS).map(({ name }) => name));
+  return Object.keys(env).filter((name) => /^IMAGEN_(?!STACK_|TEST_)/.test(name) && !known.has(name));
+}
+
+function contradictions({ statePrefix, allowedInputs, allowedOutputs }: Partial<Config>): string[] {
+  if (statePrefix === undefined) return [];
+  const record = under(statePrefix, 'x.json');
+  const open = [...(allowedInputs ?? []), ...(allowedOutputs ?? [])].filter((allowed) =>
+    isPermitted(record, [allowed]),
+  );
+  return open.map(
+    (allowed) =>
+      `IMAGEN_STATE_PREFIX: expected a place that no job can read or write, given ${JSON.stringify(statePrefix)} under the permitted ${JSON.stringify(allowed)}`,
+  );
+}

@@ -1,0 +1,42 @@
+import { readFileSync, watchFile, unwatchFile } from 'node:fs';
+import { ConfigError } from './index.js';
+import { NO_ROUTES, parseRoutes, type Routes } from '../domain/routes.js';
+
+export interface RoutesFile {
+  /** As last read successfully. */
+  current(): Routes;
+  close(): void;
+}
+
+const WATCH_MS = 2_000;
+
+/**
+ * Reads the routes file, and again whenever it changes: polled, because a mounted ConfigMap is replaced by a symbolic
+ * link that no watcher notices. A broken edit is reported and the last good routes stay.
+ * @throws ConfigError when the first read fails
+ */
+export function openRoutes(
+  path: string | undefined,
+  told: { readonly broken?: (error: Error) => void; readonly changed?: (routes: Routes) => void } = {},
+): RoutesFile {
+  if (path === undefined) return { current: () => NO_ROUTES, close: () => undefined };
+  const read = () => {
+    try {
+      return parseRoutes(readFileSync(path, 'utf8'));
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new ConfigError([`IMAGEN_ROUTES_FILE: expected a file of routes, given ${path}: ${reason}`]);
+    }
+  };
+  let routes = read();
+  const onChange = () => {
+    try {
+      routes = read();
+      told.changed?.(routes);
+    } catch (error) {
+      told.broken?.(error as Error);
+    }
+  };
+  watchFile(path, { interval: WATCH_MS, persistent: false }, onChange);
+  return { current: () => routes, close: () => unwatchFile(path, onChange) };
+}

@@ -1,0 +1,43 @@
+import { JobError } from '../domain/errors.js';
+import type { ObjectStore } from '../domain/ports.js';
+import { decodeRecord, type JobRecord, recordRef } from './record.js';
+import { objectUri } from '../domain/uri.js';
+
+/** A record holds one completion: metadata of 4 KiB, addresses and a few steps. */
+const MAX_RECORD_BYTES = 262_144;
+
+/**
+ * Looks for the record of a job.
+ * @returns undefined when the job has not ended yet
+ * @throws JobError `STORAGE_UNAVAILABLE`; `RECORD_UNREADABLE` when something else is in the record's place
+ */
+export async function recall(
+  store: ObjectStore,
+  statePrefix: string,
+  jobId: string,
+  signal: AbortSignal,
+): Promise<JobRecord | undefined> {
+  const ref = recordRef(statePrefix, jobId);
+  const found = await store.read(ref, { maxBytes: MAX_RECORD_BYTES, signal });
+  switch (found.kind) {
+    case 'missing':
+      return undefined;
+    case 'refused':
+    case 'corrupt':
+      throw unreadable(ref, found.reason);
+    case 'too-large':
+      throw unreadable(ref, `expected at most ${MAX_RECORD_BYTES} bytes, found ${found.bytes}`);
+    case 'found': {
+      const record = decodeRecord(found.bytes);
+      if (typeof record === 'string') throw unreadable(ref, record);
+      return record;
+    }
+  }
+}
+
+function unreadable(ref: ReturnType<typeof recordRef>, reason: string): JobError {
+  return new JobError(
+    'RECORD_UNREADABLE',
+    `${objectUri(ref)}: ${reason}; how its job ended is unknown until it is mended`,
+  );
+}

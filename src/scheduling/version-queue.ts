@@ -1,0 +1,301 @@
+import type { Capacity } from '../domain/contract.js';
+import { isSameSize, type Size } from '../domain/raster.js';
+import { waitUnless } from '../domain/signals.js';
+import { fillBucket } from '../pipeline/bucket.js';
+import type { Cost } from '../pipeline/cost.js';
+import type { PlannedRequest } from '../pipeline/transform.js';
+import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.js';
+
+/** Requests of one window that are sent together. */
+export interface Run {
+  readonly window: Size;
+  /** Requests that it may have. */
+  readonly most: number;
+  /** The job whose turn it was. */
+  readonly leader: object;
+  readonly begunAt: number;
+  sent: number;
+  inFlight: number;
+}
+
+export interface VersionQueueOptions {
+  readonly model: string;
+  readonly version: string;
+  /** What the model takes; asked anew at every turn, since a reload may change it. */
+  readonly capacity: () => Capacity;
+  /** Of an execution, as known now. */
+  readonly cost: () => Cost;
+}
+
+/** One that is tried again apart. */
+interface Apart extends Waiting {
+  /** It may be in flight with so many others that wait for as many, itself included. */
+  readonly together: number;
+}
+
+/** A request that waits. The next of its job stands behind it. */
+interface Waiting {
+  readonly request: PlannedRequest;
+  readonly start: (run: Run) => void;
+  readonly refuse: (reason: Error) => void;
+}
+
+/** For so long after two jobs have met at a model, none of them fills it to the brim, in milliseconds. */
+const SHARED_MS = 1_000;
+
+/** Pictures that are looked at for one bucket: finding the best takes the fourth power of it. */
+const MOST_FOR_A_BUCKET = 32;
+
+/**
+ * The requests of one version of a model that wait for their turn, and those in flight.
+ *
+ * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So requests of one shape are
+ * sent in runs of at most a batch: jobs take turns at leading one, others that match go along, and pictures that may be
+ * padded go along in the bucket that saves most. Only as many runs are in flight as keep the model busy: what is not sent
+ * yet can still be matched with what comes.
+ *
+ * Requests that failed together are tried again apart, in ever smaller groups: nothing else of this worker is in flight with
+ * such a group. So the one of eight that fails them all is found with a few executions.
+ */
+export class VersionQueue {
+  /** When a request was last answered. */
+  answeredAt = -Infinity;
+  inFlight = 0;
+  readonly limit: ConcurrencyLimit = createConcurrencyLimit();
+  readonly #options: VersionQueueOptions;
+  /** Those with requests in flight, newest last. */
+  readonly #runs: Run[] = [];
+  /** Jobs with waiting requests, in the order of their turns. */
+  readonly #turns = new Map<object, Waiting[]>();
+  /** In order. */
+  readonly #apart: Apart[] = [];
+  #apartNow = false;
+  /** How many groups of those have been sent without a run of the others between. */
+  #apartInRow = 0;
+  #lastLed: PlannedRequest['priority'] = 'batch';
+  /** When the last run ended, and the timer that waits for the next to begin. */
+  #endedAt = -Infinity;
+  #pause: NodeJS.Timeout | undefined;
+  /** The job that asked last, and until when others are to be expected beside it. */
+  #lastJob: object | undefined;
+  #sharedUntil = 0;
+
+  constructor(options: VersionQueueOptions) {
+    this.#options = options;
+  }
+
+  get model(): string {
+    return this.#options.model;
+  }
+
+  get version(): string {
+    return this.#options.version;
+  }
+
+  get waiting(): number {
+    return [...this.#turns.values()].reduce((sum, queue) => sum + queue.length, this.#apart.length);
+  }
+
+  /** What the model takes, within what its queue has been seen to take. */
+  capacity(): Capacity {
+    const declared = this.#options.capacity();
+    return { ...declared, inFlight: this.limit.permitted(declared.inFlight) };
+  }
+
+  /** Waits for the turn of a request. `leave` must follow. @throws the signal's reason; what `refuseAll` is given */
+  acquire(job: object, request: PlannedRequest, signal: AbortSignal): Promise<Run> {
+    const met = this.#lastJob !== job && (this.inFlight > 0 || this.#turns.size > 0);
+    if (met) this.#sharedUntil = performance.now() + SHARED_MS;
+    this.#lastJob = job;
+    return this.#enqueue(signal, request, (waiting) => {
+      const queue = this.#turns.get(job) ?? [];
+      queue.push(waiting);
+      this.#turns.set(job, queue);
+      return () => {
+        queue.splice(queue.indexOf(waiting), 1);
+        if (queue.length === 0 && this.#turns.get(job) === queue) this.#turns.delete(job);
+      };
+    });
+  }
+
+  /**
+   * As `acquire`, for a request that nothing shall be in flight with but others like it.
+   * @param together requests of one shape in such a group, at most
+   */
+  acquireApart(request: PlannedRequest, together: number, signal: AbortSignal): Promise<Run> {
+    return this.#enqueue(signal, request, (waiting) => {
+      const apart: Apart = { ...waiting, together };
+      this.#apart.push(apart);
+      return () => {
+        this.#apart.splice(this.#apart.indexOf(apart), 1);
+        this.startAll();
+      };
+    });
+  }
+
+  #enqueue(signal: AbortSignal, request: PlannedRequest, add: (waiting: Waiting) => () => void): Promise<Run> {
+    return waitUnless<Run>(signal, ({ resolve, reject }) => {
+      const remove = add({ request, start: resolve, refuse: reject });
+      this.startAll();
+      return remove;
+    });
+  }
+
+  /** One request less is sent, though it may still count as in flight. The caller then calls `startAll`. */
+  leaveRun(run: Run): void {
+    if (--run.inFlight > 0) return;
+    this.#runs.splice(this.#runs.indexOf(run), 1);
+    this.#endedAt = performance.now();
+  }
+
+  /** One request less is in flight. */
+  leave(): void {
+    this.inFlight--;
+    if (this.inFlight === 0) this.#apartNow = false;
+    this.startAll();
+  }
+
+  /** Sends away all that wait: what they wait for is gone. */
+  refuseAll(reason: Error): void {
+    const waiting = [...this.#apart.splice(0), ...[...this.#turns.values()].flat()];
+    this.#turns.clear();
+    for (const one of waiting) one.refuse(reason);
+  }
+
+  /** Sends what may be sent. */
+  startAll(): void {
+    const capacity = this.capacity();
+    while (this.inFlight < capacity.inFlight && !this.#apartNow) {
+      const [next] = this.#apart;
+      if (next && (this.#apartInRow < capacity.batch || this.#turns.size === 0)) {
+        // Else when all others have been answered.
+        if (this.inFlight === 0 && !this.#mustRest(this.limit.restUntil(0))) this.#startApart(next, capacity.inFlight);
+        return;
+      }
+      if (!this.#goAlong(capacity) && !this.#leadRun(capacity)) return;
+    }
+  }
+
+  /** Sends the first and those that may be with it. */
+  #startApart(first: Apart, room: number): void {
+    const { together, request } = first;
+    const group = this.#apart
+      .filter((one) => one.together === together && isSameSize(one.request.shape, request.shape))
+      .slice(0, Math.min(together, room));
+    this.#apartNow = true;
+    this.#apartInRow++;
+    const { width, height } = request.shape;
+    const run = this.#beginRun({ width, height }, group.length, first);
+    for (const one of group) {
+      this.#apart.splice(this.#apart.indexOf(one), 1);
+      this.#send(one, run);
+    }
+  }
+
+  /** Sends one more request of the newest run's shape while that can still share its batch. */
+  #goAlong({ growMs }: Capacity): boolean {
+    const run = this.#runs.at(-1);
+    if (!run || run.sent >= run.most || performance.now() - run.begunAt > growMs) return false;
+    for (const [job, [first]] of this.#turns) {
+      if (first && isSameSize(first.request.shape, run.window)) {
+        this.#start(job, run);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
+  #leadRun(capacity: Capacity): boolean {
+    const { inFlight, batch, instances, runs, pauseMs } = capacity;
+    if (this.#runs.length >= runs) return false;
+    if (this.#mustRest(Math.max(this.#endedAt + pauseMs, this.limit.restUntil(this.inFlight)))) return false;
+    // Where jobs meet, the run that waits behind the others is not for one that leads a run already: whoever comes next
+    // would find two large batches of it before him. A large job alone may have its next tiles ready at Triton.
+    const choosy = this.#runs.length >= instances && performance.now() < this.#sharedUntil;
+    const leader = this.#nextLeader(choosy ? this.#runs.map((run) => run.leader) : []);
+    const request = leader && this.#turns.get(leader)?.[0]?.request;
+    if (!request) return false;
+    this.#lastLed = request.priority;
+    this.#apartInRow = 0;
+
+    const { width, height, mayGrow, runPixels = Infinity } = request.shape;
+    const begin = (window: Size) => {
+      return this.#beginRun(window, mostInRun({ shape: { ...window, runPixels } }, capacity), leader);
+    };
+    if (!mayGrow) {
+      this.#start(leader, begin({ width, height }));
+      return true;
+    }
+    const limits = { requests: Math.min(batch, inFlight - this.inFlight), pixels: runPixels };
+    const others = this.#padded().filter(({ job }) => job !== leader);
+    const bucket = fillBucket({ job: leader, width, height }, others, this.#options.cost(), limits);
+    const run = begin(bucket.window);
+    for (const { job } of bucket.members) this.#start(job, run);
+    return true;
+  }
+
+  /** Whether nothing may be sent yet. When it may, `startAll` is called. */
+  #mustRest(until: number): boolean {
+    const rest = until - performance.now();
+    if (rest <= 0 && !this.#pause) return false;
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
+      this.startAll();
+    }, rest);
+    return true;
+  }
+
+  #beginRun(window: Size, most: number, leader: object): Run {
+    const run = { window, most, leader, begunAt: performance.now(), sent: 0, inFlight: 0 };
+    this.#runs.push(run);
+    return run;
+  }
+
+  /** The first in the row but those; who is in a hurry goes before the others, but not twice running. */
+  #nextLeader(but: readonly object[]): object | undefined {
+    const preferred = this.#lastLed === 'interactive' ? 'batch' : 'interactive';
+    let next: object | undefined;
+    for (const [job, [first]] of this.#turns) {
+      if (but.includes(job)) continue;
+      if (first?.request.priority === preferred) return job;
+      next ??= job;
+    }
+    return next;
+  }
+
+  /** The first ones in the row that may be padded, one a job. */
+  #padded(): (Size & { readonly job: object })[] {
+    const found: (Size & { readonly job: object })[] = [];
+    for (const [job, [first]] of this.#turns) {
+      if (found.length === MOST_FOR_A_BUCKET) break;
+      if (!first?.request.shape.mayGrow) continue;
+      const { width, height } = first.request.shape;
+      found.push({ job, width, height });
+    }
+    return found;
+  }
+
+  #start(job: object, run: Run): void {
+    const queue = this.#turns.get(job) ?? [];
+    const next = queue.shift();
+    this.#turns.delete(job);
+    if (queue.length > 0) this.#turns.set(job, queue); // to the end of the row
+    if (next) this.#send(next, run);
+  }
+
+  #send(next: Waiting, run: Run): void {
+    this.inFlight++;
+    run.sent++;
+    run.inFlight++;
+    next.start(run);
+  }
+}
+
+/** Requests of a window that may be in one batch, by what the model takes and by the memory that a batch may need. */
+export function mostInRun(
+  { shape: { width, height, runPixels = Infinity } }: Pick<PlannedRequest, 'shape'>,
+  { batch }: Pick<Capacity, 'batch'>,
+): number {
+  return Math.max(1, Math.min(batch, Math.floor(runPixels / (width * height))));
+}

@@ -1,0 +1,116 @@
+/**
+ * How a trace of a job is told: spans through OpenTelemetry's API alone, which does nothing until an SDK is loaded
+ * (telemetry/tracing.ts). Attributes are given as functions, since most jobs are not traced.
+ */
+import {
+  type Attributes,
+  type Context,
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+} from '@opentelemetry/api';
+import { GivenBack } from '../domain/errors.js';
+
+export { SpanKind } from '@opentelemetry/api';
+export type { Attributes, Context } from '@opentelemetry/api';
+
+const tracer = trace.getTracer('imagen');
+const MAX_MESSAGE = 1_000;
+
+export interface SpanAbout {
+  readonly kind?: SpanKind;
+  readonly attributes?: () => Attributes;
+  /** Where the span belongs; the active span unless given. */
+  readonly parent?: Context;
+}
+
+/** Runs `work` in a span, which it ends whatever happens: with code and status of what was thrown. */
+export async function inSpan<T>(
+  name: string,
+  { kind = SpanKind.INTERNAL, attributes, parent }: SpanAbout,
+  work: () => Promise<T> | T,
+): Promise<T> {
+  // Below a span that is not recorded none is, and nobody needs another context.
+  if (!parent && trace.getActiveSpan()?.isRecording() === false) return work();
+  const within = parent ?? context.active();
+  const span = tracer.startSpan(name, { kind }, within);
+  if (span.isRecording() && attributes) span.setAttributes(attributes());
+  try {
+    return await context.with(trace.setSpan(within, span), work);
+  } catch (thrown) {
+    if (span.isRecording()) tellFailure(span, thrown);
+    throw thrown;
+  } finally {
+    span.end();
+  }
+}
+
+/** Runs `work` as below a span that is not sampled: what it calls makes no spans and sends no headers. */
+export function withoutSpans<T>(work: () => T): T {
+  const active = trace.getActiveSpan();
+  if (!active?.isRecording()) return work();
+  const unsampled = { ...active.spanContext(), traceFlags: TraceFlags.NONE };
+  return context.with(trace.setSpanContext(context.active(), unsampled), work);
+}
+
+/** Adds to the active span, if it is recorded. */
+export function annotate(attributes: () => Attributes): void {
+  const span = trace.getActiveSpan();
+  if (span?.isRecording()) span.setAttributes(attributes());
+}
+
+/** Something that happened in the active span, at this moment. */
+export function happened(event: string, attributes?: Attributes): void {
+  trace.getActiveSpan()?.addEvent(event, attributes);
+}
+
+/** Marks the active span as failed without anything being thrown out of it. */
+export function failed(error: Error | { readonly code: string; readonly message: string }): void {
+  const span = trace.getActiveSpan();
+  if (span?.isRecording()) tellFailure(span, error);
+}
+
+function tellFailure(span: Span, thrown: unknown): void {
+  if (thrown instanceof GivenBack) {
+    span.addEvent('given back', { reason: thrown.message });
+    return;
+  }
+  const { code, name = 'Error', message = String(thrown) } = thrown as Partial<Error & { code: unknown }>;
+  span.setAttribute('error.type', typeof code === 'string' ? code : name);
+  span.setStatus({ code: SpanStatusCode.ERROR, message: message.slice(0, MAX_MESSAGE) });
+}
+
+type Carrier = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The context that a carrier names in W3C's `traceparent` and `tracestate`, or under those names with a prefix; values
+ * that make no sense count as absent.
+ * @param prefixes tried in order
+ */
+export function contextIn(carrier: Carrier, prefixes: readonly string[] = ['']): Context {
+  for (const prefix of prefixes) {
+    const found = propagation.extract(ROOT_CONTEXT, carrier, {
+      keys: () => [],
+      get: (from, key) => (Object.hasOwn(from, prefix + key) ? from[prefix + key] : undefined),
+    });
+    if (trace.getSpanContext(found)) return found;
+  }
+  return ROOT_CONTEXT;
+}
+
+/** The active trace as W3C's headers, sampled or not; none without a trace. */
+export function traceHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {};
+  propagation.inject(context.active(), headers);
+  return headers;
+}
+
+/** Whether the active trace is sampled. */
+export function isSampled(): boolean {
+  return ((trace.getActiveSpan()?.spanContext().traceFlags ?? 0) & TraceFlags.SAMPLED) !== 0;
+}

@@ -1,0 +1,130 @@
+import { armStopRef, type ArmStop, decodeArmStop, encodeArmStop } from '../records/arm-stop.js';
+import type { Arm, ArmEnd } from '../domain/experiment.js';
+import type { ObjectStore } from '../domain/ports.js';
+import type { ArmFailure } from '../pipeline/run.js';
+import { createTally, type Tally } from './canary-tally.js';
+
+/**
+ * Stops arms of experiments that fail too often. Each worker counts its own operations; the first whose count reaches the
+ * limits decides for all, with an object in storage that the others find when they look. Those that reach them while
+ * storage is away keep to their own decision, and write it when storage is back.
+ */
+export interface Guard {
+  /** Whether an arm gets no more jobs, as far as is known here. */
+  stopped(arm: Arm): boolean;
+  /** Told how an operation on an arm ended, and for the decision's sake where it failed. */
+  ended(arm: Arm, end: ArmEnd, about?: ArmFailure): void;
+  /**
+   * Looks which of the arms in the routes have been stopped, and forgets those that are no longer there.
+   * @throws JobError `STORAGE_UNAVAILABLE`; what could be learned has been
+   */
+  look(signal: AbortSignal): Promise<void>;
+}
+
+export interface CanaryGuardOptions {
+  readonly store: ObjectStore;
+  readonly statePrefix: string;
+  /** How this worker signs its decisions. */
+  readonly worker: string;
+  /** Those in the routes; asked anew each time. */
+  readonly arms: () => readonly Arm[];
+  /** Told once of each arm that is stopped; must not throw. `here`: by this worker's own count. */
+  readonly onStop: (stop: Partial<ArmStop>, here: boolean) => void;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now?: () => number;
+}
+
+interface Judged {
+  readonly tally: Tally;
+  /** This worker's own decision, until it is known to be in storage. */
+  unwritten?: ArmStop | undefined;
+  stopped: boolean;
+}
+
+/** A decision is a line of JSON. */
+const MAX_BYTES = 4_096;
+
+export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, now }: CanaryGuardOptions): Guard {
+  const judged = new Map<string, Judged>();
+  const keyOf = (arm: Arm) => `${arm.experiment}/${arm.name}/${arm.revision}`;
+
+  function entry(arm: Arm, windowSeconds: number): Judged {
+    const key = keyOf(arm);
+    const one = judged.get(key) ?? { tally: createTally(windowSeconds * 1000, now), stopped: false };
+    judged.set(key, one);
+    return one;
+  }
+
+  function stop(one: Judged, about: Partial<ArmStop>, here: boolean): void {
+    if (one.stopped) return; // here, while storage was being asked
+    one.stopped = true;
+    onStop(about, here);
+  }
+
+  /** Create-only: where another worker was faster, what it wrote is as good. */
+  async function write(arm: Arm, one: Judged, decision: ArmStop, signal: AbortSignal): Promise<void> {
+    await store.create(armStopRef(statePrefix, arm), encodeArmStop(decision), {
+      contentType: 'application/json',
+      signal,
+    });
+    one.unwritten = undefined;
+  }
+
+  async function lookAt(arm: Arm, windowSeconds: number, signal: AbortSignal): Promise<void> {
+    const one = entry(arm, windowSeconds);
+    if (one.unwritten) return write(arm, one, one.unwritten, signal);
+    if (one.stopped) return;
+    const found = await store.read(armStopRef(statePrefix, arm), { maxBytes: MAX_BYTES, signal });
+    if (found.kind !== 'missing') stop(one, found.kind === 'found' ? describe(arm, found.bytes) : aboutArm(arm), false);
+  }
+
+  return {
+    stopped: (arm) => judged.get(keyOf(arm))?.stopped ?? false,
+    ended(arm, end, about) {
+      const { guard } = arm;
+      if (!guard || end === 'unclear') return;
+      const one = entry(arm, guard.windowSeconds);
+      one.tally.add(end === 'failed');
+      const { operations, failures } = one.tally.read();
+      const tooMany = operations >= guard.minOperations && failures >= guard.maxFailureRatio * operations;
+      if (one.stopped || !tooMany) return;
+      const decision = {
+        ...{ ...aboutArm(arm), operations, failures, ...lastFailure(about) },
+        ...{ worker, time: new Date().toISOString() },
+      };
+      one.unwritten = decision;
+      stop(one, decision, true);
+      // If storage is away, the next look tells of it and tries again.
+      write(arm, one, decision, new AbortController().signal).catch(() => undefined);
+    },
+    async look(signal) {
+      const guarded = arms().flatMap((arm) => (arm.guard ? [{ arm, guard: arm.guard }] : []));
+      const known = new Set(guarded.map(({ arm }) => keyOf(arm)));
+      for (const key of judged.keys()) if (!known.has(key)) judged.delete(key);
+      const looks = guarded.map(({ arm, guard }) => lookAt(arm, guard.windowSeconds, signal));
+      const failure = (await Promise.allSettled(looks)).find((result) => result.status === 'rejected');
+      if (failure) throw failure.reason;
+    },
+  };
+}
+
+const aboutArm = ({ experiment, revision, model, name, version }: Arm) => ({
+  ...{ experiment, revision, model, arm: name, version },
+});
+
+/** Longest text of an error: it may hold what a model has raised. */
+const MAX_ERROR = 500;
+
+function lastFailure(about: ArmFailure | undefined): Pick<ArmStop, 'jobId' | 'error'> {
+  if (!about?.error) return {};
+  return { jobId: about.jobId, error: `${about.error.code}: ${about.error.message}`.slice(0, MAX_ERROR) };
+}
+
+/** That there is a decision is what counts, whatever it says. */
+function describe(arm: Arm, bytes: Buffer): Partial<ArmStop> {
+  try {
+    return decodeArmStop(bytes);
+  } catch {
+    return aboutArm(arm);
+  }
+}

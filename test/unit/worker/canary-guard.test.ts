@@ -1,0 +1,201 @@
+import { describe, expect, it } from 'vitest';
+import type { ArmStop } from '../../../src/records/arm-stop.js';
+import { JobError } from '../../../src/domain/errors.js';
+import type { Arm, ArmEnd } from '../../../src/domain/experiment.js';
+import { createCanaryGuard } from '../../../src/worker/canary-guard.js';
+import { memoryStore } from '../../support/memory-store.js';
+import { threeArms } from '../../support/routes.js';
+
+const never = new AbortController().signal;
+/** Workers that share a storage and a routes file. */
+function world() {
+  const { store, objects, fail } = memoryStore();
+  let arms = threeArms();
+  let time = 0;
+  const worker = (name: string) => {
+    const told: { stop: Partial<ArmStop>; here: boolean }[] = [];
+    const guard = createCanaryGuard({
+      ...{ store, statePrefix: 'gs://state/records', worker: name, arms: () => arms, now: () => time },
+      onStop: (stop, here) => told.push({ stop, here }),
+    });
+    const end = (arm: Arm, end: ArmEnd, times = 1) => {
+      for (let i = 0; i < times; i++) guard.ended(arm, end);
+    };
+    return { guard, told, end };
+  };
+  return {
+    ...{ objects, fail, worker },
+    arm: (name: string) => arms.find((one) => one.name === name) ?? expect.fail(),
+    edit: (guard: object) => (arms = threeArms(guard)),
+    pass: (ms: number) => (time += ms),
+  };
+}
+
+/** Until what was begun without being waited for is done. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('an arm', () => {
+  it.each<[string, readonly [ArmEnd, number][], boolean]>([
+    ['too few operations', [['failed', 3]], false],
+    ['as many as needed, all failed', [['failed', 4]], true],
+    [
+      'just the share',
+      [
+        ['done', 3],
+        ['failed', 3],
+      ],
+      true,
+    ],
+    [
+      'less than the share',
+      [
+        ['done', 4],
+        ['failed', 3],
+      ],
+      false,
+    ],
+    [
+      'too few that were its own fault',
+      [
+        ['unclear', 1],
+        ['failed', 3],
+      ],
+      false,
+    ],
+    ['none at all', [['done', 50]], false],
+  ])('of which there were %s', async (_name, ends, stopped) => {
+    const { worker, arm, objects } = world();
+    const { guard, told, end } = worker('a');
+    for (const [how, times] of ends) end(arm('v2'), how, times);
+    await settled();
+    expect(guard.stopped(arm('v2'))).toBe(stopped);
+    expect(told).toHaveLength(stopped ? 1 : 0);
+    expect(objects.size).toBe(stopped ? 1 : 0);
+    expect(guard.stopped(arm('v3'))).toBe(false);
+  });
+
+  it('of the default version is not judged', () => {
+    const { worker, arm } = world();
+    const { guard, end } = worker('a');
+    end(arm('v1'), 'failed', 100);
+    expect(guard.stopped(arm('v1'))).toBe(false);
+  });
+
+  it('is judged by what was lately', () => {
+    const { worker, arm, pass } = world();
+    const { guard, end } = worker('a');
+    end(arm('v2'), 'failed', 3);
+    pass(61_000);
+    end(arm('v2'), 'failed', 3);
+    expect(guard.stopped(arm('v2'))).toBe(false);
+    pass(30_000);
+    end(arm('v2'), 'failed', 1);
+    expect(guard.stopped(arm('v2'))).toBe(true);
+  });
+});
+
+describe('a decision', () => {
+  it('is one for all workers, says why, and is told once by each', async () => {
+    const { worker, arm, objects } = world();
+    const [one, other] = [worker('one'), worker('other')];
+    one.end(arm('v2'), 'done', 2);
+    one.end(arm('v2'), 'failed', 2);
+    expect(one.guard.stopped(arm('v2'))).toBe(true); // at once, before it is written
+    one.end(arm('v2'), 'failed', 5);
+    await settled();
+    expect(other.guard.stopped(arm('v2'))).toBe(false);
+    for (let i = 0; i < 3; i++) for (const { guard } of [one, other]) await guard.look(never);
+    expect(other.guard.stopped(arm('v2'))).toBe(true);
+    const [[uri, { bytes }] = expect.fail(), ...more] = [...objects];
+    expect(more).toEqual([]);
+    expect(uri).toBe(`gs://state/records/experiments/x~v2~${arm('v2').revision}.stopped`);
+    const decision = JSON.parse(bytes.toString()) as unknown;
+    expect(decision).toMatchObject({ experiment: 'x', model: 'upscale', arm: 'v2', version: '2', worker: 'one' });
+    expect(decision).toMatchObject({ operations: 4, failures: 2, time: expect.stringMatching(/^2.*Z$/) as string });
+    expect(one.told).toEqual([{ stop: decision, here: true }]);
+    expect(other.told).toEqual([{ stop: decision, here: false }]);
+  });
+
+  it('tells of the last failure', async () => {
+    const { worker, arm, objects } = world();
+    const { guard } = worker('one');
+    for (const jobId of ['a', 'b', 'c', 'd']) {
+      guard.ended(arm('v2'), 'failed', { jobId, error: new JobError('INFERENCE_FAILED', 'out of paint'.repeat(99)) });
+    }
+    await settled();
+    const [{ bytes } = expect.fail()] = objects.values();
+    const { jobId, error } = JSON.parse(bytes.toString()) as ArmStop;
+    expect(jobId).toBe('d');
+    expect(error).toMatch(/^INFERENCE_FAILED: out of paint/);
+    expect(error).toHaveLength(500);
+  });
+
+  it('of two at once is that of the first', async () => {
+    const { worker, arm, objects } = world();
+    const both = [worker('one'), worker('other')];
+    for (const { end } of both) end(arm('v2'), 'failed', 4);
+    await settled();
+    for (const { guard } of both) await guard.look(never);
+    expect(objects.size).toBe(1);
+    for (const { told } of both) expect(told).toHaveLength(1);
+  });
+
+  it('holds while storage is away, and is written when that is back', async () => {
+    const { worker, arm, objects, fail } = world();
+    const { guard, end, told } = worker('a');
+    fail(() => {
+      throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    end(arm('v2'), 'failed', 4);
+    await settled();
+    expect(guard.stopped(arm('v2'))).toBe(true);
+    await expect(guard.look(never)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    expect(objects.size).toBe(0);
+    fail(undefined);
+    await guard.look(never);
+    expect(objects.size).toBe(1);
+    expect(told).toHaveLength(1);
+  });
+
+  it('holds whatever is in its place', async () => {
+    const { worker, arm } = world();
+    const { guard, end } = worker('a');
+    end(arm('v2'), 'failed', 4);
+    await settled();
+    const { store, objects } = memoryStore();
+    const name = `records/experiments/x~v2~${arm('v2').revision}.stopped`;
+    await store.create({ bucket: 'state', name }, Buffer.from('no'), { contentType: '', signal: never });
+    const told: unknown[] = [];
+    const late = createCanaryGuard({
+      ...{ store, statePrefix: 'gs://state/records', worker: 'b', arms: () => [arm('v2')] },
+      onStop: (stop, here) => told.push({ stop, here }),
+    });
+    await late.look(never);
+    expect(late.stopped(arm('v2'))).toBe(true);
+    expect(told).toMatchObject([{ stop: { experiment: 'x', arm: 'v2' }, here: false }]);
+    expect(objects.size).toBe(1);
+    expect(guard.stopped(arm('v2'))).toBe(true);
+  });
+
+  it('is about an experiment as it was: one that was edited begins anew', async () => {
+    const { worker, arm, edit, objects } = world();
+    const { guard, end } = worker('a');
+    end(arm('v2'), 'failed', 4);
+    await settled();
+    const before = arm('v2');
+    edit({ minOperations: 5 });
+    await guard.look(never);
+    expect(guard.stopped(arm('v2'))).toBe(false);
+    end(arm('v2'), 'failed', 4);
+    expect(guard.stopped(arm('v2'))).toBe(false);
+    end(arm('v2'), 'failed', 1);
+    await settled();
+    expect(guard.stopped(arm('v2'))).toBe(true);
+    expect(objects.size).toBe(2);
+    // And edited back, it is what it was.
+    edit({});
+    await guard.look(never);
+    expect(arm('v2').revision).toBe(before.revision);
+    expect(guard.stopped(arm('v2'))).toBe(true);
+  });
+});
