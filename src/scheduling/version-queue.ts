@@ -169,7 +169,7 @@ export class VersionQueue {
       const [next] = this.#apart;
       if (next && (this.#apartInRow < capacity.batch || this.#turns.size === 0)) {
         // Else when all others have been answered.
-        if (this.inFlight === 0 && !this.#mustRest(this.limit.restUntil(0))) this.#startApart(next, capacity.inFlight);
+        if (this.inFlight === 0 && !this.#mustRest(capacity)) this.#startApart(next, capacity.inFlight);
         return;
       }
       if (!this.#goAlong(capacity) && !this.#leadRun(capacity)) return;
@@ -207,9 +207,8 @@ export class VersionQueue {
 
   /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
   #leadRun(capacity: Capacity): boolean {
-    const { inFlight, batch, instances, runs, pauseMs } = capacity;
-    if (this.#runs.length >= runs) return false;
-    if (this.#mustRest(Math.max(this.#endedAt + pauseMs, this.limit.restUntil(this.inFlight)))) return false;
+    const { inFlight, batch, instances, runs } = capacity;
+    if (this.#runs.length >= runs || this.#mustRest(capacity)) return false;
     // Where jobs meet, the run that waits behind the others is not for one that leads a run already: whoever comes next
     // would find two large batches of it before him. A large job alone may have its next tiles ready at Triton.
     const choosy = this.#runs.length >= instances && performance.now() < this.#sharedUntil;
@@ -235,9 +234,9 @@ export class VersionQueue {
     return true;
   }
 
-  /** Whether nothing may be sent yet. When it may, `startAll` is called. */
-  #mustRest(until: number): boolean {
-    const rest = until - performance.now();
+  /** Whether no run may begin yet, of either kind. When one may, `startAll` is called. */
+  #mustRest({ pauseMs }: Capacity): boolean {
+    const rest = Math.max(this.#endedAt + pauseMs, this.limit.restUntil(this.inFlight)) - performance.now();
     if (rest <= 0 && !this.#pause) return false;
     this.#pause ??= setTimeout(() => {
       this.#pause = undefined;

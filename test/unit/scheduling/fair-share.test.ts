@@ -166,6 +166,20 @@ describe('createFairShare', () => {
     expect((at[2] ?? 0) - (at[1] ?? 0)).toBeGreaterThan(15);
   });
 
+  it('waits that moment also between requests that are tried again apart', async () => {
+    const retry = { unavailableMs: 0, failedAttempts: 2, maxDelayMs: 0 };
+    const shared = share(() => ({ inFlight: 2, batch: 2, runs: 1, pauseMs: 20 }), { retry });
+    const at: number[] = [];
+    const failsAtFirst = async (_window: Size, { apart }: Turn) => {
+      if (!apart) throw new JobError('INFERENCE_FAILED', 'on purpose');
+      at.push(performance.now());
+      await settled();
+    };
+    await Promise.all([1, 2].map(() => shared.lane({})(ticket(8), failsAtFirst, never)));
+    expect(at).toHaveLength(2);
+    expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThan(15);
+  });
+
   it('pads pictures to one window where that saves time, and lets at most two runs wait at Triton', async () => {
     const shared = share(() => ({ inFlight: 16, batch: 8 }));
     const log: string[] = [];
