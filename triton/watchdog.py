@@ -123,6 +123,8 @@ class Patient:
         self.pause = 0.0
         self.due: Optional[float] = None
         self.unloaded = False
+        # Whether the log says that it is tried again every LONGEST_PAUSE_S.
+        self.told = False
         self.last = -FORGET_S
 
     def died(self, now: float) -> float:
@@ -204,6 +206,7 @@ class Watchdog:
             self.failed(patient, error)
             return
         patient.unloaded = False
+        patient.told = False
         patient.longer()
         say(f"model {patient.name}: loaded again after {time.monotonic() - begun:.1f} s (reload {patient.reloads})")
 
@@ -213,6 +216,7 @@ class Watchdog:
         names = [name for name in patient.models if name in ready]
         if not names:
             patient.unloaded = False
+            patient.told = False
             say(f"model {patient.name}: somebody has unloaded it; left as it is")
             return False
         patient.name = names[0]
@@ -227,7 +231,11 @@ class Watchdog:
         # Never the last time: what keeps it from being loaded may end after hours, and nobody else would load it then.
         patient.longer()
         patient.due = time.monotonic() + patient.pause
-        say(f"model {patient.name}: cannot be reloaded: {error}; again in {patient.pause:.0f} s")
+        if patient.told:
+            return
+        patient.told = patient.pause == LONGEST_PAUSE_S
+        when = "every" if patient.told else "in"
+        say(f"model {patient.name}: cannot be reloaded: {error}; again {when} {patient.pause:.0f} s")
 
 
 def main() -> None:

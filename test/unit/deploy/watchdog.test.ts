@@ -8,10 +8,10 @@ const PROGRAM = `
 import watchdog
 
 FAILURES = 40
-clock, tried, pauses = [0.0], [0], []
+clock, tried, pauses, said = [0.0], [0], [], []
 watchdog.time.monotonic = lambda: clock[0]
 watchdog.time.sleep = lambda seconds: None
-watchdog.say = lambda text: None
+watchdog.say = said.append
 
 
 class Api:
@@ -36,11 +36,20 @@ while patient.due is not None:
     clock[0] = patient.due
     dog.look()
 print(tried[0], max(pauses), patient.unloaded)
+print(*said, sep='\\n')
 `;
 
-it('the watchdog goes on trying, once a minute at the least, to load a model that cannot be loaded', async () => {
+it('the watchdog never stops trying to load a model, once a minute in the end, and says so once', async () => {
   const env = { ...process.env, PYTHONPATH: join(root, 'triton'), PYTHONDONTWRITEBYTECODE: '1' };
   const { code, stdout, stderr } = await runProgram('python3', ['-c', PROGRAM], env);
   expect(code, stderr).toBe(0);
-  expect(stdout.trim()).toBe('41 60.0 False');
+  const [outcome, ...said] = stdout.trim().split('\n');
+  expect(outcome).toBe('41 60.0 False');
+  const fails = 'model m: cannot be reloaded: 500: no such file; again';
+  expect(said).toEqual([
+    'model m: process 1 has died; reloading in 0 s',
+    ...[1, 2, 4, 8, 16, 32].map((seconds) => `${fails} in ${seconds} s`),
+    `${fails} every 60 s`,
+    'model m: loaded again after 0.0 s (reload 1)',
+  ]);
 });
