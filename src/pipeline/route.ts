@@ -68,7 +68,8 @@ export function createUnknown(now: () => number = () => performance.now()): Unkn
  * Finds the model and version for every operation, and checks the parameters against the model's own schema. An operation
  * that names no version may be on an arm of an experiment, if that can serve it.
  * @throws JobError `INVALID_PARAMETERS`; `MODEL_UNAVAILABLE` for a model or version that the server knows or has served, or
- * that the routes name, but that did not become ready in time; `UNKNOWN_MODEL`, `UNKNOWN_VERSION` for any other, when it
+ * that the routes name, but that did not become ready in time, and when the server does not say whether a parameter that
+ * its model did not take is taken now; `UNKNOWN_MODEL`, `UNKNOWN_VERSION` for any other, when it
  * has been waited for as long
  */
 export async function route(
@@ -78,16 +79,36 @@ export async function route(
   signal: AbortSignal,
 ): Promise<Routed[]> {
   const routed: Routed[] = [];
-  for (const operation of operations) {
-    const model = await findModel(operation.model, models, options, signal);
-    const parameters = operation.parameters ?? {};
-    const arm = operation.version === undefined ? armFor(operation.model, options) : undefined;
-    routed.push(
-      (arm && onArm(arm, { operation, model, parameters })) ??
-        (await onVersion({ operation, model, parameters }, models, options, signal)),
-    );
-  }
+  for (const operation of operations) routed.push(await routeByContractNow(operation, models, options, signal));
   return routed;
+}
+
+/** A model may have been loaded again since its contract was read: that is read again before its parameters end a job. */
+async function routeByContractNow(
+  operation: Operation,
+  models: ModelServer,
+  options: RouteOptions,
+  signal: AbortSignal,
+): Promise<Routed> {
+  try {
+    return await routeOne(operation, models, options, signal);
+  } catch (thrown) {
+    if (!(thrown instanceof JobError) || thrown.code !== 'INVALID_PARAMETERS') throw thrown;
+    await models.refresh(signal, { model: operation.model });
+    return await routeOne(operation, models, options, signal);
+  }
+}
+
+async function routeOne(
+  operation: Operation,
+  models: ModelServer,
+  options: RouteOptions,
+  signal: AbortSignal,
+): Promise<Routed> {
+  const model = await findModel(operation.model, models, options, signal);
+  const asked = { operation, model, parameters: operation.parameters ?? {} };
+  const arm = operation.version === undefined ? armFor(operation.model, options) : undefined;
+  return (arm && onArm(arm, asked)) ?? (await onVersion(asked, models, options, signal));
 }
 
 type Asked = Pick<Routed, 'operation' | 'model' | 'parameters'>;

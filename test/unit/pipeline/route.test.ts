@@ -9,8 +9,8 @@ const never = new AbortController().signal;
 /** A server that serves `echo/1`, and what is put into its lists. */
 function serverOf(unready: Record<string, string> = {}) {
   const asked: unknown[] = [];
-  const contract = (versions: readonly string[]) => ({
-    versions: new Map(versions.map((one) => [one, { parameters: {} }])),
+  const contract = (versions: readonly string[], parameters: object = {}) => ({
+    versions: new Map(versions.map((one) => [one, { parameters }])),
   });
   const contracts = new Map([['echo', contract(['1'])]]);
   const server = {
@@ -23,7 +23,8 @@ function serverOf(unready: Record<string, string> = {}) {
   return {
     server,
     asked,
-    serve: (model: string, versions: readonly string[]) => contracts.set(model, contract(versions)),
+    serve: (model: string, versions: readonly string[], parameters?: object) =>
+      contracts.set(model, contract(versions, parameters)),
   };
 }
 
@@ -69,6 +70,23 @@ describe('route', () => {
     expect(inVain).toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'x' } });
     const fault = { ...server, refresh: () => Promise.reject(new TypeError('a fault of ours')) };
     expect(await end(route([{ model: 'x' }], fault, options({ waitMs: 600 }), never))).toBeInstanceOf(TypeError);
+  });
+
+  it('reads the contract again before a parameter ends the job: the model may have been loaded anew', async () => {
+    const { server, asked, serve } = serverOf();
+    const operation = { model: 'echo', parameters: { strength: 1 } };
+    expect(await end(route([operation], server, options(), never))).toMatchObject({ code: 'INVALID_PARAMETERS' });
+    expect(asked).toEqual([{ model: 'echo' }]);
+    const parameters = { properties: { strength: { type: 'number' } } };
+    const reloaded = { ...server, refresh: () => Promise.resolve(void serve('echo', ['1'], parameters)) };
+    expect(await end(route([operation], reloaded, options(), never))).toBe('ok');
+  });
+
+  it('puts the job off where the server does not say whether it takes a parameter now', async () => {
+    const refresh = () => Promise.reject(new JobError('MODEL_UNAVAILABLE', 'not reached'));
+    const operation = { model: 'echo', parameters: { strength: 1 } };
+    const outcome = await end(route([operation], { ...serverOf().server, refresh }, options(), never));
+    expect(outcome).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
   });
 
   it('takes what the routes name for away', async () => {
