@@ -162,7 +162,7 @@ const WORDS = {
 } as const;
 
 function serviceAgentNote({ deadLetterTopic }: SetupConfig): string {
-  return `Pub/Sub moves a message to ${deadLetterTopic} by itself only if its service agent may publish there and subscribe to the jobs' subscriptions: scripts/gcp/setup.sh grants that`;
+  return `Pub/Sub moves a message to ${deadLetterTopic} by itself only if its service agent may publish there and subscribe to the jobs' subscriptions: scripts/release/gcp/setup.sh grants that`;
 }
 
 // ── What is wanted ────────────────────────────────────────────────────────────

@@ -175,7 +175,7 @@ describe('createFairShare', () => {
       at.push(performance.now());
       await settled();
     };
-    await Promise.all([1, 2].map(() => shared.lane({})(ticket(8), failsAtFirst, never)));
+    await Promise.all([1, 2].map(() => shared.scheduler({})(planned(8), failsAtFirst, never)));
     expect(at).toHaveLength(2);
     expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThan(15);
   });
