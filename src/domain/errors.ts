@@ -5,7 +5,7 @@
  * this table; the README's error table and the settle table are checked against it by tests.
  */
 
-/** The rooms that a job walks through, in order. */
+/** The stages of a job, in order. */
 export const STAGES = [
   'parse',
   'recall',
@@ -129,7 +129,7 @@ export class Unbegun extends Error {
   override readonly name = 'Unbegun';
 }
 
-/** The one error class of the house. Callers branch on `code`, never on the text; the cause is kept for the log. */
+/** The one error class. Callers branch on `code`, never on the text; the cause is kept for the log. */
 export class JobError extends Error {
   override readonly name = 'JobError';
   readonly code: ErrorCode;

@@ -1,6 +1,6 @@
 /**
- * The way of a job through the house, as a list that can be read aloud: route, fetch, render, store; and render is
- * decode, plan, transform for each operation, encode.
+ * The steps of a job, in order: route, fetch, render, store; and render is decode, plan, transform for each operation,
+ * encode.
  * What comes before (parse, recall) and after (record, publish, ack) belongs to every message, whatever becomes of the
  * job, and stands in worker/handle.ts.
  */

@@ -64,6 +64,18 @@ describe.each(['unary', 'stream', 'shm'] as const)('by %s', (transport) => {
     expect(triton.sick()).toEqual([]);
   });
 
+  it('suspects nothing of a worker that comes to a process which has died before', async () => {
+    one.killModel('mortal');
+    await sleep(500);
+    const newcomer = connectTriton({ url: one.url, transport, pollMs: 200 });
+    try {
+      await newcomer.refresh(patient);
+      for (let i = 0; i < 2; i++) expect(await end(newcomer.infer(ask(), patient))).toMatchObject(away(false));
+    } finally {
+      await newcomer.close();
+    }
+  });
+
   it('suspects a request that ends its process each time, also where no other comes between', async () => {
     for (let round = 0; round < 2; round++) {
       const error = await infer({ how: 'die' });

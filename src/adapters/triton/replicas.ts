@@ -4,11 +4,12 @@
  *
  * Triton (2.51) says the same of the request during which a model's process died, of those that waited in the queue, and
  * of all that come later. But it answers at once all that were executing together, and then takes at least a second to find out
- * about each of the others (python_be.cc waits so long for the stub). So the first to fail at a replica, and those that
- * fail with it, were executing; any other was not.
+ * about each of the others (python_be.cc waits so long for the stub). So what fails sooner than that was executing; and so
+ * were, where the process had lived before, the first to fail and those that fail with it. Any other was not, nor was a
+ * request of a worker that has come to a dead process.
  *
- * That a model was loaded again, and its new process may die of a request, shows in a success, or in that the model could
- * not be used for a while: who reloads one leaves it unloaded for two seconds (triton/watchdog.py, `imagen models reload`).
+ * A process lives when it has answered a request, or when the model was out of use since the last failure: who reloads one
+ * leaves it unloaded for two seconds (triton/watchdog.py, `imagen models reload`).
  */
 import type { Fault } from './failures.js';
 
@@ -21,7 +22,7 @@ export interface SickReplica {
 }
 
 interface Sickness extends SickReplica {
-  /** When a request first failed so, and when one last did. */
+  /** When the process was first seen to fail, and when a request last failed. `-Infinity` where it was never seen alive. */
   readonly since: number;
   failedAt: number;
   /** When a request last failed, or was last let go there. */
@@ -34,8 +35,10 @@ interface Sickness extends SickReplica {
 const TOGETHER_MS = 500;
 /** Between two requests that find out whether a replica is well again. */
 const TRIAL_EVERY_MS = 5_000;
-/** When nothing was heard for so long, nobody knows whether the model was loaded again. */
-const CONTINUES_MS = 10_000;
+/** A request to a dead process takes a second; this is a little less. */
+const DEAD_TAKES_MS = 900;
+/** Replicas come and go, and with them their addresses. */
+const MOST_REMEMBERED = 1_000;
 /** With several processes a model, one success does not say that all are well. */
 const WELL_AFTER_MS = 10_000;
 /** A replica of which nothing is heard, or that is gone. */
@@ -43,6 +46,8 @@ const FORGOTTEN_AFTER_MS = 300_000;
 
 export class Replicas {
   readonly #sick = new Map<string, Sickness>();
+  /** Where a request was answered since the process last failed, oldest first. */
+  readonly #alive = new Set<string>();
   readonly #now: () => number;
 
   /** @param now milliseconds on a clock that never goes back */
@@ -54,8 +59,21 @@ export class Replicas {
   answered(model: string, version: string, replica: string, instances: number): void {
     const key = keyOf(model, version, replica);
     const sickness = this.#sick.get(key);
-    if (!sickness) return;
-    if (instances <= 1 || this.#now() - sickness.failedAt > WELL_AFTER_MS) this.#sick.delete(key);
+    if (!sickness) {
+      this.#remember(key);
+      return;
+    }
+    if (instances <= 1 || this.#now() - sickness.failedAt > WELL_AFTER_MS) {
+      this.#sick.delete(key);
+      this.#remember(key);
+    }
+  }
+
+  #remember(key: string): void {
+    this.#alive.delete(key);
+    this.#alive.add(key);
+    const [oldest] = this.#alive;
+    if (oldest !== undefined && this.#alive.size > MOST_REMEMBERED) this.#alive.delete(oldest);
   }
 
   /**
@@ -66,9 +84,13 @@ export class Replicas {
     const key = keyOf(model, version, replica);
     const now = this.#now();
     const known = this.#sick.get(key);
-    const since = known && !known.over && sentAt - known.failedAt < CONTINUES_MS ? known.since : now;
+    const lived = known ? known.over || known.fault === 'memory' : this.#alive.has(key);
+    const since = lived ? now : (known?.since ?? -Infinity);
+    this.#alive.delete(key);
     this.#sick.set(key, { model, version, replica, fault, since, failedAt: now, triedAt: now, over: false });
-    return fault !== 'memory' && sentAt <= since && now - since <= TOGETHER_MS;
+    if (fault === 'memory') return false;
+    const atOnce = fault === 'process' && now - sentAt < DEAD_TAKES_MS;
+    return atOnce || (sentAt <= since && now - since <= TOGETHER_MS);
   }
 
   /**

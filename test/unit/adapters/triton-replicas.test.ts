@@ -11,26 +11,44 @@ describe('Replicas', () => {
   const failed = (replica: string, sentAt: number, fault: 'process' | 'memory' = 'process') =>
     replicas.failed('upscale', '1', replica, fault, sentAt);
 
+  const answered = (replica: string, version = '1') => replicas.answered('upscale', version, replica, 1);
+
   it('suspects what was executing when the process died, and neither what waited behind it nor what came later', () => {
-    expect(failed('a', 100)).toBe(true);
+    answered('a');
+    time += 5_000;
+    expect(failed('a', 2_000)).toBe(true); // however long it took
     time += 5; // of the same batch
-    expect(failed('a', 200)).toBe(true);
+    expect(failed('a', 2_000)).toBe(true);
     time += 1_000; // had waited in the queue
-    expect(failed('a', 300)).toBe(false);
-    expect(failed('a', 1_002)).toBe(false); // sent after the first answer
+    expect(failed('a', 3_000)).toBe(false);
+    expect(failed('a', 6_002)).toBe(false); // sent after the first answer
   });
 
-  it('suspects again after a success, and where it is another replica, version or model', () => {
-    expect(failed('a', 100)).toBe(true);
-    time += 2_000;
-    expect(failed('b', 2_500)).toBe(true);
-    expect(replicas.failed('upscale', '2', 'a', 'process', 2_500)).toBe(true);
-    replicas.answered('upscale', '1', 'a', 1);
-    time += 2_000;
-    expect(failed('a', 4_000)).toBe(true);
+  it('suspects nothing that meets a process that was never seen alive, unless it fails at once', () => {
+    time += 1_100;
+    expect(failed('a', 1_000)).toBe(false);
+    time += 20_000;
+    expect(failed('a', 21_050)).toBe(false);
+    time += 100;
+    expect(failed('a', 22_150)).toBe(true);
   });
 
-  it('suspects again after the version was out of use, and after a silence in which it may have been', () => {
+  it('suspects again after a success, and where it is another replica or version', () => {
+    for (const replica of ['a', 'b']) answered(replica);
+    answered('a', '2');
+    time += 2_000;
+    expect(failed('a', 1_100)).toBe(true);
+    expect(failed('b', 1_100)).toBe(true);
+    expect(replicas.failed('upscale', '2', 'a', 'process', 1_100)).toBe(true);
+    time += 2_000;
+    expect(failed('a', 3_500)).toBe(false);
+    answered('a');
+    time += 2_000;
+    expect(failed('a', 5_000)).toBe(true);
+  });
+
+  it('suspects again after the version was out of use, and not after a mere silence', () => {
+    answered('a');
     expect(failed('a', 100)).toBe(true);
     time += 2_000;
     expect(failed('a', 1_500)).toBe(false);
@@ -41,14 +59,22 @@ describe('Replicas', () => {
     time += 1_500;
     expect(failed('a', 4_500)).toBe(true);
     time += 11_500;
-    expect(failed('a', 16_500)).toBe(true);
+    expect(failed('a', 16_500)).toBe(false);
+  });
+
+  it('suspects what was executing also after a lack of memory, which the process had outlived', () => {
+    answered('a');
+    expect(failed('a', 100, 'memory')).toBe(false);
+    time += 2_000;
+    expect(failed('a', 1_100)).toBe(true);
   });
 
   it('does not take the success of one process of a model for the health of another', () => {
+    answered('a');
     expect(failed('a', 100)).toBe(true);
     time += 2_000;
     replicas.answered('upscale', '1', 'a', 2);
-    expect(failed('a', 2_500)).toBe(false);
+    expect(failed('a', 2_000)).toBe(false);
     time += 11_000;
     replicas.answered('upscale', '1', 'a', 2);
     expect(replicas.sick()).toEqual([]);
