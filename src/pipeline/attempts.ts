@@ -3,15 +3,15 @@ import { inSpan, SpanKind, withoutSpans } from '../tracing/spans.js';
 import type { Routed } from './route.js';
 
 /**
- * Attempts of one operation that have a span of their own: a picture of a thousand tiles is told by its first ones. As
- * many again for second and later attempts, which are what one looks for.
+ * Limit of first attempts of one operation that get a span of their own, because a picture can have a thousand tiles. Later
+ * attempts have a limit of the same size, because they are the ones of interest.
  */
 export const MOST_ATTEMPT_SPANS = 64;
 
-/** As the conventions for RPC name a span. */
+/** Span name by OpenTelemetry's conventions for RPC. */
 const RPC = 'inference.GRPCInferenceService/ModelInfer';
 
-/** The attempts at the requests of one operation: a span for each up to the limit, and the count of all. */
+/** Counts the attempts at the requests of one operation, and makes a span for each up to the limit. */
 export function createAttempts({ model, version }: Routed) {
   let made = 0;
   let failed = 0;

@@ -3,26 +3,26 @@ import type { Cost } from './cost.js';
 
 /** Pictures of different sizes that are padded to one window, so that Triton can run them as one batch. */
 export interface Bucket<T extends Size> {
-  /** Width and height in pixels that every member is padded to. */
+  /** Width and height to which every member is padded, in pixels. */
   readonly window: Size;
-  /** The leader first. */
+  /** The pictures of the bucket, the leader first. */
   readonly members: readonly T[];
 }
 
 export interface BucketLimits {
-  /** Pictures. */
+  /** Limit of pictures. */
   readonly requests: number;
-  /** Pixels of all windows together. A picture that is larger than this by itself stays alone. */
+  /** Limit of pixels of all windows together. A single picture that exceeds it stays alone. */
   readonly pixels: number;
 }
 
 /**
- * Finds the pictures that `leader` should share an execution with. Each one that joins saves a launch, `fixed`, and costs
- * `perPixel` for every pixel that it is padded by, as does the leader; the bucket of the greatest saving wins. A picture
- * alone saves nothing, so by this measure a bucket is never dearer than its members sent as they are.
+ * Finds the pictures that should share an execution with `leader`. Each picture that joins saves one launch, `fixed`. Each
+ * pixel of padding costs `perPixel`, for the leader too. The bucket with the greatest saving wins. A picture alone saves
+ * nothing, so by this measure a bucket never costs more than its members sent one by one.
  *
- * All windows are tried whose sides are sides of pictures at hand: n² of them, with n² pictures to sort into each, so
- * give it tens of pictures (0.1 ms for 30) and not hundreds.
+ * It tries all windows whose sides are sides of the given pictures. That is n² windows, and it sorts the pictures into
+ * each, so pass it tens of pictures (0.1 ms for 30) and not hundreds.
  */
 export function fillBucket<T extends Size>(
   leader: T,
@@ -43,7 +43,7 @@ export function fillBucket<T extends Size>(
       .sort((a, b) => b.saving - a.saving)
       .slice(0, room);
     const saving = joining.reduce((sum, one) => sum + one.saving, -padding(leader));
-    // Equal pictures belong together even where a launch costs nothing.
+    // Pictures of equal size share a bucket even if a launch costs nothing.
     if (saving > most || (saving === most && joining.length >= best.members.length)) {
       most = saving;
       best = { window, members: [leader, ...joining.map(({ picture }) => picture)] };
@@ -52,7 +52,7 @@ export function fillBucket<T extends Size>(
   return best;
 }
 
-/** The windows that hold the leader and are no larger than some pictures together need. */
+/** The windows that hold the leader, and whose width and height are each the side of a picture. */
 function windowsFor(leader: Size, others: readonly Size[]): Size[] {
   const sides = (side: 'width' | 'height') => [
     ...new Set([leader, ...others].map((picture) => Math.max(leader[side], picture[side]))),

@@ -2,32 +2,32 @@ import { JobError } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
 
 /**
- * Runs one computation of libvips when there is room for it. All of them go through this: they take a thread of Node's pool
- * from their beginning to their end, and look-ups of names and reads of files wait for a thread of the same pool.
- * @param costMs what it will take, roughly: a short one does not wait for long ones
+ * Runs one computation of libvips when a codec slot is free. All computations use it, because each one occupies a thread
+ * of Node's pool from start to end, and DNS look-ups and file reads need threads of the same pool.
+ * @param costMs rough duration in milliseconds; a short computation does not wait for long ones
  * @throws JobError `WORKER_OVERLOADED` when the machine lacks memory, threads or files for it; the job's own reason to end
- *   while it waits; whatever the computation throws
+ *   while it waits; any error of the computation
  */
 export type Codec = <T>(costMs: number, compute: () => Promise<T>) => Promise<T>;
 
 /** The codec of one job. */
 export type Codecs = (priority: Priority, signal: AbortSignal) => Codec;
 
-/** For one picture alone: nobody waits. */
+/** A codec without slots, for a single picture. */
 export const atOnce: Codec = (_costMs, compute) => orOverloaded(compute);
 
-/** For costs of a computation that reads the structure of a file, whatever its size. */
+/** Cost of reading the structure of a file of any size, in milliseconds. */
 export const HEADER_MS = 5;
-/** To resize, for each pixel of the larger picture; measured, as all costs here. */
+/** Measured cost of resizing, in nanoseconds per pixel of the larger picture. */
 export const RESIZE_NS = 20;
 
-/** @param ns for each pixel */
+/** @param ns cost per pixel in nanoseconds. @returns milliseconds */
 export const costOf = ({ width, height }: { readonly width: number; readonly height: number }, ns: number): number =>
   (width * height * ns) / 1e6;
 
 /**
- * How libvips, its decoders and encoders, and the system say that the machine has no more of something. Such an error is
- * never the picture's: the same picture is well on another worker, or a minute later.
+ * Error texts of libvips, its decoders and encoders, and the system for a shortage of the machine. The picture is never the
+ * cause: it works on another worker, or a minute later.
  */
 const SHORTAGES = [
   /out of memory/i,
@@ -35,7 +35,7 @@ const SHORTAGES = [
   /(?:memory )?allocation (?:failed|error|failure)/i,
   /insufficient memory/i,
   /not enough memory/i,
-  // libaom, when it cannot make its buffers; the pixels are ours.
+  // libaom reports this when it cannot allocate its buffers. The pixels are valid, because they come from this worker.
   /encoder plugin generated an error: initialization problem/i,
   /\bE(?:NOMEM|AGAIN|MFILE|NFILE|NOSPC|DQUOT)\b/,
   /unable to create thread|error creating thread|resource temporarily unavailable/i,
@@ -43,10 +43,10 @@ const SHORTAGES = [
   /no space left on device|disk quota exceeded/i,
   /unable to make temporary file|unable to open temp/i,
 ];
-/** A limit of libheif's against hostile files; it, too, speaks of allocation. */
+/** Error text of libheif's limit against hostile files. It mentions allocation, too, but is not a shortage. */
 const SECURITY_LIMIT = /security limit/i;
 
-/** Whether an error tells of the machine and not of the picture. */
+/** Whether the machine caused an error, and not the picture. */
 export function isShortage(thrown: unknown): boolean {
   if (thrown instanceof JobError) return false;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
@@ -55,7 +55,7 @@ export function isShortage(thrown: unknown): boolean {
   return !SECURITY_LIMIT.test(text) && SHORTAGES.some((shortage) => shortage.test(text));
 }
 
-/** @throws JobError `WORKER_OVERLOADED` for a shortage; whatever else the computation throws */
+/** @throws JobError `WORKER_OVERLOADED` for a shortage; any other error of the computation */
 export async function orOverloaded<T>(compute: () => Promise<T>): Promise<T> {
   try {
     return await compute();

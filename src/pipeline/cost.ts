@@ -1,31 +1,31 @@
 import type { Shape } from './plans/index.js';
 
-/** Time of one execution on `n` images of `p` pixels: `fixed + n·p·perPixel`, in any one unit. */
+/** Time of one execution on `n` images of `p` pixels: `fixed + n·p·perPixel`, in any unit. */
 export interface Cost {
   readonly fixed: number;
   readonly perPixel: number;
 }
 
-/** What is known of a version at the moment. */
+/** What the worker currently knows about a version. */
 export interface Outlook extends Cost {
-  /** Jobs that are likely to send it requests at once. */
+  /** Number of jobs that probably send it requests at the same time. */
   readonly jobsAtOnce: number;
 }
 
 export type Predict = (model: string, version: string) => Outlook;
 
 /**
- * Before anything has been measured: launching costs as much as computing 32,768 pixels, half a tile of 256 × 256. On a
- * T4 it is a tenth of that for the heaviest networks and ten times for the lightest. A low guess is the cautious one: of
- * thumbnails, dear launches then cost 1.3 times what they might until the true figure is known, and cheap ones 1.05 times.
+ * Cost before anything was measured: a launch costs as much as 32,768 pixels, half a tile of 256 × 256. On a T4 a launch
+ * costs a tenth of that for the heaviest networks and ten times that for the lightest. A low guess is the cautious one:
+ * until the true cost is known, thumbnails take 1.3 times the best time if launches are expensive, 1.05 times if cheap.
  */
 export const DEFAULT_COST: Cost = { fixed: 32_768, perPixel: 1 };
 
 /**
- * The permitted shape of least predicted time. Where a picture may be padded, tiles are out of the question: they compute
- * more, and the whole picture is one launch or, in a bucket, a part of one. The others may be padded, too, so a frame of
- * fixed size can count on no requests but its own there.
- * @param shapes not empty
+ * Chooses the permitted shape with the least predicted time. If a picture may be padded, it never chooses tiles: they
+ * compute more, and the whole picture takes one launch, or a part of one in a bucket. Other pictures may be padded too, so
+ * a frame of fixed size then counts only on its own requests.
+ * @param shapes at least one
  */
 export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatchSize: number): Shape {
   const batch = Math.max(1, maxBatchSize);
@@ -37,9 +37,9 @@ export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatch
 }
 
 /**
- * Predicted time of a shape, in the unit of the outlook's cost. Requests of one shape meet in Triton's batcher and share
- * the launch, with each other and, where the shape is not this picture's own, with those of the other jobs at once. A
- * picture that finds a bucket (bucket.ts) is only cheaper.
+ * Predicted time of a shape, in the unit of the outlook's cost. Requests of one shape meet in Triton's batcher and share a
+ * launch. If the shape is not the picture's own, they also share it with the other jobs of `jobsAtOnce`. A bucket
+ * (bucket.ts) only makes it cheaper.
  * @param batch requests that one execution can serve, at least 1
  */
 export function predictedTime(shape: Shape, outlook: Outlook, batch: number): number {

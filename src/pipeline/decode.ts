@@ -8,8 +8,8 @@ import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
 import { preflight } from './preflight/index.js';
 
-// Hostile bytes choose their own decoder, so only those stay that the README promises. AVIF comes through the HEIF
-// loader, which in sharp's own build knows no other codec.
+// The bytes of a file select the decoder, and they may be hostile. So only the formats that the README promises stay
+// enabled. The HEIF loader reads AVIF; in sharp's own build it has no other codec.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
   operation: [
@@ -19,18 +19,18 @@ sharp.unblock({
     'VipsForeignLoadHeifBuffer',
   ],
 });
-// No picture comes twice; and one thread a picture, because many pictures are in work at once.
+// No picture comes twice, so there is no cache. Many pictures are processed at once, so each gets one thread.
 sharp.cache(false);
 sharp.concurrency(1);
 
 /**
- * Pixels decoded for one that is shown: its colours, its transparency, and something for what is cut off. The cells of a
- * small grid reach beyond it by up to four times.
+ * Limit of decoded pixels for each visible one: its colours, its transparency, and a reserve for cropped parts. The cells
+ * of a small grid can exceed the picture by up to four times, so there is a fixed reserve as well.
  */
 const MOST_CODED = 3;
 const SPARE_PIXELS = 2_000_000;
 
-/** Time that a decoder takes, in nanoseconds a pixel of one processor; measured. */
+/** Measured decoding time on one processor, in nanoseconds per pixel. */
 const DECODER_NS: Readonly<Record<OutputFormat, number>> = { jpeg: 8, png: 12, webp: 25, avif: 45 };
 
 const FORMATS: Readonly<Record<string, OutputFormat>> = { jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif' };
@@ -38,42 +38,42 @@ const FORMATS: Readonly<Record<string, OutputFormat>> = { jpeg: 'jpeg', png: 'pn
 export interface Decoded {
   readonly raster: Raster;
   readonly format: OutputFormat;
-  /** What the picture had and the raster has not. */
+  /** What decoding lost, one sentence per loss. */
   readonly warnings: readonly string[];
-  /** As they stand in the file. */
+  /** The blocks as they are in the file. */
   readonly metadata: KeptMetadata;
 }
 
-/** What the file says of itself, before anything is decoded. */
+/** What the header of a file says. It is read before anything is decoded. */
 export interface Header {
   readonly width: number;
   readonly height: number;
   readonly format: OutputFormat;
   readonly hasAlpha: boolean;
-  /** By its EXIF orientation. */
+  /** Whether the EXIF orientation turns or mirrors the picture. */
   readonly turned: boolean;
   readonly progressive: boolean;
-  /** More than 8 bits a channel. */
+  /** More than 8 bits per channel. */
   readonly deep: boolean;
 }
 
 export interface DecodeOptions {
   readonly maxPixels: number;
   /**
-   * Whole seconds, 120 unless given. libvips looks at its clock when rows come out: a decoder that makes the whole
-   * picture at once is stopped after that, and has a bound in the limits alone.
+   * Time limit in whole seconds; the default is 120. libvips checks the time when it outputs rows. A decoder that
+   * produces the whole picture at once is stopped only after that, so only the pixel limits bound its time.
    */
   readonly maxSeconds?: number;
-  /** Waited for when the header has been read and the limit kept. */
+  /** Awaited after the header was read and the limits were checked. */
   readonly admit?: (header: Header) => Promise<void>;
-  /** Where each computation has its turn; at once unless given. */
+  /** Schedules each computation. By default each one runs at once. */
   readonly codec?: Codec;
 }
 
 /**
- * Turns an encoded picture into upright 8-bit sRGB: EXIF orientation applied, embedded profiles converted, CMYK and
- * grey expanded, 16 bits rounded to 8, the first frame of an animation taken, alpha kept apart.
- * The limits are checked from the structure and the header, before anything is decoded.
+ * Decodes a picture into upright 8-bit sRGB. It applies the EXIF orientation, converts embedded profiles, expands CMYK
+ * and grey, rounds 16 bits to 8, takes the first frame of an animation, and keeps alpha separate.
+ * It checks the limits against the structure and the header before it decodes anything.
  * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`,
  *   `EXECUTION_TIMEOUT`
  */
@@ -101,7 +101,7 @@ async function readPixels(bytes: Buffer, metadata: Metadata, maxSeconds: number)
       .timeout({ seconds: maxSeconds })
       .toBuffer({ resolveWithObject: true });
   } catch (cause) {
-    // What libvips says of it depends on the format.
+    // The error text of libvips for a timeout depends on the format.
     if (performance.now() - startedAt < maxSeconds * 1000) throw cause;
     throw new JobError('EXECUTION_TIMEOUT', `decoding took longer than ${maxSeconds} s`, { cause, stage: 'decode' });
   }
@@ -118,8 +118,8 @@ async function rasterOf({
 }
 
 /**
- * sharp converts an embedded profile by itself, with two exceptions: it takes 16-bit colours to Display P3 and leaves
- * them there, and the profile of a 16-bit grey it does not look at.
+ * Converts a picture to sRGB. sharp converts embedded profiles itself, with two exceptions: it converts 16-bit colours
+ * to Display P3 and leaves them there, and it ignores the profile of a 16-bit grey picture.
  */
 function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sharp {
   const srgb = picture.toColourspace('srgb');
@@ -146,11 +146,14 @@ async function readHeader(bytes: Buffer, maxPixels: number, codec: Codec) {
 }
 
 function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sharp {
-  // The limit is ours to check, with its own code; libvips' stays as the second lock.
+  // `readHeader` checks the pixel limit and throws its own code. The limit of libvips stays as a second check.
   return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
 }
 
-/** sharp says in words what is wrong; a picture can be wrong in three ways. What the machine lacks is not its fault. */
+/**
+ * Maps sharp's error texts to the three codes for a bad picture. A shortage of the machine is not the picture's fault and
+ * passes unchanged.
+ */
 async function guard<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -171,10 +174,10 @@ function firstLine(text: string): string {
   return text.split('\n', 1)[0] ?? text;
 }
 
-/** Pixels between two pauses for the event loop, in which leases and health checks have their turn. */
+/** Pixels between two pauses in which the event loop extends leases and answers health checks. */
 const PIXELS_A_TURN = 500_000;
 
-/** Moves the colours of RGBA together, in its own memory, and gives the alpha that stood between them, if it hides any. */
+/** Splits RGBA in place: moves the colours together, and returns the alpha unless every pixel is opaque. */
 async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly alpha?: Buffer }> {
   const pixels = rgba.length / 4;
   const alpha = Buffer.allocUnsafe(pixels);

@@ -5,7 +5,7 @@ import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
 import type { Format } from './formats/index.js';
 import { carrierOf, type KeptMetadata } from './metadata.js';
 
-/** What is to be written: a picture, or a mask as a picture of one channel. */
+/** The pixels to write: a picture, or a mask as a picture of one channel. */
 export interface Pixels extends Size {
   readonly channels: 1 | 3;
   readonly data: Buffer;
@@ -19,15 +19,15 @@ export interface Encoded extends Size {
 export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'background'> {
   readonly format: Format;
   readonly size: Size;
-  /** EXIF, XMP and IPTC of the input, when they are to be kept. */
+  /** EXIF, XMP and IPTC of the input, if the job keeps them. */
   readonly metadata?: KeptMetadata;
-  /** Where each computation has its turn; at once unless given. */
+  /** Schedules each computation. By default each one runs at once. */
   readonly codec?: Codec;
 }
 
 /**
- * Writes the pixels as a file of `format`, shrunk to `size`; without a profile, so they are sRGB. With a `background` it
- * is flattened onto that; the planner has made sure that there is one where the format has no alpha.
+ * Encodes the pixels as a file of `format`, shrunk to `size`. It writes no profile, so the pixels are sRGB. If there is a
+ * `background`, it flattens the picture onto it. The planner ensures one if the format has no alpha.
  */
 export async function encode(pixels: Pixels, options: EncodeOptions): Promise<Encoded> {
   const { size, background, format, codec = atOnce } = options;
@@ -35,8 +35,8 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
   let picture = sharp(pixels.data, raw(pixels, pixels.channels));
   if (pixels.alpha) {
     picture = picture.joinChannel(pixels.alpha, raw(pixels, 1));
-    // sharp joins last of all; where something is to come after it, the joined pixels are opened anew. So transparent
-    // pixels do not bleed their colour into the edge.
+    // sharp joins channels after all other operations. If another one must follow, the joined pixels are opened again. So
+    // transparent pixels do not bleed their colour into the edge.
     if (resized || background !== undefined) picture = sharp(await joined(picture, pixels, codec), raw(pixels, 4));
     if (background !== undefined) picture = picture.flatten({ background });
   }
@@ -53,7 +53,7 @@ function joined(picture: Sharp, pixels: Pixels, codec: Codec): Promise<Buffer> {
   return codec(costOf(pixels, RESIZE_NS), () => picture.raw().toBuffer());
 }
 
-/** The pixels, bit by bit, over a black picture that has the metadata. */
+/** Puts the pixels over a black picture that has the metadata, with a bitwise OR. */
 async function withMetadata(metadata: KeptMetadata, picture: Sharp, size: Size, codec: Codec): Promise<Sharp> {
   const plain = picture.raw();
   const { data, info } = await codec(costOf(size, RESIZE_NS), () => plain.toBuffer({ resolveWithObject: true }));

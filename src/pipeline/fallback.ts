@@ -1,4 +1,4 @@
-/** An operation on an arm of an experiment: what its version fails at is done again on the default version, once. */
+/** Runs an operation on an arm of an experiment. If the arm's version fails, it runs once more on the default version. */
 import { type ErrorCode, JobError } from '../domain/errors.js';
 import type { Arm, ArmEnd } from '../domain/experiment.js';
 import type { Raster } from '../domain/raster.js';
@@ -8,10 +8,10 @@ import type { Routed } from './route.js';
 import { nameArm, transform, type Transformed, type TransformOptions } from './transform.js';
 
 /**
- * Failures that can be a version's own: it raised an error, did not take what its contract promises to take, or gave
- * something else. What is unavailable or overloaded comes back, and is waited for as ever; but not where its process ended, or
- * its memory did not suffice, while it held this request: another version may do better. A deadline is the job's. And INTERNAL
- * is a fault of this worker's, which would be the same with any version.
+ * Errors that a version itself can cause: it raised an error, refused input that its contract promises to take, or
+ * returned a wrong output. An unavailable or overloaded version recovers, so its requests are deferred as usual. But if
+ * its process ended or ran out of memory during this request, another version may do better. A passed deadline is the
+ * job's own. INTERNAL is a fault of this worker, which any version would meet.
  */
 const OWN: ReadonlySet<ErrorCode> = new Set(['INFERENCE_FAILED', 'MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID']);
 
@@ -19,15 +19,15 @@ const isOwn = (error: unknown): error is JobError =>
   error instanceof JobError && error.code !== 'INTERNAL' && (OWN.has(error.code) || error.suspect || error.outOfMemory);
 
 export interface FallbackOptions extends TransformOptions {
-  /** Told how an operation on an arm ended, and the error of the arm's version; must not throw. */
+  /** Called when an operation on an arm has ended, with the error of the arm's version; must not throw. */
   readonly onArm?: (arm: Arm, end: ArmEnd, error?: JobError) => void;
-  /** Told before the default version is asked; must not throw. */
+  /** Called before the default version gets the operation; must not throw. */
   readonly onFallback: (to: Routed) => void;
 }
 
 /**
- * As `transform`, but for arms.
- * @throws JobError of stage `infer`; of the default version's where that was asked
+ * Like `transform`, with the fallback for arms.
+ * @throws JobError of stage `infer`; the error of the default version if that was asked
  */
 export async function transformOnArm(
   raster: Raster,
@@ -60,7 +60,7 @@ export async function transformOnArm(
     told('failed', failure);
     return { ...rest, step: { ...step, ...nameArm(arm), fallbackFrom: routed.version } };
   } catch (thrown) {
-    // What was put off or broken off has not ended: it will be asked again, or by nobody.
+    // A deferred or aborted operation has not ended, so it has no outcome yet.
     if (isOwn(thrown)) told('unclear', failure);
     throw thrown;
   }

@@ -13,7 +13,7 @@ export interface Fetched {
 }
 
 /**
- * Reads the input object, of the pinned generation or the current one.
+ * Reads the pinned generation of the input object, or the current one.
  * @throws JobError `INPUT_FORBIDDEN`, `INPUT_NOT_FOUND`, `INPUT_TOO_LARGE`, `INPUT_EMPTY`, `INPUT_CORRUPT`,
  *   `UNSUPPORTED_FORMAT`, `STORAGE_UNAVAILABLE`
  */
@@ -52,7 +52,7 @@ export async function fetchInput(
   }
 }
 
-/** By its first bytes. Uploaders declare codings that the bytes do not have. */
+/** Whether the first bytes are those of a picture. Some uploaders declare an encoding that the bytes do not have. */
 function isPicture(bytes: Buffer): boolean {
   return /^(?:\xff\xd8|\x89PNG|RIFF[^]{4}WEBP|[^]{4}ftyp)/.test(bytes.toString('latin1', 0, 12));
 }

@@ -1,16 +1,19 @@
 /**
  * The guided filter with a colour guide (K. He, J. Sun, X. Tang, "Guided Image Filtering", 2013, section 3.4), in its
- * fast form (He and Sun, "Fast Guided Filter", 2015): the coefficients are found on a small picture and applied to the
- * large one, where they follow the large one's own edges.
+ * fast form (He and Sun, "Fast Guided Filter", 2015): it computes the coefficients on a small picture and applies them to
+ * the large one, where they follow the edges of the large one.
  */
 
-/** Planes of floats in 0..1, `height × width` each. */
+/** A plane of `height × width` floats in 0..1. */
 export type Plane = Float32Array;
 
-/** Pixels solved between two pauses for the event loop. */
+/** Pixels to solve between two pauses for the event loop. */
 const PIXELS_A_TURN = 50_000;
 
-/** Mean over a (2·radius + 1)² window, cut off at the borders; two running sums, so the radius costs nothing. */
+/**
+ * Mean over a window of (2·radius + 1)² pixels, cut off at the borders. It uses two running sums, so the time does not
+ * depend on the radius.
+ */
 export function boxMean(source: Plane, width: number, height: number, radius: number): Plane {
   const across = new Float32Array(source.length);
   for (let y = 0; y < height; y++) runningMean(source, across, y * width, 1, width, radius);
@@ -38,10 +41,10 @@ function runningMean(from: Plane, to: Plane, start: number, step: number, length
 }
 
 /**
- * Finds, for every pixel, the linear model `a·guide + b` that explains `target` around it.
+ * Finds for each pixel the linear model `a·guide + b` that fits `target` around it.
  * @param guide red, green and blue planes
- * @param epsilon how much the target may depend on the guide's noise; smaller follows finer edges
- * @returns four planes: the three of `a`, and `b`
+ * @param epsilon regularisation against noise in the guide; a smaller value follows finer edges
+ * @returns four planes: three for `a`, one for `b`
  */
 export async function guidedCoefficients(
   guide: readonly [Plane, Plane, Plane],
@@ -51,7 +54,7 @@ export async function guidedCoefficients(
   radius: number,
   epsilon: number,
 ): Promise<[Plane, Plane, Plane, Plane]> {
-  // Each mean takes a few milliseconds at 512 × 512; the pause lets leases and other jobs have their turn.
+  // Each mean takes a few milliseconds at 512 × 512. The pause lets the event loop extend leases and run other jobs.
   const mean = async (plane: Plane) => {
     await pause();
     return boxMean(plane, width, height, radius);
@@ -106,7 +109,7 @@ function pause(): Promise<void> {
   return new Promise((resume) => setImmediate(resume));
 }
 
-/** Solves the symmetric 3 × 3 system [[a,b,c],[b,d,e],[c,e,f]]·x = [p,q,r] by cofactors; ε keeps it well conditioned. */
+/** Solves the symmetric 3 × 3 system [[a,b,c],[b,d,e],[c,e,f]]·x = [p,q,r] by cofactors. ε keeps it well conditioned. */
 function solveSymmetric(
   a: number,
   b: number,

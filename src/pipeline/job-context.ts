@@ -6,8 +6,8 @@ import type { Routed } from './route.js';
 export type Choice = Pick<Routed, 'version' | 'arm'>;
 
 /**
- * What is known of a job while it walks through the rooms: its completion tells all of it, however far the job came.
- * One job writes to it, from one stage at a time.
+ * Collects what the stages of a job find out. The completion contains all of it, even if the job ends early.
+ * Only one stage of one job writes to it at a time.
  */
 export class JobContext {
   input: CompletionInput | undefined;
@@ -19,7 +19,7 @@ export class JobContext {
   readonly #timings: Partial<Timings> = {};
   readonly #startedAt: number;
 
-  /** @param onDone told of each stage that has been done; must not throw */
+  /** @param onDone called after each completed stage; must not throw */
   constructor(
     readonly signal: AbortSignal,
     readonly queuedMs: number,
@@ -30,9 +30,9 @@ export class JobContext {
   }
 
   /**
-   * Runs one stage: refuses to begin when the job's time is over, adds the time taken under `timing`, and turns
-   * whatever is thrown into the job's own reason to end (a passed deadline, a drain) or into a JobError.
-   * @param name of its span
+   * Runs one stage. It does not start when the job's signal has fired, and it adds the time taken to `timing`. It converts
+   * any error to the job's own reason to end (a passed deadline, a drain), or else to a JobError.
+   * @param name name of the stage's span
    */
   stage<T>(
     stage: Stage,
@@ -57,7 +57,7 @@ export class JobContext {
     }
   }
 
-  /** @throws the job's own reason to end, if there is one by now */
+  /** @throws the job's own reason to end, if its signal has fired */
   checkTime(stage: Stage): void {
     if (this.signal.aborted) throw this.#reasonOf(this.signal.reason, stage);
   }
@@ -65,7 +65,7 @@ export class JobContext {
   #reasonOf(thrown: unknown, stage: Stage): Error {
     const reason: unknown = this.signal.aborted ? this.signal.reason : thrown;
     if (reason instanceof GivenBack) return reason;
-    // A passed deadline is found out wherever the job happens to be.
+    // A passed deadline is reported with the stage in which the job is now.
     if (reason instanceof JobError && reason === this.signal.reason) {
       return new JobError(reason.code, reason.message, { stage });
     }

@@ -3,35 +3,35 @@ import type { Raster, Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, RESIZE_NS } from './codec.js';
 import { boxMean, guidedCoefficients, type Plane } from './guided-filter.js';
 
-/** Long side at which the edge model is computed; it is applied at full resolution. */
+/** Long side of the working picture on which the edge model is computed, in pixels. It is applied at full resolution. */
 const WORKING_SIDE = 512;
 const RADIUS = 8;
 const EPSILON = 1e-3;
 /**
- * How far, in working pixels, the network's own edge may be off. The edge model takes a highlight near the edge for
- * background where the background is as light; so the refined mask stays within what the network says this near by.
+ * Largest error of the network's edge, in working pixels. The edge model mistakes a highlight near the edge for background
+ * if the background is equally light. So the refined mask stays within the network's values at this distance.
  */
 const SLACK = 1;
-/** Below and above these the refined mask counts as empty and full; between them it rises smoothly. */
+/** Below `EMPTY` the refined mask counts as empty, above `FULL` as full. Between them it rises smoothly. */
 const EMPTY = 0.1;
 const FULL = 0.9;
-/** Pixels this opaque show the subject's own colour. */
+/** Opacity above which a pixel shows the subject's own colour. */
 const SURE = 0.95;
-/** Below this share of sure pixels around, the subject's colour is unknown. */
+/** If the share of sure pixels around is below this, the subject's colour is unknown. */
 const LEAST_WEIGHT = 1e-3;
-/** How far the subject's colour is carried outwards, in working pixels: three box means of it are nearly a Gaussian. */
+/** Radius that carries the subject's colour outwards, in working pixels. Three box means are nearly a Gaussian. */
 const COLOUR_RADIUS = 3;
 
-/** Floats a working pixel: four of the edge model, its two bounds, three of the subject's colour, one of its weight. */
+/** Floats per working pixel: four for the edge model, two bounds, three for the subject's colour, one for its weight. */
 const FIELDS = 10;
-/** Pixels at full resolution between two pauses for the event loop. */
+/** Full-resolution pixels between two pauses for the event loop. */
 const PIXELS_A_TURN = 100_000;
 
 /**
- * Cuts the subject out: a mask that was computed on a small picture is refined along the large picture's own edges and
- * becomes its alpha, and the half-transparent pixels along the edge take the subject's colour, so that the old
- * background does not shine through as a halo. An alpha that the picture had before is multiplied in.
- * @param mask `height × width` bytes, 255 is subject
+ * Cuts the subject out. It refines a mask that was computed on a small picture along the edges of the large one, and makes
+ * it the alpha. Half-transparent pixels along the edge take the subject's colour, so that the old background leaves no
+ * halo. It multiplies the alpha by the one that the picture had before.
+ * @param mask `height × width` bytes; 255 is subject
  */
 export async function applyMask(raster: Raster, mask: Buffer, codec: Codec = atOnce): Promise<Raster> {
   const small = workingSize(raster);
@@ -44,7 +44,7 @@ function workingSize({ width, height }: Size): Size {
   return { width: Math.max(1, Math.round(width * ratio)), height: Math.max(1, Math.round(height * ratio)) };
 }
 
-/** @returns `FIELDS` floats for each working pixel, side by side, since they are always read together */
+/** @returns `FIELDS` floats for each working pixel, side by side, because they are always read together */
 async function workingCoefficients(raster: Raster, mask: Buffer, small: Size, codec: Codec): Promise<Float32Array> {
   const { width, height } = small;
   const shrunk = (pixels: Buffer, channels: 1 | 3) =>
@@ -90,7 +90,7 @@ function planeOf(bytes: Buffer, channel: number, channels: number): Plane {
   return plane;
 }
 
-/** The least or the greatest value of the square around each pixel, cut off at the borders. */
+/** Minimum or maximum in the square around each pixel, cut off at the borders. */
 async function extremes(
   plane: Plane,
   { width, height }: Size,
@@ -123,13 +123,13 @@ async function blur(plane: Plane, { width, height }: Size): Promise<Plane> {
   return result;
 }
 
-/** What may be said of a working pixel without looking at the picture; all four around a pixel must say it. */
+/** Kinds of a working pixel that do not depend on the picture. A pixel has a kind if all four around it have it. */
 const OUTSIDE = 1;
 const INSIDE = 2;
 
 /**
- * Outside, nothing is opaque and no colour is carried; inside, everything is opaque. Only in between, along the edge,
- * does a pixel depend on its own colour.
+ * Outside, pixels are transparent and take no colour from the subject. Inside, pixels are opaque. Only along the edge does
+ * a pixel depend on its own colour.
  */
 function kindsOf(coefficients: Float32Array): Uint8Array {
   const kinds = new Uint8Array(coefficients.length / FIELDS);
@@ -144,7 +144,7 @@ function kindsOf(coefficients: Float32Array): Uint8Array {
   return kinds;
 }
 
-/** Applies the coefficients, interpolated bilinearly, to every pixel of the full picture. */
+/** Interpolates the coefficients bilinearly and applies them to every pixel of the full picture. */
 async function paint(raster: Raster, coefficients: Float32Array, small: Size): Promise<Raster> {
   const { width, height } = raster;
   const rgb = Buffer.allocUnsafe(width * height * 3);
@@ -183,7 +183,7 @@ async function paint(raster: Raster, coefficients: Float32Array, small: Size): P
   return { width, height, rgb, alpha };
 }
 
-/** A copy of the whole at once would take a tenth of a second. */
+/** Copies one row. A copy of the whole picture at once would block the event loop for a tenth of a second. */
 function copyRow(raster: Raster, rgb: Buffer, alpha: Buffer, y: number): void {
   const [from, to] = [y * raster.width, (y + 1) * raster.width];
   raster.rgb.copy(rgb, from * 3, from * 3, to * 3);
@@ -203,7 +203,7 @@ function paintPixel(raster: Raster, rgb: Buffer, alpha: Buffer, i: number, c: Fl
   const b = raster.rgb[i * 3 + 2] ?? 0;
   const refined = (a0 * r + a1 * g + a2 * b) / 255 + offset;
   const opacity = smoothstep(EMPTY, FULL, Math.min(most, Math.max(least, refined)));
-  // Where the subject's colour is unknown, the picture's own stays.
+  // If the subject's colour is unknown, the pixel keeps its own.
   const carried = weight > LEAST_WEIGHT ? 1 - opacity : 0;
   const share = (255 * carried) / (weight || 1);
   rgb[i * 3] = r * (1 - carried) + fr * share + 0.5;
@@ -212,7 +212,7 @@ function paintPixel(raster: Raster, rgb: Buffer, alpha: Buffer, i: number, c: Fl
   alpha[i] = opacity * (raster.alpha?.[i] ?? 255) + 0.5;
 }
 
-/** Lets leases and other jobs have their turn. */
+/** Lets the event loop extend leases and run other jobs. */
 function pause(): Promise<void> {
   return new Promise((resume) => setImmediate(resume));
 }
@@ -222,7 +222,7 @@ function smoothstep(from: number, to: number, value: number): number {
   return t * t * (3 - 2 * t);
 }
 
-/** For each position on the large axis, the two neighbours on the small one and how far it lies between them. */
+/** For each position on the large axis: its two neighbours on the small axis, and how far it lies between them, 0 to 1. */
 function sampler(large: number, small: number): (i: number) => readonly [number, number, number] {
   const table = Array.from({ length: large }, (_, i) => {
     const at = Math.min(small - 1, Math.max(0, ((i + 0.5) * small) / large - 0.5));

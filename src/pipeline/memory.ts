@@ -1,34 +1,34 @@
-/** What a job will need of memory, known from its header: the formula that docs/pixels.md derives. */
+/** Estimates from the header how much memory a job needs. docs/pixels.md derives the formula. */
 import type { OutputRequest, Priority } from '../domain/job.js';
 import type { Header } from './decode.js';
 import { FORMATS } from './formats/index.js';
 
-/** Waits for memory. @returns what gives it back; call it exactly once */
+/** Waits for memory, in bytes. @returns the function that releases it; call it exactly once */
 export type Reserve = (bytes: number, signal: AbortSignal, priority: Priority) => Promise<() => void>;
 
-/** What the formula needs of a routed operation. */
+/** The parts of a routed operation that the formula needs. */
 interface Step {
   readonly model: { readonly output: 'image' | 'mask' };
   readonly contract: { readonly scale: number };
 }
 
 /**
- * Bytes of pixels that a job holds at the most: while it is decoded, in one of its operations, or while the result is
- * encoded. Input and output files and tensors in flight come on top.
+ * Peak of pixel memory of a job, in bytes: during decoding, during one of its operations, or during encoding. It does not
+ * include the input and output files and the tensors in flight.
  */
 export function memoryOf(header: Header, steps: readonly Step[], output: OutputRequest) {
   let pixels = header.width * header.height;
   let alpha = header.hasAlpha;
   let held = pixels * (alpha ? 4 : 3);
   let most = pixels * decoding(header);
-  // The picture before the last operation may not have been collected yet when the result is encoded.
+  // When the result is encoded, the picture before the last operation may not have been garbage-collected yet.
   let atEncode = held;
   for (const { model, contract } of steps) {
     const masked = model.output === 'mask';
     const after = pixels * contract.scale ** 2;
     const made = after * (alpha || masked ? 4 : 3);
     atEncode = held + made;
-    // With it the mask, or the alpha while it is resampled.
+    // The mask counts as well, or the alpha while it is resampled.
     most = Math.max(most, atEncode + (alpha || masked ? pixels : 0));
     alpha ||= masked;
     held = made;
@@ -40,12 +40,15 @@ export function memoryOf(header: Header, steps: readonly Step[], output: OutputR
   return Math.max(most, atEncode + pixels * (format.encoderBytes + (copied ? 4 : 0)));
 }
 
-/** Bytes a pixel: the picture, twice if it is turned. Some decoders hold more than rows; what they hold was measured. */
+/**
+ * Bytes per pixel during decoding: the picture, twice if it is turned. Some decoders hold more than rows; their memory was
+ * measured.
+ */
 function decoding({ format, hasAlpha, turned, progressive, deep }: Header): number {
   const rows = (hasAlpha ? 5 : 3) + (turned ? (deep ? 7 : 3) : 0);
   switch (format) {
     case 'jpeg':
-      return Math.max(rows, progressive ? 11 : 0); // all coefficients at once, of four inks at most
+      return Math.max(rows, progressive ? 11 : 0); // all coefficients at once, of at most four inks
     case 'png':
       return Math.max(rows, progressive ? (deep ? 16 : 8) : 0);
     case 'webp':

@@ -1,19 +1,19 @@
-/** EXIF, XMP and IPTC on their way from one file to another, made true for pixels that are upright sRGB now. */
+/** Copies EXIF, XMP and IPTC from one file to another, and corrects them for pixels that are upright sRGB now. */
 import sharp, { type Metadata } from 'sharp';
 
-/** The blocks of a file as sharp gives them. */
+/** The blocks of a file as sharp returns them. */
 export type KeptMetadata = Pick<Metadata, 'exif' | 'xmp' | 'iptc'>;
 
 const EXIF = { orientation: 0x0112, details: 0x8769, colourSpace: 0xa001 } as const;
 const EXIF_PREFIX = 'Exif\0\0';
 const XMP_PREFIX = 'http://ns.adobe.com/xap/1.0/\0';
-/** What a segment of a JPEG can hold (ITU-T T.81, B.1.1.4). */
+/** Most bytes that a segment of a JPEG can hold (ITU-T T.81, B.1.1.4). */
 const SEGMENT_BYTES = 65_533;
 
 /**
- * A file of one black pixel that has the given metadata. sharp copies metadata only from the file that it opens, so
- * this is opened and the pixels are laid over it. A block larger than 65,533 bytes is left out.
- * @param alpha whether the pixel is transparent, and the file one that has alpha
+ * Makes a file of one black pixel with the given metadata. sharp copies metadata only from the file that it opens, so the
+ * encoder opens this one and puts the pixels over it. A block larger than 65,533 bytes is left out.
+ * @param alpha whether the file has alpha; the pixel is then transparent
  */
 export async function carrierOf(kept: KeptMetadata, alpha: boolean): Promise<Buffer> {
   const pixel = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } })
@@ -32,16 +32,19 @@ export async function carrierOf(kept: KeptMetadata, alpha: boolean): Promise<Buf
       return [Buffer.from([0xff, marker, length >> 8, length & 0xff]), content];
     });
   const jpeg = Buffer.concat([pixel.subarray(0, 2), ...segments, pixel.subarray(2)]);
-  // Only JPEG can carry IPTC, and only into a JPEG, which has no alpha.
+  // sharp keeps IPTC only from a JPEG to a JPEG, and a JPEG has no alpha.
   return alpha ? sharp(jpeg).ensureAlpha(0).keepMetadata().png().toBuffer() : jpeg;
 }
 
-/** Looked at before anything is done to it: a file may hold 64 MiB of it. */
+/** Checks the size of a block before any work on it, because a file may hold 64 MiB of metadata. */
 function fits(block: Buffer | undefined): block is Buffer {
   return block !== undefined && block.length <= SEGMENT_BYTES;
 }
 
-/** Orientation 1, colour space sRGB, and no second directory, which would be a thumbnail of the picture as it was. */
+/**
+ * Sets orientation 1 and colour space sRGB, and removes the second directory, which would be a thumbnail of the original
+ * picture.
+ */
 function uprightExif(exif: Buffer): Buffer {
   const prefix = exif.toString('latin1', 0, EXIF_PREFIX.length) === EXIF_PREFIX ? EXIF_PREFIX.length : 0;
   const tiff = Buffer.from(exif.subarray(prefix));
@@ -66,12 +69,12 @@ function uprightExif(exif: Buffer): Buffer {
     if (details !== undefined) amend(details);
     tiff.fill(0, next, next + 4);
   } catch {
-    return Buffer.alloc(0); // an address outside of the block: nothing in it can be trusted
+    return Buffer.alloc(0); // an offset points outside the block, so none of it can be trusted
   }
   return Buffer.concat([Buffer.from(EXIF_PREFIX, 'latin1'), tiff]);
 }
 
-/** The same for XMP, where both are text. */
+/** Sets orientation 1 in XMP, and removes the thumbnails. Both are text there. */
 function uprightXmp(xmp: string): string {
   const upright = xmp
     .replace(/(tiff:Orientation\s*=\s*["'])\d(["'])/g, '$11$2')
@@ -79,7 +82,7 @@ function uprightXmp(xmp: string): string {
   return without(without(upright, 'xmp:Thumbnails'), 'xap:Thumbnails');
 }
 
-/** Removes elements, in time that grows with the text alone (an expression would look for each end up to the last byte). */
+/** Removes elements in linear time. A regular expression would search for each end tag up to the last byte. */
 function without(xml: string, element: string): string {
   const [start, end] = [`<${element}>`, `</${element}>`];
   const kept: string[] = [];

@@ -2,17 +2,17 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import { JobError } from '../domain/errors.js';
 import type { ParameterValue } from '../domain/job.js';
 
-/** By the schema's text: contracts are read anew every few seconds, mostly unchanged. The oldest goes first. */
+/** Validators by the text of their schema. Contracts are read every few seconds and rarely change. The oldest is evicted. */
 const validators = new Map<string, ValidateFunction>();
 const MOST_VALIDATORS = 256;
 
-/** @throws JobError `INTERNAL`: the model's schema is none */
+/** @throws JobError `INTERNAL` when the model's schema is not a JSON Schema */
 function validatorOf(model: string, schema: Readonly<Record<string, unknown>>): ValidateFunction {
   const text = JSON.stringify(schema);
   const known = validators.get(text);
   if (known) return known;
   try {
-    // Each in an Ajv of its own, which would keep all that it has ever compiled and let no `$id` come twice.
+    // Each schema gets its own Ajv. One Ajv keeps every schema it has compiled, and rejects an `$id` that it has seen.
     const made = new Ajv({ allErrors: true, strict: false }).compile(schema);
     const [oldest] = validators.keys();
     if (validators.size >= MOST_VALIDATORS && oldest !== undefined) validators.delete(oldest);
@@ -26,9 +26,9 @@ function validatorOf(model: string, schema: Readonly<Record<string, unknown>>): 
 }
 
 /**
- * Checks a job's parameters against what the model declares in `imagen.parameters`. A model that declares nothing takes
- * nothing: a parameter that nobody reads would be a silent mistake.
- * @throws JobError `INVALID_PARAMETERS` naming each wrong parameter
+ * Checks a job's parameters against the model's `imagen.parameters`. A model that declares none accepts none, because a
+ * parameter that no model reads would be a silent mistake.
+ * @throws JobError `INVALID_PARAMETERS` that names each wrong parameter
  */
 export function checkParameters(
   model: string,
@@ -42,7 +42,7 @@ export function checkParameters(
   const validate = validatorOf(model, schema);
   if (!validate(parameters)) {
     for (const error of validate.errors ?? []) {
-      if (error.keyword === 'additionalProperties') continue; // named above, with what would be right
+      if (error.keyword === 'additionalProperties') continue; // reported above, with the names that are right
       const name = error.instancePath.slice(1);
       complaints.push(`${name ? `${name}: ` : ''}${error.message ?? 'invalid'}`);
     }

@@ -5,25 +5,25 @@ import { type Format, FORMATS } from './formats/index.js';
 import { PLAN_TABLE, type Shape } from './plans/index.js';
 import type { Routed } from './route.js';
 
-/** Everything about a job that can be known before the first inference. */
+/** Everything that is known about a job before the first inference. */
 export interface JobPlan {
   readonly steps: readonly PlannedStep[];
   readonly format: Format;
-  /** Of the file that is written. */
+  /** Size of the result file. */
   readonly size: Size;
 }
 
 export interface PlannedStep {
   readonly routed: Routed;
-  /** The ways to send this picture that the model permits, at least one. Which is best is known only when it is sent. */
+  /** The shapes in which the model permits this picture; at least one. The best is known only when it is sent. */
   readonly shapes: readonly Shape[];
-  /** The same operation on the default version, for what an arm's version fails at. */
+  /** The same operation on the default version. It runs if an arm's version fails. */
   readonly fallback?: PlannedStep;
 }
 
 /**
- * Predicts every size and decides the format.
- * @param maxPixels of any intermediate picture and of the result
+ * Predicts every size and chooses the format.
+ * @param maxPixels limit for each intermediate picture and for the result
  * @throws JobError `OUTPUT_TOO_LARGE`, `INVALID_PARAMETERS`
  */
 export function planJob(
@@ -56,7 +56,10 @@ export function planJob(
   return { steps, format, size: final };
 }
 
-/** Each operation on its arm, or on the default version where the arm's cannot hold the picture, or makes it too large. */
+/**
+ * Keeps each operation on its arm if the arm's version can take the picture and does not make it too large. Otherwise it
+ * chooses the default version.
+ */
 export function withinReach(picture: Size, routed: readonly Routed[], maxPixels: number): Routed[] {
   let size: Size = picture;
   const grown = ({ contract }: Routed): Size => ({
@@ -96,7 +99,7 @@ function planStep(routed: Routed, size: Size): PlannedStep {
     const name = `model ${model.model}, version ${version}`;
     throw new JobError('OUTPUT_TOO_LARGE', `${name} takes at most ${contract.maxWholePixels} pixels, given ${given}`);
   }
-  // Of another scale it would be another result, and nothing has been planned for that.
+  // A default version with another scale would give a result of another size, which was not planned.
   if (fallback?.contract.scale !== contract.scale) return { routed, shapes };
   const others = permittedShapes(fallback, size);
   return { routed, shapes, ...(others.length > 0 ? { fallback: { routed: fallback, shapes: others } } : {}) };

@@ -1,19 +1,21 @@
-/** What a picture's colours were measured in: its ICC profile, and whether that can be used. */
+/** Checks whether the ICC profile of a picture can be used. */
 
 const HEADER_BYTES = 128;
 const ENTRY_BYTES = 12;
-/** As many as Little CMS reads. */
+/** Limit of tags in Little CMS. */
 const MAX_TAGS = 100;
-/** Of monitors, cameras and scanners, printers, and colour spaces; links between devices say nothing of a picture. */
+/**
+ * Profile classes that describe a picture: monitors, cameras and scanners, printers, colour spaces. Device links do not.
+ */
 const CLASSES = ['mntr', 'scnr', 'prtr', 'spac'];
-/** Tags without which nothing can be converted (ICC.1:2022, clause 8), unless a table stands for all of them. */
+/** Tags that a conversion needs (ICC.1:2022, clause 8), unless the profile has a table instead. */
 const MATRIX = ['rXYZ', 'gXYZ', 'bXYZ', 'rTRC', 'gTRC', 'bTRC'];
 const TABLE_TYPES = ['mft1', 'mft2', 'mAB '];
 
 /**
- * Whether the profile can be read and speaks of the same channels as the picture. Checked here because sharp leaves a
- * profile out in silence when it cannot use it.
- * @param space sharp's name for how the picture is stored, such as `srgb`, `grey16`, `cmyk`
+ * Whether the profile is readable and has the same channels as the picture. The check is needed because sharp silently
+ * ignores a profile that it cannot use.
+ * @param space sharp's name for the colour space of the file, such as `srgb`, `grey16`, `cmyk`
  */
 export function isUsable(icc: Buffer, space: string): boolean {
   if (icc.length < HEADER_BYTES + 4 || text(icc, 36) !== 'acsp' || !CLASSES.includes(text(icc, 12))) return false;
@@ -28,7 +30,7 @@ export function isUsable(icc: Buffer, space: string): boolean {
   return needed.length > 0 && needed.every(fits);
 }
 
-/** The type of each tag that lies within the profile; none where there are too many to be read. */
+/** The type of each tag that lies within the profile. Empty if there are more tags than Little CMS reads. */
 function typesOfTags(icc: Buffer): Map<string, string> {
   const types = new Map<string, string>();
   const count = icc.readUInt32BE(HEADER_BYTES);

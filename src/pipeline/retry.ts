@@ -3,26 +3,27 @@ import { JobError } from '../domain/errors.js';
 import type { ObjectStore } from '../domain/ports.js';
 
 export interface RetryLimits {
-  /** How long to wait in place for something that is down, in milliseconds. */
+  /** How long to retry in place while something is down, in milliseconds. */
   readonly unavailableMs: number;
   /** Longest pause between two attempts, in milliseconds. */
   readonly maxDelayMs?: number;
-  /** How many attempts in place for something that failed without saying why. */
+  /** Number of attempts in place for a failure without a known cause. */
   readonly failedAttempts: number;
 }
 
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
 
-/** Exponential backoff with full jitter, so that workers that failed together do not come back together. */
+/** Exponential backoff with full jitter, in milliseconds. Workers that failed together do not retry together. */
 export function backoffMs(failures: number, maxDelayMs = MAX_DELAY_MS, random: () => number = Math.random): number {
   return random() * Math.min(maxDelayMs, FIRST_DELAY_MS * 2 ** Math.min(failures, 16));
 }
 
 /**
- * Runs `work` again as its error's verdict permits: `defer` until `unavailableMs` have passed, `retry-then-fail` for
- * `failedAttempts` attempts, anything else not at all. Nor is a suspect job run again, which may end the model's process
- * a second time: that costs an attempt, which is for the caller to count. The last error is thrown.
+ * Retries `work` as the verdict of its error permits: `defer` until `unavailableMs` have passed, `retry-then-fail` for
+ * `failedAttempts` attempts, any other never. It does not retry a suspect job, which may end the model's process again.
+ * A retry of such a job costs an attempt, and the caller counts attempts.
+ * @throws the last error
  */
 export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits, signal: AbortSignal): Promise<T> {
   const giveUpAt = performance.now() + limits.unavailableMs;
@@ -46,8 +47,8 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
 }
 
 /**
- * A store whose every call is tried again while storage is unavailable, for at most `limits.unavailableMs`; but for
- * `checkAccess`, which asks whether it is.
+ * A store that retries each call while storage is unavailable, for at most `limits.unavailableMs`. It does not retry
+ * `checkAccess`, which tests whether storage is available.
  */
 export function retryingStore(store: ObjectStore, limits: RetryLimits): ObjectStore {
   return {

@@ -14,38 +14,38 @@ export interface Routed {
   readonly version: string;
   readonly contract: VersionContract;
   readonly parameters: Readonly<Record<string, ParameterValue>>;
-  /** Of the experiment that chose the version. */
+  /** Arm of the experiment that chose this version. */
   readonly arm?: Arm;
-  /** The same on the default version, in no arm: for what the arm's version cannot do, or fails at. */
+  /** The same operation on the default version, in no arm. It is used when the arm's version cannot do the operation. */
   readonly fallback?: Routed;
 }
 
 export interface RouteOptions {
   readonly routes: Routes;
-  /** By which the job falls on an arm; without it, it is in no experiment. */
+  /** Key that assigns the job to an arm. A job without a key is in no experiment. */
   readonly key?: string;
-  /** Whether an arm gets no more jobs. */
+  /** Whether an arm was stopped and gets no more jobs. */
   readonly stopped?: (arm: Arm) => boolean;
-  /** How long to wait for a model or version that is not served, known or not, in milliseconds. */
+  /** How long to wait for a model or version that is not served, even if it is unknown, in milliseconds. */
   readonly waitMs: number;
-  /** False for a job that is put off at once instead; what is unknown is so only when it has been for `waitMs`. */
+  /** False to defer the job at once instead. A name counts as unknown only after it was unknown for `waitMs`. */
   readonly patient?: boolean;
-  /** What jobs before this one have waited for in vain; without it every job waits. */
+  /** Names that earlier jobs waited for in vain. Without it every job waits. */
   readonly unknown?: Unknown;
 }
 
-/** Names that Triton does not know, since when: what was waited for once is not waited for again. */
+/** Names that Triton does not know, and since when. Jobs wait for an unknown name only once. */
 export interface Unknown {
-  /** @returns when the name was first not known, by `performance.now()` */
+  /** @returns when the name was first unknown, as a value of `performance.now()` */
   since(name: string): number;
-  /** It is known after all. */
+  /** Forgets a name that is known after all. */
   found(name: string): void;
 }
 
 const POLL_MS = 250;
-/** Names come from jobs, and may be anything. */
+/** Limit of names to remember. They come from jobs and may be anything. */
 const MOST_UNKNOWN = 1_000;
-/** A name of which nobody has spoken for so long is waited for again. */
+/** Jobs wait for a name again if none has asked for it for this long. */
 const UNKNOWN_FOR_MS = 600_000;
 
 export function createUnknown(now: () => number = () => performance.now()): Unknown {
@@ -66,11 +66,12 @@ export function createUnknown(now: () => number = () => performance.now()): Unkn
 
 /**
  * Finds the model and version for every operation, and checks the parameters against the model's own schema. An operation
- * that names no version may be on an arm of an experiment, if that can serve it.
- * @throws JobError `INVALID_PARAMETERS`; `MODEL_UNAVAILABLE` for a model or version that the server knows or has served, or
- * that the routes name, but that did not become ready in time, and when the server does not say whether a parameter that
- * its model did not take is taken now; `UNKNOWN_MODEL`, `UNKNOWN_VERSION` for any other, when it
- * has been waited for as long
+ * that names no version may get an arm of an experiment, if that arm can serve it.
+ * @throws JobError
+ * - `INVALID_PARAMETERS`
+ * - `MODEL_UNAVAILABLE` when a model or version is not ready in time, although the server knows it or has served it, or
+ *   the routes name it; also when the server does not answer whether its model now takes a parameter that it refused
+ * - `UNKNOWN_MODEL`, `UNKNOWN_VERSION` for any other name, after the same wait
  */
 export async function route(
   operations: readonly Operation[],
@@ -83,7 +84,7 @@ export async function route(
   return routed;
 }
 
-/** A model may have been loaded again since its contract was read: that is read again before its parameters end a job. */
+/** Reads the contract again before wrong parameters end a job, because the model may have been reloaded since. */
 async function routeByContractNow(
   operation: Operation,
   models: ModelServer,
@@ -129,7 +130,7 @@ function armFor(model: string, { routes, key, stopped }: RouteOptions): Arm | un
   return arm && stopped?.(arm) ? undefined : arm;
 }
 
-/** @returns undefined where the arm's version is not served, or does not take the job's parameters */
+/** @returns undefined when the arm's version is not served, or does not take the job's parameters */
 function onArm(arm: Arm, asked: Asked): Routed | undefined {
   const own = acceptedBy(arm.version, asked);
   if (!own) return undefined;
@@ -184,7 +185,7 @@ interface Wanted {
   readonly version?: string;
 }
 
-/** Waits for what is not served, as long as the options say. @throws JobError when it is not there by then */
+/** Waits for a model or version until it is served, at most as long as the options say. @throws JobError after that */
 async function waitFor<T>(
   wanted: Wanted,
   find: () => T | undefined,
@@ -211,7 +212,7 @@ async function waitFor<T>(
   }
 }
 
-/** Has the server say what it serves. @returns why it gave no answer; that may change at any moment, as what it serves */
+/** Asks the server what it serves. @returns why it did not answer; it may answer the next time, and serve other models */
 async function ask(models: ModelServer, wanted: Wanted, signal: AbortSignal): Promise<string | undefined> {
   try {
     await models.refresh(signal, wanted);
@@ -222,7 +223,7 @@ async function ask(models: ModelServer, wanted: Wanted, signal: AbortSignal): Pr
   }
 }
 
-/** @returns why something that exists is not served; undefined where nobody knows of it */
+/** @returns why a known model or version is not served; undefined for an unknown one */
 function whyAway({ model, version }: Wanted, models: ModelServer, routes: Routes): string | undefined {
   const unready = models.unready();
   const reason = unready.get(model) ?? (version === undefined ? undefined : unready.get(`${model}/${version}`));

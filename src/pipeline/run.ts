@@ -1,8 +1,8 @@
 /**
  * The steps of a job, in order: route, fetch, render, store; and render is decode, plan, transform for each operation,
  * encode.
- * What comes before (parse, recall) and after (record, publish, ack) belongs to every message, whatever becomes of the
- * job, and stands in worker/handle.ts.
+ * The steps before (parse, recall) and after (record, publish, ack) apply to every message, even if its job fails. They
+ * are in worker/handle.ts.
  */
 import type { Step } from '../domain/completion.js';
 import { type Arm, type ArmEnd, stickyKey } from '../domain/experiment.js';
@@ -28,20 +28,20 @@ import type { RequestScheduler, PixelsSent } from './transform.js';
 
 export interface RenderOptions {
   readonly maxInputPixels: number;
-  /** Of any intermediate picture and of the result. */
+  /** Limit of pixels for each intermediate picture and for the result. */
   readonly maxOutputPixels: number;
   readonly predict: Predict;
-  /** Memory for a picture, from the moment its header has been read until its result has been encoded. */
+  /** Reserves memory for a picture, from when its header was read until its result is encoded. */
   readonly reserve: Reserve;
-  /** Where pictures are decoded, resized and encoded. */
+  /** Schedulers for decoding, resizing and encoding. */
   readonly codecs: Codecs;
-  /** Told of every operation that has been done; must not throw. */
+  /** Called after each completed operation; must not throw. */
   readonly onOperation?: (step: Step, pixels: PixelsSent) => void;
-  /** Told how every operation on an arm of an experiment ended; must not throw. */
+  /** Called with the outcome of each operation on an arm of an experiment; must not throw. */
   readonly onArm?: (arm: Arm, end: ArmEnd, about: ArmFailure) => void;
 }
 
-/** Where an arm's version failed: at which job, and how. */
+/** The job at which an arm's version failed, and the error. */
 export interface ArmFailure {
   readonly jobId: string;
   readonly error: JobError | undefined;
@@ -50,7 +50,7 @@ export interface ArmFailure {
 export interface PipelineOptions extends RenderOptions {
   readonly fetch: FetchOptions;
   readonly target: TargetOptions;
-  /** Asked anew for each job, since routes are edited while the worker runs. */
+  /** Called for each job, because routes are edited while the worker runs. */
   readonly route: () => Omit<RouteOptions, 'key'>;
   readonly endOf: EndOf;
 }
@@ -61,8 +61,8 @@ export interface PipelineParts {
 }
 
 /**
- * Does the work of a job, up to the stored result. What it learns on the way is left in `context`, also when it throws.
- * @throws JobError whichever stage it ends in; GivenBack when the worker must let go of it
+ * Runs a job up to the stored result. It writes what it learns to `context`, even when it throws.
+ * @throws JobError of the stage that failed; GivenBack when the worker must release the job
  */
 export async function runJob(
   job: Job,
@@ -101,7 +101,7 @@ export async function runJob(
   context.steps.splice(0, context.steps.length, ...stored.steps);
 }
 
-/** The bytes of a picture in, the bytes of the finished one out; needs no storage. */
+/** Turns the bytes of a picture into the bytes of the result. It needs no storage. */
 export async function render(
   job: Job,
   bytes: Buffer,
@@ -116,7 +116,7 @@ export async function render(
   let release: () => void = () => undefined;
   const admit = async (header: Header) => {
     const chosen = withinReach(header, routed, options.maxOutputPixels);
-    sizesAfter(header, chosen, options.maxOutputPixels); // what will fail needs no memory
+    sizesAfter(header, chosen, options.maxOutputPixels); // throws before memory is reserved
     release = await options.reserve(memoryOf(header, chosen, job.output), signal, job.priority);
   };
   try {
@@ -157,7 +157,7 @@ export async function render(
   }
 }
 
-/** What is in work. It holds the one reference to the picture as it is now, so that its predecessors' memory is free. */
+/** The picture of a job between steps. It holds the only reference, so that the memory of earlier pictures is freed. */
 interface Piece {
   raster: Raster;
   readonly metadata: KeptMetadata;
@@ -182,7 +182,7 @@ async function prepare(
   return { raster, metadata, plan };
 }
 
-/** What is written: the picture, or its alpha alone, which is the refined mask of the last operation. */
+/** The pixels to write: the picture, or only its alpha, which is the refined mask of the last operation. */
 function pixelsOf({ width, height, rgb, alpha }: Raster, { maskOnly }: OutputRequest): Pixels {
   if (maskOnly) return { width, height, channels: 1, data: alpha ?? Buffer.alloc(width * height, 255) };
   return { width, height, channels: 3, data: rgb, ...(alpha ? { alpha } : {}) };

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Stage } from '../domain/errors.js';
 
-/** What has just been done for a job. `record`: its outcome is decided; `publish`: its completion was accepted. */
+/** A step of a job that has just ended. `record`: the outcome is decided. `publish`: the completion was accepted. */
 export interface StepDone {
   readonly jobId: string;
   readonly attempt: number;
@@ -9,7 +9,7 @@ export interface StepDone {
 }
 
 /**
- * Told of every step, at once and in order. A channel of Node's, so that who wants to watch a worker (a trace, the chaos
- * run, which kills it after a certain step) loads a module of his own beside it, and nothing here knows of him.
+ * Receives every step synchronously and in order. It is a diagnostics channel of Node, so that an observer is a separate
+ * module that this code does not know: a trace, or the chaos run, which kills the worker after a certain step.
  */
 export const stepDone = channel('imagen:step');

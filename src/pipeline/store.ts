@@ -7,26 +7,26 @@ import type { Encoded } from './encode.js';
 
 export interface Stored {
   readonly output: CompletionOutput;
-  /** How the stored object was made: ours, or those of the earlier attempt whose object was found. */
+  /** The steps that made the stored object: those of this attempt, or of the earlier attempt that created the object. */
   readonly steps: readonly Step[];
 }
 
-/** The job whose result it is. */
+/** The job to which a result belongs. */
 export interface Owner {
   readonly jobId: string;
-  /** A redrive repeats this job. */
+  /** The job that this one repeats, if it is a redrive. */
   readonly redriveOf?: string | undefined;
   readonly fingerprint: string;
 }
 
-/** How a job has ended, by its record in the store. */
+/** Reads from a job's record how it ended; undefined if it has not. */
 export type EndOf = (jobId: string, store: ObjectStore, signal: AbortSignal) => Promise<Status | undefined>;
 
 /**
- * Writes the result, create-only. An object that is there already is ours if an attempt at the same job wrote it (a
- * worker died between this and the record), if the job that this one redrives wrote it and did not succeed after all, or
- * if it has the same bytes and is no other job's result; it is then reported as it stands.
- * @throws JobError `OUTPUT_EXISTS`, `STORAGE_UNAVAILABLE`
+ * Writes the result with a create-only request. If an object exists already, it is adopted and reported as it is in three
+ * cases: an attempt at the same job wrote it (a worker died before it wrote the record); the job that this one redrives
+ * wrote it and did not succeed; or it has the same bytes and belongs to no other job.
+ * @throws JobError `OUTPUT_EXISTS` in any other case, `STORAGE_UNAVAILABLE`
  */
 export async function storeResult(
   target: ObjectRef,
@@ -58,7 +58,7 @@ export async function storeResult(
   throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds the result of job ${owner}`);
 }
 
-/** The job that a redrive repeats, `a` for `a~r2`; itself for any other. */
+/** The id of the job that a redrive repeats: `a` for `a~r2`. For any other job, its own id. */
 const originalOf = (jobId: string) => jobId.replace(/~r[0-9]+$/, '');
 
 const KEY = {

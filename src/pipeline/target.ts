@@ -4,21 +4,21 @@ import { isPermitted, type ObjectRef, objectRef, objectUri, parseObjectUri, unde
 import type { Format } from './formats/index.js';
 
 export interface TargetOptions {
-  /** Used by jobs that say neither `output.uri` nor `output.prefix`. */
+  /** Prefix for jobs that set neither `output.uri` nor `output.prefix`. */
   readonly outputPrefix: string;
   readonly allowedOutputs: readonly string[];
 }
 
 /**
- * Where the result goes, refused before anything is read or computed.
- * @returns the object for a given format, which is known only once the picture has been decoded
- * @throws JobError `OUTPUT_FORBIDDEN`, `INVALID_PARAMETERS` when prefix and jobId make too long a name
+ * Chooses the object for the result. It rejects a wrong target before anything is read or computed.
+ * @returns the object for a given format, which is known only after the picture was decoded
+ * @throws JobError `OUTPUT_FORBIDDEN`; `INVALID_PARAMETERS` when prefix and jobId make a name that is too long
  */
 export function chooseTarget({ jobId, output }: Job, options: TargetOptions): (format: Format) => ObjectRef {
   const { uri, prefix = options.outputPrefix } = output;
   const target = (extension: string) =>
     uri === undefined ? under(prefix, `${jobId}/result.${extension}`) : objectRef(uri);
-  // A prefix ends at a slash, so the extension cannot change the answer.
+  // A prefix ends at a slash, so the extension does not change the result of the checks.
   const probe = target('webp');
   const complaint = parseObjectUri(objectUri(probe));
   if (typeof complaint === 'string')

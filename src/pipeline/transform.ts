@@ -17,7 +17,7 @@ import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
 import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
 
-/** What a request will be, as far as its batch is concerned: only requests of one version and one shape can share one. */
+/** The properties of a request that decide its batch. Only requests of one version and one shape can share a batch. */
 export interface PlannedRequest {
   readonly model: string;
   readonly version: string;
@@ -26,8 +26,9 @@ export interface PlannedRequest {
 }
 
 /**
- * A job's share of a model: runs the task when the model has room and it is this job's turn, and tells it the window to
- * fill; runs it again when its error permits that. Implemented by the worker, which knows the other jobs.
+ * Schedules the requests of one job. It runs the task when the model has capacity and it is this job's turn, and passes
+ * it the window to fill. It retries the task when its error permits that. The worker implements it, because it knows the
+ * other jobs.
  */
 export type RequestScheduler = <T>(
   request: PlannedRequest,
@@ -35,11 +36,11 @@ export type RequestScheduler = <T>(
   signal: AbortSignal,
 ) => Promise<T>;
 
-/** How a request is to be sent. */
+/** How to send a request. */
 export interface Turn {
   /** No other request of this worker is in flight with it. */
   readonly apart: boolean;
-  /** How many times it is to be in its own batch: with all that a batch takes, it shares it with nobody. */
+  /** Copies of the request in its batch. A request with as many copies as a batch holds shares it with no other. */
   readonly copies: number;
 }
 
@@ -58,15 +59,15 @@ export interface Transformed {
   readonly pixels: PixelsSent;
 }
 
-/** Pixels of a step's requests: all of them, and those that are the picture, each once. */
+/** Pixels in the requests of a step. `computed` counts all of them; `useful` counts each pixel of the picture once. */
 export interface PixelsSent {
   readonly computed: number;
   readonly useful: number;
 }
 
 /**
- * One operation on one picture: cut, infer, stitch. Where the model has not enough memory for a request, smaller ones are
- * tried, as far as its contract permits them.
+ * Runs one operation on one picture: cut, infer, stitch. When the model has too little memory for a request, it tries
+ * smaller requests, if the contract permits them.
  * @throws JobError of stage `infer`
  */
 export async function transform(raster: Raster, planned: PlannedStep, options: TransformOptions): Promise<Transformed> {
@@ -87,13 +88,14 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   }
 }
 
-/** One side did not keep to the contract. */
+/** Errors that mean that the worker or the model broke the contract. */
 const BROKEN_PROMISES: ReadonlySet<ErrorCode> = new Set(['MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID']);
 
 /**
- * A model may have been loaded again with another contract since the job was planned by the old one. That is not the job's
- * fault: it is put off, and planned anew.
- * @throws JobError `MODEL_UNAVAILABLE` when the server does not say what the contract is now
+ * Reads the contract again. The model may have been reloaded with another contract after the job was planned. The job is
+ * not at fault then: it is deferred and planned again.
+ * @returns the given error if the contract is the same, otherwise `MODEL_UNAVAILABLE`
+ * @throws JobError `MODEL_UNAVAILABLE` when the server does not return the current contract
  */
 async function withContractNow(error: JobError, { routed }: PlannedStep, options: TransformOptions): Promise<JobError> {
   const { model, version, contract } = routed;
@@ -107,7 +109,10 @@ async function withContractNow(error: JobError, { routed }: PlannedStep, options
   return new JobError('MODEL_UNAVAILABLE', message, { cause: error, needs: { kind: 'model', name: model.model } });
 }
 
-/** Nothing smaller is permitted. Whether the picture is too large, or others hold the memory now, nobody can know. */
+/**
+ * The error when the contract permits no smaller request. The picture may be too large, or other requests may hold the
+ * memory now. The worker cannot tell which, so the job is suspect.
+ */
 function tooLarge(error: JobError): JobError {
   const { code, message, needs } = error;
   return new JobError(code, message, { cause: error, outOfMemory: true, suspect: true, ...(needs ? { needs } : {}) });
@@ -126,10 +131,10 @@ async function transformIn(
   const attempts = createAttempts(routed);
   let computed = 0;
 
-  // The first request that fails ends the others: their tiles have nowhere to go.
+  // The first request that fails cancels the others, because their tiles are no longer needed.
   const stop = new AbortController();
   const { signal, release } = anyOf([options.signal, stop.signal]);
-  setMaxListeners(0, signal); // every tile listens
+  setMaxListeners(0, signal); // every tile adds a listener
   const send: Send = async (cut, paste) => {
     const attempt = attempts.ofOneRequest();
     try {
@@ -180,7 +185,7 @@ async function transformIn(
   return { raster: after, step, pixels };
 }
 
-/** As steps name an arm. */
+/** The fields by which a step names its arm. */
 export const nameArm = ({ experiment, name }: Arm) => ({ experiment, arm: name });
 
 function ask(
@@ -206,7 +211,7 @@ function ask(
   );
 }
 
-/** @throws JobError `MODEL_OUTPUT_INVALID`: the model does not keep its contract */
+/** @throws JobError `MODEL_OUTPUT_INVALID` when the output does not match the contract */
 function checkAnswer({ output }: InferenceResult, view: View, { routed }: PlannedStep, channels: 1 | 3) {
   const { scale } = routed.contract;
   const expected = [view.height * scale, view.width * scale, channels];
@@ -220,7 +225,7 @@ function checkAnswer({ output }: InferenceResult, view: View, { routed }: Planne
   return output;
 }
 
-/** The picture's own alpha, carried past a model that knows only colours, and resampled where the model scales. */
+/** Adds the picture's own alpha to the answer of a model that returns only colours. Resamples it if the model scales. */
 async function withAlpha({ width, height, data }: Answer, before: Raster, codec: Codec): Promise<Raster> {
   if (!before.alpha) return { width, height, rgb: data };
   if (width === before.width && height === before.height) return { width, height, rgb: data, alpha: before.alpha };

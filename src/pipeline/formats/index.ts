@@ -5,16 +5,16 @@ import { jpeg } from './jpeg.js';
 import { png } from './png.js';
 import { webp } from './webp.js';
 
-/** How a format is written. A new one is a file beside this and a line below. */
+/** How to write a format. To add a format, add a file beside this one and a line below. */
 export interface Format {
   readonly contentType: string;
   readonly extension: string;
   readonly alpha: boolean;
-  /** Longest side in pixels that the format, or the encoder, can hold. */
+  /** Longest side that the format or the encoder can hold, in pixels. */
   readonly maxSide: number;
-  /** Memory that the encoder takes, in bytes a pixel; measured. */
+  /** Measured memory of the encoder, in bytes per pixel. */
   readonly encoderBytes: number;
-  /** Time that the encoder takes, in nanoseconds a pixel of one processor; measured. */
+  /** Measured encoding time on one processor, in nanoseconds per pixel. */
   readonly encoderNs: number;
   readonly encode: (picture: Sharp, quality: number | undefined) => Sharp;
 }

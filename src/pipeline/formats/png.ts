@@ -7,6 +7,6 @@ export const png: Format = {
   maxSide: 65_535,
   encoderBytes: 0.5,
   encoderNs: 45,
-  // `quality` would ask sharp for a palette; PNG stays lossless here.
+  // `quality` would make sharp write a palette. It is ignored, so that PNG stays lossless.
   encode: (picture) => picture.png(),
 };

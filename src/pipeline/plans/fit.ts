@@ -4,13 +4,13 @@ import type { Size } from '../../domain/raster.js';
 import { costOf, RESIZE_NS } from '../codec.js';
 import type { Plan } from './index.js';
 
-/** Where the image lies inside the letterbox. */
+/** Position and size of the image inside the frame. */
 export interface Letterbox extends Size {
   readonly x: number;
   readonly y: number;
 }
 
-/** The largest centred place of the image's shape inside `frame`; at least one pixel a side. */
+/** The largest centred box with the image's aspect ratio inside `frame`; at least one pixel per side. */
 export function letterbox(image: Size, frame: Size): Letterbox {
   const ratio = Math.min(frame.width / image.width, frame.height / image.height);
   const width = Math.min(frame.width, Math.max(1, Math.round(image.width * ratio)));
@@ -18,7 +18,7 @@ export function letterbox(image: Size, frame: Size): Letterbox {
   return { x: Math.floor((frame.width - width) / 2), y: Math.floor((frame.height - height) / 2), width, height };
 }
 
-/** One view of the whole image, in a frame of fixed size: every request has the same shape, and batches always form. */
+/** One view of the whole image in a frame of fixed size. All requests have the same shape, so batches always form. */
 export const fit: Plan = {
   shapes: ({ fitSize }) => (fitSize ? [{ plan: 'fit', ...fitSize, requests: 1 }] : []),
 
@@ -40,7 +40,7 @@ export const fit: Plan = {
         background: { r, g, b },
       })
       .raw();
-    // Before its turn: a request that waited for a codec would hold back those that share its batch.
+    // Resized before `send`: a request that waited for a codec slot would delay the others in its batch.
     const rgb = await codec(costOf(larger(raster, shape), RESIZE_NS), () => frame.toBuffer());
     let answered: Buffer | undefined;
     await send(
@@ -52,7 +52,7 @@ export const fit: Plan = {
     const view = sharp(answered, { raw })
       .extract({ left: box.x * scale, top: box.y * scale, width: box.width * scale, height: box.height * scale })
       .resize(out.width, out.height, { fit: 'fill', kernel: channels === 1 ? 'linear' : 'lanczos3' });
-    // A one-channel picture would come back as three.
+    // Without it, sharp returns three channels for a one-channel picture.
     const plain = (channels === 1 ? view.toColourspace('b-w') : view).raw();
     const data = await codec(costOf(larger(raw, out), RESIZE_NS), () => plain.toBuffer());
     return { ...out, channels, data };

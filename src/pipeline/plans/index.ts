@@ -1,6 +1,6 @@
 /**
- * A plan says how an image becomes requests. A new one is a file beside this, its name in domain/completion.ts, and a
- * line below.
+ * A plan splits an image into requests. To add a plan, add a file beside this one, its name in domain/completion.ts, and
+ * a line below.
  */
 import type { PlanName } from '../../domain/completion.js';
 import type { VersionContract } from '../../domain/contract.js';
@@ -11,19 +11,19 @@ import { fit } from './fit.js';
 import { tile } from './tile.js';
 import { whole } from './whole.js';
 
-/** One way to send one image: so many requests of one and the same shape. */
+/** One way to send an image: a number of requests that all have the same shape. */
 export interface Shape extends Size {
   readonly plan: PlanName;
   readonly requests: number;
-  /** Whether no other picture has requests of this shape, but by chance. */
+  /** Whether the shape depends on this picture, so that other pictures have it only by chance. */
   readonly ownShape?: boolean;
-  /** Whether the request may be padded to a larger window, to share an execution with others that may. */
+  /** Whether a request may be padded to a larger window, so that it shares an execution with other padded requests. */
   readonly mayGrow?: boolean;
-  /** Pixels that all requests of one run may have together; without it a batch is the only limit. */
+  /** Limit of pixels for all requests of one run together. Without it, the batch is the only limit. */
   readonly runPixels?: number;
 }
 
-/** A piece of the image on its way to the model. */
+/** A piece of the image that is sent to the model. */
 export interface View extends Size {
   readonly rgb: Buffer;
   /** Upper left corner in the whole image, for the `origin` input. */
@@ -32,26 +32,26 @@ export interface View extends Size {
 }
 
 /**
- * Runs `cut` when the model has room for one more request of this job, sends what it gives, and hands the answer to
- * `paste`. Cutting late is what bounds the memory: only requests in flight have tensors.
- * `cut` is told the window to fill: that of the shape, or a larger one where the shape may be padded. The answer has the
- * window's size times the scale.
+ * Runs `cut` when the model has capacity for one more request of this job, sends the view, and passes the answer to
+ * `paste`. Late cutting bounds the memory, because only requests in flight have tensors.
+ * `cut` gets the window to fill: the window of the shape, or a larger one if the shape may be padded. The answer has the
+ * size of the window times the scale.
  */
 export type Send = (
   cut: (window: Size) => View | Promise<View>,
   paste: (answer: Tensor, window: Size) => void,
 ) => Promise<void>;
 
-/** What came back: `channels` is 3 for an image, 1 for a mask; its size is the input's times the scale. */
+/** The stitched answer. `channels` is 3 for an image, 1 for a mask. Its size is the size of the input times the scale. */
 export interface Answer extends Size {
   readonly channels: 1 | 3;
   readonly data: Buffer;
 }
 
 export interface Plan {
-  /** The shapes that the contract permits for an image of this size; none if the plan cannot serve it. */
+  /** The shapes that the contract permits for an image of this size. Empty if the plan cannot serve it. */
   readonly shapes: (contract: VersionContract, size: Size) => Shape[];
-  /** Pixels of all requests of the shape together that are the image, each once. */
+  /** Pixels of the image in all requests of the shape together, each counted once. */
   readonly useful: (image: Size, shape: Shape, contract: VersionContract) => number;
   readonly execute: (
     raster: Raster,

@@ -2,14 +2,14 @@ import type { Plan } from './index.js';
 import { copyCore, cutWindow, type Span } from './window.js';
 
 /**
- * Lays tiles of side `tile` along an axis of `length` pixels. The first and the last are flush with the borders, so the
- * network sees there the same border that it would see on the whole image; the others are spread evenly between, and
- * neighbours meet in the middle of their overlap, at least `margin` away from both their edges.
- * An axis shorter than a tile gets one span; the missing pixels are made up by repeating the last one.
+ * Lays tiles of side `tile` along an axis of `length` pixels. The first and the last tile are flush with the borders, so
+ * that the network sees the same border there as on the whole image. The others are spread evenly between them.
+ * Neighbours meet in the middle of their overlap, at least `margin` away from both their edges.
+ * An axis shorter than a tile gets one span, and the last pixel is repeated to fill it.
  */
 export function layOut(length: number, tile: number, margin: number): Span[] {
   if (length <= tile) return [{ start: 0, from: 0, to: length }];
-  // n tiles keep n·(tile − 2·margin) pixels, and the two at the ends a margin more each.
+  // n tiles keep n·(tile − 2·margin) pixels. The two at the ends keep one margin more each.
   const count = Math.ceil((length - 2 * margin) / (tile - 2 * margin));
   const starts = Array.from({ length: count }, (_, i) => Math.floor((i * (length - tile)) / (count - 1)));
   const joint = (i: number) => Math.floor(((starts[i - 1] ?? 0) + tile + (starts[i] ?? 0)) / 2);
@@ -20,14 +20,14 @@ export function layOut(length: number, tile: number, margin: number): Span[] {
   }));
 }
 
-/** Tiles of one picture that are in flight or wait for it: more than any model takes, less than a picture may have. */
+/** Limit of tiles of one picture in flight or waiting: more than any model takes, fewer than a picture may have. */
 const WAITING = 256;
 
-/** Sides of windows that are made to measure are multiples of this, as convolutions like them. */
+/** Fitted windows have sides that are multiples of this, which suits convolutions. */
 const GRAIN = 8;
 
 /**
- * The shortest side with which no more windows are needed along an axis of `length` than with `tile`.
+ * The shortest side that needs no more windows along an axis of `length` than `tile` does.
  * @returns at most `tile`
  */
 export function fittedSide(length: number, tile: number, margin: number): number {
@@ -38,9 +38,9 @@ export function fittedSide(length: number, tile: number, margin: number): number
 }
 
 /**
- * Windows whose cores are stitched. Fixed squares, the same few shapes for every image of every job; but where the model
- * also permits `whole`, and so takes any shape, as many windows of the least equal size, which computes less that nobody
- * asked for: their batches form among the windows of one image.
+ * Windows whose cores are stitched. They are fixed squares: the same few shapes for every image of every job. A model that
+ * also permits `whole` takes any shape. It gets the same number of windows in the smallest equal size, which wastes fewer
+ * pixels; then batches form among the windows of one image.
  */
 export const tile: Plan = {
   shapes: ({ plans, tileSizes, margin }, { width, height }) =>
@@ -61,7 +61,7 @@ export const tile: Plan = {
     const data = Buffer.allocUnsafe(out.width * out.height * channels);
     const columns = layOut(raster.width, shape.width, margin);
     const rows = layOut(raster.height, shape.height, margin);
-    // All takers share one row of windows, so that each is taken once, and none any more after an error.
+    // All takers share one iterator, so that each window is taken once, and none after an error.
     const windows = rows.flatMap((down) => columns.map((across) => ({ across, down }))).values();
     const take = async () => {
       for (const { across, down } of windows) {

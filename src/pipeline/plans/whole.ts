@@ -2,12 +2,12 @@ import { isSameSize } from '../../domain/raster.js';
 import { copyCore, cutWindow } from './window.js';
 import type { Plan } from './index.js';
 
-/** Levels of 255 that rounding may make. */
+/** Difference that rounding alone can make, in levels of 255. */
 const EXACT = 1;
 
 /**
- * The image in one request. Alone it is sent as it is; it may be padded to the window of a bucket, by repeating its last
- * row and column, where the model has said that it sees no farther than its margin: by permitting tiles, too, that are exact.
+ * The image in one request. An image alone is sent as it is. In a bucket it may be padded to the window, by repeating its
+ * last row and column, if the model sees no farther than its margin. A model declares that by permitting exact tiles too.
  */
 export const whole: Plan = {
   shapes: ({ plans, maxWholePixels, seamTolerance }, { width, height }) => {

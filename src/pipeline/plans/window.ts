@@ -1,8 +1,8 @@
-/** Windows of an image: cut out for the model, and what comes back put in its place. */
+/** Cuts windows out of an image for the model, and copies the answers to their places. */
 import { isSameSize, type Raster, type Size } from '../../domain/raster.js';
 import type { View } from './index.js';
 
-/** One axis of one window: where it starts, and which part of it is kept (all in pixels of the image). */
+/** One axis of a window: where it starts, and which part of it is kept, in pixels of the image. */
 export interface Span {
   readonly start: number;
   readonly from: number;
@@ -10,8 +10,8 @@ export interface Span {
 }
 
 /**
- * A window of the image whose upper left corner is at (x, y), the image's last row and column repeated beyond its end.
- * The image's own pixels, not a copy, where the window is the image.
+ * Cuts the window of the image with its upper left corner at (x, y). Beyond the image it repeats the last row and column.
+ * If the window is the whole image, it returns the image's own pixels and makes no copy.
  */
 export function cutWindow(image: Raster, x: number, y: number, window: Size): View {
   const { width, height } = window;
@@ -34,7 +34,7 @@ export function cutWindow(image: Raster, x: number, y: number, window: Size): Vi
 
 /**
  * Copies the kept part of a window's answer to its place in the result, row by row.
- * @param answer `scale` times the window's size, `channels` bytes a pixel
+ * @param answer `scale` times the window's size, `channels` bytes per pixel
  * @param windowWidth in pixels of the image
  * @param targetWidth in pixels of the result
  */

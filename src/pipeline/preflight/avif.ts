@@ -2,10 +2,10 @@ import { JobError } from '../../domain/errors.js';
 import { type Box, childrenOf, corrupt, only, optional, Reader } from './boxes.js';
 import { exifScreen } from './exif.js';
 
-/** Cells of a grid and layers of transparency, all together. */
+/** Limit of grid cells and transparency layers together; also the limit of item locations. */
 const MAX_REFERENCES = 10_000;
 
-/** What decoding an item means (ISO/IEC 23008-12): its own pixels, the items it is made of, those that belong to it. */
+/** What decoding an item costs (ISO/IEC 23008-12): its own pixels, the items it is made of, the layers it has. */
 interface Items {
   readonly types: ReadonlyMap<number, string>;
   readonly pixels: ReadonlyMap<number, number>;
@@ -14,13 +14,13 @@ interface Items {
 }
 
 /**
- * Pixels that must be decoded for the picture that an AVIF shows. Cells of a grid count as often as they are named, and
- * layers of transparency with what they belong to: none need be as large as the picture says it is.
- * @throws JobError `UNSUPPORTED_FORMAT` if the picture is coded otherwise than as AV1; `INPUT_CORRUPT`
+ * Pixels that must be decoded to show the picture of an AVIF. A grid cell counts as often as it is referenced, and a
+ * transparency layer counts with its item. Their sizes may differ from the size that the picture declares.
+ * @throws JobError `UNSUPPORTED_FORMAT` if the picture is not coded as AV1; `INPUT_CORRUPT`
  */
 export function screenAvif(file: Buffer): number {
   const top = childrenOf(file, 0, file.length);
-  // What begins like a film is one.
+  // A file of this format without `meta` and without an AVIF brand is a film.
   if (!optional(top, 'meta') && file.toString('latin1', 8, 11) !== 'avi') {
     throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF');
   }
@@ -41,7 +41,7 @@ function pixelsOf(primary: number, { types, pixels, madeOf, layers }: Items): nu
   const pixelsOfItem = (id: number, depth: number): number => {
     const before = known.get(id);
     if (before !== undefined) return before;
-    // A picture, or a grid of them, and the transparency of either: encoders of AVIF write nothing deeper.
+    // A picture or a grid of pictures, and the transparency of either. AVIF encoders write nothing deeper.
     if (depth > 2) throw corrupt('expected a picture, or a grid of pictures');
     const type = types.get(id);
     if (type !== 'av01' && type !== 'grid') {
@@ -65,13 +65,13 @@ function readItems(file: Buffer, boxes: readonly Box[]): Items {
     const { version } = headOf(info);
     if (version < 2) continue;
     const id = info.number(version === 2 ? 2 : 4);
-    info.number(2); // how it is protected
+    info.number(2); // index of its protection
     types.set(id, info.text(4));
   }
   return { types, pixels: readSizes(file, only(boxes, 'iprp')), ...readReferences(file, optional(boxes, 'iref')) };
 }
 
-/** Of each item the largest that its properties say. */
+/** The largest size that the properties of each item declare, in pixels. */
 function readSizes(file: Buffer, iprp: Box): Map<number, number> {
   const boxes = childrenOf(file, iprp.from, iprp.to);
   const properties = new Reader(file, only(boxes, 'ipco')).rest().map((box) => {
@@ -115,7 +115,7 @@ function readReferences(file: Buffer, iref: Box | undefined): Pick<Items, 'madeO
   return { madeOf, layers };
 }
 
-/** The bytes of an item that lies in one piece, in the file or in the box idat. */
+/** The bytes of an item that is stored in one piece, in the file or in the box idat. */
 function contentOf(file: Buffer, wanted: number, boxes: readonly Box[]): Buffer {
   const iloc = new Reader(file, only(boxes, 'iloc'));
   const { version } = headOf(iloc);
@@ -125,10 +125,10 @@ function contentOf(file: Buffer, wanted: number, boxes: readonly Box[]): Buffer 
   for (let left = iloc.number(version < 2 ? 2 : 4); left > 0; left--) {
     const id = iloc.number(version < 2 ? 2 : 4);
     const method = version > 0 ? iloc.number(2) & 15 : 0;
-    iloc.number(2); // of another file, which nobody reads
+    iloc.number(2); // index of an external file, which no reader supports
     const base = iloc.number(ofBase);
     const pieces = iloc.number(2);
-    // The fields of a piece may all have no bytes, so that what counts is their number and not the size of the file.
+    // All fields of a piece may have 0 bytes, so the size of the file does not bound the number of pieces.
     count += 1 + pieces;
     if (count > MAX_REFERENCES) throw corrupt(`expected at most ${MAX_REFERENCES} places of items`);
     let [offset, length] = [0, 0];

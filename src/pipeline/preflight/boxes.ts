@@ -1,7 +1,7 @@
-/** Boxes of the ISO base media file format (ISO/IEC 14496-12, clause 4), read within their bounds. */
+/** Reads boxes of the ISO base media file format (ISO/IEC 14496-12, clause 4) within their bounds. */
 import { JobError } from '../../domain/errors.js';
 
-/** From its content on, without its head. */
+/** Type of a box, and where its content starts and ends, without the header. */
 export interface Box {
   readonly type: string;
   readonly from: number;
@@ -12,7 +12,7 @@ export function corrupt(message: string): JobError {
   return new JobError('INPUT_CORRUPT', `AVIF: ${message}`);
 }
 
-/** @throws JobError `INPUT_CORRUPT` for a box that is larger than what it lies in, or more than 1,000 of them */
+/** @throws JobError `INPUT_CORRUPT` for a box that is larger than its parent, or for more than `limit` boxes */
 export function childrenOf(file: Buffer, from: number, to: number, limit = 1_000): readonly Box[] {
   const boxes: Box[] = [];
   for (let at = from; at + 8 <= to;) {
@@ -27,7 +27,7 @@ export function childrenOf(file: Buffer, from: number, to: number, limit = 1_000
   return boxes;
 }
 
-/** The box of this type, of which there must not be two: readers differ in which they heed. */
+/** The box of this type. Two are an error, because readers differ in which one they use. */
 export function optional(boxes: readonly Box[], type: string): Box | undefined {
   const [box, second] = boxes.filter((candidate) => candidate.type === type);
   if (second) throw corrupt(`expected one box ${type}`);
@@ -40,7 +40,7 @@ export function only(boxes: readonly Box[], type: string): Box {
   return box;
 }
 
-/** Numbers one after the other, big-endian. @throws JobError `INPUT_CORRUPT` past the end of the box */
+/** Reads big-endian numbers one after the other. @throws JobError `INPUT_CORRUPT` past the end of the box */
 export class Reader {
   constructor(
     private readonly file: Buffer,
@@ -48,7 +48,7 @@ export class Reader {
     private at = box.from,
   ) {}
 
-  /** @param bytes 0, which reads as 0, to 4, or 8 */
+  /** @param bytes 0 to 4, or 8; a number of 0 bytes is 0 */
   number(bytes: number): number {
     if (bytes > 4 && bytes !== 8) throw corrupt(`box ${this.box.type} has numbers of ${bytes} bytes`);
     const at = this.at;
@@ -62,7 +62,7 @@ export class Reader {
     return String.fromCharCode(...Array.from({ length }, () => this.number(1)));
   }
 
-  /** What is left of the box. */
+  /** The boxes in the rest of this box. */
   rest(): readonly Box[] {
     return childrenOf(this.file, this.at, this.box.to);
   }

@@ -1,18 +1,18 @@
 import { JobError } from '../../domain/errors.js';
 
-/** A camera writes some hundred. */
+/** Limit of entries. A camera writes about a hundred. */
 const MAX_ENTRIES = 20_000;
-/** As deep as libexif goes at the most. */
+/** Depth limit of libexif. */
 const MAX_DEPTH = 170;
-/** Entries that stand for a directory: details, places, interoperability. */
+/** Tags of the entries that point to a directory: Exif, GPS, interoperability. */
 const DIRECTORIES = [0x8769, 0x8825, 0xa005];
-/** How EXIF begins, wherever a reader may look for it in the block. */
+/** First bytes of EXIF data. A reader may look for them anywhere in the block. */
 const STARTS = ['II*\0', 'MM\0*'];
 
 /**
- * For the blocks of EXIF of one file. Visits each directory as often as libexif would: one that names itself in each of its
- * 200 entries, 2.4 KB in all, keeps it busy for 86 s, and sharp has it read EXIF several times.
- * @returns throws JobError `INPUT_CORRUPT` for more than 20,000 entries in all visits to all blocks
+ * Creates a check for the EXIF blocks of one file. It visits each directory as often as libexif would. A directory of
+ * 2.4 KB whose 200 entries all point to itself keeps libexif busy for 86 s, and sharp makes it read EXIF several times.
+ * @returns the check, which throws JobError `INPUT_CORRUPT` above 20,000 visited entries in all blocks together
  */
 export function exifScreen(): (block: Buffer) => void {
   let visits = 0;
@@ -20,7 +20,7 @@ export function exifScreen(): (block: Buffer) => void {
     if (++visits > MAX_ENTRIES) throw new JobError('INPUT_CORRUPT', `expected at most ${MAX_ENTRIES} entries of EXIF`);
   };
   return (block) => {
-    visit(); // a block without an entry costs, too
+    visit(); // a block without entries costs time, too
     for (const start of STARTS) {
       const read16 = (at: number) => (start === 'II*\0' ? block.readUInt16LE(at) : block.readUInt16BE(at));
       const read32 = (at: number) => (start === 'II*\0' ? block.readUInt32LE(at) : block.readUInt32BE(at));
@@ -34,7 +34,7 @@ export function exifScreen(): (block: Buffer) => void {
             visit();
             if (DIRECTORIES.includes(read16(entry))) walk(read32(entry + 8), depth + 1);
           }
-          // The thumbnail's directory comes behind the first.
+          // The thumbnail's directory follows the first.
           if (depth === 0 && end + 4 <= block.length) walk(read32(end), 1);
         };
         if (base + 8 <= block.length) walk(read32(base + 4), 0);

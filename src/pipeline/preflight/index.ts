@@ -1,22 +1,22 @@
 /**
- * What a file would cost to open and to decode, told from its structure alone, before any decoder sees a byte of it.
- * The decoders bound what is wrong with a file, but not what is permitted and yet makes hours or gigabytes of a few
- * kilobytes: scans without end, frames by the million, text that inflates, hidden pictures. Each of these walks a file
- * once, forwards, and allocates nothing by a length that the file names.
+ * Estimates from the structure of a file what it costs to open and to decode, before any decoder reads it. Decoders reject
+ * invalid files. They do not limit valid files of a few kilobytes that cost hours or gigabytes: endless scans, millions of
+ * frames, text that inflates, hidden pictures. Each check here reads a file once, forwards, and allocates no memory by a
+ * length that the file states.
  */
 import { screenAvif } from './avif.js';
 import { screenJpeg } from './jpeg.js';
 import { screenPng } from './png.js';
 import { screenWebp } from './webp.js';
 
-/** What the structure says that sharp's metadata does not. */
+/** Facts from the structure that sharp's metadata lacks. */
 export interface Preflight {
-  /** Pixels that a decoder would work on, where these may be others than those of the picture. */
+  /** Pixels that a decoder would decode, if they can differ from the pixels of the picture. */
   readonly codedPixels?: number;
 }
 
 /**
- * @returns nothing known of a file that is none of ours: that is for the decoders to say
+ * Checks a file in one of the four formats. For any other file it returns an empty object, and the decoders reject it.
  * @throws JobError `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`, `INPUT_CORRUPT`, `UNSUPPORTED_FORMAT`
  */
 export function preflight(bytes: Buffer): Preflight {

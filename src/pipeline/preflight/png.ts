@@ -2,9 +2,9 @@ import { inflateSync } from 'node:zlib';
 import { JobError } from '../../domain/errors.js';
 import { exifScreen } from './exif.js';
 
-/** Of all compressed texts of a file; libpng permits 1,000 of 8 MB each, and keeps five copies. */
+/** Limit for all compressed texts of a file together. libpng permits 1,000 of 8 MB each, and keeps five copies. */
 export const MAX_TEXT_BYTES = 4 * 1024 * 1024;
-/** A file has a dozen before its pixels. */
+/** Limit of chunks before the pixels. A usual file has a dozen. */
 export const MAX_CHUNKS = 10_000;
 
 /** @throws JobError `INPUT_TOO_LARGE` for too much compressed text, `INPUT_CORRUPT` for too many chunks */
@@ -12,7 +12,7 @@ export function screenPng(png: Buffer): void {
   const screenExif = exifScreen();
   let left = MAX_TEXT_BYTES;
   let chunks = 0;
-  // What comes after the pixels is not read.
+  // Chunks after the pixels are not read.
   for (let at = 8; at + 12 <= png.length;) {
     const type = png.toString('latin1', at + 4, at + 8);
     if (type === 'IDAT') return;
@@ -26,10 +26,10 @@ export function screenPng(png: Buffer): void {
   }
 }
 
-/** How many bytes of text there are in the chunk, if it is compressed at all. */
+/** Inflated size of the text in the chunk, in bytes; 0 if the text is not compressed. */
 function inflatedBytes(type: 'zTXt' | 'iTXt', chunk: Buffer, limit: number): number {
   const keyword = chunk.indexOf(0);
-  let text = keyword + 2; // behind the method
+  let text = keyword + 2; // the text follows the compression method
   if (keyword >= 0 && type === 'iTXt') {
     if (chunk[keyword + 1] === 0) return 0;
     const language = chunk.indexOf(0, keyword + 3);

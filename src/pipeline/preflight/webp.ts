@@ -1,10 +1,10 @@
 import { JobError } from '../../domain/errors.js';
 import { exifScreen } from './exif.js';
 
-/** To list n frames takes libwebp n² steps: 5,000 some 30 ms, 100,000 eleven seconds. */
+/** Limit of chunks. libwebp takes n² steps to list n frames: about 30 ms for 5,000, eleven seconds for 100,000. */
 export const MAX_CHUNKS = 5_000;
 
-/** @throws JobError `INPUT_TOO_MANY_PIXELS` for more frames, and other chunks, than {@link MAX_CHUNKS} */
+/** @throws JobError `INPUT_TOO_MANY_PIXELS` for more than {@link MAX_CHUNKS} frames and other chunks */
 export function screenWebp(webp: Buffer): void {
   const screenExif = exifScreen();
   let chunks = 0;
