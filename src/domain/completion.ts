@@ -1,4 +1,4 @@
-/** The completion: how a job ended, published once its record says so. Never pixels. */
+/** The completion says how a job ended. It is published after the record is written. It never contains pixels. */
 import { z } from 'zod';
 import { ERROR_CODES, STAGES } from './errors.js';
 import { SCHEMA_VERSION } from './job.js';
@@ -79,12 +79,12 @@ export type Timings = NonNullable<Completion['timingsMs']>;
 export type CompletionInput = NonNullable<Completion['input']>;
 export type CompletionOutput = NonNullable<Completion['output']>;
 
-/** The bytes that go on the topic. JSON of the same object is always the same text, so a replay is byte-equal. */
+/** The bytes to publish. JSON of the same object is always the same text, so a replay has equal bytes. */
 export function completionBytes(completion: Completion): Buffer {
   return Buffer.from(JSON.stringify(completion));
 }
 
-/** The message's attributes, for subscription filters. `model` is the last one that the job asked for. */
+/** Attributes of the completion message, for subscription filters. `model` is the last model that the job asked for. */
 export function completionAttributes(completion: Completion, model?: string): Record<string, string> {
   return {
     ...(completion.jobId === undefined ? {} : { jobId: completion.jobId }),

@@ -1,19 +1,19 @@
-/** Experiments: versions of one model beside each other, each with its share of the jobs. */
+/** Experiments compare versions of one model. Each version gets a share of the jobs. */
 import { canonicalJson, sha256 } from './fingerprint.js';
 import type { Job } from './job.js';
 
-/** When an arm has failed too often: this share of at least so many operations within the window. */
+/** Limits of an arm's failures: the largest ratio, if the window has at least `minOperations`. */
 export interface GuardLimits {
-  /** Above 0, at most 1. */
+  /** Failed operations per operation; above 0, at most 1. */
   readonly maxFailureRatio: number;
   readonly minOperations: number;
   readonly windowSeconds: number;
 }
 
-/** An experiment as the routes file has it. */
+/** An experiment in the routes file. */
 export interface ExperimentPlan {
   readonly name: string;
-  /** At least two; their order counts. */
+  /** At least two arms. Their order matters. */
   readonly arms: readonly { readonly name: string; readonly version: string; readonly weight: number }[];
   readonly guard?: GuardLimits | undefined;
 }
@@ -22,30 +22,30 @@ export interface ExperimentPlan {
 export interface Arm {
   readonly model: string;
   readonly experiment: string;
-  /** Of the experiment with all that it says: whatever is edited in it makes another one. */
+  /** Hash of the whole experiment. Any edit of the experiment gives another revision. */
   readonly revision: string;
   readonly name: string;
   readonly version: string;
-  /** That the model's other jobs get, and those that this one fails at. */
+  /** The version for the model's other jobs, and for operations at which this arm's version fails. */
   readonly defaultVersion: string;
-  /** Its share of the jobs is that of the sum. */
+  /** The arm's share of the jobs is its weight divided by the sum of all weights. */
   readonly weight: number;
-  /** Absent where nobody judges it: the experiment has no guard, or the version is the default, which all fall back on. */
+  /** Absent if the experiment has no guard, or if the version is the default, on which all arms fall back. */
   readonly guard?: GuardLimits;
 }
 
 /**
- * How an operation on an arm ended: `failed` where its version did and the default version did not, or there was none to
- * ask; `unclear` where both did, so that it may be the picture's fault. One that was put off, or that its job's end broke
- * off, has not ended.
+ * How an operation on an arm ended. `failed`: its version failed, and the default version succeeded or was not available.
+ * `unclear`: both versions failed, so the picture may be the cause. An operation that was deferred, or aborted because its
+ * job ended, has not ended.
  */
 export const ARM_ENDS = ['done', 'failed', 'unclear'] as const;
 export type ArmEnd = (typeof ARM_ENDS)[number];
 
-/** The name by which metrics and logs know an arm. */
+/** Name of an arm in metrics and logs. */
 export const armLabel = ({ experiment, name }: Pick<Arm, 'experiment' | 'name'>): string => `${experiment}/${name}`;
 
-/** Each once, as `<name>~<revision>`: as decisions about its arms are named. */
+/** Each experiment of the arms once, as `<name>~<revision>`, like the names of the objects that stop arms. */
 export const experimentsOf = (arms: readonly Arm[]): string[] => [
   ...new Set(arms.map(({ experiment, revision }) => `${experiment}~${revision}`)),
 ];
@@ -59,24 +59,24 @@ export function armsOf(model: string, defaultVersion: string, experiment: Experi
   }));
 }
 
-/** Whoever a job is for gets the same arm every time; without one the job itself does, however often it is delivered. */
+/** Jobs with the same key always get the same arm. A job without a key uses its id, so that redeliveries keep their arm. */
 export const stickyKey = ({ experimentKey, jobId }: Pick<Job, 'experimentKey' | 'jobId'>): string =>
   experimentKey ?? jobId;
 
-/** Digits of a hash that a double holds exactly. */
+/** Number of hex digits of a hash that a double holds exactly. */
 const HEX_DIGITS = 13;
 
 /**
- * The arm of a key: each has a point between 0 and 1, by hash of the experiment's name and itself, and the arms divide
- * that line among them in their order. So where weights change, only those keys move that lie between an old border and
- * the new one; another order or another name of the experiment throws all of them anew.
- * @param arms of one experiment
+ * Chooses the arm of a key. A hash of the experiment's name and the key gives a point between 0 and 1. The arms divide that
+ * range in their order, by weight. When weights change, only keys between an old border and the new one change their arm.
+ * Another order of the arms, or another name of the experiment, assigns all keys anew.
+ * @param arms arms of one experiment
  */
 export function chooseArm(arms: readonly Arm[], key: string): Arm | undefined {
   const total = arms.reduce((sum, { weight }) => sum + weight, 0);
   const hash = sha256(`arm\n${arms[0]?.experiment ?? ''}\n${key}`).slice(0, HEX_DIGITS);
   const point = (parseInt(hash, 16) / 16 ** HEX_DIGITS) * total;
   let border = 0;
-  // Where the product was rounded up to the sum, no border lies beyond it.
+  // If the product was rounded up to the sum, no border is above it, and the last arm with a weight gets the key.
   return arms.find(({ weight }) => point < (border += weight)) ?? arms.findLast(({ weight }) => weight > 0);
 }

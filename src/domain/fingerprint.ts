@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Job } from './job.js';
 
 /**
- * JSON with sorted keys and no spaces, so that equal values give equal bytes whatever order they were written in
- * (the ordering rule of RFC 8785 for the plain values that a job can hold).
+ * JSON with sorted keys and no spaces, so that equal values give equal bytes in any order of keys. It follows the ordering
+ * rule of RFC 8785 for the plain values that a job can hold.
  */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
@@ -22,20 +22,21 @@ export function sha256(text: string): string {
 }
 
 /**
- * What makes two messages the same job: the work asked for, and nothing that only says when or how to report it.
- * The generation counts as it was sent: without one, "the current object" is what was asked for.
+ * Hash of the requested work. Two messages with the same fingerprint ask for the same job. Fields that only say when to
+ * run it or how to report it do not count. The generation counts as it was sent; without one, the job asks for "the
+ * current object".
  */
 export function fingerprint(job: Job): string {
   const { operations, input, output } = job;
   return sha256(canonicalJson({ operations, input: { uri: input.uri, generation: input.generation }, output }));
 }
 
-/** One id for one outcome: every publish of the same outcome carries the same id. */
+/** The event id of a job's outcome. Every publish of the same outcome has the same id. */
 export function eventIdOfJob(jobId: string, jobFingerprint: string): string {
   return sha256(`job\n${jobId}\n${jobFingerprint}`).slice(0, 32);
 }
 
-/** For a message that cannot be read: its Pub/Sub id is all that identifies it. */
+/** The event id for an unreadable message. Only its Pub/Sub id identifies it. */
 export function eventIdOfMessage(messageId: string): string {
   return sha256(`message\n${messageId}`).slice(0, 32);
 }

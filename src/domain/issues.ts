@@ -2,7 +2,7 @@ import type { z } from 'zod';
 
 type Issue = z.core.$ZodIssue;
 
-/** One sentence for each issue, led by the path of the field: `output.quality: expected …`. */
+/** One sentence for each issue. It begins with the path of the field: `output.quality: expected …`. */
 export function describeIssues(issues: readonly Issue[], base: readonly PropertyKey[] = []): string[] {
   return issues.flatMap((issue) => {
     const path = [...base, ...issue.path];
@@ -10,7 +10,7 @@ export function describeIssues(issues: readonly Issue[], base: readonly Property
       return issue.keys.map((key) => `${[...path, key].join('.')}: unknown field`);
     }
     if (issue.code === 'invalid_union') {
-      // The branch that got furthest explains best: an object with a typo should not be told to be a string.
+      // The branch that got furthest explains best. For an object with a typo, "expected a string" would mislead.
       const furthest = issue.errors.find((branch) =>
         branch.every((inner) => inner.code !== 'invalid_type' || inner.path.length > 0),
       );

@@ -1,10 +1,10 @@
 /**
- * The job message: what a publisher may say, and the one function that reads it.
+ * The job message: its schema, and the one function that parses it.
  *
- *   job        one message: an input object, one or more operations, an output place
- *   operation  what the caller asks for, served by the Triton model of the same name
+ *   job        one message: an input object, one or more operations, an output location
+ *   operation  what the caller asks for; the Triton model of the same name serves it
  *
- * The schema is the single source: the type, the parser and the published JSON Schema come from it.
+ * The schema is the single source. The type, the parser and the published JSON Schema come from it.
  */
 import { z } from 'zod';
 import { JobError } from './errors.js';
@@ -21,7 +21,7 @@ export const PRIORITIES = ['interactive', 'batch'] as const;
 const JOB_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 const REDRIVE_ID = /^([A-Za-z0-9][A-Za-z0-9._:-]{0,127})~r[1-9][0-9]{0,3}$/;
 
-/** A zod check out of a function that answers with a sentence when it is not content. */
+/** Makes a zod check from a function that returns a sentence when the value is wrong. */
 function checked(check: (value: string) => unknown) {
   return z.string().superRefine((value, ctx) => {
     const complaint = check(value);
@@ -105,15 +105,15 @@ export const jobSchema = z
     }
   });
 
-/** Whether a text can be a job's id, a redrive's included. */
+/** Whether a text can be the id of a job or of a redrive. */
 export function isJobId(text: string): boolean {
   return JOB_ID.test(text) || REDRIVE_ID.test(text);
 }
 
-/** What a publisher writes. */
+/** The message that a publisher writes. */
 export type JobMessage = z.input<typeof jobSchema>;
 
-/** Attributes of its message, for the filters of subscriptions: the model of the first operation, and the priority. */
+/** Attributes of a job message for subscription filters: the model of the first operation, and the priority. */
 export function jobAttributes({ operations: [first], priority = 'batch' }: JobMessage): Record<string, string> {
   return { model: typeof first === 'string' ? first : (first?.model ?? ''), priority };
 }
@@ -124,7 +124,7 @@ export type Priority = (typeof PRIORITIES)[number];
 export type Operation = z.output<typeof operationObject>;
 export type OutputRequest = z.output<typeof output>;
 
-/** The job in normal form: operations are objects, the priority is filled in, nothing else is added. */
+/** The job in normal form: operations are objects, and the priority has its default. Nothing else is added. */
 export type Job = Omit<z.output<typeof jobSchema>, 'operations' | 'priority' | 'output' | 'schemaVersion'> & {
   readonly operations: readonly Operation[];
   readonly output: OutputRequest;
@@ -155,7 +155,7 @@ export function parseJob(data: Buffer): Job {
   return normalise(parsed.data);
 }
 
-/** The `jobId` of a message that could not be read, where it has a usable one: so that its completion can be matched. */
+/** The `jobId` of a message that could not be parsed, if it has a valid one. With it, readers can match the completion. */
 export function salvageJobId(data: Buffer): string | undefined {
   if (data.length > MAX_MESSAGE_BYTES) return undefined;
   try {
@@ -163,7 +163,7 @@ export function salvageJobId(data: Buffer): string | undefined {
     const jobId = (value as { jobId?: unknown } | null)?.jobId;
     return typeof jobId === 'string' && isJobId(jobId) ? jobId : undefined;
   } catch {
-    return undefined; // not JSON: the caller is already reporting exactly that
+    return undefined; // not JSON, which the caller reports
   }
 }
 
@@ -187,7 +187,7 @@ function parseJson(data: Buffer): unknown {
   }
 }
 
-/** Objects cannot hold this key faithfully, and what cannot be echoed is refused. */
+/** Rejects the key `__proto__`: an object cannot keep it unchanged, so the completion could not echo it. */
 function refuseProto(key: string, value: unknown): unknown {
   if (key === '__proto__') throw invalid('__proto__: not permitted as a key');
   return value;

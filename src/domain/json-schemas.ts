@@ -1,4 +1,4 @@
-/** The messages as JSON Schema (draft 2020-12), for publishers and readers in any language; made from the parsers' own. */
+/** The messages as JSON Schema (draft 2020-12), for publishers and readers in any language. Generated from the parsers. */
 import { z } from 'zod';
 import { completionSchema } from './completion.js';
 import { jobSchema } from './job.js';

@@ -1,6 +1,6 @@
 /**
- * The four things that cross the network. Adapters implement these; everything else is written against them.
- * Every call takes a signal and settles soon after it fires. Every call may run beside any other.
+ * The four ports that cross the network. Adapters implement them, and all other code depends only on them.
+ * Every call takes a signal and settles soon after it fires. All calls may run concurrently.
  */
 import type { ModelContract } from './contract.js';
 import type { BucketAccess } from './errors.js';
@@ -19,37 +19,37 @@ export interface ObjectInfo {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** A missing object is an answer, not an exception. */
+/** Result of a read. A missing object is a result, not an exception. */
 export type ReadResult =
   | {
       readonly kind: 'found';
-      /** As they were before they were compressed, for an object that is stored with `Content-Encoding: gzip`. */
+      /** The content, inflated if the object is stored with `Content-Encoding: gzip`. */
       readonly bytes: Buffer;
       readonly generation: string;
-      /** Another coding that the object declares, such as `br`; the bytes are as they are stored. */
+      /** Another encoding that the object declares, such as `br`. The bytes are then as stored. */
       readonly contentEncoding?: string;
     }
   | { readonly kind: 'missing' }
   /**
-   * `bytes` is the object's size; where that is not known, or is of compressed bytes that inflate to more than is
-   * permitted, how many had come when the rest was given up.
+   * `bytes` is the size of the object. If the size is unknown, or if compressed bytes inflate to more than permitted, it is
+   * the number of bytes received before the read stopped.
    */
   | { readonly kind: 'too-large'; readonly bytes: number }
-  /** It is stored so: its checksum holds, but it does not inflate. */
+  /** The stored object is corrupt: its checksum is right, but it does not inflate. */
   | { readonly kind: 'corrupt'; readonly reason: string }
-  /** The object demands what this service never has: a customer's own key, or a project that pays for the request. */
+  /** The object needs what this service never has: a customer-supplied key, or a project that pays for the request. */
   | { readonly kind: 'refused'; readonly reason: string };
 
 export type CreateResult =
   | { readonly kind: 'created'; readonly info: ObjectInfo }
   | { readonly kind: 'exists'; readonly info: ObjectInfo; readonly sameBytes: boolean };
 
-/** Each call makes a single attempt within the adapter's own time limit; whoever calls decides about another. */
+/** Each call makes a single attempt within the adapter's own time limit. The caller decides about retries. */
 export interface ObjectStore {
   /**
-   * Reads a whole object, of the given generation or the current one; stops as soon as it is known to exceed
+   * Reads the given generation of a whole object, or the current one. It stops as soon as the object is known to exceed
    * `maxBytes`.
-   * @throws JobError `STORAGE_UNAVAILABLE` when storage cannot be reached or refuses us
+   * @throws JobError `STORAGE_UNAVAILABLE` when storage cannot be reached or denies access
    */
   read(
     ref: ObjectRef & { readonly generation?: string },
@@ -58,8 +58,8 @@ export interface ObjectStore {
   /** @returns undefined when there is no such object. @throws JobError `STORAGE_UNAVAILABLE` */
   stat(ref: ObjectRef, signal: AbortSignal): Promise<ObjectInfo | undefined>;
   /**
-   * Creates an object, in one request, only if none is there: of many callers at once exactly one is told `created`.
-   * After a lost answer the retry may say `exists` although the object is the caller's own: compare what it tells.
+   * Creates an object in one request, only if none exists. Of many concurrent callers, exactly one gets `created`.
+   * If an answer was lost, the retry may return `exists` for the caller's own object. Compare the returned `info`.
    * @throws JobError `STORAGE_UNAVAILABLE`
    */
   create(
@@ -72,8 +72,8 @@ export interface ObjectStore {
     },
   ): Promise<CreateResult>;
   /**
-   * Finds out whether the worker may read or create the named object, whether or not it is there. Leaves nothing behind.
-   * @throws JobError `STORAGE_UNAVAILABLE` when it may not, or storage cannot be reached
+   * Checks whether the worker may read or create the named object, even if it does not exist. It writes nothing.
+   * @throws JobError `STORAGE_UNAVAILABLE` when access is denied, or storage cannot be reached
    */
   checkAccess(ref: ObjectRef, access: BucketAccess, signal: AbortSignal): Promise<void>;
 }
@@ -84,58 +84,58 @@ export interface InferenceRequest {
   readonly model: string;
   readonly version: string;
   readonly inputs: readonly Tensor[];
-  /** Name of the one output that is wanted: `image` or `mask`. */
+  /** Name of the requested output: `image` or `mask`. */
   readonly output: string;
   readonly priority: Priority;
   readonly parameters: Readonly<Record<string, ParameterValue>>;
   /**
-   * How many times the request is in its own batch; 1 unless given, and always for a model without batches. One that has
-   * as many as a batch takes shares it with no other.
+   * Copies of the request in its batch. The default is 1, and a model without batching always gets 1. A request with as
+   * many copies as a batch holds shares it with no other.
    */
   readonly copies?: number;
 }
 
 export interface InferenceResult {
-  /** The version that answered, in the server's own word. */
+  /** The version that answered, as the server names it. */
   readonly version: string;
   readonly output: Tensor;
 }
 
-/** What a server has counted for one version since it was loaded. */
+/** Statistics of one version since the server loaded it. */
 export interface VersionStatistics {
   readonly version: string;
-  /** Requests answered. */
+  /** Number of answered requests. */
   readonly requests: number;
-  /** Runs of the model, by the size of their batch. */
+  /** Executions of the model, by batch size. */
   readonly batches: readonly {
     readonly batchSize: number;
     readonly executions: number;
-    /** Time that one such run keeps an instance busy, on average. */
+    /** Mean time for which one such execution keeps an instance busy, in milliseconds. */
     readonly meanMs: number;
   }[];
 }
 
 export interface ModelServer {
-  /** Contracts of all models that are ready, by name, as last read; kept fresh by the adapter. */
+  /** Contracts of all ready models, by name, as last read. The adapter keeps them fresh. */
   contracts(): ReadonlyMap<string, ModelContract>;
   /**
-   * Reads the contracts again now: before a job is told that its model does not exist.
-   * @param about what it is done for: the server may know a name that is in none of its lists
+   * Reads the contracts again now. Callers use it before they report a model as unknown.
+   * @param about the model to look for, because the server may know a name that is in none of its lists
    */
   refresh(signal: AbortSignal, about?: { readonly model: string; readonly version?: string }): Promise<void>;
   /**
-   * Models that cannot serve now, with the reason: loading, reloading, failed, with a contract that cannot be used, or
-   * served before and no longer. And such versions of models that serve in others, as `<model>/<version>`; those that
-   * were served before only if `refresh` was asked about them.
+   * Models that cannot serve now, with the reason: loading, reloading, failed, an unusable contract, or no longer served.
+   * If a model serves other versions, it lists the unready version as `<model>/<version>`. It lists a version that is no
+   * longer served only if `refresh` was called for it.
    */
   unready(): ReadonlyMap<string, string>;
   /**
-   * What the server has counted for a model, by version.
+   * The server's statistics of a model, by version.
    * @throws JobError `MODEL_UNAVAILABLE`
    */
   statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]>;
   /**
-   * One inference, one element of a batch or several copies of it. Makes a single attempt: the caller owns the retry.
+   * Runs one inference: one element of a batch, or several copies of it. It makes a single attempt; the caller retries.
    * @throws JobError `MODEL_UNAVAILABLE`, `MODEL_OVERLOADED`, `INFERENCE_FAILED`, `MODEL_REJECTED_INPUT`,
    * `MODEL_OUTPUT_INVALID`
    */
@@ -148,32 +148,32 @@ export interface Delivery {
   readonly messageId: string;
   readonly data: Buffer;
   readonly attributes: Readonly<Record<string, string>>;
-  /** 1 for the first; 0 when the subscription has no dead-letter policy and so does not count. */
+  /** 1 for the first delivery. 0 if the subscription has no dead-letter policy and so does not count deliveries. */
   readonly attempt: number;
   readonly publishedAt: Date;
-  /** Messages of one key are delivered in the order in which they were published; absent for most. */
+  /** Pub/Sub delivers messages with the same key in the order of publishing. Most messages have no key. */
   readonly orderingKey?: string;
 }
 
-/** The handler's answer; nobody else acks. */
+/** The handler's answer. Only the source acks, and it acts on this answer. */
 export type Settlement = 'ack' | 'nack';
 
 export interface JobSource {
   /**
-   * Begins to pull. `handle` is called for every delivery, many at once; its lease is extended until the promise
-   * settles. A handler that throws nacks.
+   * Starts to pull. It calls `handle` for every delivery, many concurrently, and extends the lease until the promise
+   * settles. If the handler throws, it nacks the message.
    */
   start(handle: (delivery: Delivery, signal: AbortSignal) => Promise<Settlement>): void;
   /**
-   * Stops intake at once, gives back what no handler has begun, waits for the rest with their leases extended, and
-   * settles within `capMs` whatever happens; handlers still running then are aborted and their messages nacked.
+   * Stops the intake at once and nacks messages that no handler has started. It waits for the other handlers and extends
+   * their leases. It always settles within `capMs`: it then aborts running handlers and nacks their messages.
    */
   stop(capMs: number): Promise<void>;
-  /** Settles when the source can no longer deliver, with the reason; the process should end. */
+  /** Resolves with the reason when the source can no longer deliver. The process should exit then. */
   readonly closed: Promise<Error>;
 }
 
-/** The service refuses this message, or one that was sent together with it; others it takes. */
+/** The service rejects this message, or one that was sent together with it. It accepts other messages. */
 export class NotPublishable extends Error {
   override readonly name = 'NotPublishable';
 }
@@ -181,7 +181,8 @@ export class NotPublishable extends Error {
 export interface Publisher {
   /**
    * Resolves when the service has accepted the message.
-   * @throws Error within the publisher's own time limit; NotPublishable when the message is wrong in itself, or was sent together with one that is
+   * @throws Error within the publisher's own time limit; NotPublishable when the message itself is invalid, or was sent
+   *   together with one that is
    */
   publish(data: Buffer, attributes: Readonly<Record<string, string>>, orderingKey?: string): Promise<void>;
 }

@@ -1,10 +1,10 @@
-/** Pixels between decode and encode: 8-bit sRGB, upright, interleaved, with alpha kept apart. */
+/** The picture between decode and encode: 8-bit sRGB, upright, interleaved, with separate alpha. */
 export interface Raster {
   readonly width: number;
   readonly height: number;
-  /** `height × width × 3` bytes: exactly the layout of the contract's `image` tensor, so no copy is needed. */
+  /** `height × width × 3` bytes. The contract's `image` tensor has the same layout, so no copy is needed. */
   readonly rgb: Buffer;
-  /** `height × width` bytes, 255 is opaque; absent when every pixel is. */
+  /** `height × width` bytes; 255 is opaque. Absent if every pixel is opaque. */
   readonly alpha?: Buffer;
 }
 

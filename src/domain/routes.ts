@@ -1,14 +1,14 @@
-/** Routes: which version serves a job that asks for none. Read from `IMAGEN_ROUTES_FILE`. */
+/** Routes say which version serves a job that asks for none. They are read from `IMAGEN_ROUTES_FILE`. */
 import { z } from 'zod';
 import { type Arm, armsOf, chooseArm } from './experiment.js';
 import { describeIssues } from './issues.js';
 
 const MOST_ARMS = 8;
-/** Beside 0. Less than that of the sum is as good as nothing. */
+/** Smallest weight above 0. A smaller share of the sum is as good as none. */
 const LEAST_WEIGHT = 1e-6;
 const MOST_WEIGHT = 1e9;
 
-/** What a field must be, and what it is. */
+/** Error text of a field: what was expected, and what was given. */
 const expected = (what: string) => ({
   error: ({ input }: { readonly input?: unknown }) =>
     `expected ${what}, given ${input === undefined ? 'nothing' : JSON.stringify(input)}`,
@@ -72,13 +72,13 @@ const routesSchema = z.strictObject(
 );
 
 export interface Routes {
-  /** The version that serves a model's jobs by default; undefined leaves the choice to the newest. */
+  /** The version that serves a model's jobs by default. If it is undefined, the newest version serves them. */
   defaultVersion(model: string): string | undefined;
-  /** The arm that serves whoever has this key; undefined where the model is in no experiment. */
+  /** The arm that serves jobs with this key; undefined if the model is in no experiment. */
   armOf(model: string, key: string): Arm | undefined;
-  /** Of all experiments. */
+  /** Arms of all experiments. */
   readonly arms: readonly Arm[];
-  /** All versions that they name, as default or for an arm. */
+  /** All versions that the routes name, as a default or for an arm. */
   readonly named: readonly { readonly model: string; readonly version: string }[];
 }
 

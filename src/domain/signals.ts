@@ -2,14 +2,14 @@ import { setMaxListeners } from 'node:events';
 
 export interface Combined {
   readonly signal: AbortSignal;
-  /** Takes the listeners off; to be called when nobody needs the signal any more. It does not fire after that. */
+  /** Removes the listeners. Call it when the signal is no longer needed. The signal does not fire after that. */
   readonly release: () => void;
 }
 
 /**
- * A signal that fires as soon as one of several does, with its reason. `AbortSignal.any` is not used: Node (20 and 24) keeps
- * such a signal, and all that listens to it, for as long as the longest-lived of those that it was made of. Here that is the
- * worker.
+ * Combines signals into one that fires as soon as one of them does, with its reason. It does not use `AbortSignal.any`:
+ * Node (20 and 24) keeps such a signal and its listeners as long as the longest-lived of its source signals. Here that is
+ * the life of the worker.
  */
 export function anyOf(signals: readonly AbortSignal[]): Combined {
   const controller = new AbortController();
@@ -24,23 +24,24 @@ export function anyOf(signals: readonly AbortSignal[]): Combined {
       fire();
       break;
     }
-    setMaxListeners(0, one); // a long-lived one has as many as there are jobs
+    setMaxListeners(0, one); // a long-lived signal has one listener per job
     one.addEventListener('abort', fire, { once: true });
     listeners.push(() => one.removeEventListener('abort', fire));
   }
   return { signal: controller.signal, release };
 }
 
-/** What ends a wait. */
+/** The functions that end a wait. */
 export interface Settle<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (reason: Error) => void;
 }
 
 /**
- * Waits until somebody settles it, or the signal fires.
- * @param begin is given what settles the wait; it returns what takes the wait back when the signal fires first
- * @throws the signal's reason; what the wait was rejected with
+ * Waits until it is resolved or rejected, or the signal fires.
+ * @param begin starts the wait with the functions that end it, and returns the function that cancels it when the signal
+ *   fires first
+ * @throws the signal's reason, or the reason of the rejection
  */
 export function waitUnless<T>(signal: AbortSignal, begin: (settle: Settle<T>) => () => void): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -5,15 +5,15 @@ export interface ObjectRef {
   readonly name: string;
 }
 
-// Cloud Storage itself says how short a name may be; emulators and old buckets differ.
+// There is no lower limit here, because it differs between emulators, old buckets and new ones. Cloud Storage checks it.
 const BUCKET = /^[a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?$/;
-// Cloud Storage forbids CR and LF; the other control characters only serve to confuse whoever reads a log.
+// Cloud Storage forbids CR and LF. Other control characters only confuse readers of a log.
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /**
  * Parses an object's address.
- * @returns the parts, or a sentence that says what is wrong with it (`expected …`).
+ * @returns the parts, or a sentence that says what is wrong (`expected …`)
  */
 export function parseObjectUri(uri: string): ObjectRef | string {
   const match = /^gs:\/\/([^/]+)\/(.+)$/s.exec(uri);
@@ -22,7 +22,7 @@ export function parseObjectUri(uri: string): ObjectRef | string {
   if (!BUCKET.test(bucket)) return 'expected a valid bucket name after gs://';
   if (CONTROL.test(name)) return 'expected an object name without control characters';
   if (/\p{Surrogate}/u.test(name)) return 'expected an object name in well-formed Unicode';
-  // Cloud Storage refuses to create these: certificate authorities look for proofs there.
+  // Cloud Storage refuses to create these names, because certificate authorities look for proofs there.
   if (name.startsWith('.well-known/acme-challenge/')) {
     return 'expected an object name that does not begin with ".well-known/acme-challenge/"';
   }
@@ -34,7 +34,7 @@ export function parseObjectUri(uri: string): ObjectRef | string {
   return { bucket, name };
 }
 
-/** As {@link parseObjectUri} for an address that was checked before; throws on a programming error. */
+/** Like {@link parseObjectUri}, for an address that was checked before. @throws TypeError if it is wrong, which is a bug */
 export function objectRef(uri: string): ObjectRef {
   const ref = parseObjectUri(uri);
   if (typeof ref === 'string') throw new TypeError(`${uri}: ${ref}`);
@@ -45,7 +45,7 @@ export function objectUri(ref: ObjectRef): string {
   return `gs://${ref.bucket}/${ref.name}`;
 }
 
-/** A prefix is a bucket, or a bucket and folders: `gs://bucket`, `gs://bucket/`, `gs://bucket/a/b`, `gs://bucket/a/b/`. */
+/** Parses a bucket, or a bucket and folders: `gs://bucket`, `gs://bucket/`, `gs://bucket/a/b`, `gs://bucket/a/b/`. */
 export function parsePrefix(prefix: string): { bucket: string; folder: string } | string {
   const match = /^gs:\/\/([^/]+)(?:\/(.*))?$/s.exec(prefix);
   if (!match) return 'expected gs://<bucket>/<prefix>';
@@ -68,7 +68,7 @@ export function under(prefix: string, name: string): ObjectRef {
 
 /**
  * Whether one of the prefixes permits the object. A prefix matches at a slash: `gs://in/8841` permits
- * `gs://in/8841/a.jpg` but neither `gs://in/88412.jpg` nor `gs://in/8841` itself. No prefix permits nothing.
+ * `gs://in/8841/a.jpg` but neither `gs://in/88412.jpg` nor `gs://in/8841` itself. An empty list permits nothing.
  */
 export function isPermitted(ref: ObjectRef, prefixes: readonly string[]): boolean {
   return prefixes.some((prefix) => {
