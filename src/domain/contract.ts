@@ -1,24 +1,24 @@
 /**
- * The contract: what the worker learns from Triton about a model. It comes from the model's own config.pbtxt, so a new
- * model needs no code here. Keys and defaults are documented in triton/README.md.
+ * The contract is what the worker reads from Triton about a model. It comes from the model's own config.pbtxt, so a new
+ * model needs no code here. triton/README.md documents the keys and defaults.
  */
 import { z } from 'zod';
 import { PLANS, type PlanName } from './completion.js';
 
-/** What one version of a model promises. Lengths are pixels of the input unless they say otherwise. */
+/** What one version of a model promises. Lengths are in pixels of the input unless a field says otherwise. */
 export interface VersionContract {
   readonly plans: readonly PlanName[];
-  /** Sides of the square tiles, ascending. */
+  /** Sides of the square tiles, in ascending order. */
   readonly tileSizes: readonly number[];
-  /** Pixels on each side of a tile that are computed and thrown away. */
+  /** Pixels on each side of a tile that are computed and discarded. */
   readonly margin: number;
-  /** Largest difference, in levels of 255, that a seam may show. */
+  /** Largest difference that a seam may show, in levels of 255. */
   readonly seamTolerance: number;
   readonly maxWholePixels: number;
   readonly fitSize?: { readonly width: number; readonly height: number };
-  /** `letterbox` keeps the picture's shape and fills the rest; `stretch` fills the frame with the picture. */
+  /** `letterbox` keeps the aspect ratio and fills the rest of the frame. `stretch` fills the frame with the picture. */
   readonly fitMode: 'letterbox' | 'stretch';
-  /** Letterbox colour of `fit`, 0 to 255 for each of red, green and blue. */
+  /** Letterbox colour of `fit`: red, green and blue, each 0 to 255. */
   readonly fitFill: readonly [number, number, number];
   /** Output side ÷ input side. */
   readonly scale: number;
@@ -32,54 +32,55 @@ export interface ModelContract {
   readonly output: 'image' | 'mask';
   /** Whether the model takes the second input `origin`. */
   readonly takesOrigin: boolean;
-  /** 0: the model does no batching. */
+  /** 0 if the model does no batching. */
   readonly maxBatchSize: number;
   readonly instances: number;
-  /** How the server forms batches of it. */
+  /** How the server forms batches for the model. */
   readonly batcher: Batcher;
-  /** Ready versions, by their number, newest last. */
+  /** Ready versions by number, the newest last. */
   readonly versions: ReadonlyMap<string, VersionContract>;
 }
 
 export interface Batcher {
-  /** How long a request waits for others, in milliseconds. */
+  /** How long a request waits for others to join its batch, in milliseconds. */
   readonly delayMs: number;
   /**
-   * Whether a batch is made up while the one before it is running. With levels of priority or limits of the queue Triton
-   * does not do that, so as to choose at the last moment; and of an instance that has become free it may hear only from
-   * the next request, or up to half a second later (rate_limiter.cc and dynamic_batch_scheduler.cc of Triton 2.51).
+   * Whether Triton forms a batch while the previous one runs. With priority levels or queue limits it does not, so that it
+   * can choose requests at the last moment. It may then notice a free instance only at the next request, or up to half a
+   * second later (rate_limiter.cc and dynamic_batch_scheduler.cc of Triton 2.51).
    */
   readonly prefetches: boolean;
 }
 
-/** What a model can take at once. */
+/** How many requests and batches a model can take at once. */
 export interface Capacity {
-  /** Requests in flight at the most: two full batches an instance, one computing and one waiting. */
+  /** Limit of requests in flight: two full batches per instance, one that runs and one that waits. */
   readonly inFlight: number;
   /** Requests that one execution can serve. */
   readonly batch: number;
   readonly instances: number;
-  /** Batches under way at once; those beyond the number of instances wait behind the others. */
+  /** Limit of batches in flight. Batches beyond the number of instances wait behind the others. */
   readonly runs: number;
-  /** For how long a batch under way may still grow, in milliseconds. */
+  /** How long a batch in flight may still grow, in milliseconds. */
   readonly growMs: number;
   /** How long to wait from the end of one batch to the next, in milliseconds. */
   readonly pauseMs: number;
 }
 
 /**
- * An instance answers a moment before it is free. A request that comes in between does not wake a batcher that does not
- * fetch ahead, and if it is the only one, nothing does for half a second.
+ * An instance answers a moment before it is free. If the batcher does not prefetch, a request that arrives in between does
+ * not wake it. If that is the only request, nothing wakes the batcher for half a second.
  */
 const INSTANCE_FREE_MS = 4;
 
-/** Of a model that is away at the moment: a request at a time finds out when it is back. */
+/** Capacity of an unavailable model. One request at a time finds out when the model is back. */
 export const NO_CAPACITY: Capacity = { inFlight: 1, batch: 1, instances: 1, runs: 1, growMs: 0, pauseMs: 0 };
 
 /**
- * Two batches an instance, one computing and one waiting behind it; but only one where the server would leave the second
- * waiting although it could run it. That one grows for half of the server's delay, so that the last to come is not late.
- * @param contract undefined for a model that is away
+ * Two batches per instance, one that runs and one that waits behind it. Only one batch if the batcher does not prefetch,
+ * because the server would leave the second waiting although it could run it. That batch grows for half of the server's
+ * delay, so that its last request still arrives in time.
+ * @param contract undefined for an unavailable model
  */
 export function capacityOf(
   contract: Pick<ModelContract, 'maxBatchSize' | 'instances' | 'batcher'> | undefined,
@@ -96,12 +97,12 @@ export function capacityOf(
   };
 }
 
-/** A contract that cannot be used; the text names model, key, expected and given. */
+/** An unusable contract. The message names the model, the key, what was expected and what was given. */
 export class ContractError extends Error {
   override readonly name = 'ContractError';
 }
 
-/** The parts of Triton's model config that a contract is made of. */
+/** The parts of Triton's model config from which a contract is read. */
 export interface ModelDescription {
   readonly model: string;
   readonly maxBatchSize: number;
@@ -109,16 +110,16 @@ export interface ModelDescription {
   readonly batcher: Batcher;
   readonly inputs: readonly TensorDescription[];
   readonly outputs: readonly TensorDescription[];
-  /** `parameters` of config.pbtxt: each value a string. */
+  /** `parameters` of config.pbtxt. Each value is a string. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly readyVersions: readonly string[];
 }
 
 export interface TensorDescription {
   readonly name: string;
-  /** Triton's name without the prefix: `UINT8`, `FP32`, … */
+  /** Triton's name of the type without its prefix: `UINT8`, `FP32`, … */
   readonly datatype: string;
-  /** Without the batch dimension; −1 is any. */
+  /** Dimensions without the batch dimension. −1 permits any size. */
   readonly dims: readonly number[];
   readonly optional: boolean;
 }
@@ -142,7 +143,7 @@ const int = (minimum: number) =>
     .transform(Number)
     .refine((value) => value >= minimum, `expected at least ${minimum}`);
 
-/** One entry a key: how it is read and what holds when it is absent. */
+/** One entry per key: how to parse it, and its default. */
 const KEYS = {
   plans: json(z.array(z.enum(PLANS)).min(1)),
   tile_sizes: json(z.array(z.int().min(8).max(8192))).default([]),
@@ -164,8 +165,8 @@ const KEYS = {
 const KEY_NAMES = Object.keys(KEYS) as (keyof typeof KEYS)[];
 
 /**
- * Reads a model's contract. `imagen.<key>` holds for all versions, `imagen.v<version>.<key>` for one.
- * @throws ContractError naming model, key, expected and given
+ * Reads a model's contract. `imagen.<key>` applies to all versions, `imagen.v<version>.<key>` to one.
+ * @throws ContractError that names the model, the key, what was expected and what was given
  */
 export function readContract(description: ModelDescription): ModelContract {
   const { model } = description;
@@ -238,10 +239,10 @@ function readVersion(description: ModelDescription, version: string): VersionCon
   return contract;
 }
 
-/** Largest frame of `fit`, in pixels: each request holds one. */
+/** Largest frame of `fit`, in pixels. Each request holds one frame. */
 const MAX_FIT_PIXELS = 2 ** 26;
 
-/** What a contract promises must be possible with the model's own tensors. */
+/** Checks that the model's tensors permit what the contract promises. @throws ContractError */
 function checkAgainstTensors({ model, inputs, outputs }: ModelDescription, contract: VersionContract): void {
   const { plans, tileSizes, fitSize, scale } = contract;
   if (scale !== 1 && outputs.some(({ name }) => name === 'mask')) {
@@ -289,7 +290,7 @@ function requireTensor(
   return tensor;
 }
 
-/** `undefined` permits any side; a declared −1 permits anything. */
+/** Checks dimensions. `undefined` in `dims` permits any size, and so does a declared −1. @throws ContractError */
 function requireDims(model: string, key: string, tensor: TensorDescription, dims: readonly (number | undefined)[]) {
   const fits =
     tensor.dims.length === dims.length &&

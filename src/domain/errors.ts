@@ -1,8 +1,8 @@
 /**
- * Every way in which a job can end badly, as a closed set.
+ * Every error with which a job can end, as a closed set.
  *
- * A code says where it happens (`stage`) and what the worker does about it (`verdict`). Adding a code is one line in
- * this table; the README's error table and the settle table are checked against it by tests.
+ * A code says where the error happens (`stage`) and what the worker does about it (`verdict`). To add a code, add one line
+ * to this table. Tests compare the README's error table and the settle table with it.
  */
 
 /** The stages of a job, in order. */
@@ -21,20 +21,22 @@ export const STAGES = [
 export type Stage = (typeof STAGES)[number];
 
 /**
- * - `fail`: the job is wrong and will be wrong again: failed completion, ack.
- * - `reject`: as `fail`, and a copy of the message with the reason goes to the dead-letter topic.
- * - `expire`: the job came too late: expired completion, ack.
- * - `defer`: something outside the job is down: tried again in place, then put back into the queue without an attempt
- *   counted, until it has been put off for too long.
- * - `retry-then-fail`: worth another try in place; when those are used up, as `fail`.
+ * What the worker does about an error.
+ *
+ * - `fail`: the job is wrong and will be wrong again. Failed completion, ack.
+ * - `reject`: like `fail`; in addition, a copy of the message with the reason goes to the dead-letter topic.
+ * - `expire`: the job came too late. Expired completion, ack.
+ * - `defer`: something outside the job is down. The worker retries in place, then puts the job back into the queue without
+ *   counting an attempt, until the job was deferred for too long.
+ * - `retry-then-fail`: the worker retries in place a few times, then acts as for `fail`.
  */
 export type Verdict = 'fail' | 'reject' | 'expire' | 'defer' | 'retry-then-fail';
 
 interface ErrorRow {
-  /** Where it usually happens. */
+  /** Where the error usually happens. */
   readonly stage: Stage;
   readonly verdict: Verdict;
-  /** It happens in other stages as well: the one that it is met in counts. */
+  /** The error can happen in other stages too. The error then names the stage in which it happened. */
   readonly anywhere?: true;
 }
 
@@ -74,57 +76,57 @@ export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
 /**
- * What a job depends on and the worker does not control: while one of them is away, jobs that need it are put off. An error
- * names the part that it has met; the rest may be well.
+ * Something that a job depends on and the worker does not control. While it is unavailable, jobs that need it are deferred.
+ * An error names only the part that failed; the rest may be available.
  */
 export type Need = ModelNeed | BucketNeed;
 
 export interface ModelNeed {
   readonly kind: 'model';
   readonly name: string;
-  /** The version that was asked; absent where the whole model is meant. */
+  /** The requested version. Absent if the whole model is unavailable. */
   readonly version?: string;
 }
 
 export interface BucketNeed {
   readonly kind: 'bucket';
   readonly name: string;
-  /** Rights to read and to create are given apart, so each may be missing alone. */
+  /** The right that is missing. Rights to read and to create are granted separately. */
   readonly access: BucketAccess;
-  /** Folder of a configured prefix; absent where the whole bucket is meant. */
+  /** Folder of a configured prefix. Absent if the whole bucket is unavailable. */
   readonly folder?: string;
-  /** Name of the one object that was asked for; absent where all of the folder or bucket is meant. */
+  /** Name of the requested object. Absent if the whole folder or bucket is unavailable. */
   readonly object?: string;
 }
 export type BucketAccess = 'read' | 'create';
 
 export interface JobErrorOptions {
   readonly cause?: unknown;
-  /** Where it happened; the code's usual stage when absent. */
+  /** Where the error happened. The default is the code's usual stage. */
   readonly stage?: Stage;
-  /** What is away, for errors of the verdict `defer`. */
+  /** What is unavailable, for errors with the verdict `defer`. */
   readonly needs?: Need;
   /**
-   * The job itself may be the cause, although nobody can know: a process ended while it held one of its requests, or our
-   * own code threw what it should not. Such a job is put off like any other, but that costs it an attempt.
+   * Whether the job itself may be the cause: a process ended while it held one of the job's requests, or the worker's own
+   * code threw an unexpected error. Such a job is deferred like any other, but the deferral costs an attempt.
    */
   readonly suspect?: boolean;
   /**
-   * The model's server had not enough memory for this one request. A smaller one may fit: smaller tiles, or a batch of
-   * one. Where none fits, the job is put off as for any model that is away.
+   * The model's server had too little memory for this request. A smaller request may fit: smaller tiles, or a batch of
+   * one. If none fits, the job is deferred, as for any unavailable model.
    */
   readonly outOfMemory?: boolean;
 }
 
 /**
- * Not an end but a pause: the worker gives the message back unfinished (it is draining, or the job has ended elsewhere), and
- * a redelivery takes the job up again.
+ * The worker nacks the message and the job has not ended: the worker is draining, or the job has ended elsewhere. A
+ * redelivery continues the job.
  */
 export class GivenBack extends Error {
   override readonly name = 'GivenBack';
 }
 
-/** Pub/Sub's deliveries of a message are used up, and most of them had not come as far as an attempt at its job. */
+/** Pub/Sub's deliveries of a message are used up, and most of them did not lead to an attempt at its job. */
 export class Unbegun extends Error {
   override readonly name = 'Unbegun';
 }
@@ -133,7 +135,7 @@ export class Unbegun extends Error {
 export class JobError extends Error {
   override readonly name = 'JobError';
   readonly code: ErrorCode;
-  /** Where it happened; the code's usual stage unless the caller knows better. */
+  /** Where the error happened. It is the code's usual stage unless the caller named another. */
   readonly stage: Stage;
   readonly needs: Need | undefined;
   readonly suspect: boolean;
@@ -146,7 +148,7 @@ export class JobError extends Error {
     const row: ErrorRow = ERRORS[code];
     this.stage = options.stage ?? row.stage;
     this.needs = options.needs;
-    // Nobody knows what is wrong: another worker may do the job, or meet the same fault.
+    // The cause of INTERNAL is unknown. Another worker may do the job, or meet the same fault.
     this.suspect = options.suspect ?? code === 'INTERNAL';
     this.outOfMemory = options.outOfMemory ?? false;
     this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
@@ -156,15 +158,15 @@ export class JobError extends Error {
     return ERRORS[this.code].verdict;
   }
 
-  /** Whether the same job, published again later under a new id, may succeed without a change. */
+  /** Whether the same job may succeed without a change if it is published again later under a new id. */
   get retryable(): boolean {
     const verdict = this.verdict;
     return verdict === 'defer' || verdict === 'retry-then-fail' || this.code === 'RETRIES_EXHAUSTED';
   }
 
   /**
-   * The converter for whatever is thrown inside a stage: ours passes unchanged, but for the stage where it does not
-   * know its own; anything else becomes INTERNAL.
+   * Converts any error that is thrown inside a stage. A JobError that knows its stage passes unchanged; one that does not
+   * gets this stage. Any other error becomes INTERNAL.
    */
   static from(thrown: unknown, stage: Stage): JobError {
     if (thrown instanceof JobError && thrown.#stageIsKnown) return thrown;

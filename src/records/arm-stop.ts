@@ -1,6 +1,6 @@
 /**
- * The decision that an arm gets no more jobs: one small object, which whoever creates it has made for all workers. The
- * experiment's revision is in its name, so that an edited experiment begins anew and nothing need be deleted.
+ * The decision that an arm gets no more jobs. It is one small object: the worker that creates it decides for all workers.
+ * Its name contains the experiment's revision, so that an edited experiment starts anew and nothing must be deleted.
  */
 import { z } from 'zod';
 import type { Arm } from '../domain/experiment.js';
@@ -22,7 +22,10 @@ const armStopSchema = z.strictObject({
 
 export type ArmStop = z.infer<typeof armStopSchema>;
 
-/** `~` is in no name of an experiment or an arm. The ending keeps it from the rule that deletes records by age. */
+/**
+ * The object that stops an arm. Names of experiments and arms never contain `~`. The suffix excludes the object from the
+ * lifecycle rule that deletes records by age.
+ */
 export function armStopRef(statePrefix: string, { experiment, name, revision }: Arm): ObjectRef {
   return under(statePrefix, `experiments/${experiment}~${name}~${revision}.stopped`);
 }
@@ -31,7 +34,7 @@ export function encodeArmStop(stop: ArmStop): Buffer {
   return Buffer.from(JSON.stringify(stop));
 }
 
-/** @throws Error when the object is none of ours: nobody may write under the state prefix but the workers */
+/** @throws Error when a worker did not write the object: only workers may write under the state prefix */
 export function decodeArmStop(bytes: Buffer): ArmStop {
   return armStopSchema.parse(JSON.parse(bytes.toString('utf8')));
 }

@@ -4,8 +4,8 @@ import { encodeRecord, type JobRecord, recordRef } from './record.js';
 import { recall } from './recall.js';
 
 /**
- * Writes the record unless one is there already: this is the instant at which a job ends.
- * @returns the record that holds, which is another worker's if that one came first
+ * Creates the record unless one exists already. At this moment the job ends.
+ * @returns the record that counts; it is another worker's if that worker was first
  * @throws JobError `STORAGE_UNAVAILABLE`
  */
 export async function decide(
@@ -20,7 +20,7 @@ export async function decide(
     signal,
   });
   if (created.kind === 'created') return { record, ours: true };
-  // "exists" may be our own write whose answer was lost. It does not matter: whatever is there has decided.
+  // "exists" may be this worker's own write, if its answer was lost. That does not matter: the existing record decides.
   const holding = await recall(store, statePrefix, jobId, signal);
   if (!holding) {
     throw new JobError('STORAGE_UNAVAILABLE', `the record of ${jobId} exists but cannot be read`, { stage: 'record' });

@@ -1,20 +1,20 @@
 /**
- * Marks that a message leaves in storage, next to the records.
+ * Markers that a message leaves in storage, next to the records.
  *
- * `begun`: which deliveries have come as far as being worked on. Pub/Sub counts them all, also those that lay in a worker,
- * unbegun, when a neighbour killed it. So that a job pays for its own doings only, each attempt but the first leaves a
- * mark before it begins, and the attempts of a message are counted by its marks.
+ * `begun`: a delivery became an attempt. Pub/Sub counts all deliveries, even those that only waited in a worker when
+ * another job killed it. A job should pay only for its own attempts. So each attempt except the first leaves a marker
+ * before it starts, and the markers of a message count its attempts.
  *
- * `moved`: a copy of the message has been put back into the queue. Acks may get lost; without the mark, each delivery that
- * comes again would be put back once more.
+ * `moved`: a copy of the message was put back into the queue. An ack may be lost. Without the marker, each redelivery would
+ * put the message back once more.
  */
 import type { Delivery, ObjectStore } from '../domain/ports.js';
 import { type ObjectRef, under } from '../domain/uri.js';
 
-/** The endings of marks; `~` keeps them apart from every record. */
+/** Suffixes of markers. The `~` in their names distinguishes them from records. */
 export const MARKER_SUFFIXES = ['.begun', '.moved'] as const;
 
-/** The message that a mark belongs to: the delivery as it came. */
+/** The message to which a marker belongs, with its delivery as received. */
 export interface Marked {
   readonly jobId: string;
   readonly given: Delivery;
@@ -28,7 +28,7 @@ const movedRef = (statePrefix: string, { jobId, given }: Marked): ObjectRef =>
 const EMPTY = { contentType: 'application/octet-stream' };
 
 /**
- * Leaves the mark of this attempt. First ones leave none: nearly all jobs have no other.
+ * Creates the marker of this attempt. A first attempt leaves none, because nearly all jobs have only one.
  * @throws JobError `STORAGE_UNAVAILABLE`
  */
 export async function leaveAttemptMarker(
@@ -43,7 +43,8 @@ export async function leaveAttemptMarker(
 }
 
 /**
- * How many deliveries of the message have left a mark before this one, in this life of it. The first leaves none.
+ * Number of earlier deliveries of this message that left a marker. The first delivery leaves none. A copy that was put back
+ * is a new message and starts at 0.
  * @throws JobError `STORAGE_UNAVAILABLE`
  */
 export async function countAttemptMarkers(
@@ -68,7 +69,8 @@ export async function leaveMovedMarker(
 }
 
 /**
- * Whether a copy of the message is in the queue already. Not asked of first deliveries, which have no former one.
+ * Whether a copy of the message was put back already. For a first delivery it is false without a request, because no
+ * earlier delivery can have put it back.
  * @throws JobError `STORAGE_UNAVAILABLE`
  */
 export async function wasMoved(

@@ -3,13 +3,13 @@ import type { ObjectStore } from '../domain/ports.js';
 import { decodeRecord, type JobRecord, recordRef } from './record.js';
 import { objectUri } from '../domain/uri.js';
 
-/** A record holds one completion: metadata of 4 KiB, addresses and a few steps. */
+/** Limit of a record's size. A record holds one completion: 4 KiB of metadata, addresses and a few steps. */
 const MAX_RECORD_BYTES = 262_144;
 
 /**
- * Looks for the record of a job.
+ * Reads the record of a job.
  * @returns undefined when the job has not ended yet
- * @throws JobError `STORAGE_UNAVAILABLE`; `RECORD_UNREADABLE` when something else is in the record's place
+ * @throws JobError `STORAGE_UNAVAILABLE`; `RECORD_UNREADABLE` when the object is not a record
  */
 export async function recall(
   store: ObjectStore,

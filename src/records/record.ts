@@ -1,25 +1,25 @@
 /**
- * The record: one small object that says how a job ended. Whoever creates it has decided the outcome; everybody else
- * reads it and publishes what it holds.
+ * The record is one small object that says how a job ended. The worker that creates it decides the outcome. All other
+ * workers read it and publish its completion.
  */
 import { z } from 'zod';
 import type { Completion } from '../domain/completion.js';
 import { type ObjectRef, under } from '../domain/uri.js';
 
 export interface JobRecord {
-  /** Of the job that was decided; `null` in a cancellation, which holds for whatever comes under its id. */
+  /** Fingerprint of the decided job. It is `null` in a cancellation, which applies to every message with the id. */
   readonly fingerprint: string | null;
   /** The completion's `model` attribute. */
   readonly model?: string | undefined;
-  /** A dead letter goes with the completion. Absent in records of workers before 0.2: then the error's code says it. */
+  /** Whether a dead letter goes with the completion. Workers before 0.2 omit it; then the error's code says it. */
   readonly deadLetter?: boolean | undefined;
-  /** As it was decided. A newer worker may have written fields, codes and statuses that this one does not know. */
+  /** The completion as decided. A newer worker may have written fields, codes and statuses that this one does not know. */
   readonly completion: Completion;
 }
 
 /**
- * Only what is needed to publish the completion again. A worker reads records of other versions too, during a rollout and
- * after a rollback, and what was decided must be repeated whatever else it says.
+ * Checks only the fields that are needed to publish the completion again. During a rollout and after a rollback, a worker
+ * reads records of other versions. It must repeat their outcome, even if other fields differ.
  */
 const recordSchema = z.looseObject({
   fingerprint: z.string().nullable(),
@@ -42,9 +42,9 @@ export function encodeRecord(record: JobRecord): Buffer {
 }
 
 /**
- * Reads a record of any version. The completion is the parsed value itself and no copy, so that `JSON.stringify` gives
- * the bytes that its first publish had: JSON keeps the order of keys.
- * @returns a sentence that says what is wrong with it, when it is no record
+ * Parses a record of any version. The completion is the parsed value itself, not a copy. JSON keeps the order of keys, so
+ * `JSON.stringify` gives the same bytes as the first publish.
+ * @returns a sentence that says what is wrong, if it is not a record
  */
 export function decodeRecord(bytes: Buffer): JobRecord | string {
   let value: unknown;
