@@ -15,7 +15,7 @@ export function cancelCommand(invocation: Invocation): Command {
     .action(async (jobId: string) => {
       if (!isJobId(jobId)) throw new UsageError(`${jobId}: not a job id`);
       const config = readConfig(invocation.env, ['projectId', 'storageEmulator', 'statePrefix']);
-      // No fingerprint: whatever comes under this id is canceled, also a message that no worker has seen yet.
+      // Without a fingerprint, the record cancels every message with this id, even one that no worker has seen yet.
       const record = {
         fingerprint: null,
         completion: {

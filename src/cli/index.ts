@@ -23,7 +23,7 @@ const COMMANDS = [
 
 /**
  * Runs the command line.
- * @returns the exit code: 0 done, 1 failed, 2 wrongly called or configured, 3 a dry run of `setup` found something to do
+ * @returns the exit code: 0 success, 1 failure, 2 wrong call or configuration, 3 a dry run of `setup` found changes
  */
 export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const invocation: Invocation = { env, exitCode: 0 };
@@ -36,7 +36,7 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
     await program.parseAsync(argv);
     return invocation.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // it has spoken already
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it already
     if (error instanceof ConfigError || error instanceof UsageError) {
       console.error(`imagen: ${error.message}`);
       return 2;

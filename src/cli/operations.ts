@@ -4,7 +4,7 @@ import { JobError } from '../domain/errors.js';
 import { type Job, type JobMessage, OUTPUT_FORMATS, parseJob } from '../domain/job.js';
 import { UsageError } from './usage.js';
 
-/** Options that `submit` and `process` share: what is to be done, and how the result is to be written. */
+/** Options that `submit` and `process` share: the operations, and how to write the result. */
 export interface RenderFlags {
   readonly operation: string[];
   readonly format?: string;
@@ -50,7 +50,7 @@ export function outputOf(flags: RenderFlags): NonNullable<JobMessage['output']> 
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-/** Checks a message as the worker will, before anything is uploaded. @throws UsageError */
+/** Checks a message with the worker's parser, before anything is uploaded. @throws UsageError */
 export function checkedJob(message: JobMessage): Job {
   try {
     return parseJob(Buffer.from(JSON.stringify(message)));

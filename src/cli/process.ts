@@ -77,7 +77,7 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
   }
 }
 
-/** What the output's name promises, unless `--format` says otherwise. */
+/** The format that the extension of the output file names. `--format` overrides it. */
 function formatOf(path: string): { format?: OutputFormat } {
   const extension = extname(path).slice(1).toLowerCase();
   const names = Object.keys(FORMATS) as OutputFormat[];

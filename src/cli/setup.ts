@@ -19,12 +19,12 @@ import { isPermitted, parsePrefix, under } from '../domain/uri.js';
 import { MARKER_SUFFIXES } from '../records/markers.js';
 import { type Invocation, UsageError } from './usage.js';
 
-/** How far the subscription's own limit lies above the worker's: the worker must always be first to end a job. */
+/** Attempts that the subscription permits beyond the worker's limit. The worker must always end a job first. */
 const SPARE_ATTEMPTS = 5;
-/** The exit code of a dry run that would change something: another than those of a failure (1) and of a wrong call (2). */
+/** Exit code of a dry run that would change something. It differs from failure (1) and wrong call (2). */
 const WOULD_CHANGE = 3;
 const DEFAULT_DAYS = 30;
-/** Records, and the marks that messages leave beside them: see domain/record.ts and worker/marks.ts. */
+/** Suffixes of records and of the markers beside them: see records/record.ts and records/markers.ts. */
 const STATE_SUFFIXES = ['.json', ...MARKER_SUFFIXES];
 
 const SETTINGS_READ = [
@@ -123,7 +123,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   }
 }
 
-/** Shows every step and, unless this is a dry run or something stands in the way, does it. @returns the exit code */
+/** Prints every step, and executes it unless this is a dry run or an obstacle was found. @returns the exit code */
 async function carryOut(
   steps: readonly Step[],
   twice: readonly string[],
@@ -169,7 +169,7 @@ function serviceAgentNote({ deadLetterTopic }: SetupConfig): string {
 
 export interface WantedSubscription {
   readonly name: string;
-  /** Undefined: whatever it has. */
+  /** If undefined, the subscription keeps its filter. */
   readonly filter?: string;
 }
 
@@ -204,15 +204,15 @@ export function wantedSubscriptions(
 }
 
 /**
- * The age before which no record may go. A record must outlive every message of its job: a duplicate that finds none is
- * worked on again. The last of them is a copy that a worker put back after the longest deferral, itself first delivered
- * just before its retention ended; and the copy then has a retention of its own.
+ * Minimum age at which a record may be deleted, in days. A record must outlive every message of its job, because a worker
+ * runs the job again for a duplicate without a record. The last message is a copy that a worker put back after the longest
+ * deferral. The original was first delivered just before its retention ended, and the copy has its own retention.
  */
 export function leastStateDays(maxDeferredSeconds: number): number {
   return Math.ceil((2 * JOBS_RETENTION_SECONDS + maxDeferredSeconds) / 86_400);
 }
 
-/** @throws UsageError that names everything that is wrong */
+/** @throws UsageError that names every problem */
 export function wantedBuckets(
   config: Pick<SetupConfig, 'outputPrefix' | 'statePrefix' | 'uploadPrefix' | 'maxDeferredSeconds' | 'storageEmulator'>,
   flags: Pick<SetupFlags, 'stateDays' | 'uploadDays' | 'resultsDays' | 'location' | 'keepAccess'>,
@@ -266,11 +266,11 @@ export function wantedBuckets(
     entry.results ||= variable === 'IMAGEN_OUTPUT_PREFIX';
     buckets.set(bucket, entry);
   }
-  // The emulator takes the settings of a new bucket, and tells of none.
+  // The emulator accepts the settings of a new bucket, but does not return them.
   const real = config.storageEmulator === undefined;
   return [...buckets].map(([name, { keep, results }]) => ({
     ...{ name, location: flags.location, keep },
-    // What is deleted from the others is deleted by rule, on purpose; keeping it for another week costs, and helps nobody.
+    // In the other buckets, lifecycle rules delete objects on purpose. To keep them for another week would only cost money.
     softDelete: results,
     compare: { access: real && !flags.keepAccess, lifecycle: real },
   }));
@@ -278,6 +278,6 @@ export function wantedBuckets(
 
 function parsed(prefix: string): { bucket: string; folder: string } {
   const place = parsePrefix(prefix);
-  if (typeof place === 'string') throw new TypeError(`${prefix}: ${place}`); // the configuration has checked it
+  if (typeof place === 'string') throw new TypeError(`${prefix}: ${place}`); // the configuration was checked before
   return place;
 }

@@ -34,7 +34,7 @@ interface Flags extends RenderFlags {
 }
 
 const POLL_MS = 200;
-/** For sending the spans of this command, in milliseconds. */
+/** Time limit for sending the spans of this command, in milliseconds. */
 const FLUSH_MS = 2_000;
 const RETRY = { unavailableMs: 30_000, failedAttempts: 3 };
 
@@ -82,7 +82,7 @@ async function submit(file: string, flags: Flags, env: NodeJS.ProcessEnv): Promi
 
   const tracing = await startTracing(config, undefined, (what, reason) => say(`${what}: ${reason}`));
   try {
-    // A program that calls this one hands its trace on in these, as OpenTelemetry has it.
+    // A calling program passes its trace in these variables, by OpenTelemetry's convention.
     const parent = contextIn({ traceparent: env.TRACEPARENT, tracestate: env.TRACESTATE });
     await inSpan('imagen submit', { parent, attributes: () => ({ 'imagen.job_id': job.jobId }) }, async () => {
       if (!file.startsWith('gs://')) {
@@ -149,7 +149,7 @@ function definedOnly<T extends object>(fields: T): { [K in keyof T]?: NonNullabl
 
 function parseMetadata(text: string): Record<string, unknown> {
   try {
-    return JSON.parse(text) as Record<string, unknown>; // its shape is checked with the rest of the message
+    return JSON.parse(text) as Record<string, unknown>; // checked with the rest of the message
   } catch {
     throw new UsageError(`--metadata: expected JSON, given ${text}`);
   }
@@ -176,7 +176,7 @@ async function publish(config: Pick<Config, 'projectId' | 'pubsubEmulator' | 'jo
   }
 }
 
-/** Waits on the record and not on the completions, so that waiters never take each other's messages. */
+/** Polls for the record and not for completions, so that waiters never take each other's messages. */
 async function waitForRecord(
   store: ObjectStore,
   statePrefix: string,

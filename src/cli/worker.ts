@@ -33,14 +33,14 @@ async function work(env: NodeJS.ProcessEnv): Promise<number> {
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   });
-  // A fault in a stray callback must not leave a worker that looks alive and does nothing.
+  // An error in a stray callback must not leave a worker that looks alive but does nothing.
   const stray = new Promise<Error>((resolve) => {
     process.on('unhandledRejection', (error) => resolve(error instanceof Error ? error : new Error(String(error))));
     process.on('uncaughtException', resolve);
   });
 
   const started = app.start().then(
-    () => new Promise<never>(() => undefined), // started: from now on only the others can end it
+    () => new Promise<never>(() => undefined), // started: from now on only the other promises can end the worker
     (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
   );
   const ending = await Promise.race([signalled, app.failed, stray, started]);

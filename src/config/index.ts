@@ -1,6 +1,6 @@
 /**
- * Every setting of the worker and the CLI, in one table: its variable, what it means, its default, how it is read.
- * docs/configuration.md is checked against this table by a test.
+ * All settings of the worker and the CLI in one table: variable, meaning, default and parser. A test compares
+ * docs/configuration.md with this table.
  */
 import { OPENTELEMETRY_SETTINGS } from './opentelemetry.js';
 import { OWN_SETTINGS } from './own.js';
@@ -14,7 +14,7 @@ export const SETTINGS = { ...OWN_SETTINGS, ...OPENTELEMETRY_SETTINGS } satisfies
 export type SettingKey = keyof typeof SETTINGS;
 export type Config = { readonly [K in SettingKey]: Value<(typeof SETTINGS)[K]> };
 
-/** Everything that is wrong with the environment, a line each. */
+/** All problems of the environment, one line per problem. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   constructor(readonly problems: readonly string[]) {
@@ -23,8 +23,8 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the named settings; an empty variable counts as unset.
- * @throws ConfigError naming every wrong variable, what was expected and what was given
+ * Reads the named settings. An empty variable counts as unset.
+ * @throws ConfigError that names every wrong variable, what was expected and what was given
  */
 export function readConfig<const K extends SettingKey>(
   env: Readonly<Record<string, string | undefined>>,
@@ -48,10 +48,10 @@ export function readConfig<const K extends SettingKey>(
   return Object.freeze(values) as Pick<Config, K>;
 }
 
-/** What commands that trace read. */
+/** Settings that commands with tracing read. */
 export const TRACING_SETTINGS = Object.keys(OPENTELEMETRY_SETTINGS) as (keyof typeof OPENTELEMETRY_SETTINGS)[];
 
-/** Settings that only the other commands read. */
+/** Settings that only commands other than the worker read. */
 const NOT_FOR_WORKERS = [
   'tritonAdminKey',
   'uploadPrefix',
@@ -63,7 +63,7 @@ export const WORKER_SETTINGS = (Object.keys(SETTINGS) as SettingKey[]).filter(
   (key): key is WorkerSetting => !NOT_FOR_WORKERS.some((other) => other === key),
 );
 
-/** Variables that look like ours and are not: most likely a slip of the pen. */
+/** Variables that look like settings and are not; most likely typing errors. */
 export function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {
   const known = new Set<string>(Object.values(SETTINGS).map(({ name }) => name));
   return Object.keys(env).filter((name) => /^IMAGEN_(?!STACK_|TEST_)/.test(name) && !known.has(name));

@@ -1,6 +1,6 @@
 /**
- * OpenTelemetry's own variables, as far as its SDK is used here. Most of them the SDK reads for itself, but says nothing of
- * what it cannot use.
+ * OpenTelemetry's own variables for the parts of its SDK that are used here. The SDK reads most of them itself, but does
+ * not report values that it cannot use.
  */
 import { attributes, headers, httpUrl, oneOf, ratio, wholeNumber, yesOrNo } from './readers.js';
 import { setting } from './setting.js';

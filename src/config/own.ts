@@ -1,4 +1,4 @@
-/** The settings of the worker and the CLI, but for those of traces. */
+/** The settings of the worker and the CLI, except those for traces. */
 import { hostname } from 'node:os';
 import { httpAddress, oneOf, prefix, prefixes, subscriptions, text, wholeNumber, word } from './readers.js';
 import { setting } from './setting.js';

@@ -1,4 +1,4 @@
-/** The kinds of values that variables have, and how their text is read. */
+/** Readers for the types of values that variables have. */
 import { parsePrefix } from '../domain/uri.js';
 import { expected, type Reader } from './setting.js';
 
@@ -49,7 +49,10 @@ const canBeDecoded = (value: string) => {
     return false;
   }
 };
-/** As OpenTelemetry has it: "key=value,key=value", with percent-encoding. It is not shown: headers hold credentials. */
+/**
+ * Reads "key=value,key=value" with percent-encoding, the format of OpenTelemetry. Error messages do not show the given
+ * text, because headers contain credentials.
+ */
 const pairs =
   (pair: RegExp): Reader<string> =>
   (value) =>

@@ -3,7 +3,7 @@ import { ConfigError } from './index.js';
 import { NO_ROUTES, parseRoutes, type Routes } from '../domain/routes.js';
 
 export interface RoutesFile {
-  /** As last read successfully. */
+  /** The routes of the last successful read. */
   current(): Routes;
   close(): void;
 }
@@ -11,8 +11,8 @@ export interface RoutesFile {
 const WATCH_MS = 2_000;
 
 /**
- * Reads the routes file, and again whenever it changes: polled, because a mounted ConfigMap is replaced by a symbolic
- * link that no watcher notices. A broken edit is reported and the last good routes stay.
+ * Reads the routes file, and reads it again when it changes. It polls, because Kubernetes updates a mounted ConfigMap by
+ * replacing a symbolic link, which no watcher notices. It reports a broken edit and keeps the last good routes.
  * @throws ConfigError when the first read fails
  */
 export function openRoutes(

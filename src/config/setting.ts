@@ -1,11 +1,11 @@
-/** What a setting is. */
+/** The type of a setting. */
 
-/** A reader answers with a value, or with a sentence that begins with "expected". */
+/** Parses the text of a setting. It returns a value, or a sentence that begins with "expected". */
 export type Reader<T> = (text: string) => T | Expected;
 export class Expected {
   constructor(
     readonly sentence: string,
-    /** Instead of the text that was given, where that may be secret. */
+    /** Shown instead of the given text, if that may be secret. */
     readonly given?: string,
   ) {}
 }
@@ -15,7 +15,7 @@ export interface Setting<T> {
   readonly name: string;
   readonly about: string;
   readonly read: Reader<T>;
-  /** Text, read like any other; absent means required, null means optional. */
+  /** Default text, parsed like any other. Undefined means required, null means optional. */
   readonly fallback: string | null | undefined;
 }
 
