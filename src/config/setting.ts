@@ -1,5 +1,3 @@
-/** The type of a setting. */
-
 /** Parses the text of a setting. It returns a value, or a sentence that begins with "expected". */
 export type Reader<T> = (text: string) => T | Expected;
 export class Expected {

@@ -119,8 +119,8 @@ export interface JobErrorOptions {
 }
 
 /**
- * The worker nacks the message and the job has not ended: the worker is draining, or the job has ended elsewhere. A
- * redelivery continues the job.
+ * Thrown when the worker nacks a message before the job's work is done: the worker is draining, or the job has ended
+ * elsewhere. A redelivery continues the job.
  */
 export class GivenBack extends Error {
   override readonly name = 'GivenBack';

@@ -2,9 +2,9 @@
 import { canonicalJson, sha256 } from './fingerprint.js';
 import type { Job } from './job.js';
 
-/** Limits of an arm's failures: the largest ratio, if the window has at least `minOperations`. */
+/** When to stop an arm: its failures reach the ratio, and the window has at least `minOperations`. */
 export interface GuardLimits {
-  /** Failed operations per operation; above 0, at most 1. */
+  /** Share of failed operations at which the arm is stopped; above 0, at most 1. */
   readonly maxFailureRatio: number;
   readonly minOperations: number;
   readonly windowSeconds: number;
@@ -35,7 +35,7 @@ export interface Arm {
 }
 
 /**
- * How an operation on an arm ended. `failed`: its version failed, and the default version succeeded or was not available.
+ * How an operation on an arm ended. `failed`: its version failed, and the default version succeeded or could not be used.
  * `unclear`: both versions failed, so the picture may be the cause. An operation that was deferred, or aborted because its
  * job ended, has not ended.
  */

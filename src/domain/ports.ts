@@ -161,7 +161,7 @@ export type Settlement = 'ack' | 'nack';
 export interface JobSource {
   /**
    * Starts to pull. It calls `handle` for every delivery, many concurrently, and extends the lease until the promise
-   * settles. If the handler throws, it nacks the message.
+   * settles. If the handler throws, the source nacks the message.
    */
   start(handle: (delivery: Delivery, signal: AbortSignal) => Promise<Settlement>): void;
   /**

@@ -8,8 +8,8 @@ export interface Combined {
 
 /**
  * Combines signals into one that fires as soon as one of them does, with its reason. It does not use `AbortSignal.any`:
- * Node (20 and 24) keeps such a signal and its listeners as long as the longest-lived of its source signals. Here that is
- * the life of the worker.
+ * Node (20 and 24) keeps such a signal and its listeners as long as the longest-lived of its source signals. Here that
+ * signal lives as long as the worker.
  */
 export function anyOf(signals: readonly AbortSignal[]): Combined {
   const controller = new AbortController();

@@ -10,7 +10,7 @@ import type { Priority } from '../domain/job.js';
  */
 export type Codec = <T>(costMs: number, compute: () => Promise<T>) => Promise<T>;
 
-/** The codec of one job. */
+/** Creates the codec of one job. */
 export type Codecs = (priority: Priority, signal: AbortSignal) => Codec;
 
 /** A codec without slots, for a single picture. */

@@ -123,7 +123,7 @@ async function blur(plane: Plane, { width, height }: Size): Promise<Plane> {
   return result;
 }
 
-/** Kinds of a working pixel that do not depend on the picture. A pixel has a kind if all four around it have it. */
+/** Kinds of working pixels. A pixel of the picture has a kind if all four working pixels around it have it. */
 const OUTSIDE = 1;
 const INSIDE = 2;
 

@@ -16,7 +16,7 @@ export interface Routed {
   readonly parameters: Readonly<Record<string, ParameterValue>>;
   /** Arm of the experiment that chose this version. */
   readonly arm?: Arm;
-  /** The same operation on the default version, in no arm. It is used when the arm's version cannot do the operation. */
+  /** The same operation on the default version, in no arm. It runs if the arm's version cannot do it, or fails. */
   readonly fallback?: Routed;
 }
 
