@@ -165,7 +165,7 @@ function serviceAgentNote({ deadLetterTopic }: SetupConfig): string {
   return `Pub/Sub moves a message to ${deadLetterTopic} by itself only if its service agent may publish there and subscribe to the jobs' subscriptions: scripts/release/gcp/setup.sh grants that`;
 }
 
-// ── What is wanted ────────────────────────────────────────────────────────────
+// ── Wanted state ──────────────────────────────────────────────────────────────
 
 export interface WantedSubscription {
   readonly name: string;
