@@ -21,8 +21,8 @@ export interface BucketLimits {
  * pixel of padding costs `perPixel`, for the leader too. The bucket with the greatest saving wins. A picture alone saves
  * nothing, so by this measure a bucket never costs more than its members sent one by one.
  *
- * It tries all windows whose sides are sides of the given pictures. That is n² windows, and it sorts the pictures into
- * each, so pass it tens of pictures (0.1 ms for 30) and not hundreds.
+ * It tries all windows whose sides are sides of the given pictures. There are n² windows, and it sorts the pictures into
+ * each one. So pass it tens of pictures (0.1 ms for 30) and not hundreds.
  */
 export function fillBucket<T extends Size>(
   leader: T,

@@ -28,9 +28,9 @@ const FIELDS = 10;
 const PIXELS_A_TURN = 100_000;
 
 /**
- * Cuts the subject out. It refines a mask that was computed on a small picture along the edges of the large one, and makes
- * it the alpha. Half-transparent pixels along the edge take the subject's colour, so that the old background leaves no
- * halo. It multiplies the alpha by the one that the picture had before.
+ * Cuts the subject out. It takes a mask that was computed on a small picture, refines it along the edges of the large one,
+ * and makes it the alpha. Half-transparent pixels along the edge take the subject's colour, so that the old background
+ * leaves no halo. It multiplies the alpha by the one that the picture had before.
  * @param mask `height × width` bytes; 255 is subject
  */
 export async function applyMask(raster: Raster, mask: Buffer, codec: Codec = atOnce): Promise<Raster> {

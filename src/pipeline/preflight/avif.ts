@@ -65,7 +65,7 @@ function readItems(file: Buffer, boxes: readonly Box[]): Items {
     const { version } = headOf(info);
     if (version < 2) continue;
     const id = info.number(version === 2 ? 2 : 4);
-    info.number(2); // index of its protection
+    info.number(2); // index of the item's protection
     types.set(id, info.text(4));
   }
   return { types, pixels: readSizes(file, only(boxes, 'iprp')), ...readReferences(file, optional(boxes, 'iref')) };
