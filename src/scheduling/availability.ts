@@ -17,8 +17,8 @@ export interface Availability {
   /** Whether `refuse` would let a job with this need pass now. */
   mayTry(need: Need): boolean;
   /**
-   * When this worker last used the need successfully, by `Date.now()`. Each use of a version counts as a use of its model; a
-   * use of another version does not count for a version. Undefined for single objects.
+   * When this worker last used the need successfully, by `Date.now()`. A use of any version counts for its model. For a
+   * version, only its own uses count. Undefined for single objects.
    * @param label from `needLabel`
    */
   usedAt(label: string): number | undefined;

@@ -31,7 +31,6 @@ export interface Budget {
   readonly reserve: Reserve;
   /** Bytes reserved now. */
   readonly held: () => number;
-  /** Number of waiting requests. */
   readonly waiting: () => number;
 }
 

@@ -44,7 +44,7 @@ export function createCircuits(
   const troubles = new Map<string, Trouble>();
 
   function failed(model: string, error: unknown): void {
-    // A full queue is not an outage. It takes fewer requests, and the sender's concurrency limit handles that.
+    // A full queue is not an outage. The remedy is to send fewer requests, which the sender's concurrency limit does.
     if (!(error instanceof JobError) || error.code !== 'MODEL_UNAVAILABLE') return;
     const before = troubles.get(model);
     const known = before && now() - before.failedAt < FORGOTTEN_AFTER_MS ? before : undefined;

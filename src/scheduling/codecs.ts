@@ -32,7 +32,6 @@ export function codecSlots(poolThreads: number, processors: number): number {
 
 export interface CodecRoom {
   readonly codecs: Codecs;
-  /** Number of running computations. */
   readonly running: () => number;
   readonly waiting: () => number;
 }
@@ -86,7 +85,7 @@ export function createCodecs(slots: number, pauseMs: (failures: number) => numbe
   return { codecs, running: () => running, waiting: () => queue.length };
 }
 
-/** At most about one, two and three seconds. */
+/** Pauses of up to about one, two and three seconds. */
 function pauseAfter(failures: number): number {
   return backoffMs(failures + FIRST_PAUSE_STEP);
 }

@@ -194,7 +194,8 @@ async function takeTurn<T>(
   try {
     return await withRetries(attempt, retry, signal);
   } catch (error) {
-    // If nothing was answered in the meantime, the requests behind this one would each wait as long again in their turn.
+    // If nothing was answered in the meantime, the requests behind this one would each wait as long again, so refuse them
+    // too.
     const away = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && queue.answeredAt < begunAt;
     // The waiting requests were never sent, so they must not inherit a suspicion that concerns this job.
     if (away) queue.refuseAll(new JobError(error.code, error.message, { cause: error, ...needsOf(error) }));

@@ -58,7 +58,7 @@ const MOST_FOR_A_BUCKET = 32;
  * such a group. So a few executions find the one request of eight that fails them all.
  */
 export class VersionQueue {
-  /** When a request was last answered. */
+  /** When a request was last answered, by `performance.now()`. */
   answeredAt = -Infinity;
   inFlight = 0;
   readonly limit: ConcurrencyLimit = createConcurrencyLimit();

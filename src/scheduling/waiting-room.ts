@@ -4,9 +4,9 @@ import { needLabel } from './needs.js';
 
 /**
  * Holds jobs whose model or bucket is unavailable. They keep their message's lease but hold no place in the intake, and go
- * on when the model or bucket is back. If more jobs wait than there is room for, and the worker has nothing else to do, the
- * room sends off those that have waited longest. Its caller puts them back into the queue, so that the worker can pull the
- * messages behind them.
+ * on when the model or bucket is back. If more than `room` jobs wait, and the worker has nothing else to do, those that have
+ * waited longest are sent off. The caller puts them back into the queue, so that the worker can pull the messages behind
+ * them.
  */
 export interface WaitingRoom {
   /**

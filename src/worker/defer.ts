@@ -27,7 +27,7 @@ const MOST_ERROR_BYTES = 1_000;
 
 /**
  * Restores the delivery of a message that was put back, as if it had never been: with its first id and time, and the
- * attempts of the original and all copies. Anybody may publish attributes, so invalid ones count as absent.
+ * attempts of the original and all copies. Any publisher can set attributes, so invalid ones count as absent.
  */
 export function undeferred(delivery: Delivery): Delivery {
   const { attributes, attempt } = delivery;
@@ -78,7 +78,7 @@ export function lastErrorOf({ attributes }: Delivery): JobError | undefined {
     const known = STAGES.find((one) => one === stage);
     return new JobError(code as ErrorCode, message, known ? { stage: known } : {});
   } catch {
-    return undefined; // anybody may publish attributes
+    return undefined; // any publisher can set attributes
   }
 }
 

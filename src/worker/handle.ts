@@ -24,7 +24,7 @@ import { withoutWaiting } from './without-waiting.js';
 const LOOK_UPS = 32;
 /** A recall older than this is repeated before the work begins. */
 const RECALL_AGAIN_MS = 5_000;
-/** Pause between two reads of an object that takes the place of a record and cannot be read. */
+/** Pause between two reads of an unreadable object in the place of a record. */
 const UNREADABLE_PAUSE_MS = 30_000;
 /** Pause before a job is put back although all its needs seem to work. It doubles each time, up to the longest. */
 const FIRST_PAUSE_MS = 1_000;

@@ -30,7 +30,7 @@ export interface Message extends Received {
 
 /**
  * Of the deliveries of this copy, only the first and the present one count as attempts for now. For those in between it is
- * not yet known whether work had begun.
+ * not yet known whether their work had started.
  */
 export function receive(given: Delivery): Received {
   const attempt = Math.min(2, given.attempt);

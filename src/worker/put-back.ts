@@ -1,4 +1,4 @@
-/** The two ways out of a worker: announcing how a job ended, and putting a copy of its message into the queue. */
+/** The two ways to finish a message: announcing how its job ended, or putting a copy of it into the queue. */
 import { completionAttributes, completionBytes } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { NotPublishable } from '../domain/ports.js';

@@ -94,7 +94,7 @@ export async function planBucket(storage: Storage, want: WantedBucket): Promise<
     warnings: rules.warnings.map((warning) => `bucket ${name}: ${warning}`),
     async apply() {
       if (details.length === 0) return;
-      // The request replaces all rules, so it must not lose a rule that somebody else added in the meantime.
+      // The request replaces all rules. It fails if another rule was added in the meantime, so that none is lost.
       const unchanged = found.metageneration === undefined ? {} : { ifMetagenerationMatch: found.metageneration };
       const what = `change bucket ${name}`;
       try {

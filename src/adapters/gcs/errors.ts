@@ -24,7 +24,7 @@ export function unavailable({ what, ref, access }: Doing, reason: string): JobEr
 
 /**
  * The error for a refused request. The prefixes were checked before, and all of them are configured. So a bucket that is
- * missing, or that this worker may not use, is a fault of the configuration and not of the job.
+ * missing, or that this worker may not use, is for the operator to fix and not the job's fault.
  */
 export function refused(doing: Doing, refusal: Refusal): JobError {
   const { status, message } = refusal;

@@ -24,7 +24,7 @@ export interface MergedRules {
 
 /**
  * Treats each rule as ours that deletes exactly our prefix by age alone, regardless of who wrote it. Two such rules for one
- * place would act as one, and hide it. All other rules stay as they are, in their order.
+ * place would act as one and mislead the reader. All other rules stay as they are, in their order.
  */
 export function mergeRules(found: readonly LifecycleRule[], wanted: readonly Keep[]): MergedRules {
   const others = found.filter((rule) => !wanted.some((keep) => isFor(rule, keep)));

@@ -1,6 +1,6 @@
 import type { Subscription } from '@google-cloud/pubsub';
 
-/** The version of the client that this private field belongs to. */
+/** The version of the client whose private field is used here. */
 const KNOWN = '5.3.1';
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Tensors in memory that is shared with the server. Only their description is sent. The server must be on the same host and
  * see the same /dev/shm (in a pod: a volume of kind Memory that both containers mount there). It must also know whether a
- * region is in use (Triton 2.51 does; an older one may crash when a region in use is unregistered).
+ * region is in use (Triton 2.51 does; an older one may exit when a region in use is unregistered).
  */
 import { status } from '@grpc/grpc-js';
 import { JobError } from '../../domain/errors.js';

@@ -34,7 +34,7 @@ const ENDS = [
 export function jobMetrics(families: Families, labels: Labels, { arms }: Pick<ExperimentFacts, 'arms'>) {
   const known = () => [
     ...labels.known().map((which) => ({ ...which, arm: NO_ARM })),
-    // If an arm's version fails, the default version does the job, and it counts for that arm.
+    // If an arm's version fails, the default version does the operation, and the job counts for that arm.
     ...arms().flatMap((arm) => [labels.ofArm(arm), labels.ofArm({ ...arm, version: arm.defaultVersion })]),
   ];
   const jobs = families.counter(
