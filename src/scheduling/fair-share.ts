@@ -20,7 +20,7 @@ export interface FairShare {
    *   additional requests. It does not hold up a run. When one task gives up because its model is away, all tasks that wait
    *   for the model give up.
    * - A request that a full queue refused waits for another turn, as long as the queue accepts others.
-   * - If the model ran out of memory, the request is retried once on its own, since its batch may have been too large.
+   * - If the model ran out of memory, the request is retried once alone, since its batch may have been too large.
    * - If the inference failed, the request is retried in ever smaller groups: a model that raises for one picture fails its
    *   whole batch. The last attempt runs alone and fills a batch by itself, so that no other worker's request can join.
    * @param patient false for a job that does not wait in place while its model is away

@@ -63,8 +63,8 @@ interface Waiting extends Required<EntryRequest> {
 }
 
 /**
- * How long after its last job a model counts as active, in milliseconds. The same holds for interactive jobs. Only active
- * ones get reserved places.
+ * How long after the last job of a model other models leave places for it, in milliseconds. Interactive jobs keep their
+ * larger share for the same time.
  */
 const REMEMBERED_MS = 60_000;
 /** With fewer places than this, none is reserved for interactive jobs. */

@@ -53,7 +53,8 @@ function encodeParameter(value: ParameterValue): InferParameter {
 }
 
 /**
- * The output shape that the contract promises for this request. The output is UINT8, so this is also its length in bytes.
+ * The output shape that the contract promises for this request. The output is UINT8, so the product of its sides is its
+ * length in bytes.
  */
 export function promisedShape(
   { inputs, output }: InferenceRequest,
