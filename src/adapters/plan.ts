@@ -1,4 +1,4 @@
-/** What `imagen setup` knows about one thing that the worker depends on: what is shown of it is what is done. */
+/** What `imagen setup` plans for one thing that the worker depends on. It does exactly what it shows. */
 
 import { NoAnswer } from './within.js';
 
@@ -6,17 +6,17 @@ export interface Step {
   readonly kind: 'topic' | 'subscription' | 'bucket';
   readonly name: string;
   readonly todo: 'create' | 'update' | 'nothing';
-  /** In words, such as `ack deadline: 60 s → 10 s`; of something new, what it gets. */
+  /** Short texts such as `ack deadline: 60 s → 10 s`; for a new thing, its settings. */
   readonly details: readonly string[];
-  /** What cannot be mended in place, each in a sentence. Nothing at all is applied while there is one. */
+  /** Differences that cannot be fixed in place, one sentence each. Setup applies nothing while there are any. */
   readonly obstacles: readonly string[];
-  /** What whoever runs it should know, each in a sentence. */
+  /** Warnings for the person who runs setup, one sentence each. */
   readonly warnings: readonly string[];
-  /** Does what is to do; nothing when that is nothing. */
+  /** Does the planned work; nothing if there is none. */
   apply(): Promise<void>;
 }
 
-/** The service refused, or did not answer; shown without a stack. */
+/** The service refused or did not answer. Shown without a stack trace. */
 export class StepFailed extends Error {
   override readonly name = 'StepFailed';
   constructor(what: string, cause: unknown) {
@@ -25,12 +25,14 @@ export class StepFailed extends Error {
   }
 }
 
-/** One property of a thing. Compared as words: so no difference is without them, and none is told that is not there. */
+/**
+ * One property of a thing. The texts are compared, so every difference has a text, and no text shows a false difference.
+ */
 export interface Property<Found, Patch> {
   readonly name: string;
   readonly wanted: string;
   readonly found: (found: Found) => string;
-  /** What brings it to what is wanted. */
+  /** The patch that sets the wanted value. */
   readonly patch: Patch;
 }
 
@@ -45,7 +47,7 @@ export function difference<Found>({ name, wanted, found }: Property<Found, unkno
   return `${name}: ${found(of)} → ${wanted}`;
 }
 
-/** A span of time in the largest unit that it is a whole number of. */
+/** A duration in days if it is a whole number of days, otherwise in seconds. */
 export function span(seconds: number): string {
   const days = seconds / 86_400;
   if (!Number.isInteger(days) || days === 0) return `${seconds} s`;

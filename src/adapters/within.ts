@@ -1,15 +1,15 @@
 import { onAbort } from './abort.js';
 
-/** The limit passed first. */
+/** The time limit has passed. */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
 }
 
 /**
- * Bounds the wait for a call that takes no signal. What was called goes on unseen: give it a limit of its own where its
- * library has one, so that its connection ends too.
- * @param what is done, for the error
- * @throws NoAnswer `<what>: no answer within <limitMs> ms`; the signal's reason when it fires; what the call throws
+ * Limits the wait for a call that takes no signal. The call itself continues: give it a time limit of its own if its library
+ * has one, so that its connection ends too.
+ * @param what describes the call in the error
+ * @throws NoAnswer `<what>: no answer within <limitMs> ms`; the signal's reason when it fires; errors of the call
  */
 export async function within<T>(
   limitMs: number,

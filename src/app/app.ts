@@ -1,4 +1,4 @@
-/** The composition root of the worker: the only place that builds its parts and knows how they hang together. */
+/** The composition root of the worker: the only place that creates its parts and connects them. */
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
@@ -40,31 +40,34 @@ import { pathOf, recordNeeds } from '../scheduling/needs.js';
 import { createWaitingRoom } from '../scheduling/waiting-room.js';
 
 export interface App {
-  /** Settles when jobs are being pulled; Triton is waited for as long as it takes. */
+  /** Resolves when the worker pulls jobs. It waits for Triton without a time limit. */
   start(): Promise<void>;
   /**
-   * Takes no more jobs, finishes those in work, gives the rest back, closes everything. Settles within
-   * `IMAGEN_DRAIN_SECONDS`. May be called at any time, and more than once.
+   * Takes no more jobs, finishes those in work, gives the rest back and closes everything. Resolves within
+   * `IMAGEN_DRAIN_SECONDS`. May be called at any time and more than once.
    */
   stop(): Promise<void>;
-  /** Settles with the reason when the worker can no longer do its work and its process should end. */
+  /** Resolves with the reason when the worker can no longer work and its process should end. */
   readonly failed: Promise<Error>;
-  /** Of health and metrics, once started. */
+  /** Port of health and metrics, once started. */
   readonly port: number | undefined;
 }
 
-/** A job may hold its message for this long at the most, in seconds; then the lease is let go and another worker tries. */
+/** Longest time for which a job may hold its message, in seconds. After that the lease expires and another worker tries. */
 const MAX_LEASE_SECONDS = 3_600;
 const TRITON_POLL_MS = 500;
-/** Longest pause between two attempts in place at an inference: so soon is a job at work again when its model is back. */
+/**
+ * Longest pause between two attempts in place at an inference, in milliseconds. Jobs resume within this time when their
+ * model is back.
+ */
 const MODEL_RETRY_MS = 1_000;
-/** Of the places for jobs, as many again for jobs that stand aside. */
+/** Size of the waiting room, as a share of the places for jobs. */
 const PARKED_SHARE = 0.5;
-/** Between two looks whether a job in work was canceled, or has ended elsewhere. */
+/** How often to check whether a job in work was canceled or has ended elsewhere, in milliseconds. */
 const WATCH_RECORD_MS = 5_000;
-/** Between two looks whether an arm of an experiment was stopped by another worker. */
+/** How often to check whether another worker has stopped an arm, in milliseconds. */
 const LOOK_AT_ARMS_MS = 3_000;
-/** Kept of the drain for closing connections, in milliseconds. */
+/** Part of the drain time reserved for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
 export function createApp(config: WorkerConfig, log: Logger): App {
@@ -141,7 +144,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const looking = keepDoing(LOOK_MS, () => lookAtCosts(costs, models, log));
   const outlets = {
     jobs: createOutlet(createPublisher(publishing, config.jobsTopic)),
-    // Nothing is begun while nobody can be told how it ends.
+    // While completions cannot be published, no new job starts.
     completions: createOutlet(createPublisher(publishing, config.completionsTopic), (reason) =>
       intake.pause(reason !== undefined),
     ),
@@ -278,7 +281,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     return new Map(topics.flatMap(([name, { blocked }]) => (blocked ? [[name, blocked.message]] : [])));
   }
 
-  /** Why the worker can do nothing at all. */
+  /** Why the worker cannot work at all; undefined if it can. */
   function unready(): string | undefined {
     if (stopping.signal.aborted) return 'stopping';
     if (!pulling) return 'waiting for Triton';
@@ -292,12 +295,12 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const isStopping = () => stopping.signal.aborted;
 
   async function start(): Promise<void> {
-    if (isStopping()) return; // `stop` waits for a start that began before it, and for no other
+    if (isStopping()) return; // `stop` waits for a start that began before it, but not for one that begins after it
     tracing = await startTracing(config, config.workerName, (what, reason) => log.warn({ reason }, what));
     status = await startStatusServer(config.port, { sick: () => failure?.message, unready }, metrics);
-    // What the configuration names is checked before a job finds out.
+    // Check the configured places before a job finds out.
     void buckets.checkAll();
-    // A worker that begins keeps to what others have decided before.
+    // A worker that starts must obey earlier decisions of other workers.
     await Promise.all([waitForModels(), lookAtArms(stopping.signal)]);
     if (isStopping()) return;
     watchingArms = keepDoing(LOOK_AT_ARMS_MS, () => lookAtArms(stopping.signal));
@@ -310,7 +313,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     );
   }
 
-  /** Beside the work: a worker without the right to look at its subscriptions does its work all the same. */
+  /** Runs beside the work, since a worker without the right to read its subscriptions can still work. */
   async function warnOfSubscriptions(): Promise<void> {
     for (const { name } of config.jobsSubscriptions) {
       try {
@@ -323,7 +326,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     }
   }
 
-  /** Jobs are not pulled before there is a model: waiting costs nothing, and a delivery attempt does. */
+  /** Waits until there is a model. Waiting costs nothing, while pulling a job would cost a delivery attempt. */
   async function waitForModels(): Promise<void> {
     const noModel = createOutage({
       away: (unready, waitedSeconds) => log.warn({ unready, waitedSeconds }, 'Triton serves no model yet'),
@@ -336,7 +339,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
         noModel.tell(some ? undefined : Object.fromEntries(models.unready()));
         if (some) return;
       } catch {
-        if (stopping.signal.aborted) return; // else it has been told as an outage
+        if (stopping.signal.aborted) return; // otherwise it has been reported as an outage
       }
       await sleep(TRITON_POLL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
@@ -349,7 +352,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     log.info({ active: intake.active, waiting: intake.waiting }, 'stopping');
     stopping.abort(new Error('the worker is stopping'));
     intake.close();
-    // A start under way sees the signal and ends soon; what it has opened by then is closed below.
+    // A start in progress sees the signal and ends soon. What it has opened is closed below.
     await started?.catch(() => undefined);
     if (pulling) await Promise.all(sources.map((source) => source.stop(config.drainSeconds * 1000 - CLOSING_MS)));
     looking.stop();
@@ -378,7 +381,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   };
 }
 
-/** A subscription's part of the places, by its weight; at least one. */
+/** A subscription's share of the places, by its weight; at least one. */
 function fairPart(one: WeightedSubscription, all: readonly WeightedSubscription[], places: number): number {
   const total = all.reduce((sum, { weight }) => sum + weight, 0);
   return Math.max(1, Math.round((places * one.weight) / total));

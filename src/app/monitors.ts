@@ -1,4 +1,4 @@
-/** What a worker looks at again and again beside its work, and what it tells of that in its log. */
+/** Checks that a worker repeats beside its work, and their log lines. */
 import type { ModelServer } from '../domain/ports.js';
 import type { Routes } from '../domain/routes.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -6,14 +6,17 @@ import { createOutage, type Outage } from '../telemetry/outage.js';
 import type { CostModel } from '../scheduling/cost-model.js';
 import type { Guard } from '../worker/canary-guard.js';
 
-/** For one look at what Triton has measured. */
+/** Time limit for one read of Triton's statistics, in milliseconds. */
 const LOOK_LIMIT_MS = 2_000;
-/** Between two looks at what can be used. */
+/** How often to check what is unavailable, in milliseconds. */
 const WATCH_MS = 1_000;
-/** What is broken may stay so for days; but what is wrong with it may become clear only after a while. */
+/** An outage may last for days, but its cause may become clear only after a while. */
 const PACE = { remindMs: 600_000, changedMs: 10_000 };
 
-/** At once, and again whenever so much time has passed since it was done. @param work never throws */
+/**
+ * Runs `work` at once, and again after each pause of `everyMs`, until stopped.
+ * @param work never throws
+ */
 export function keepDoing(everyMs: number, work: () => Promise<void>): { stop(): void } {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -30,14 +33,14 @@ export function keepDoing(everyMs: number, work: () => Promise<void>): { stop():
   };
 }
 
-/** Reads what Triton has measured: what the planner learns from. */
+/** Reads Triton's statistics, from which the planner learns. */
 export async function lookAtCosts(costs: CostModel, models: ModelServer, log: Logger): Promise<void> {
   await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
     log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
   });
 }
 
-/** @returns a look at what was decided about arms, which never throws; that it failed is told once */
+/** @returns a function that reads the decisions about arms; it never throws, and reports a failure once */
 export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => Promise<void> {
   const outage = createOutage({
     away: (error, awaySeconds) =>
@@ -54,7 +57,10 @@ export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => P
   };
 }
 
-/** What the routes name and Triton does not serve, so that its jobs go elsewhere; and why, by `model/version`. */
+/**
+ * Versions that the routes name and Triton does not serve, so that their jobs go elsewhere, with the reason, by
+ * `model/version`.
+ */
 export function unserved(routes: Routes, models: Pick<ModelServer, 'contracts' | 'unready'>): Map<string, string> {
   const contracts = models.contracts();
   if (contracts.size === 0) return new Map(); // nothing has been read yet
@@ -71,7 +77,7 @@ const FAULTS = {
   memory: 'there is not enough memory',
 } as const;
 
-/** What fails at single replicas of Triton, by `model/version at replica`; and why. */
+/** The faults of single replicas of Triton, by `model/version at replica`. */
 export function failing(
   sick: readonly {
     readonly model: string;
@@ -85,13 +91,15 @@ export function failing(
   );
 }
 
-/** How the log names what is watched: as a field, and in words. */
+/** The name of what is watched in the log, as a field and in words. */
 export interface Watched {
   readonly field: 'model' | 'bucket' | 'topic';
   readonly name: string;
 }
 
-/** Says when a model (or a version of one), a bucket or a topic can no longer be used, and why; and when it can again. */
+/**
+ * Logs when a model (or a version of one), a bucket or a topic becomes unavailable, with the reason, and when it is back.
+ */
 export function watchOutages(
   { field, name }: Watched,
   outOfUse: () => ReadonlyMap<string, string>,

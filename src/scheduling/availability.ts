@@ -5,24 +5,24 @@ import type { Circuits } from './circuits.js';
 import { needLabel } from './needs.js';
 import { withInfer } from './with-infer.js';
 
-/** Whether what jobs need can be used now: models, and buckets. */
+/** Knows whether the models and buckets that jobs need are available now. */
 export interface Availability {
-  /** The first of these that cannot be used, with the reason. */
+  /** The first unavailable need, with the reason. */
   broken(needs: readonly Need[]): Broken | undefined;
   /**
-   * As `broken`, but lets one job pass from time to time where only a job can find out that a model is back. Buckets are
-   * checked without one.
+   * Like `broken`, but lets one job pass from time to time if only a job can find out that a model is back. The worker
+   * checks buckets without a job.
    */
   refuse(needs: readonly Need[]): Broken | undefined;
-  /** Whether `refuse` would let a job that needs this pass now. */
+  /** Whether `refuse` would let a job with this need pass now. */
   mayTry(need: Need): boolean;
   /**
-   * When this worker last used it with success, by `Date.now()`. A model counts as used with each of its versions, a
-   * version only with itself. Of single objects nothing is known.
-   * @param label as `needLabel` names it
+   * When this worker last used the need successfully, by `Date.now()`. A use of any version counts for its model. For a
+   * version, only its own uses count. Undefined for single objects.
+   * @param label from `needLabel`
    */
   usedAt(label: string): number | undefined;
-  /** The same server, whose answers tell when models were last used. */
+  /** Wraps the server to record when each model last answered. */
   watch(models: ModelServer): ModelServer;
 }
 
@@ -37,7 +37,10 @@ export interface AvailabilityParts {
 }
 
 export function createAvailability({ circuits, buckets }: AvailabilityParts): Availability {
-  /** By label of models and of versions. Only those that have answered are in it, so jobs that name others do not fill it. */
+  /**
+   * By label of models and of versions. Holds only those that have answered, so jobs that name unknown models do not fill
+   * it.
+   */
   const answeredAt = new Map<string, number>();
 
   function brokenBucket(needs: readonly Need[]): Broken | undefined {

@@ -4,25 +4,25 @@ import type { ObjectRef } from '../domain/uri.js';
 import { configuredPlaces, needLabel, placeOf, type Places, wholeOf } from './needs.js';
 
 /**
- * Which places cannot be read or written now, so that jobs that need one stand aside before anything is computed for them.
- * A place is a configured prefix: rights may be given by prefix, and each has its own state.
+ * Tracks which places cannot be read or written now, so that the worker computes nothing for jobs that need one of them. A
+ * place is a configured prefix. Rights can be granted per prefix, so each place has its own state.
  *
- * A call that fails only gives rise to a check of its place, and the check decides: one object that nobody may read says
- * nothing about its neighbours. What cannot be used is checked again and again, without a job, because a job would be
- * computed before it finds out whether its result can be stored.
+ * A failed call only triggers a check of its place, and the check decides: one unreadable object says nothing about its
+ * neighbours. The worker repeats the check of an unavailable place without a job, because a job would compute its result
+ * before it finds out whether the result can be stored.
  */
 export interface Buckets {
-  /** The same store. Its failed calls say which object of which place they needed, and have the place checked. */
+  /** Wraps the store. A failed call names the object and place that it needed, and triggers a check of the place. */
   watch(store: ObjectStore): ObjectStore;
-  /** Checks all places; `trouble` then has the answers. */
+  /** Checks all places. Afterwards `trouble` has the answers. */
   checkAll(): Promise<void>;
-  /** Why the place of this need cannot be used. */
+  /** Why this place is unavailable; undefined if it is not. */
   trouble(need: BucketNeed): string | undefined;
-  /** When a place was last used with success, by `Date.now()`. A check is no use. */
+  /** When a place was last used successfully, by `Date.now()`. A check does not count as a use. */
   usedAt(label: string): number | undefined;
-  /** All that cannot be used. */
+  /** All unavailable places. */
   open(): readonly BucketTrouble[];
-  /** Ends the checks. */
+  /** Stops the checks. */
   close(): void;
 }
 
@@ -34,23 +34,23 @@ export interface BucketTrouble {
 interface State {
   readonly place: BucketNeed;
   usedAt?: number;
-  /** What the last check found. */
+  /** The failure that the last check found. */
   reason?: string;
   checking?: Promise<void>;
-  /** Of the next check, while there is trouble. */
+  /** Timer of the next check, set while the place is unavailable. */
   timer?: NodeJS.Timeout;
 }
 
 const CHECK_EVERY_MS = 2_000;
 const CHECK_LIMIT_MS = 8_000;
-/** No object has this name, and none is made. */
+/** Checks look for this name. No object has it, and the worker never creates one. */
 const CHECKED_NAME = '.imagen-access-check';
-/** Cloud Storage's own limit. */
+/** Cloud Storage's limit on the length of an object name. */
 const MOST_NAME_BYTES = 1_024;
 
-/** @param store makes the checks, in single attempts */
+/** @param store makes the checks, one attempt per check */
 export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: Places): Buckets {
-  /** By label. Only places of the configuration are used, so they are few. */
+  /** By label. Only configured places are keys, so the map stays small. */
   const states = new Map<string, State>();
   const closing = new AbortController();
 
@@ -66,7 +66,7 @@ export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: P
     clearTimeout(state.timer);
   }
 
-  /** All that fail meanwhile share the answer. */
+  /** Calls that fail during a check share its answer. */
   function check(state: State): Promise<void> {
     state.checking ??= runCheck(state).finally(() => delete state.checking);
     return state.checking;
@@ -124,7 +124,10 @@ export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: P
   };
 }
 
-/** An object in the folder itself, since rights may be given by folder. After a long folder only part of the name fits. */
+/**
+ * An object in the folder itself, since rights can be granted per folder. After a long folder name only part of the name
+ * fits.
+ */
 function probeIn({ name: bucket, folder }: BucketNeed): ObjectRef {
   if (folder === undefined) return { bucket, name: CHECKED_NAME };
   const left = MOST_NAME_BYTES - Buffer.byteLength(`${folder}/`);

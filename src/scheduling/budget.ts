@@ -2,36 +2,35 @@ import type { Priority } from '../domain/job.js';
 import type { Reserve } from '../pipeline/memory.js';
 import { createWaitQueue, type WaitQueue } from './wait-queue.js';
 
-/** This part of the memory is kept for small pictures, but no more than that many bytes. */
+/** Share of the memory that is reserved for small pictures, up to `MOST_KEPT` bytes. */
 const KEPT_FOR_SMALL = 1 / 8;
 const MOST_KEPT = 128 * 1024 ** 2;
-/** Of the kept part, what one picture may take to count as small. */
+/** Largest part of the reserved memory that one small picture may need. */
 const SMALL = 1 / 4;
-/** How long others may overtake a picture that waits for more than is free. */
+/** How long others may overtake a picture that waits for memory, in milliseconds. */
 const OVERTAKEN_MS = 10_000;
 
 /**
  * Memory for pictures, shared by all jobs in work.
  *
- * - An eighth of it, 128 MiB at the most, is kept for small pictures: those that need a quarter of that or less. They take
- *   from there first, and then from what is common.
- * - All others take from what is common, which is the rest. One that needs more than the rest has it all, and works beside
- *   small ones alone. So pictures may hold as much more than the limit as is kept, where one needs all of it.
- * - Whatever fits is served in turn (`createWaitQueue`) and may overtake what does not fit. Once the large picture that has
- *   waited longest has waited for ten seconds, all common memory that is given back is for it alone.
+ * - An eighth of it, at most 128 MiB, is reserved for small pictures: those that need at most a quarter of the reserved
+ *   part. Small pictures use the reserved part first, then the common part.
+ * - All other pictures use the common part, which is the rest. A picture that needs more than the common part gets all of it
+ *   and works beside small pictures only. Then the pictures may together exceed the limit by the size of the reserved part.
+ * - The budget serves what fits in turn (`createWaitQueue`), and what fits may overtake what does not. Once the large
+ *   picture that has waited longest has waited ten seconds, it alone gets all common memory that is released.
  *
- * So a small picture waits, at the worst, until those before it in its own line have been done from the kept part; and a
- * large one for ten seconds, for what was given out in them to be given back, and for the large ones before it.
+ * So a small picture waits, in the worst case, until the reserved part has served the small pictures before it. A large one
+ * waits ten seconds, then for the release of what was given out in that time, and for the large pictures before it.
  */
 export interface Budget {
   /**
-   * Waits until so much is free.
+   * Waits until that many bytes are free.
    * @throws the signal's reason
    */
   readonly reserve: Reserve;
   /** Bytes reserved now. */
   readonly held: () => number;
-  /** How many wait. */
   readonly waiting: () => number;
 }
 
@@ -46,14 +45,14 @@ interface Part {
   held: number;
 }
 
-/** What is kept for small pictures, of so many bytes. */
+/** Bytes reserved for small pictures, out of `limit` bytes. */
 export function keptForSmall(limit: number): number {
   return Math.min(Math.floor(limit * KEPT_FOR_SMALL), MOST_KEPT);
 }
 
 /**
  * @param limit in bytes
- * @param now milliseconds on a clock that never goes back
+ * @param now milliseconds on a monotonic clock
  */
 export function createBudget(limit: number, now: () => number = () => performance.now()): Budget {
   const kept: Part = { limit: keptForSmall(limit), held: 0 };
@@ -61,7 +60,10 @@ export function createBudget(limit: number, now: () => number = () => performanc
   const small = createWaitQueue<Wanted, () => void>(admitNext);
   const large = createWaitQueue<Wanted, () => void>(admitNext);
 
-  /** Serves one of the queue from a part of the memory. @returns whether any could be */
+  /**
+   * Serves one request of the queue from a part of the memory.
+   * @returns whether one could be served
+   */
   function serveFrom(part: Part, queue: WaitQueue<Wanted, () => void>, only?: Wanted): boolean {
     const can = (one: Wanted) => (only ?? one) === one && part.held + one.bytes <= part.limit;
     return queue.serve(can, ({ bytes }) => {
@@ -87,7 +89,7 @@ export function createBudget(limit: number, now: () => number = () => performanc
     held: () => kept.held + common.held,
     waiting: () => small.length + large.length,
     reserve(wanted, signal, priority) {
-      // Whole bytes: sums of fractions would not come back to nothing.
+      // Round up to whole bytes: fractions would not sum to exactly zero again.
       const bytes = Math.min(Math.ceil(wanted), common.limit);
       const queue = bytes <= kept.limit * SMALL ? small : large;
       return queue.wait({ bytes, priority, since: now() }, signal);

@@ -3,18 +3,16 @@ import type { ModelServer } from '../domain/ports.js';
 import { withInfer } from './with-infer.js';
 
 /**
- * Which models cannot serve now, so that their jobs can stand aside and the others go on. A circuit opens when inferences
- * of a model have found it unavailable for a while without a success between, or when the server says that it has the
- * model and cannot serve it; it closes with the first success.
+ * Tracks which models cannot serve now, so that their jobs stand aside and the others go on. A circuit opens when inferences
+ * of a model find it unavailable for a while with no success in between, or when the server has the model but says that it
+ * cannot serve it. It closes at the first success.
  */
 export interface Circuits {
-  /** The same server, whose inferences tell the circuits how they ended. */
+  /** Wraps the server to report to the circuits how each inference ended. */
   watch(models: ModelServer): ModelServer;
-  /** The first of these that cannot serve, with the reason. */
+  /** The first of these models that cannot serve, with the reason. */
   broken(names: readonly string[]): { readonly model: string; readonly reason: string } | undefined;
-  /**
-   * As `broken`, but lets one job pass from time to time: nobody would find out that a model is back if nobody asked it.
-   */
+  /** Like `broken`, but lets one job pass from time to time: only a request can find out that a model is back. */
   refuse(names: readonly string[]): { readonly model: string; readonly reason: string } | undefined;
   /** Whether `refuse` would let a job of this model pass now. */
   mayTry(name: string): boolean;
@@ -24,22 +22,21 @@ export interface Circuits {
 
 interface Trouble {
   readonly since: number;
-  /** What the first failure said. */
+  /** Message of the first failure. */
   readonly reason: string;
   /** When an inference last failed, or a trial was last permitted. */
   readonly triedAt: number;
-  /** When an inference last failed. */
   readonly failedAt: number;
 }
 
-/** Failures must span this long: a lost connection is no outage. */
+/** Failures must span at least this time. One lost connection is not an outage. */
 const OPENS_AFTER_MS = 1_000;
-/** Two failures so far apart are two and not one: nobody has asked for the model in between. */
+/** Two failures further apart than this are unrelated: nothing used the model in between. */
 const FORGOTTEN_AFTER_MS = 600_000;
-/** Between two trials, unless the last is still being retried in place. */
+/** Pause between two trials, unless the last trial is still retrying in place. */
 const TRIAL_EVERY_MS = 1_500;
 
-/** @param now milliseconds on a clock that never goes back */
+/** @param now milliseconds on a monotonic clock */
 export function createCircuits(
   catalogue: Pick<ModelServer, 'contracts' | 'unready'>,
   now: () => number = () => performance.now(),
@@ -47,7 +44,7 @@ export function createCircuits(
   const troubles = new Map<string, Trouble>();
 
   function failed(model: string, error: unknown): void {
-    // A full queue is not an outage: what it takes is fewer requests, and that is the business of who sends them.
+    // A full queue is not an outage. The remedy is to send fewer requests, which the sender's concurrency limit does.
     if (!(error instanceof JobError) || error.code !== 'MODEL_UNAVAILABLE') return;
     const before = troubles.get(model);
     const known = before && now() - before.failedAt < FORGOTTEN_AFTER_MS ? before : undefined;
@@ -55,7 +52,7 @@ export function createCircuits(
     troubles.set(model, { since, reason, triedAt: now(), failedAt: now() });
   }
 
-  /** Why the server itself says that it cannot serve the model. */
+  /** Why the server says that it cannot serve the model. */
   const outOfCatalogue = (name: string) =>
     catalogue.contracts().has(name) ? undefined : catalogue.unready().get(name);
 

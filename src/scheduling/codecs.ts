@@ -6,25 +6,25 @@ import { backoffMs } from '../pipeline/retry.js';
 import { createWaitQueue } from './wait-queue.js';
 
 /**
- * What counts as small, in milliseconds of one processor: a JPEG of 60 megapixels to be read, one of WebP of 6 or one of
- * AVIF of a tenth of a megapixel to be written. It is also what a small one may have to wait for another.
+ * Longest computation that counts as small, in milliseconds of one processor: reading a JPEG of 60 megapixels, or writing a
+ * WebP of 6 or an AVIF of 0.1 megapixels. A small computation may have to wait this long for another.
  */
 const SMALL_MS = 500;
-/** How often a computation is tried again that the machine had no memory, threads or files for. */
+/** Attempts at a computation for which the machine lacks memory, threads or files. */
 const ATTEMPTS = 4;
 const FIRST_PAUSE_STEP = 4;
 
 /**
- * Threads of Node's pool in the image, the manifests and the local stack. Node reads `UV_THREADPOOL_SIZE` before it loads the
- * first module (Node 20), so the program cannot set it for itself.
+ * Number of threads in Node's pool in the image, the manifests and the local stack. Node reads `UV_THREADPOOL_SIZE` before
+ * it loads the first module (Node 20), so the program cannot set it for itself.
  */
 export const POOL_THREADS = 8;
 
 /**
- * How many decoders and encoders may compute at once. Half of the pool stays free for what else needs it: look-ups of names
- * (libuv itself gives them half at the most) and files. More large ones than there are processors would only cost memory; the
- * slot beside these is for a small one, which shares their processors. At least two: a large one, and a small one.
- * @param poolThreads of libuv, which are `UV_THREADPOOL_SIZE`, or 4
+ * How many decoders and encoders may compute at once. Half of the pool stays free for other work: name look-ups (libuv
+ * limits these to half of the pool) and files. More large computations than processors would only cost memory. One extra
+ * slot is for a small computation, which shares their processors. The minimum is two: one large and one small.
+ * @param poolThreads of libuv: `UV_THREADPOOL_SIZE`, or 4
  */
 export function codecSlots(poolThreads: number, processors: number): number {
   return Math.max(2, Math.min(processors + 1, Math.floor(poolThreads / 2)));
@@ -32,7 +32,6 @@ export function codecSlots(poolThreads: number, processors: number): number {
 
 export interface CodecRoom {
   readonly codecs: Codecs;
-  /** Computing now. */
   readonly running: () => number;
   readonly waiting: () => number;
 }
@@ -44,14 +43,14 @@ interface Wanted {
 
 /**
  * The slots in which decoders and encoders of all jobs compute. A computation cannot be interrupted, and a large AVIF takes
- * minutes; so large ones never have all slots, and a small one waits for small ones alone.
- * @param slots at least two: one that large ones may have, one that they may not
- * @param pauseMs between two attempts when the machine lacks something
+ * minutes. So large computations never take all slots, and a small one waits only for small ones.
+ * @param slots at least two: one that large computations may use, one that they may not
+ * @param pauseMs between two attempts when the machine lacks a resource
  */
 export function createCodecs(slots: number, pauseMs: (failures: number) => number = pauseAfter): CodecRoom {
   let running = 0;
   let large = 0;
-  /** Gives whoever is served what gives the slot back. */
+  /** Serving a request gives it the function that releases its slot. */
   const queue = createWaitQueue<Wanted, () => void>(admitNext);
 
   function admitNext(): void {
@@ -79,14 +78,14 @@ export function createCodecs(slots: number, pauseMs: (failures: number) => numbe
       } finally {
         leave();
       }
-      // Others give back what they hold meanwhile.
+      // Other computations release their resources during the pause.
       await sleep(pauseMs(failures), undefined, { signal });
     }
   };
   return { codecs, running: () => running, waiting: () => queue.length };
 }
 
-/** Up to one, two and three seconds or so. */
+/** Pauses of up to about one, two and three seconds. */
 function pauseAfter(failures: number): number {
   return backoffMs(failures + FIRST_PAUSE_STEP);
 }

@@ -1,45 +1,50 @@
 /**
- * How many requests a model may be sent at once while its queue refuses some: a little less than what was refused, and
- * then slowly more again while all that is permitted is sent and answered. Workers that share a queue find their parts of
- * it without knowing of each other, since who has more loses more by a refusal, and all win the same by an answer (Chiu
- * and Jain, 1989). Where nothing is refused for long, because the others have left, it grows ever faster, as CUBIC does
- * (RFC 9438), over rounds instead of seconds.
+ * How many requests may be sent to a model at once while its queue refuses some. After a refusal the limit drops a little
+ * below the refused number. Then it grows slowly while the worker sends all that is permitted and gets answers. Workers that
+ * share a queue find their shares without knowing of each other: a worker with a larger share loses more by a refusal, and
+ * all gain the same by an answer (Chiu and Jain, 1989). After a long time without a refusal, because other workers have
+ * left, the limit grows ever faster, as CUBIC does (RFC 9438), over rounds instead of seconds.
  *
- * Both steps are smaller than a network's, since a refusal costs more here than a queue that is not quite full: a batcher
- * of Triton 2.51 that does not fetch ahead is woken by the next request that it accepts, or half a second later. If its
- * queue is full when an instance becomes free, it refuses everything until then, and the instance does nothing.
+ * Both steps are smaller than a network's, since here a refusal costs more than a queue that is not quite full. A batcher of
+ * Triton 2.51 that does not fetch ahead wakes at the next request that it accepts, or half a second later. If its queue is
+ * full when an instance becomes free, it refuses everything until then, and the instance is idle.
  */
 export interface ConcurrencyLimit {
-  /** @param most what may be in flight when nothing is refused; at least one is permitted */
+  /**
+   * The number of requests that may be in flight, at least one.
+   * @param most the number while nothing is refused
+   */
   permitted(most: number): number;
   /**
    * @param sentAt of the request, in milliseconds
-   * @param full whether all that was permitted was in flight then; else it tells nothing of whether more may be
+   * @param full whether all that was permitted was in flight then; otherwise the answer says nothing about a higher limit
    */
   answered(sentAt: number, full: boolean): void;
   /**
    * @param sentAt of the request, in milliseconds
-   * @param inFlight the refused one included
+   * @param inFlight number of requests, including the refused one
    */
   refused(sentAt: number, inFlight: number): void;
-  /** When to send again. As long as something is in flight its answer will say; else after a pause, with jitter. */
+  /** When to send the next request: on the next answer while requests are in flight, otherwise after a jittered pause. */
   restUntil(inFlight: number): number;
 }
 
-/** Of what was in flight when something is refused for the first time: by how much it is too much is anybody's guess. */
+/** Factor applied to the requests in flight at the first refusal. How far they exceed the right number is unknown. */
 const FIRST_DECREASE = 0.7;
 const DECREASE = 0.85;
-/** Windows full of answers: for so long it grows by a fraction of a request only, and ever faster from then on. */
+/**
+ * Rounds of answers at the full limit after which growth speeds up. Until then the limit grows by a fraction of a request.
+ */
 const PATIENCE = 200;
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1_000;
 
-/** @param now milliseconds on a clock that never goes back */
+/** @param now milliseconds on a monotonic clock */
 export function createConcurrencyLimit(now: () => number = () => performance.now()): ConcurrencyLimit {
-  /** What was permitted after something was refused. */
+  /** The limit after the last refusal. */
   let base = Infinity;
   let rounds = 0;
-  /** Only what was sent after the last decrease tells whether it was enough: one decrease a round, as in TCP. */
+  /** Only requests sent after the last decrease show whether it was enough. As in TCP, there is one decrease per round. */
   let since = -Infinity;
   let answeredSince = true;
   let pausedAt = -Infinity;

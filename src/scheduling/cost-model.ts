@@ -3,48 +3,50 @@ import { type Cost, DEFAULT_COST } from '../pipeline/cost.js';
 import { withInfer } from './with-infer.js';
 
 /**
- * Learns what an execution of each version costs, `fixed + perPixel·pixels`, from Triton's own statistics and from the
- * pixels that this worker has sent.
+ * Estimates the cost of one execution per version, `fixed + perPixel·pixels`, from Triton's statistics and from the pixels
+ * that this worker has sent.
  *
- * Triton counts executions and how long they took, but not pixels; this worker knows its own pixels, but not the
- * batches they ended up in. Between two looks at the statistics, though, `time = fixed·executions + perPixel·pixels`
- * must hold, and least squares over many such intervals tells the two apart, if the pixels are right: a few requests
- * that are counted there and not here would look like a dear launch. So an interval ends where both have counted the
- * same requests. Where other workers send some, too, it never does; their pixels are then taken to be like ours, and the
- * interval counts for less. While all requests have one shape nothing tells the two apart but the stated default of
- * their ratio, which weighs as much as a few intervals.
+ * Triton counts executions and their duration, but not pixels. This worker knows its own pixels, but not the batches that
+ * Triton made of them. Between two reads of the statistics, `time = fixed·executions + perPixel·pixels` must hold, and least
+ * squares over many such intervals separates the two terms, if the pixels are right: a few requests that Triton has counted
+ * and this worker has not would look like an expensive launch. So an interval ends when both have counted the same requests.
+ * If other workers send requests too, that never happens. Then the model assumes that their pixels are like ours and gives
+ * the interval less weight. While all requests have one shape, only the default ratio separates the two terms; it weighs as
+ * much as a few intervals.
  */
 export interface CostModel {
-  /** The server, with the pixels of every answered request counted. */
+  /** Wraps the server to count the pixels of every answered request. */
   watch(server: ModelServer): ModelServer;
   /**
-   * Looks at the statistics of every version that was used since the last look; to be called every `LOOK_MS`, and never
-   * twice at once. A version that is well known is looked at less often.
+   * Reads the statistics of every version used since the last call. Call it every `LOOK_MS`, and never concurrently. It
+   * reads those of a well-known version less often.
    * @throws JobError `MODEL_UNAVAILABLE`
    */
   look(server: ModelServer, signal: AbortSignal): Promise<void>;
   costOf(model: string, version: string): Cost;
-  /** What has been learned, in milliseconds. */
+  /** The learned costs, in milliseconds. */
   learned(): readonly (Cost & { readonly model: string; readonly version: string })[];
 }
 
-/** Between two looks: a burst of thumbnails is over in seconds, and what it costs is to be known by then. */
+/**
+ * Pause between two reads, in milliseconds. A burst of thumbnails lasts seconds, and its cost must be known before it ends.
+ */
 export const LOOK_MS = 250;
-/** Looks at a version before it is well known, and the share of them that it gets from then on. */
+/** Number of reads after which a version is well known. From then on it gets one of `ONE_OF` reads. */
 const EAGER_LOOKS = 24;
 const ONE_OF = 8;
-/** What one look adds to is worth this much at the next: a changed machine is noticed within a minute. */
+/** Weight that older intervals keep at each new one. The model notices a changed machine within a minute. */
 const FADE = 0.97;
-/** The default ratio of launch to pixel weighs as much as this many intervals. */
+/** Weight of the default ratio of launch to pixel, in intervals. */
 const PRIOR_INTERVALS = 5;
-/** No ratio is believed that lies further from the default than by this factor. */
+/** Largest factor by which a ratio may differ from the default. Ratios outside are clamped. */
 const FARTHEST = 32;
-/** Looks that an interval may go on for, until both sides have counted the same. */
+/** Longest interval, in reads, while the two counts differ. */
 const PATIENCE = 3;
 
-/** Of normal equations. */
+/** Sums of the normal equations. */
 interface Sums {
-  /** Intervals ever seen; it does not fade, so that the default matters less and less. */
+  /** All intervals so far. It does not fade, so the default matters less and less. */
   intervals: number;
   ee: number;
   ep: number;
@@ -57,7 +59,7 @@ interface Known {
   looks: number;
   sent: { requests: number; pixels: number };
   seen: Counted | undefined;
-  /** Looks since the interval began. */
+  /** Reads since the interval began. */
   waited: number;
   sums: Sums;
 }
@@ -94,7 +96,7 @@ export function createCostModel(): CostModel {
     of.seen = counted;
     of.sent = { requests: 0, pixels: 0 };
     of.waited = 0;
-    // After a reload the server counts from nothing again.
+    // After a reload the server's counts start at zero again.
     if (!seen || executions <= 0 || requests <= 0 || busyMs <= 0 || sent.requests === 0) return;
     add(of.sums, executions, (sent.pixels / sent.requests) * requests, busyMs, {
       confidence: Math.min(requests, sent.requests) / Math.max(requests, sent.requests),
@@ -117,7 +119,7 @@ export function createCostModel(): CostModel {
       for (const [model, { versions }] of server.contracts()) {
         for (const version of versions.keys()) {
           const of = entry(model, version);
-          // Never looked at: what it has counted until now is where the first interval begins.
+          // At the first read of a version, its count so far starts the first interval.
           if (!of.seen || (of.sent.requests > 0 && isDue(of))) due.set(keyOf(model, version), of);
         }
       }
@@ -159,7 +161,7 @@ function count({ requests, batches }: VersionStatistics): Counted {
 
 function add(sums: Sums, executions: number, pixels: number, busyMs: number, { confidence }: { confidence: number }) {
   for (const name of ['ee', 'ep', 'pp', 'et', 'pt'] as const) sums[name] *= FADE;
-  // Relative errors, so that a busy interval does not drown all others.
+  // Use relative errors, so that a busy interval does not outweigh all others.
   const weight = confidence / busyMs ** 2;
   sums.intervals += confidence;
   sums.ee += weight * executions ** 2;
@@ -170,8 +172,8 @@ function add(sums: Sums, executions: number, pixels: number, busyMs: number, { c
 }
 
 /**
- * Least squares for `t = fixed·e + perPixel·p`, with the default ratio as a further measurement. Only the ratio is taken
- * from there, and kept within bounds; the scale is such that the mean time comes out right.
+ * Least squares for `t = fixed·e + perPixel·p`, with the default ratio as a further measurement. Only the ratio comes from
+ * there, clamped. The scale is chosen so that the mean time is right.
  */
 function solve({ intervals, ee, ep, pp, et, pt }: Sums): Cost {
   const usual = DEFAULT_COST.fixed / DEFAULT_COST.perPixel;

@@ -8,53 +8,56 @@ import type { RequestScheduler, PlannedRequest, Turn } from '../pipeline/transfo
 import { mostInRun, type Run, VersionQueue } from './version-queue.js';
 
 /**
- * Shares the requests in flight of each version of a model among the jobs of this worker, so that a picture of a thousand
- * tiles delays a thumbnail by a batch or two and not by a thousand tiles. Versions, which have instances and a queue each,
- * do not wait for each other.
+ * Shares each model version's requests in flight among the jobs of this worker. A picture of a thousand tiles then delays a
+ * thumbnail by a batch or two instead of a thousand tiles. Versions do not wait for each other: each has its own instances
+ * and queue.
  */
 export interface FairShare {
   /**
-   * The scheduler of one job's requests; they keep their order, and take turns with those of other jobs. A task that fails is run
-   * again as its error permits:
-   * - While its model is down it waits in place and counts as in flight, so that a server in trouble is not asked by more
-   *   and more, but holds up no run. When one gives up because its model is away, all that wait for the model do.
-   * - One that a full queue refused waits for another turn, for as long as the queue takes others.
-   * - One for which the model had not enough memory is tried once more apart, where its batch may be what was too much.
-   * - One whose inference failed is tried again in ever smaller groups: a model that raises for one picture of a batch has
-   *   failed them all. The last attempt is made alone and fills a batch by itself, which no other worker can join.
+   * Creates the scheduler of one job's requests. They keep their order and take turns with those of other jobs. A failed
+   * task is retried according to its error:
+   * - While its model is down, the task retries in place and counts as in flight, so that a server in trouble gets no
+   *   additional requests. It does not hold up a run. When one task gives up because its model is away, all tasks that wait
+   *   for the model give up.
+   * - A request that a full queue refused waits for another turn, as long as the queue accepts others.
+   * - If the model ran out of memory, the request is retried once alone, since its batch may have been too large.
+   * - If the inference failed, the request is retried in ever smaller groups: a model that raises for one picture fails its
+   *   whole batch. The last attempt runs alone and fills a batch by itself, so that no other worker's request can join.
    * @param patient false for a job that does not wait in place while its model is away
    */
   scheduler(job: object, patient?: boolean): RequestScheduler;
-  /** Of every version that was ever asked: its requests now. */
+  /** The current requests of every version used so far. */
   load(): readonly Load[];
 }
 
 export interface Load {
   readonly model: string;
   readonly version: string;
-  /** Sent and not answered, or waiting to be tried again. */
+  /** Requests sent and not answered, or waiting for a retry in place. */
   readonly inFlight: number;
   /** How many may be in flight now. */
   readonly limit: number;
-  /** Not sent yet. */
+  /** Requests not sent yet. */
   readonly waiting: number;
 }
 
 export interface FairShareOptions {
-  /** Of a model; asked anew at every turn, since a reload may change it. */
+  /** Capacity of a model. Called at every turn, since a reload may change it. */
   readonly capacityOf: (model: string) => Capacity;
-  /** Of an execution, as known now. */
+  /** Current cost of one execution. */
   readonly costOf: (model: string, version: string) => Cost;
   readonly retry: RetryLimits;
 }
 
-/** How long a job whose first requests have been computed waits for a queue that takes nothing, in milliseconds. */
+/** How long a job with computed requests waits for a queue that accepts nothing, in milliseconds. */
 const KEEP_COMPUTED_MS = 600_000;
 
-/** A request that may share a batch has at least two: one beside others, and one without them, to tell whose the fault is. */
+/**
+ * Minimum attempts for a request that may share a batch: one with others and one without, to tell which request is at fault.
+ */
 const ATTEMPTS_TO_TELL = 2;
 
-/** What has come of one turn. */
+/** Result of one turn. */
 type TurnResult<T> =
   | { readonly kind: 'answered'; readonly value: T }
   /** The queue was full. */
@@ -77,7 +80,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   return {
     scheduler(job, patient = true) {
       const limits = patient ? retry : { ...retry, unavailableMs: 0 };
-      /** Whether a request of the job was answered: then giving up would throw work away. */
+      /** Whether a request of the job was answered. Giving up would then discard work. */
       let computed = false;
       return async <T>(
         request: PlannedRequest,
@@ -101,7 +104,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
               return result.value;
             case 'refused': {
               refusedAt ??= performance.now();
-              // A full queue is not away: who finds one waits for another turn, patient or not.
+              // A full queue is not an outage: even an impatient job waits for another turn.
               const patience = computed && patient ? KEEP_COMPUTED_MS : retry.unavailableMs;
               if (performance.now() - Math.max(refusedAt, queue.answeredAt) >= patience) throw result.error;
               break;
@@ -109,9 +112,9 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
             case 'failed':
               failures++;
               outOfMemory = result.error.outOfMemory;
-              // Without others in its batch, it has had all the memory that it could have.
+              // Without others in its batch, the request has already had all available memory.
               if (turn.last || (outOfMemory && (turn.apart || !turn.shared))) throw result.error;
-              // Those that share a batch find each other again at once.
+              // Requests that share a batch must meet again, so they retry at once.
               if (!turn.shared) await sleep(backoffMs(failures, retry.maxDelayMs), undefined, { signal });
           }
         }
@@ -128,19 +131,19 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
 }
 
 interface Attempt extends Turn {
-  /** In flight with so many others like it, itself included. */
+  /** Most requests of this kind that may be in flight together, including this one. */
   readonly together: number;
   readonly last: boolean;
-  /** Others may be in its batch, or might have been in the first attempt's. */
+  /** Other requests may be in its batch, or could have been in the batch of the first attempt. */
   readonly shared: boolean;
 }
 
-/** After a lack of memory: copies to fill the batch would only need more of it. */
+/** Turn after an out-of-memory error. Copies that fill the batch would need even more memory. */
 const ALONE: Attempt = { apart: true, copies: 1, together: 1, last: false, shared: true };
 
 /**
- * How a request is sent after so many failures.
- * @param batch requests that may share a batch with it, itself included; where that is one, every attempt is its own
+ * How to send a request after that many failures.
+ * @param batch requests that may share a batch, including this one; if one, every attempt runs alone
  */
 function turnAfter(failures: number, batch: number, attempts: number): Attempt {
   const shared = batch > 1;
@@ -151,7 +154,10 @@ function turnAfter(failures: number, batch: number, attempts: number): Attempt {
 
 const needsOf = ({ needs }: JobError) => (needs ? { needs } : {});
 
-/** One request in its run, tried again in place while its model is down. @throws what is neither refusal nor failure */
+/**
+ * Runs one request in its run, with retries in place while its model is down.
+ * @throws any error that is neither a refusal nor a failed inference
+ */
 async function takeTurn<T>(
   queue: VersionQueue,
   run: Run,
@@ -188,9 +194,10 @@ async function takeTurn<T>(
   try {
     return await withRetries(attempt, retry, signal);
   } catch (error) {
-    // Where nobody was answered meanwhile, who waits behind it would wait as long again, each in his turn.
+    // If nothing was answered in the meantime, the requests behind this one would each wait as long again, so refuse them
+    // too.
     const away = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && queue.answeredAt < begunAt;
-    // They were never sent: what may be this job's own doing is not theirs.
+    // The waiting requests were never sent, so they must not inherit a suspicion that concerns this job.
     if (away) queue.refuseAll(new JobError(error.code, error.message, { cause: error, ...needsOf(error) }));
     throw error;
   } finally {

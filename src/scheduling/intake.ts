@@ -3,76 +3,83 @@ import { GivenBack } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
 
 /**
- * How many jobs are in work at once, and one at a time for each job id: of two deliveries of one job, the second waits
- * for the first and then finds its record. The client's flow control is no cap, so this is.
+ * Limits how many jobs are in work at once, and works on one delivery per job id at a time. A second delivery of a job waits
+ * for the first and then finds its record. The limit is necessary because the client's flow control does not cap the number
+ * of messages.
  *
- * Places are shared fairly among the models: the next goes to the model that holds the fewest, and while jobs of several
- * models come, none holds more than three quarters of them, so that a burst of one finds room left for another.
+ * Models share the places fairly. The next place goes to the model that holds the fewest. While jobs of several models
+ * arrive, no model holds more than three quarters of the places, so that a burst of one model leaves places for another.
  *
- * A place of a worker with many is for interactive jobs alone, and several while such jobs come: however many large
- * pictures hold the others, an interactive thumbnail does not wait for one of them to end.
+ * If the worker has many places, one is reserved for interactive jobs, and several while such jobs arrive. So an interactive
+ * thumbnail does not wait for a large picture to end.
  *
- * A job that may kill its worker is worked on alone. It takes turns with the others: those who wait when it leaves are
- * let in before the next one like it.
+ * A job that may kill its worker runs alone. Such jobs take turns with the others: the jobs that wait when one leaves enter
+ * before the next of its kind.
  */
 export interface Intake {
-  /** Waits for its turn. */
+  /** Waits for a place. */
   enter(request: EntryRequest): Promise<Entry>;
-  /** Lets nobody in while something is out of order that every job needs; who is inside stays. */
+  /** Admits no jobs while something that every job needs is broken. Jobs inside continue. */
   pause(paused: boolean): void;
-  /** Lets nobody in any more and sends away whoever waits; who is inside stays. */
+  /** Admits no more jobs and turns away those that wait. Jobs inside continue. */
   close(): void;
-  /** Fires with a GivenBack when it closes. */
+  /** Fires with a GivenBack when the intake closes. */
   readonly closing: AbortSignal;
   readonly active: number;
   readonly waiting: number;
-  /** Whether the one inside must be alone: then no other may enter. */
+  /** Whether the job inside must run alone, so that no other may enter. */
   readonly alone: boolean;
   readonly paused: boolean;
 }
 
 export interface EntryRequest {
   readonly jobId: string;
-  /** Of the job's first operation. */
+  /** Model of the job's first operation. */
   readonly model: string;
   readonly priority?: Priority;
-  /** Nobody else is inside as long as this one is. */
+  /** No other job is inside while this one is. */
   readonly alone?: boolean;
 }
 
 export type Entry =
   | {
       readonly kind: 'entered';
-      /** Gives the place back; call it exactly once. */
+      /** Releases the place; call it exactly once. */
       readonly leave: () => void;
-      /** How long it took, in milliseconds: what was known of the job before may be old. */
+      /** How long the job waited, in milliseconds. What was known about the job before the wait may be out of date. */
       readonly waitedMs: number;
-      /** Another delivery of the same job was inside meanwhile. */
+      /** Another delivery of the same job was inside in the meantime. */
       readonly met: boolean;
     }
-  /** The intake has closed, or the turn did not come for so long that the message should go elsewhere. */
+  /** The intake has closed, or no place came free for so long that the message should go elsewhere. */
   | { readonly kind: 'turned away'; readonly reason: GivenBack };
 
 interface Waiting extends Required<EntryRequest> {
-  /** Its place in the order of arrivals. */
+  /** Position in the order of arrival. */
   readonly number: number;
   met: boolean;
   readonly admit: (leave: () => void) => void;
   readonly turnAway: (reason: GivenBack) => void;
 }
 
-/** A model of which no job has come for this long needs no room kept for it; nor do interactive jobs. */
+/**
+ * How long after the last job of a model other models leave places for it, in milliseconds. Interactive jobs keep their
+ * larger share for the same time.
+ */
 const REMEMBERED_MS = 60_000;
-/** With fewer places than this, none is kept for interactive jobs alone. */
+/** With fewer places than this, none is reserved for interactive jobs. */
 const MANY_PLACES = 16;
-/** Of the places, kept for interactive jobs while such jobs come. */
+/** Share of the places reserved for interactive jobs while such jobs arrive. */
 const INTERACTIVE_SHARE = 1 / 8;
-/** Well within the hour for which a lease is extended: a message that waited longer would come again, as an attempt. */
+/**
+ * Longest wait for a place, in milliseconds. It is well within the hour for which a lease is extended; after that hour the
+ * message would return as another attempt.
+ */
 const LONGEST_WAIT_MS = 2_700_000;
 
 /**
  * @param places jobs in work at once
- * @param now milliseconds on a clock that never goes back
+ * @param now milliseconds on a monotonic clock
  */
 export function createIntake(places: number, now: () => number = () => performance.now()): Intake {
   const inside = new Set<string>();
@@ -82,7 +89,7 @@ export function createIntake(places: number, now: () => number = () => performan
   let interactiveSeen = -Infinity;
   let batchInside = 0;
   let arrivals = 0;
-  /** Those who came up to this one go before the next that must be alone. */
+  /** Jobs that arrived up to this number enter before the next job that must run alone. */
   let others = 0;
   let loner = false;
   let paused = false;
@@ -126,13 +133,13 @@ export function createIntake(places: number, now: () => number = () => performan
     return inside.size === 0 ? alone : undefined;
   }
 
-  /** The longest waiting of the model that holds the fewest places. */
+  /** The job that has waited longest, of the model that holds the fewest places. */
   function longestOfSmallest(candidates: readonly Waiting[]): Waiting | undefined {
     const [most, full] = [mostForOneModel(), batchInside >= mostForBatch()];
     let best: Waiting | undefined;
     for (const one of candidates) {
       const interactive = one.priority === 'interactive';
-      // The share of a model keeps a burst from others' places; those of interactive jobs are no such places.
+      // A model's limit protects the places of other models; the places reserved for interactive jobs are not among those.
       if (inside.has(one.jobId) || (!interactive && (full || heldBy(one.model) >= most))) continue;
       if (!best || (interactive && best.priority === 'batch')) best = one;
       else if (one.priority === best.priority && heldBy(one.model) < heldBy(best.model)) best = one;

@@ -1,19 +1,21 @@
-/** What jobs need of models and buckets, and what messages that are put back call it. */
+/** What jobs need of models and buckets, and the labels for these needs on messages that are put back. */
 import type { BucketAccess, BucketNeed, Need } from '../domain/errors.js';
 import { sha256 } from '../domain/fingerprint.js';
 import type { Job } from '../domain/job.js';
 import { isPermitted, type ObjectRef, objectRef, parsePrefix, under } from '../domain/uri.js';
 
-/** The prefixes of the configuration. Rights may be given by prefix, so one may be usable while its neighbour is not. */
+/**
+ * The configured prefixes. Rights can be granted per prefix, so one may be usable while another in the same bucket is not.
+ */
 export interface Places {
   readonly statePrefix: string;
-  /** Of results, for jobs that name no place. */
+  /** Prefix of results, for jobs that name none. */
   readonly outputPrefix: string;
   readonly allowedInputs: readonly string[];
   readonly allowedOutputs: readonly string[];
 }
 
-/** All that the worker must be able to read or create in. */
+/** All places that the worker must be able to read or create objects in. */
 export function configuredPlaces(places: Places): BucketNeed[] {
   return [
     ...prefixesFor(places, 'read').map((prefix) => placeAt(prefix, 'read')),
@@ -21,7 +23,7 @@ export function configuredPlaces(places: Places): BucketNeed[] {
   ];
 }
 
-/** The innermost configured prefix that the object is under; the whole bucket where there is none. */
+/** The longest configured prefix that contains the object, or the whole bucket if there is none. */
 export function placeOf(places: Places, ref: ObjectRef, access: BucketAccess): BucketNeed {
   return prefixesFor(places, access)
     .filter((prefix) => isPermitted(ref, [prefix]))
@@ -43,7 +45,7 @@ function placeAt(prefix: string, access: BucketAccess): BucketNeed {
 
 const longer = (a: BucketNeed, b: BucketNeed) => ((b.folder ?? '').length > (a.folder ?? '').length ? b : a);
 
-/** What a job needs, in the order in which it needs it. Where its result goes is checked before anything is computed. */
+/** What a job needs, in the order of use. The worker checks the place of the result before it computes anything. */
 export function needsOf({ jobId, input, output, operations }: Job, places: Places): Need[] {
   const { uri, prefix = places.outputPrefix } = output;
   const result = uri === undefined ? under(prefix, jobId) : objectRef(uri);
@@ -56,19 +58,19 @@ export function needsOf({ jobId, input, output, operations }: Job, places: Place
   ];
 }
 
-/** What every job needs: where records are kept. */
+/** What every job needs: the place of the records. */
 export function recordNeeds({ statePrefix }: Pick<Places, 'statePrefix'>): readonly BucketNeed[] {
   return [placeAt(statePrefix, 'read'), placeAt(statePrefix, 'create')];
 }
 
-/** The model of a version, the place of an object. */
+/** The model of a version, or the place of an object. */
 export function wholeOf(need: Need): Need {
   if (need.kind === 'model') return { kind: 'model', name: need.name };
   const { kind, name, access, folder } = need;
   return { kind, name, access, ...(folder === undefined ? {} : { folder }) };
 }
 
-/** As messages that are put back name it, in less than the 1,024 bytes of an attribute. */
+/** The label of a need on messages that are put back, shorter than the 1,024 bytes that an attribute may have. */
 export function needLabel(need: Need): string {
   if (need.kind === 'model') {
     const model = `model ${brief(need.name)}`;
@@ -83,7 +85,7 @@ export function pathOf({ name, folder }: Pick<BucketNeed, 'name' | 'folder'>): s
   return folder === undefined ? name : `${name}/${folder}`;
 }
 
-/** Whether the first label names a part of what the second one names: a version of the model, an object of the place. */
+/** Whether the first label names a part of the second: a version of the model, or an object of the place. */
 export function isPartOf(part: string, whole: string): boolean {
   return part.endsWith(`${OF}${whole}`);
 }

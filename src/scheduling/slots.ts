@@ -2,12 +2,12 @@ import type { Priority } from '../domain/job.js';
 import { createWaitQueue } from './wait-queue.js';
 
 /**
- * Runs work when fewer than so much runs, in turn (`createWaitQueue`).
- * @throws the signal's reason, while it waits; what the work throws
+ * Runs at most a fixed number of calls at once. The others wait in turn (`createWaitQueue`).
+ * @throws the signal's reason, while it waits; errors of the work
  */
 export type Slots = <T>(priority: Priority, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
 
-/** @param most what may run at once */
+/** @param most calls that may run at once */
 export function createSlots(most: number): Slots {
   let running = 0;
   const queue = createWaitQueue<{ readonly priority: Priority }, undefined>(admitNext);

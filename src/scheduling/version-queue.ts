@@ -9,7 +9,7 @@ import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-lim
 /** Requests of one window that are sent together. */
 export interface Run {
   readonly window: Size;
-  /** Requests that it may have. */
+  /** Most requests that it may have. */
   readonly most: number;
   /** The job whose turn it was. */
   readonly leader: object;
@@ -21,62 +21,62 @@ export interface Run {
 export interface VersionQueueOptions {
   readonly model: string;
   readonly version: string;
-  /** What the model takes; asked anew at every turn, since a reload may change it. */
+  /** What the model takes. Called at every turn, since a reload may change it. */
   readonly capacity: () => Capacity;
-  /** Of an execution, as known now. */
+  /** Current cost of one execution. */
   readonly cost: () => Cost;
 }
 
-/** One that is tried again apart. */
+/** A request that is retried apart. */
 interface Apart extends Waiting {
-  /** It may be in flight with so many others that wait for as many, itself included. */
+  /** Most requests that may be in flight together, including this one. Only requests with the same number share a group. */
   readonly together: number;
 }
 
-/** A request that waits. The next of its job stands behind it. */
+/** A waiting request. The next request of its job waits behind it. */
 interface Waiting {
   readonly request: PlannedRequest;
   readonly start: (run: Run) => void;
   readonly refuse: (reason: Error) => void;
 }
 
-/** For so long after two jobs have met at a model, none of them fills it to the brim, in milliseconds. */
+/** How long after two jobs met at a model neither fills it completely, in milliseconds. */
 const SHARED_MS = 1_000;
 
-/** Pictures that are looked at for one bucket: finding the best takes the fourth power of it. */
+/** Most pictures considered for one bucket. Finding the best bucket takes the fourth power of this. */
 const MOST_FOR_A_BUCKET = 32;
 
 /**
- * The requests of one version of a model that wait for their turn, and those in flight.
+ * The waiting requests of one model version, and those in flight.
  *
- * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So requests of one shape are
- * sent in runs of at most a batch: jobs take turns at leading one, others that match go along, and pictures that may be
- * padded go along in the bucket that saves most. Only as many runs are in flight as keep the model busy: what is not sent
- * yet can still be matched with what comes.
+ * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So the queue sends requests of
+ * one shape in runs of at most a batch. Jobs take turns at leading a run. Other requests of the same shape join it, and
+ * pictures that may be padded join in the bucket that saves most. Only as many runs are in flight as keep the model busy,
+ * since a request that is not sent yet can still be matched with later ones.
  *
- * Requests that failed together are tried again apart, in ever smaller groups: nothing else of this worker is in flight with
- * such a group. So the one of eight that fails them all is found with a few executions.
+ * Requests that failed together are retried apart, in ever smaller groups. Nothing else of this worker is in flight with
+ * such a group. So a few executions find the one request of eight that fails them all.
  */
 export class VersionQueue {
-  /** When a request was last answered. */
+  /** When a request was last answered, by `performance.now()`. */
   answeredAt = -Infinity;
   inFlight = 0;
   readonly limit: ConcurrencyLimit = createConcurrencyLimit();
   readonly #options: VersionQueueOptions;
-  /** Those with requests in flight, newest last. */
+  /** Runs with requests in flight, newest last. */
   readonly #runs: Run[] = [];
   /** Jobs with waiting requests, in the order of their turns. */
   readonly #turns = new Map<object, Waiting[]>();
-  /** In order. */
+  /** Requests that wait for a retry apart, in order of arrival. */
   readonly #apart: Apart[] = [];
   #apartNow = false;
-  /** How many groups of those have been sent without a run of the others between. */
+  /** Groups of such requests sent since the last ordinary run. */
   #apartInRow = 0;
   #lastLed: PlannedRequest['priority'] = 'batch';
-  /** When the last run ended, and the timer that waits for the next to begin. */
+  /** When the last run ended, and the timer that starts the next. */
   #endedAt = -Infinity;
   #pause: NodeJS.Timeout | undefined;
-  /** The job that asked last, and until when others are to be expected beside it. */
+  /** The job of the last request, and the time until which other jobs are expected beside it. */
   #lastJob: object | undefined;
   #sharedUntil = 0;
 
@@ -96,13 +96,16 @@ export class VersionQueue {
     return [...this.#turns.values()].reduce((sum, queue) => sum + queue.length, this.#apart.length);
   }
 
-  /** What the model takes, within what its queue has been seen to take. */
+  /** What the model takes, within the concurrency limit that its queue's refusals have set. */
   capacity(): Capacity {
     const declared = this.#options.capacity();
     return { ...declared, inFlight: this.limit.permitted(declared.inFlight) };
   }
 
-  /** Waits for the turn of a request. `leave` must follow. @throws the signal's reason; what `refuseAll` is given */
+  /**
+   * Waits for the turn of a request. The caller must call `leave` afterwards.
+   * @throws the signal's reason; the reason passed to `refuseAll`
+   */
   acquire(job: object, request: PlannedRequest, signal: AbortSignal): Promise<Run> {
     const met = this.#lastJob !== job && (this.inFlight > 0 || this.#turns.size > 0);
     if (met) this.#sharedUntil = performance.now() + SHARED_MS;
@@ -119,8 +122,8 @@ export class VersionQueue {
   }
 
   /**
-   * As `acquire`, for a request that nothing shall be in flight with but others like it.
-   * @param together requests of one shape in such a group, at most
+   * Like `acquire`, for a request that may be in flight only with others of its kind.
+   * @param together most requests of one shape in such a group
    */
   acquireApart(request: PlannedRequest, together: number, signal: AbortSignal): Promise<Run> {
     return this.#enqueue(signal, request, (waiting) => {
@@ -141,34 +144,34 @@ export class VersionQueue {
     });
   }
 
-  /** One request less is sent, though it may still count as in flight. The caller then calls `startAll`. */
+  /** Removes one request from its run, though it may still count as in flight. The caller then calls `startAll`. */
   leaveRun(run: Run): void {
     if (--run.inFlight > 0) return;
     this.#runs.splice(this.#runs.indexOf(run), 1);
     this.#endedAt = performance.now();
   }
 
-  /** One request less is in flight. */
+  /** Counts one request less in flight. */
   leave(): void {
     this.inFlight--;
     if (this.inFlight === 0) this.#apartNow = false;
     this.startAll();
   }
 
-  /** Sends away all that wait: what they wait for is gone. */
+  /** Refuses all waiting requests, because their model is away. */
   refuseAll(reason: Error): void {
     const waiting = [...this.#apart.splice(0), ...[...this.#turns.values()].flat()];
     this.#turns.clear();
     for (const one of waiting) one.refuse(reason);
   }
 
-  /** Sends what may be sent. */
+  /** Sends all requests that may be sent now. */
   startAll(): void {
     const capacity = this.capacity();
     while (this.inFlight < capacity.inFlight && !this.#apartNow) {
       const [next] = this.#apart;
       if (next && (this.#apartInRow < capacity.batch || this.#turns.size === 0)) {
-        // Else when all others have been answered.
+        // If others are in flight, the group starts when all of them are answered.
         if (this.inFlight === 0 && !this.#mustRest(capacity)) this.#startApart(next, capacity.inFlight);
         return;
       }
@@ -176,7 +179,7 @@ export class VersionQueue {
     }
   }
 
-  /** Sends the first and those that may be with it. */
+  /** Sends the first request and those that may share its group. */
   #startApart(first: Apart, room: number): void {
     const { together, request } = first;
     const group = this.#apart
@@ -192,7 +195,7 @@ export class VersionQueue {
     }
   }
 
-  /** Sends one more request of the newest run's shape while that can still share its batch. */
+  /** Sends one more request of the newest run's shape, while it can still share the run's batch. */
   #goAlong({ growMs }: Capacity): boolean {
     const run = this.#runs.at(-1);
     if (!run || run.sent >= run.most || performance.now() - run.begunAt > growMs) return false;
@@ -205,12 +208,12 @@ export class VersionQueue {
     return false;
   }
 
-  /** Begins a run with whoever's turn it is, and with all of its bucket where it has one. */
+  /** Starts a run with the job whose turn it is, and with all requests of its bucket if it has one. */
   #leadRun(capacity: Capacity): boolean {
     const { inFlight, batch, instances, runs } = capacity;
     if (this.#runs.length >= runs || this.#mustRest(capacity)) return false;
-    // Where jobs meet, the run that waits behind the others is not for one that leads a run already: whoever comes next
-    // would find two large batches of it before him. A large job alone may have its next tiles ready at Triton.
+    // When jobs meet, a job that already leads a run does not lead the run that waits behind the others. Otherwise the next
+    // job to arrive would find two large batches of it ahead. A large job alone may have its next tiles ready at Triton.
     const choosy = this.#runs.length >= instances && performance.now() < this.#sharedUntil;
     const leader = this.#nextLeader(choosy ? this.#runs.map((run) => run.leader) : []);
     const request = leader && this.#turns.get(leader)?.[0]?.request;
@@ -234,7 +237,7 @@ export class VersionQueue {
     return true;
   }
 
-  /** Whether no run may begin yet, of either kind. When one may, `startAll` is called. */
+  /** Whether no run, of either kind, may start yet. The timer calls `startAll` when one may. */
   #mustRest({ pauseMs }: Capacity): boolean {
     const rest = Math.max(this.#endedAt + pauseMs, this.limit.restUntil(this.inFlight)) - performance.now();
     if (rest <= 0 && !this.#pause) return false;
@@ -251,7 +254,7 @@ export class VersionQueue {
     return run;
   }
 
-  /** The first in the row but those; who is in a hurry goes before the others, but not twice running. */
+  /** The next job in turn, except those given. Interactive jobs go before the others, but not twice in succession. */
   #nextLeader(but: readonly object[]): object | undefined {
     const preferred = this.#lastLed === 'interactive' ? 'batch' : 'interactive';
     let next: object | undefined;
@@ -263,7 +266,7 @@ export class VersionQueue {
     return next;
   }
 
-  /** The first ones in the row that may be padded, one a job. */
+  /** The first request of each job, if it may be padded, in the order of turns. */
   #padded(): (Size & { readonly job: object })[] {
     const found: (Size & { readonly job: object })[] = [];
     for (const [job, [first]] of this.#turns) {
@@ -279,7 +282,7 @@ export class VersionQueue {
     const queue = this.#turns.get(job) ?? [];
     const next = queue.shift();
     this.#turns.delete(job);
-    if (queue.length > 0) this.#turns.set(job, queue); // to the end of the row
+    if (queue.length > 0) this.#turns.set(job, queue); // to the end of the order
     if (next) this.#send(next, run);
   }
 
@@ -291,7 +294,7 @@ export class VersionQueue {
   }
 }
 
-/** Requests of a window that may be in one batch, by what the model takes and by the memory that a batch may need. */
+/** How many requests of a window may share a batch, by what the model takes and by the memory that a batch may use. */
 export function mostInRun(
   { shape: { width, height, runPixels = Infinity } }: Pick<PlannedRequest, 'shape'>,
   { batch }: Pick<Capacity, 'batch'>,

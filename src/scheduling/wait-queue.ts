@@ -1,22 +1,25 @@
 import type { Priority } from '../domain/job.js';
 import { waitUnless } from '../domain/signals.js';
 
-/** How many interactive ones may be served one after another while others wait. */
+/** How many interactive requests may be served in succession while others wait. */
 const INTERACTIVE_IN_A_ROW = 3;
 
 /**
- * Who waits for something: interactive ones before the others, each kind in the order of its arrival. After three
- * interactive ones in a row comes the one of the others that has waited longest, so that these are slow but never stand.
- * @template A what is known of one who waits
- * @template G what it is given
+ * A queue that serves interactive requests before the others, each kind in order of arrival. After three interactive ones in
+ * succession it serves the one of the others that has waited longest, so that these are slow but never starve.
+ * @template A what is known about a waiting request
+ * @template G what it receives when it is served
  */
 export interface WaitQueue<A, G> {
   readonly length: number;
-  /** The one that has waited longest, whatever its priority. */
+  /** The request that has waited longest, whatever its priority. */
   readonly oldest: A | undefined;
   /** @throws the signal's reason */
   wait(about: A, signal: AbortSignal): Promise<G>;
-  /** Serves the first in turn that can be served now. @returns whether there was one */
+  /**
+   * Serves the first request in turn that can be served now.
+   * @returns whether there was one
+   */
   serve(can: (about: A) => boolean, give: (about: A) => G): boolean;
 }
 
@@ -25,7 +28,7 @@ interface Waiting<A, G> {
   readonly admit: (given: G) => void;
 }
 
-/** @param onChange called when somebody has begun to wait, or has given up: then others may be served */
+/** @param onChange called when a request starts to wait or stops waiting, since others may then be served */
 export function createWaitQueue<A extends { readonly priority: Priority }, G>(onChange: () => void): WaitQueue<A, G> {
   const waiting: Waiting<A, G>[] = [];
   let inARow = 0;

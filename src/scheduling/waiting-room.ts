@@ -3,41 +3,41 @@ import type { Availability } from './availability.js';
 import { needLabel } from './needs.js';
 
 /**
- * Where jobs stand whose model or bucket cannot be used: they keep their message's lease but hold no place in the intake,
- * and go on when it is back. When more stand here than there is room for, and the worker has nothing else to do, those
- * that have stood longest are sent off, to be put back into the queue by whoever called: what stands behind them can then
- * be pulled.
+ * Holds jobs whose model or bucket is unavailable. They keep their message's lease but hold no place in the intake, and go
+ * on when the model or bucket is back. If more than `room` jobs wait, and the worker has nothing else to do, those that have
+ * waited longest are sent off. The caller puts them back into the queue, so that the worker can pull the messages behind
+ * them.
  */
 export interface WaitingRoom {
   /**
-   * Waits while one of the needs cannot be used, or for a pause.
-   * @param since when the job came, by `performance.now()`: what it has waited before counts
-   * @returns `go on` when it is time to try, `sent off` for the sake of others or after ten minutes, `interrupted` when
-   *   the signal has fired
+   * Waits while one of the needs is unavailable, or for a pause.
+   * @param since when the job arrived, by `performance.now()`; the time it has waited before counts
+   * @returns `go on` when it is time to try, `sent off` to make room for others or after ten minutes, `interrupted` when the
+   *   signal fires
    */
   wait(what: Hindrance, since: number, signal: AbortSignal): Promise<Departure>;
-  /** Told of a job that has ended: to send others off was worth while. */
+  /** Reports that a job has ended. Sending others off was then useful. */
   passed(): void;
   readonly parked: number;
 }
 
 export interface Hindrance {
   readonly needs: readonly Need[];
-  /** At least so long, in milliseconds, whatever the needs are: for what nobody but the job can find out. */
+  /** Shortest wait in milliseconds, regardless of the needs, for a cause that only the job itself can check. */
   readonly pauseMs?: number;
-  /** The job is worked on alone: where others wait for the same, one of them tries first. */
+  /** The job runs alone. If others wait for the same need, one of them tries first. */
   readonly alone?: boolean;
 }
 
 export type Departure = 'go on' | 'sent off' | 'interrupted';
 
 export interface WaitingRoomOptions {
-  /** Jobs that may stand here although the worker has nothing else to do. */
+  /** How many jobs may wait here while the worker has nothing else to do. */
   readonly room: number;
-  /** Whether it has nothing else to do: places that nobody waits for. */
+  /** Whether the worker has nothing else to do: it has free places and no job waits for one. */
   readonly starving: () => boolean;
   readonly availability: Pick<Availability, 'broken' | 'mayTry'>;
-  /** Asked, now and then, to find out whether a model that the server could not serve is back. */
+  /** Called from time to time, to find out whether a model that the server could not serve is back. */
   readonly refresh: () => void;
 }
 
@@ -51,31 +51,31 @@ interface Parked {
 
 const LOOK_MS = 250;
 const REFRESH_MS = 1_000;
-/** Well within the longest time for which the client extends a lease. */
+/** Longest wait, in milliseconds. It is well within the longest time for which the client extends a lease. */
 const LONGEST_MS = 600_000;
 /**
- * Between two times that jobs are sent off. It begins short, since others may stand in line behind them; and doubles while
- * nothing but more of the same comes, so that a queue full of a broken model's jobs is not turned over and over.
+ * Pause between two times that jobs are sent off. It starts short, since other jobs may be waiting behind them. It doubles
+ * while only jobs for the same broken models arrive, so that a queue full of them is not cycled over and over.
  */
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 
 export function createWaitingRoom({ room, starving, availability, refresh }: WaitingRoomOptions): WaitingRoom {
-  const parked = new Set<Parked>(); // in the order in which they came
+  const parked = new Set<Parked>(); // in order of arrival
   let timer: NodeJS.Timeout | undefined;
   let refreshedAt = -Infinity;
   let sentOffAt = -Infinity;
   let pauseMs = SHORTEST_PAUSE_MS;
   let passedSince = false;
 
-  /** Those whose needs are back, or whose turn it is to try; and those who have stood too long. */
+  /** Releases jobs whose needs are back or that may try, and sends off those that have waited too long. */
   function release(now: number): void {
     const tried = new Set<string>();
     for (const one of [...parked].sort((a, b) => Number(a.alone) - Number(b.alone))) {
       if (now - one.since > LONGEST_MS) one.leave('sent off');
       if (now < one.notBefore) continue;
       const broken = availability.broken(one.needs);
-      // One for each need: what becomes of it will tell the others.
+      // One trial per need. Its result tells the others.
       const trial =
         broken && !tried.has(needLabel(broken.need)) && one.needs.every((need) => availability.mayTry(need));
       if (trial) tried.add(needLabel(broken.need));

@@ -1,6 +1,6 @@
 import type { ModelServer } from '../domain/ports.js';
 
-/** The same server but for its inference. */
+/** The same server with another `infer`. */
 export function withInfer(server: ModelServer, infer: ModelServer['infer']): ModelServer {
   return {
     contracts: () => server.contracts(),

@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net';
 import type { Metrics } from './metrics/index.js';
 
 export interface Health {
-  /** Why the process should be restarted, if it should. */
+  /** Why the process should be restarted; undefined if it need not be. */
   readonly sick: () => string | undefined;
-  /** Why the process cannot take jobs now, if it cannot. Triton being away is no reason to restart a worker. */
+  /** Why the process cannot take jobs now; undefined if it can. A missing Triton is no reason to restart a worker. */
   readonly unready: () => string | undefined;
 }
 
@@ -14,7 +14,7 @@ export interface StatusServer {
   close(): Promise<void>;
 }
 
-/** Serves `/livez`, `/readyz` and `/metrics`; port 0 takes a free one. */
+/** Serves `/livez`, `/readyz` and `/metrics`. Port 0 takes a free port. */
 export async function startStatusServer(
   port: number,
   health: Health,

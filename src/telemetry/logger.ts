@@ -4,9 +4,9 @@ import { redact } from './redact.js';
 export type { Logger } from 'pino';
 
 export interface LoggerOptions {
-  /** What every line says of the trace that is going on, in Cloud Logging's names (`logging.googleapis.com/trace`, …). */
+  /** Trace fields for every line, in Cloud Logging's names (`logging.googleapis.com/trace`, …). */
   readonly traceFields?: () => object;
-  /** Standard output unless given. */
+  /** Default: standard output. */
   readonly to?: DestinationStream;
 }
 
@@ -21,8 +21,9 @@ const SEVERITY: Readonly<Record<string, string>> = {
 };
 
 /**
- * JSON lines in the shape that Cloud Logging reads by itself: `severity`, `message`, `time`. Secrets are taken out of all.
- * @param bindings in every line
+ * Creates a logger of JSON lines in the form that Cloud Logging parses: `severity`, `message`, `time`. Secrets are redacted
+ * from every line.
+ * @param bindings fields of every line
  */
 export function createLogger(
   level: string,
@@ -37,7 +38,7 @@ export function createLogger(
       errorKey: 'error',
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ severity: SEVERITY[label] ?? 'DEFAULT' }) },
-      // What a completion says of an error is a plain object, and stays as it is.
+      // The error in a completion is a plain object and stays unchanged.
       serializers: { error: (error: unknown) => (error instanceof Error ? stdSerializers.err(error) : error) },
       hooks: { streamWrite: redact },
       ...(traceFields ? { mixin: traceFields } : {}),

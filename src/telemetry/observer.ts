@@ -4,7 +4,7 @@ import type { Observer } from '../worker/context.js';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics/index.js';
 
-/** One log line and one count for every message's end. */
+/** Writes one log line and counts one metric for the end of every message. */
 export function createObserver(log: Logger, metrics: Metrics): Observer {
   return {
     received: ({ attempt }) => metrics.received(attempt),
@@ -26,7 +26,7 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
       metrics.deadLettered(error?.code ?? '');
     },
     deferred({ messageId, attempt }, error) {
-      // At a level that alarms nobody, and in few words: what is down is told apart, and once.
+      // The line is short and at info level, because another line reports the outage once.
       log.info({ messageId, attempt, code: codeOf(error), reason: error.message }, 'message put back into the queue');
       metrics.jobDeferred(codeOf(error));
     },
@@ -37,7 +37,7 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
   };
 }
 
-/** @returns the code of an error of ours, the name of any other */
+/** @returns the code of a JobError, the name of any other error */
 export function codeOf(error: unknown): string {
   if (error instanceof JobError) return error.code;
   return error instanceof Error ? error.name : 'unknown';

@@ -1,29 +1,29 @@
-/** Between two lines about one and the same outage, in milliseconds, unless said otherwise. */
+/** Default pause between two lines about the same outage, in milliseconds. */
 export const REMINDER_MS = 60_000;
 
 export interface Outage {
-  /** Tells what is wrong; undefined when nothing is. */
+  /** Reports the current trouble; undefined if there is none. */
   tell(trouble: unknown): void;
-  /** Whether nothing was wrong when last told; false before that. */
+  /** Whether the last report was without trouble; false before the first. */
   readonly well: boolean;
 }
 
 export interface OutageLines {
-  /** @param seconds for which it has been so: 0 for the first line, more for reminders */
+  /** @param seconds since the outage began: 0 for the first line, more for reminders */
   readonly away: (trouble: unknown, seconds: number) => void;
   readonly back: (seconds: number) => void;
 }
 
 export interface OutagePace {
-  /** Between two lines, in milliseconds. */
+  /** Pause between two lines, in milliseconds. */
   readonly remindMs?: number;
-  /** The same when something else is wrong than was said last; `remindMs` unless given. */
+  /** Pause before a line about a different trouble, in milliseconds. Default: `remindMs`. */
   readonly changedMs?: number;
-  /** Milliseconds on a clock that never goes back. */
+  /** Milliseconds on a monotonic clock. */
   readonly now?: () => number;
 }
 
-/** Turns what is told again and again into a line when something goes, one when it is back, and reminders in between. */
+/** Turns repeated reports into one line when an outage begins, one when it ends, and reminders in between. */
 export function createOutage(
   { away, back }: OutageLines,
   { remindMs = REMINDER_MS, changedMs = remindMs, now = () => performance.now() }: OutagePace = {},

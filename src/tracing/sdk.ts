@@ -1,4 +1,7 @@
-/** OpenTelemetry's SDK: loaded by tracing.ts alone. What is not said here it reads from its own variables. */
+/**
+ * Starts OpenTelemetry's SDK. Only tracing.ts loads this file. The SDK reads all other settings from its own environment
+ * variables.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { context, diag, DiagLogLevel, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
@@ -9,10 +12,10 @@ import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trac
 import type { OnTracingProblem, Tracing, TracingProblem } from './tracing.js';
 
 const SERVICE = 'imagen';
-/** A collector that is away fails every batch; one warning of a kind in that time says as much. */
+/** Shortest pause between two warnings of one kind, in milliseconds. While a collector is away, every batch fails. */
 const QUIET_MS = 30_000;
 const MAX_REASON = 500;
-/** Of what the SDK warns of, that which tells of spans that nobody will see. */
+/** SDK warnings that report lost spans. */
 const LOSS = /^(?:Dropped \d+ spans|Received Partial Success)/;
 
 export function startSdk(instance: string | undefined, onProblem: OnTracingProblem): Tracing {
@@ -20,7 +23,7 @@ export function startSdk(instance: string | undefined, onProblem: OnTracingProbl
   const tell = (what: TracingProblem, reason: string) => {
     if (performance.now() - (toldAt.get(what) ?? -Infinity) < QUIET_MS) return;
     toldAt.set(what, performance.now());
-    // Batches are sent in the context of whatever span happened to start the timer.
+    // A batch is sent in the context of the span that started the timer, so leave that context.
     context.with(ROOT_CONTEXT, () => onProblem(what, reason.replace(/\s+/g, ' ').slice(0, MAX_REASON)));
   };
   const warn = (message: string, ...details: unknown[]) =>
@@ -34,14 +37,14 @@ export function startSdk(instance: string | undefined, onProblem: OnTracingProbl
   setGlobalErrorHandler(lost);
   const ours = { 'service.name': SERVICE, ...(instance === undefined ? {} : { 'service.instance.id': instance }) };
   const provider = new BasicTracerProvider({
-    // The environment's come last, and win.
+    // The environment's attributes come last and take precedence.
     resource: defaultResource()
       .merge(resourceFromAttributes(ours))
       .merge(detectResources({ detectors: [envDetector] })),
     spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
   });
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(new W3CTraceContextPropagator()); // and no other: baggage is not read
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator()); // the only propagator: baggage is not read
   trace.setGlobalTracerProvider(provider);
   return {
     async stop(limitMs) {
@@ -52,7 +55,7 @@ export function startSdk(instance: string | undefined, onProblem: OnTracingProbl
   };
 }
 
-/** In words: what many addresses refuse has no message of its own, and what HTTP refuses has a status. */
+/** Describes an error. A refusal by several addresses has no message of its own, and a refusal by HTTP has a status. */
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join(', ');
   if (!(error instanceof Error)) return String(error);

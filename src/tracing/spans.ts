@@ -1,6 +1,6 @@
 /**
- * How a trace of a job is told: spans through OpenTelemetry's API alone, which does nothing until an SDK is loaded
- * (telemetry/tracing.ts). Attributes are given as functions, since most jobs are not traced.
+ * Records a job's trace as spans. It uses only OpenTelemetry's API, which does nothing until an SDK is loaded
+ * (tracing/tracing.ts). Attributes are functions, since most jobs are not traced.
  */
 import {
   type Attributes,
@@ -25,17 +25,17 @@ const MAX_MESSAGE = 1_000;
 export interface SpanAbout {
   readonly kind?: SpanKind;
   readonly attributes?: () => Attributes;
-  /** Where the span belongs; the active span unless given. */
+  /** Parent of the span. Default: the active span. */
   readonly parent?: Context;
 }
 
-/** Runs `work` in a span, which it ends whatever happens: with code and status of what was thrown. */
+/** Runs `work` in a span. It always ends the span, with the code and status of an error if there is one. */
 export async function inSpan<T>(
   name: string,
   { kind = SpanKind.INTERNAL, attributes, parent }: SpanAbout,
   work: () => Promise<T> | T,
 ): Promise<T> {
-  // Below a span that is not recorded none is, and nobody needs another context.
+  // Below an unrecorded span there are no recorded ones, so the context can stay as it is.
   if (!parent && trace.getActiveSpan()?.isRecording() === false) return work();
   const within = parent ?? context.active();
   const span = tracer.startSpan(name, { kind }, within);
@@ -50,7 +50,7 @@ export async function inSpan<T>(
   }
 }
 
-/** Runs `work` as below a span that is not sampled: what it calls makes no spans and sends no headers. */
+/** Runs `work` below an unsampled span, so that its calls create no spans and send no headers. */
 export function withoutSpans<T>(work: () => T): T {
   const active = trace.getActiveSpan();
   if (!active?.isRecording()) return work();
@@ -58,18 +58,18 @@ export function withoutSpans<T>(work: () => T): T {
   return context.with(trace.setSpanContext(context.active(), unsampled), work);
 }
 
-/** Adds to the active span, if it is recorded. */
+/** Adds attributes to the active span, if it is recorded. */
 export function annotate(attributes: () => Attributes): void {
   const span = trace.getActiveSpan();
   if (span?.isRecording()) span.setAttributes(attributes());
 }
 
-/** Something that happened in the active span, at this moment. */
+/** Adds an event to the active span, at this moment. */
 export function happened(event: string, attributes?: Attributes): void {
   trace.getActiveSpan()?.addEvent(event, attributes);
 }
 
-/** Marks the active span as failed without anything being thrown out of it. */
+/** Marks the active span as failed, without throwing. */
 export function failed(error: Error | { readonly code: string; readonly message: string }): void {
   const span = trace.getActiveSpan();
   if (span?.isRecording()) tellFailure(span, error);
@@ -88,8 +88,8 @@ function tellFailure(span: Span, thrown: unknown): void {
 type Carrier = Readonly<Record<string, string | undefined>>;
 
 /**
- * The context that a carrier names in W3C's `traceparent` and `tracestate`, or under those names with a prefix; values
- * that make no sense count as absent.
+ * The context in a carrier's W3C fields `traceparent` and `tracestate`, or in the same fields with a prefix. Invalid values
+ * count as absent.
  * @param prefixes tried in order
  */
 export function contextIn(carrier: Carrier, prefixes: readonly string[] = ['']): Context {
@@ -103,14 +103,13 @@ export function contextIn(carrier: Carrier, prefixes: readonly string[] = ['']):
   return ROOT_CONTEXT;
 }
 
-/** The active trace as W3C's headers, sampled or not; none without a trace. */
+/** W3C headers of the active trace, sampled or not; empty without a trace. */
 export function traceHeaders(): Record<string, string> {
   const headers: Record<string, string> = {};
   propagation.inject(context.active(), headers);
   return headers;
 }
 
-/** Whether the active trace is sampled. */
 export function isSampled(): boolean {
   return ((trace.getActiveSpan()?.spanContext().traceFlags ?? 0) & TraceFlags.SAMPLED) !== 0;
 }

@@ -1,8 +1,8 @@
 import { isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api';
 
 /**
- * The fields by which Cloud Logging shows a line beside its trace; nothing outside a trace.
- * @returns a function to be asked for every line
+ * The fields that connect a log line with its trace in Cloud Logging; empty outside a trace.
+ * @returns a function to call for every line
  */
 export function cloudTraceFields(projectId: string): () => Record<string, unknown> {
   return () => {

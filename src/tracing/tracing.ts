@@ -1,15 +1,15 @@
-/** Switches tracing on where OpenTelemetry's own variables ask for it; only then is its SDK loaded. */
+/** Turns tracing on if OpenTelemetry's environment variables ask for it. Only then does it load the SDK. */
 
 export interface Tracing {
-  /** Sends what has not been sent yet, and settles within `limitMs` whatever becomes of it. */
+  /** Sends the remaining spans. Resolves within `limitMs`, even if sending fails. */
   stop(limitMs: number): Promise<void>;
 }
 
 export type TracingProblem = 'spans are lost' | 'a problem with tracing';
-/** Told, now and then, outside any trace: what is wrong, and why in one line. */
+/** Called from time to time, outside any trace, with the problem and its reason in one line. */
 export type OnTracingProblem = (what: TracingProblem, reason: string) => void;
 
-/** As src/config/index.ts reads them. */
+/** The settings that src/config/index.ts reads. */
 export interface TracingConfig {
   readonly otelDisabled: boolean | undefined;
   readonly tracesExporter: 'otlp' | 'none' | undefined;
@@ -23,7 +23,7 @@ export function isTracingOn(config: TracingConfig): boolean {
   return tracesExporter === 'otlp' || otlpEndpoint !== undefined || otlpTracesEndpoint !== undefined;
 }
 
-/** @param instance of the service: the worker's name */
+/** @param instance name of the worker, as the service instance */
 export async function startTracing(
   config: TracingConfig,
   instance: string | undefined,

@@ -5,18 +5,18 @@ import type { ArmFailure } from '../pipeline/run.js';
 import { createTally, type Tally } from './canary-tally.js';
 
 /**
- * Stops arms of experiments that fail too often. Each worker counts its own operations; the first whose count reaches the
- * limits decides for all, with an object in storage that the others find when they look. Those that reach them while
- * storage is away keep to their own decision, and write it when storage is back.
+ * Stops arms of experiments that fail too often. Each worker counts its own operations. The first worker whose count reaches
+ * the limits decides for all, with an object in storage that the others find when they look. If storage is away, a worker
+ * keeps its own decision and writes it when storage is back.
  */
 export interface Guard {
-  /** Whether an arm gets no more jobs, as far as is known here. */
+  /** Whether an arm gets no more jobs, as far as this worker knows. */
   stopped(arm: Arm): boolean;
-  /** Told how an operation on an arm ended, and for the decision's sake where it failed. */
+  /** Counts how an operation on an arm ended. A failure's details go into the decision. */
   ended(arm: Arm, end: ArmEnd, about?: ArmFailure): void;
   /**
-   * Looks which of the arms in the routes have been stopped, and forgets those that are no longer there.
-   * @throws JobError `STORAGE_UNAVAILABLE`; what could be learned has been
+   * Checks which arms of the current routes have been stopped, and forgets arms that are no longer in the routes.
+   * @throws JobError `STORAGE_UNAVAILABLE`, after it has checked all arms
    */
   look(signal: AbortSignal): Promise<void>;
 }
@@ -24,24 +24,24 @@ export interface Guard {
 export interface CanaryGuardOptions {
   readonly store: ObjectStore;
   readonly statePrefix: string;
-  /** How this worker signs its decisions. */
+  /** Name of this worker in its decisions. */
   readonly worker: string;
-  /** Those in the routes; asked anew each time. */
+  /** Arms of the current routes; called each time. */
   readonly arms: () => readonly Arm[];
-  /** Told once of each arm that is stopped; must not throw. `here`: by this worker's own count. */
+  /** Called once for each stopped arm; must not throw. `here` is true if this worker's own count stopped the arm. */
   readonly onStop: (stop: Partial<ArmStop>, here: boolean) => void;
-  /** Milliseconds on a clock that never goes back. */
+  /** Milliseconds on a monotonic clock. */
   readonly now?: () => number;
 }
 
 interface Judged {
   readonly tally: Tally;
-  /** This worker's own decision, until it is known to be in storage. */
+  /** This worker's own decision, until storage has it. */
   unwritten?: ArmStop | undefined;
   stopped: boolean;
 }
 
-/** A decision is a line of JSON. */
+/** Size limit of a decision, which is one line of JSON. */
 const MAX_BYTES = 4_096;
 
 export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, now }: CanaryGuardOptions): Guard {
@@ -56,12 +56,12 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
   }
 
   function stop(one: Judged, about: Partial<ArmStop>, here: boolean): void {
-    if (one.stopped) return; // here, while storage was being asked
+    if (one.stopped) return; // this worker stopped the arm while it asked storage
     one.stopped = true;
     onStop(about, here);
   }
 
-  /** Create-only: where another worker was faster, what it wrote is as good. */
+  /** Creates the object only if it does not exist. If another worker was first, its decision counts equally. */
   async function write(arm: Arm, one: Judged, decision: ArmStop, signal: AbortSignal): Promise<void> {
     await store.create(armStopRef(statePrefix, arm), encodeArmStop(decision), {
       contentType: 'application/json',
@@ -94,7 +94,7 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
       };
       one.unwritten = decision;
       stop(one, decision, true);
-      // If storage is away, the next look tells of it and tries again.
+      // If storage is away, the next `look` reports it and writes again.
       write(arm, one, decision, new AbortController().signal).catch(() => undefined);
     },
     async look(signal) {
@@ -112,7 +112,7 @@ const aboutArm = ({ experiment, revision, model, name, version }: Arm) => ({
   ...{ experiment, revision, model, arm: name, version },
 });
 
-/** Longest text of an error: it may hold what a model has raised. */
+/** Longest error text in a decision. The text may contain what a model has raised. */
 const MAX_ERROR = 500;
 
 function lastFailure(about: ArmFailure | undefined): Pick<ArmStop, 'jobId' | 'error'> {
@@ -120,7 +120,7 @@ function lastFailure(about: ArmFailure | undefined): Pick<ArmStop, 'jobId' | 'er
   return { jobId: about.jobId, error: `${about.error.code}: ${about.error.message}`.slice(0, MAX_ERROR) };
 }
 
-/** That there is a decision is what counts, whatever it says. */
+/** The existence of the decision counts, even if its content cannot be read. */
 function describe(arm: Arm, bytes: Buffer): Partial<ArmStop> {
   try {
     return decodeArmStop(bytes);

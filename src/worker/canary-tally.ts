@@ -1,13 +1,16 @@
-/** How many operations there were lately, and how many of them failed. */
+/** How many recent operations there were, and how many of them failed. */
 export interface Tally {
   add(failed: boolean): void;
   read(): { readonly operations: number; readonly failures: number };
 }
 
-/** Of a window: what leaves it, leaves it slice by slice, so that a busy window takes no more memory than a quiet one. */
+/**
+ * Slices per window. Operations leave the window slice by slice, so that a busy window takes no more memory than a quiet
+ * one.
+ */
 const SLICES = 20;
 
-/** @param now milliseconds on a clock that never goes back */
+/** @param now milliseconds on a monotonic clock */
 export function createTally(windowMs: number, now: () => number = () => performance.now()): Tally {
   const slices: { readonly number: number; operations: number; failures: number }[] = [];
   const numberNow = () => Math.floor((now() * SLICES) / windowMs);

@@ -1,4 +1,4 @@
-/** Builds completions: the one place that knows what each kind of end tells. */
+/** Builds completions: the only place that decides which fields each kind of end has. */
 import type { Completion, Status } from '../domain/completion.js';
 import type { JobError } from '../domain/errors.js';
 import { eventIdOfJob, eventIdOfMessage } from '../domain/fingerprint.js';
@@ -6,7 +6,7 @@ import { type Job, SCHEMA_VERSION } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
 import type { JobContext } from '../pipeline/job-context.js';
 
-/** How a job ended that was worked on, or at least begun. */
+/** The completion of a job that was worked on, or at least started. */
 export function completionOf(
   job: Job,
   fingerprint: string,
@@ -29,9 +29,9 @@ export function completionOf(
 }
 
 /**
- * For a job that cannot have a record, because its id stands for another one. With nothing to make it final, this is the
- * message's outcome and not the job's: the Pub/Sub id of the message is its identity, and it holds only what every delivery
- * would say again.
+ * The completion of a job that cannot have a record because its id belongs to another job. Nothing makes it final, so it
+ * describes the message and not the job. Its identity is the Pub/Sub id of the message, and it holds only what every
+ * delivery would repeat.
  */
 export function completionWithoutRecord(job: Job, delivery: Delivery, error: JobError): Completion {
   return {
@@ -45,7 +45,10 @@ export function completionWithoutRecord(job: Job, delivery: Delivery, error: Job
   };
 }
 
-/** A message that cannot be read: its Pub/Sub id is its identity, and again only what every delivery would say. */
+/**
+ * The completion of an unreadable message. Its identity is the Pub/Sub id, and it too holds only what every delivery would
+ * repeat.
+ */
 export function completionOfUnreadable(delivery: Delivery, jobId: string | undefined, error: JobError): Completion {
   return {
     schemaVersion: SCHEMA_VERSION,

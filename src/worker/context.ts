@@ -1,4 +1,4 @@
-/** What every step of the worker is given. */
+/** The parts and options that every step of the worker receives. */
 import type { Completion } from '../domain/completion.js';
 import type { Delivery, ObjectStore } from '../domain/ports.js';
 import type { PipelineOptions, PipelineParts } from '../pipeline/run.js';
@@ -12,11 +12,11 @@ import type { WaitingRoom } from '../scheduling/waiting-room.js';
 import type { Slots } from '../scheduling/slots.js';
 
 export interface HandlerParts extends PipelineParts {
-  /** Calls are tried again in place while storage is away. */
+  /** Retries calls in place while storage is away. */
   readonly store: ObjectStore;
-  /** The same store, whose calls are made once. */
+  /** The same store without retries. */
   readonly singleTryStore: ObjectStore;
-  /** Where messages are put back whose job cannot be done now. */
+  /** The topic to which messages are put back whose job cannot be done now. */
   readonly jobs: Outlet;
   readonly completions: Outlet;
   readonly deadLetters: Outlet;
@@ -30,45 +30,45 @@ export interface HandlerParts extends PipelineParts {
 export interface HandlerOptions {
   readonly statePrefix: string;
   readonly maxAttempts: number;
-  /** How long what a job needs may be away without a break, in milliseconds, before the job ends. */
+  /** How long a need of a job may be continuously away before the job ends, in milliseconds. */
   readonly maxDeferredMs: number;
-  /** Between two looks whether a job in work has ended elsewhere, in milliseconds. */
+  /** How often to check whether a job in work has ended elsewhere, in milliseconds. */
   readonly watchMs: number;
-  /** How this worker signs its completions. */
+  /** Name of this worker in its completions. */
   readonly worker: string;
   readonly pipeline: PipelineOptions;
 }
 
-/** Told of every message's receipt and end; must not throw. */
+/** Called at the receipt and the end of every message; must not throw. */
 export interface Observer {
   received(delivery: Delivery): void;
   /** A completion was published. */
   ended(end: Ending): void;
-  /** A dead letter was published; what goes with it is still to come. */
+  /** A dead letter was published. Its completion follows. */
   deadLettered(completion: Completion): void;
   /** A copy of the message was put back into the queue. */
   deferred(delivery: Delivery, error: Error): void;
-  /** The message was given back; it will come again. */
+  /** The message was given back. Pub/Sub delivers it again. */
   givenBack(delivery: Delivery, error: Error): void;
 }
 
-/** A job's end, and what its completion does not tell. */
+/** A job's end, with details that its completion does not contain. */
 export interface Ending extends Decision {
   readonly delivery: Delivery;
-  /** From the receipt of the delivery, in milliseconds. */
+  /** Time since the receipt of the delivery, in milliseconds. */
   readonly tookMs: number;
-  /** Of that, publishing the completion and, if there is one, the dead letter. */
+  /** The part of that time spent on publishing the completion and the dead letter, if there is one. */
   readonly publishMs: number;
 }
 
 export interface Worker {
   readonly parts: HandlerParts;
   readonly options: HandlerOptions;
-  /** For messages that ask storage what is known of their job before they have a place. */
+  /** Limits the messages without a place that ask storage about their job at once. */
   readonly lookUps: Slots;
 }
 
-/** Tells who listens to the channel that a step is done. */
+/** Publishes on the diagnostics channel that a step is done. */
 export function tellStep(jobId: string | undefined, { attempt }: Delivery, step: StepDone['step']): void {
   if (jobId !== undefined) stepDone.publish({ jobId, attempt, step } satisfies StepDone);
 }

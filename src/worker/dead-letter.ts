@@ -2,13 +2,13 @@ import type { Completion } from '../domain/completion.js';
 import type { Delivery } from '../domain/ports.js';
 import { ownAttributes } from './defer.js';
 
-/** Of the 100 that Pub/Sub permits: five are ours. */
+/** Most attributes copied from the message. Pub/Sub permits 100, and a dead letter adds five. */
 const MOST_OWN = 95;
 
-/** Pub/Sub's own limit for the value of an attribute, in bytes. */
+/** Pub/Sub's limit for the value of an attribute, in bytes. */
 const MAX_VALUE_BYTES = 1_024;
 
-/** The attributes of a dead letter: those that the message came with, and why it is there. */
+/** The attributes of a dead letter: those of the message, and the error. */
 export function deadLetterAttributes(delivery: Delivery, completion: Completion): Record<string, string> {
   const { error, jobId } = completion;
   return {
@@ -20,7 +20,7 @@ export function deadLetterAttributes(delivery: Delivery, completion: Completion)
   };
 }
 
-/** Cuts at a character's border: a halved one would make the publish fail. */
+/** Cuts between characters, since half a character would make the publish fail. */
 function truncate(text: string): string {
   const bytes = Buffer.from(text).subarray(0, MAX_VALUE_BYTES);
   return bytes.toString('utf8').replace(/\uFFFD+$/, '');

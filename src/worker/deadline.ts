@@ -2,20 +2,21 @@ import { JobError } from '../domain/errors.js';
 import type { Job } from '../domain/job.js';
 import { anyOf } from '../domain/signals.js';
 
-/** Longest delay that a timer of Node can hold, in milliseconds. */
+/** Longest delay of a timer in Node, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface TimeLimit {
   readonly signal: AbortSignal;
-  /** Fires the signal if the deadline has passed by the clock: a timer is late when the event loop was busy. */
+  /** Fires the signal if the deadline has passed by the clock. A timer can be late when the event loop was busy. */
   readonly check: () => void;
-  /** Stops the timers and lets go of the other signals; to be called when the job is over. */
+  /** Stops the timers and releases the other signals. Call it when the job is over. */
   readonly clear: () => void;
 }
 
 /**
- * A signal that fires when the job's time is over, with the reason as a JobError: `DEADLINE_EXCEEDED` at its absolute
- * deadline, `EXECUTION_TIMEOUT` when this attempt has taken too long; or when one of `outer` fires, with its reason.
+ * A signal that fires when the job's time is over, with a JobError as its reason: `DEADLINE_EXCEEDED` at its absolute
+ * deadline, `EXECUTION_TIMEOUT` when this attempt has taken too long. It also fires when one of `outer` fires, with that
+ * signal's reason.
  */
 export function timeLimit(
   job: Pick<Job, 'deadline' | 'timeoutSeconds'>,
@@ -27,7 +28,7 @@ export function timeLimit(
   const endAfter = (ms: number, error: JobError) => {
     if (ms <= 0) controller.abort(error);
     else if (ms <= MAX_TIMER_MS) timers.push(setTimeout(() => controller.abort(error), ms));
-    // Further away than a timer reaches: no attempt lasts three weeks.
+    // A longer delay needs no timer: no attempt lasts three weeks.
   };
   const deadline = job.deadline === undefined ? Infinity : Date.parse(job.deadline);
   const passed = new JobError('DEADLINE_EXCEEDED', `the deadline ${job.deadline ?? ''} has passed`);

@@ -1,15 +1,15 @@
 import type { Completion } from '../domain/completion.js';
 import type { Choice } from '../pipeline/job-context.js';
 
-/** What is to be told of a job. */
+/** What to announce about a job. */
 export interface Decision {
   readonly completion: Completion;
-  /** Of the last operation, as asked for. */
+  /** Model of the last operation, as requested. */
   readonly model: string | undefined;
-  /** A dead letter goes with the completion. */
+  /** Whether a dead letter goes with the completion. */
   readonly deadLetter: boolean;
-  /** What was chosen for the last operation, where this delivery came as far as that. */
+  /** The choice for the last operation, if this delivery reached it. */
   readonly last?: Choice | undefined;
-  /** It had been decided before this delivery. */
+  /** Whether the job was decided before this delivery. */
   readonly replay: boolean;
 }

@@ -1,7 +1,7 @@
 /**
- * Deferral: a message is published anew and acked, instead of being nacked, when its job cannot be done now through no
- * fault of its own. Nacks count as delivery attempts, and an outage of some minutes would use them all up. What the copy
- * must know of its former lives travels in its attributes.
+ * Deferral: if a job cannot be done now through no fault of its own, the worker publishes its message again and acks it
+ * instead of nacking it. Nacks count as delivery attempts, and an outage of a few minutes would use them all up. The
+ * attributes of the copy carry its history.
  */
 import { type ErrorCode, ERRORS, JobError, type Stage, STAGES } from '../domain/errors.js';
 import type { Delivery } from '../domain/ports.js';
@@ -10,7 +10,7 @@ import { isPartOf } from '../scheduling/needs.js';
 const NAMES = {
   deferrals: 'deferrals',
   since: 'deferredSince',
-  /** What was away when the message was last put back. */
+  /** The need that was away when the message was last put back. */
   missing: 'deferredFor',
   attempts: 'attempts',
   publishedAt: 'publishedAt',
@@ -22,12 +22,12 @@ const NAMES = {
 const CLOCKS_APART_MS = 60_000;
 /** More than any subscription permits. */
 const MOST_ATTEMPTS = 1_000;
-/** Pub/Sub's own limit for the value of an attribute is 1,024 bytes. */
+/** Pub/Sub limits the value of an attribute to 1,024 bytes. */
 const MOST_ERROR_BYTES = 1_000;
 
 /**
- * A delivery as one of a message that has never been deferred: with its first id and time, and the attempts of all its
- * lives. Attributes that make no sense, which anybody may publish, count as absent.
+ * Restores the delivery of a message that was put back, as if it had never been: with its first id and time, and the
+ * attempts of the original and all copies. Any publisher can set attributes, so invalid ones count as absent.
  */
 export function undeferred(delivery: Delivery): Delivery {
   const { attributes, attempt } = delivery;
@@ -37,28 +37,28 @@ export function undeferred(delivery: Delivery): Delivery {
     ...delivery,
     messageId: attributes[NAMES.messageId] ?? delivery.messageId,
     publishedAt: time(attributes[NAMES.publishedAt]) ?? delivery.publishedAt,
-    // A subscription that does not count still does not, but for attempts that were counted as they were put back.
+    // If a subscription does not count attempts, the attempt stays 0, unless attempts were counted when it was put back.
     attempt: attempt === 0 && former > 0 ? former + 1 : attempt + former,
   };
 }
 
 /**
- * For how long what a job needs has been away without a break, in milliseconds.
- * @param missing what is away now, as a label; absent when nothing is
- * @param usedAt when it was last used with success, as far as this worker knows, by `Date.now()`
- * @returns 0 when the job was never put back, or for something else
+ * How long a need of the job has been continuously away, in milliseconds.
+ * @param missing label of what is away now; absent if nothing is
+ * @param usedAt when this worker last used it successfully, by `Date.now()`, as far as it knows
+ * @returns 0 if the job was never put back, or was put back for something else
  */
 export function awayForMs({ attributes }: Delivery, missing: string | undefined, usedAt = -Infinity): number {
   const since = time(attributes[NAMES.since])?.getTime();
   if (missing === undefined || since === undefined || usedAt > since) return 0;
   const before = attributes[NAMES.missing];
-  // Workers before 0.2 did not say what was away.
+  // Workers before 0.2 did not record what was away.
   return before === undefined || before === missing ? Date.now() - since : 0;
 }
 
 /**
- * What is away without a break, given what is found to be away now. While a whole is away, so is the part of it for which
- * the message was put back before: its time goes on.
+ * What has been continuously away, given what is found to be away now. While a whole is away, its parts are too. If the
+ * message was put back for a part before, the time of that part continues.
  */
 export function missingNow({ attributes }: Delivery, found: string | undefined): string | undefined {
   const before = attributes[NAMES.missing];
@@ -70,7 +70,7 @@ export function deferralsOf({ attributes }: Delivery): number {
   return wholeNumber(attributes[NAMES.deferrals], Number.MAX_SAFE_INTEGER - 1) ?? 0;
 }
 
-/** Why the message was last put back, for a job whose attempts are used up. */
+/** Why the message was last put back, for a job that has used up its attempts. */
 export function lastErrorOf({ attributes }: Delivery): JobError | undefined {
   try {
     const { code, stage, message } = JSON.parse(attributes[NAMES.lastError] ?? 'null') as Record<string, unknown>;
@@ -78,29 +78,29 @@ export function lastErrorOf({ attributes }: Delivery): JobError | undefined {
     const known = STAGES.find((one) => one === stage);
     return new JobError(code as ErrorCode, message, known ? { stage: known } : {});
   } catch {
-    return undefined; // anybody may publish attributes
+    return undefined; // any publisher can set attributes
   }
 }
 
 export interface PutBack {
   readonly error: Error;
-  /** What is away, as a label; absent when nothing is. */
+  /** Label of what is away; absent if nothing is. */
   readonly missing?: string | undefined;
-  /** For how long it has been away without a break, in milliseconds. */
+  /** How long it has been continuously away, in milliseconds. */
   readonly awayMs: number;
-  /** This delivery counts as an attempt: the job may be what went wrong. */
+  /** Whether this delivery counts as an attempt, because the job itself may be the cause. */
   readonly counts: boolean;
 }
 
 /**
  * The attributes of the copy.
- * @param delivery as `undeferred` gives it
- * @throws Error when it has too many attributes of its own
+ * @param delivery from `undeferred`
+ * @throws Error if it has too many attributes of its own
  */
 export function deferredAttributes(delivery: Delivery, { error, missing, awayMs, counts }: PutBack) {
   const { attempt, publishedAt, messageId } = delivery;
   const own = ownAttributes(delivery);
-  // A subscription's filter may go by any of them, so none may be left out.
+  // A subscription's filter may use any of them, so none may be left out.
   if (Object.keys(own).length > MOST_OWN)
     throw new Error(`expected at most ${MOST_OWN} attributes on what is put back`);
   const made = counts ? Math.max(1, attempt) : Math.max(0, attempt - 1);
@@ -123,14 +123,14 @@ function describe({ code, stage, message }: { code: ErrorCode; stage: Stage; mes
   }
 }
 
-/** What Pub/Sub permits. */
+/** Pub/Sub's limit on the attributes of a message. */
 const MOST_ATTRIBUTES = 100;
 const MOST_OWN = MOST_ATTRIBUTES - Object.keys(NAMES).length;
 
 /**
- * The attributes that the message came with, to be published again, but for what deferrals have put there. The service
- * reserves names that begin with "goog", so those that the client libraries added stay behind, too; but the trace that they
- * name goes on under W3C's names.
+ * The message's own attributes, to publish again, without those that deferrals added. The service reserves names that begin
+ * with "goog", so the attributes that the client libraries added are left out too. The trace that they name continues under
+ * W3C's names.
  */
 export function ownAttributes({ attributes }: Delivery): Record<string, string> {
   const ours = Object.values<string>(NAMES);
@@ -152,7 +152,7 @@ function wholeNumber(text: string | undefined, most: number): number | undefined
   return number <= most ? number : undefined;
 }
 
-/** A time of the past, from milliseconds since 1970; another worker's clock may be a little ahead. */
+/** Parses a time in the past from milliseconds since 1970. Another worker's clock may be slightly ahead. */
 function time(text: string | undefined): Date | undefined {
   const ms = wholeNumber(text, Date.now() + CLOCKS_APART_MS);
   return ms === undefined ? undefined : new Date(Math.min(ms, Date.now()));

@@ -1,6 +1,6 @@
 /**
- * The life of one message: parse, recall, admit, run, record, announce, settle; in this order, always. No message is acked
- * before somebody else can see its outcome, or a copy of it is in the queue again; and nobody but `settleMessage` acks.
+ * Processes one message: parse, recall, admit, run, record, announce, settle, always in this order. The worker acks a
+ * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` acks.
  */
 import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
@@ -18,15 +18,15 @@ import { createSlots } from '../scheduling/slots.js';
 import { withoutWaiting } from './without-waiting.js';
 
 /**
- * Messages that may ask storage at once what is known of their job. A backlog may come all at once, also again and again
- * while workers die: without a limit its requests would time out for one another, and nothing would ever be answered.
+ * Most messages that may ask storage about their job at once. A large backlog may arrive at once, repeatedly while workers
+ * die. Without a limit its requests would make each other time out, and none would ever be answered.
  */
 const LOOK_UPS = 32;
-/** What was recalled longer ago is recalled again before the work begins. */
+/** A recall older than this is repeated before the work begins. */
 const RECALL_AGAIN_MS = 5_000;
-/** Between two looks at what stands in the place of a record. */
+/** Pause between two reads of an unreadable object in the place of a record. */
 const UNREADABLE_PAUSE_MS = 30_000;
-/** Before a job is put back although all that it needs seems to work. It doubles with each time, up to the longest. */
+/** Pause before a job is put back although all its needs seem to work. It doubles each time, up to the longest. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
@@ -66,7 +66,7 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
   }
 }
 
-/** One try at a job. Each step says what has come of it, or nothing when the next one shall go on. */
+/** One try at a job. Each step returns an outcome, or nothing if the next step should run. */
 async function attemptJob(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const counted = await lookUp(worker, message, signal);
   if ('kind' in counted) return counted;
@@ -74,7 +74,7 @@ async function attemptJob(worker: Worker, message: Message, signal: AbortSignal)
   return attempt.kind === 'put off' ? { ...attempt, counted } : attempt;
 }
 
-/** @returns what has come of the job already; otherwise the message with its attempts counted */
+/** @returns how the job has already ended or was put off; otherwise the message with its attempts counted */
 async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
   const ask = async () => (await recallJob(worker, message, signal)) ?? (await countAttempts(worker, message, signal));
   return worker.lookUps(message.job.priority, signal, ask).catch((thrown: unknown) => interrupted(thrown, 'recall'));
@@ -82,7 +82,7 @@ async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Pr
 
 async function runInTurn(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const { job, delivery } = message;
-  // Nothing is computed for a job whose attempts are used up, so it needs no place.
+  // A job whose attempts are used up computes nothing, so it needs no place.
   if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, signal);
   const alone = delivery.attempt >= SUSPECT_ATTEMPT;
   const model = job.operations[0]?.model ?? '';
@@ -102,12 +102,12 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   }
 }
 
-/** The worker is stopping. To be given back counts as an attempt: once, that does not matter. */
+/** The worker is stopping. Giving a message back counts as an attempt, which does no harm the first time. */
 function turnedAway(delivery: Delivery, error: GivenBack): Attempt {
   return delivery.attempt <= 1 ? { kind: 'given back', error } : { kind: 'put off', error };
 }
 
-/** Looks whether the job has ended before. This takes no place: who is answered from a record waits for nobody. */
+/** Checks whether the job has already ended. It needs no place, so that a job with a record waits for no other job. */
 async function recallJob(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt | undefined> {
   const { parts, options } = worker;
   const { job, needs } = message;
@@ -128,8 +128,9 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
 }
 
 /**
- * Counts the attempts that have begun, by their marks. Pub/Sub counts all deliveries, and dead-letters a message after some
- * more than a job has attempts: where those are used up, but not by this job's own attempts, it goes on as a new message.
+ * Counts the attempts that have begun, by their attempt markers. Pub/Sub counts all deliveries, and dead-letters a message
+ * after somewhat more deliveries than a job has attempts. If the deliveries are used up but the job's own attempts are not,
+ * the message is put back as a new one.
  */
 async function countAttempts(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
   const { statePrefix, maxAttempts } = worker.options;
@@ -147,7 +148,7 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
   }
 }
 
-/** Marks the attempt, so that it counts if nobody lives to say how it ended. */
+/** Leaves an attempt marker, so that the attempt counts even if the worker dies before it reports an outcome. */
 async function beginAttempt(
   worker: Worker,
   { job, given }: Message,
@@ -165,10 +166,10 @@ async function beginAttempt(
 }
 
 /**
- * Waits, without a place, while what the job needs is away: this is where the jobs of a model that is down let others pass.
- * Where all of it seems to work, only this job's object or version may be away, or a check has not answered yet: the job
- * pauses, so that it does not turn round and round, and is put back.
- * @returns whether the job shall be tried again here
+ * Waits without a place while a need of the job is away. Here the jobs of a model that is down let others pass. If all needs
+ * seem to work, either only this job's object or version is away, or a check has not answered yet. Then the job pauses, so
+ * that it does not cycle without a break, and is put back.
+ * @returns whether to try the job again here
  */
 async function standAside(
   worker: Worker,
@@ -181,7 +182,7 @@ async function standAside(
   if (!(error instanceof JobError) || error.suspect) return false;
   const unreadable = error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
-  // A deadline that has passed already cannot end the job while its record cannot be read: it is no reason to hurry.
+  // A deadline that has already passed cannot end the job while its record is unreadable, so it does not shorten the wait.
   const { deadline } = message.job;
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
@@ -190,7 +191,7 @@ async function standAside(
   const how = await waitingRoom.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();
   if (how === 'go on') return unreadable || broken !== undefined;
-  // Where the deadline has passed, the next attempt ends the job.
+  // If the deadline has passed, the next attempt ends the job.
   return how === 'interrupted' && !signal.aborted && !intake.closing.aborted;
 }
 
@@ -216,7 +217,7 @@ function settleMessage({ parts }: Worker, { given, delivery }: Received, outcome
   }
 }
 
-/** A fault of ours in a step that should have answered with a value. */
+/** Handles a bug in a step that should have returned a value. */
 function unexpected(thrown: unknown): Outcome {
   return { kind: 'given back', error: thrown instanceof Error ? thrown : new Error(String(thrown)) };
 }

@@ -7,34 +7,37 @@ import { undeferred } from './defer.js';
 import { needsOf, type Places } from '../scheduling/needs.js';
 import type { Decision } from './decision.js';
 
-/** A delivery, and when it came. */
+/** A delivery, and its time of arrival. */
 export interface Received {
-  /** As it came. */
+  /** The delivery as it arrived. */
   readonly given: Delivery;
-  /** As one of a message that has never been put back: with the attempts of all its lives, as far as they are known. */
+  /**
+   * The delivery as if the message had never been put back, with the attempts of the original and all copies, as far as
+   * known.
+   */
   readonly delivery: Delivery;
   /** By `performance.now()`. */
   readonly arrivedAt: number;
 }
 
-/** A delivery whose job could be read. */
+/** A delivery with a readable job. */
 export interface Message extends Received {
   readonly job: Job;
   readonly fingerprint: string;
-  /** Models and buckets that the job cannot do without. */
+  /** Models and buckets that the job needs. */
   readonly needs: readonly Need[];
 }
 
 /**
- * Of the deliveries of this life, only the first and the present one count as attempts yet: of those in between it is not
- * known whether work had begun.
+ * Of the deliveries of this copy, only the first and the present one count as attempts for now. For those in between it is
+ * not yet known whether their work had started.
  */
 export function receive(given: Delivery): Received {
   const attempt = Math.min(2, given.attempt);
   return { given, delivery: undeferred({ ...given, attempt }), arrivedAt: performance.now() };
 }
 
-/** @returns the message, or how one ends that cannot be read */
+/** @returns the message, or the decision for an unreadable one */
 export function parse(received: Received, places: Places): Message | Decision {
   try {
     const job = parseJob(received.given.data);
@@ -46,7 +49,10 @@ export function parse(received: Received, places: Places): Message | Decision {
   }
 }
 
-/** Pub/Sub has delivered the message nearly as often as it will: whoever must wait for something puts it back instead. */
+/**
+ * Whether Pub/Sub has used up nearly all deliveries of the message. If such a message must wait for something, it is put
+ * back instead.
+ */
 export function isSpent(given: Delivery, maxAttempts: number): boolean {
   return given.attempt > maxAttempts;
 }

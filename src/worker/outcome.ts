@@ -1,4 +1,4 @@
-/** How the processing of one message ends, and what it has come to on the way: values, since none of it is exceptional. */
+/** The outcomes of processing one message and of its steps. They are values, since none of them is exceptional. */
 import type { Completion } from '../domain/completion.js';
 import { ERRORS, GivenBack, JobError, type Stage } from '../domain/errors.js';
 import type { JobRecord } from '../records/record.js';
@@ -7,11 +7,11 @@ import type { Choice } from '../pipeline/job-context.js';
 import type { Decision } from './decision.js';
 import type { Message } from './message.js';
 
-/** What one attempt at a job has come to. */
+/** Result of one attempt at a job. */
 export type Attempt =
   | { readonly kind: 'decided'; readonly decision: Decision }
   | PutOff
-  /** A copy of the message is in the queue already: this delivery is one too many. */
+  /** A copy of the message is already in the queue, so this delivery is redundant. */
   | { readonly kind: 'moved' }
   /** The worker is stopping. */
   | { readonly kind: 'given back'; readonly error: GivenBack };
@@ -20,17 +20,17 @@ export type Attempt =
 export interface PutOff {
   readonly kind: 'put off';
   readonly error: Error;
-  /** The message with its attempts counted; absent where they could not be. */
+  /** The message with its attempts counted; absent if they could not be counted. */
   readonly counted?: Message;
 }
 
-/** What the work on a job has come to, before anybody has been told. */
+/** Result of the work on a job, before it is announced. */
 export type Worked =
   | { readonly kind: 'ended'; readonly record: JobRecord; readonly last: Choice | undefined }
   | { readonly kind: 'put off'; readonly error: JobError }
   | { readonly kind: 'given back'; readonly error: GivenBack };
 
-/** What has become of a message. All but the last are acked. */
+/** Outcome of a message. All but the last are acked. */
 export type Outcome =
   /** Its completion was published. */
   | { readonly kind: 'announced' }
@@ -39,13 +39,13 @@ export type Outcome =
   | { readonly kind: 'moved' }
   | { readonly kind: 'given back'; readonly error: Error };
 
-/** A step was broken off: by the worker's stop, or by what is never the job's own fault. */
+/** A step was interrupted, by the worker's stop or by an error that is never the job's own fault. */
 export function interrupted(thrown: unknown, stage: Stage): Attempt {
   if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };
   return { kind: 'put off', error: JobError.from(thrown, stage) };
 }
 
-/** What a record says to a message: its outcome, or that the id is taken by another job. */
+/** What a record means for a message: its outcome, or that the id belongs to another job. */
 export function fromRecord({ job, fingerprint, delivery }: Message, record: JobRecord, replay: boolean): Decision {
   if (record.fingerprint !== fingerprint && record.fingerprint !== null) {
     const error = new JobError('JOB_ID_REUSED', `jobId ${job.jobId} stands for another job already`);
@@ -56,7 +56,7 @@ export function fromRecord({ job, fingerprint, delivery }: Message, record: JobR
   return { completion, model, deadLetter: record.deadLetter ?? isRejected(completion), replay };
 }
 
-/** For records of workers before 0.2. A code that this worker does not know has no dead letter that it knows of. */
+/** For records of workers before 0.2. An error code that this worker does not know counts as one without a dead letter. */
 function isRejected({ error }: Completion): boolean {
   return error !== undefined && Object.hasOwn(ERRORS, error.code) && ERRORS[error.code].verdict === 'reject';
 }

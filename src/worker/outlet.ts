@@ -4,14 +4,14 @@ import { anyOf } from '../domain/signals.js';
 import { backoffMs } from '../pipeline/retry.js';
 
 /**
- * A topic that must take what it is given. While it accepts nothing (a right is missing, the topic was deleted, a quota is
- * used up), whatever is to be published is held and tried again: to give the messages back instead would use up their
- * delivery attempts, and Pub/Sub would dead-letter jobs of which nobody has been told how they ended.
+ * A topic that must accept every message. While it accepts nothing (a missing right, a deleted topic, an exhausted quota),
+ * the outlet holds its messages and retries. Giving the jobs' messages back instead would use up their delivery attempts,
+ * and Pub/Sub would dead-letter jobs without a published outcome.
  */
 export interface Outlet {
   /**
-   * Publishes, and tries again until the topic accepts or `until` fires, which is followed by one last attempt.
-   * @returns why it was not accepted: the message itself cannot be published, or the time is over
+   * Publishes, and retries until the topic accepts or `until` fires. After that it makes one last attempt.
+   * @returns why the topic did not accept it: the message itself is not publishable, or the time is over
    */
   publish(message: Outgoing, until: AbortSignal): Promise<Error | undefined>;
   /** Why the topic accepts nothing now. */
@@ -24,10 +24,13 @@ export interface Outgoing {
   readonly orderingKey?: string | undefined;
 }
 
-/** Told when the topic stops accepting, and when it accepts again; must not throw. */
+/** Called when the topic stops accepting, and when it accepts again; must not throw. */
 export type OnBlocked = (reason: Error | undefined) => void;
 
-/** A message that is wrong in itself fails each time; one that was sent together with it does not. */
+/**
+ * Attempts at a message that may be invalid. An invalid message fails every time; a valid one that was sent together with it
+ * does not.
+ */
 const ATTEMPTS_AT_ONE = 5;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
@@ -42,13 +45,13 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
     blocked = reason;
     if (!changed) return;
     if (reason === undefined) {
-      reopened.abort(); // all who wait try at once
+      reopened.abort(); // all waiting messages retry at once
       reopened = new AbortController();
     }
     onBlocked(reason);
   }
 
-  /** @returns why it was not accepted */
+  /** @returns why the topic did not accept it */
   async function attempt({ data, attributes, orderingKey }: Outgoing): Promise<Error | undefined> {
     try {
       await publisher.publish(data, attributes, orderingKey);
@@ -78,7 +81,7 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
         return await publishUntil(message, until);
       } finally {
         publishing--;
-        // Nobody tries any more: the next message finds out whether the topic accepts.
+        // Nothing retries any more. The next message finds out whether the topic accepts.
         if (publishing === 0 && blocked) tell(undefined);
       }
     },
@@ -88,10 +91,10 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
   };
 }
 
-/** Until the time is over or one of the signals fires. */
+/** Waits until the time is over or one of the signals fires. */
 async function rest(ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
   const { signal, release } = anyOf(signals);
-  // It rejects for no other reason than the signal.
+  // Only the signal can make it reject.
   await sleep(ms, undefined, { signal }).catch(() => undefined);
   release();
 }

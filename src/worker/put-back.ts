@@ -1,4 +1,4 @@
-/** The ways out of a worker: telling how a job ended, and putting a copy of its message into the queue. */
+/** The two ways to finish a message: announcing how its job ended, or putting a copy of it into the queue. */
 import { completionAttributes, completionBytes } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { NotPublishable } from '../domain/ports.js';
@@ -14,21 +14,28 @@ import type { Decision } from './decision.js';
 import type { Outcome } from './outcome.js';
 import type { Outgoing, Outlet } from './outlet.js';
 
-/** A message is held no longer for a topic that accepts nothing: well within the hour for which its lease is extended. */
+/**
+ * Longest time to hold a message while a topic accepts nothing, in milliseconds. It is well within the hour for which the
+ * lease is extended.
+ */
 const LONGEST_HOLD_MS = 2_700_000;
-/** For the mark that a message was put back, without which it is put back once more at the worst. */
+/**
+ * Time limit for leaving the marker that a message was put back, in milliseconds. Without it, the message is put back once
+ * more at worst.
+ */
 const MARK_LIMIT_MS = 2_000;
 
-/** What is away, as a label, and for how long it has been away without a break, in milliseconds. */
+/** What is away, as a label, and how long it has been continuously away, in milliseconds. */
 export interface Absence {
   readonly missing: string | undefined;
   readonly awayMs: number;
 }
 
 /**
- * What is away according to an error. Where the whole bucket (its configured prefix) or model is known to be away, it is
- * that; else it is the one object or version that the error names, and what works beside it says nothing about it. So the
- * time of an object that alone is denied is not reset by its neighbours, nor does it begin with an outage of the bucket.
+ * What is away according to an error. If the whole bucket (its configured prefix) or model is known to be away, that is the
+ * answer. Otherwise it is the one object or version that the error names, and other objects or versions say nothing about
+ * it. So its neighbours do not reset the time of an object that alone is denied, and an outage of the bucket does not start
+ * that time.
  */
 export function absenceOf({ parts }: Worker, { given }: Received, error: Error): Absence {
   const { availability } = parts;
@@ -67,7 +74,10 @@ async function leaveMovedMark({ parts, options }: Worker, { job, given, needs }:
   await leaveMovedMarker(parts.store, options.statePrefix, { jobId: job.jobId, given }, limit).catch(() => undefined);
 }
 
-/** Dead letter first, then completion: both before the ack, and both again if a worker dies in between. */
+/**
+ * Publishes the dead letter first, then the completion. Both come before the ack, and both are repeated if a worker dies in
+ * between.
+ */
 export async function announce(
   worker: Worker,
   received: Received,
@@ -97,8 +107,8 @@ export async function announce(
 }
 
 /**
- * The message must come again to be announced. A copy costs no attempt, where the other topic takes one; a first delivery
- * of a worker that stops is given back, since that does not matter once.
+ * Makes the message return so that it is announced later. A copy costs no attempt, if the jobs topic accepts it. If the
+ * worker is stopping, a first delivery is given back, which does no harm the first time.
  */
 async function notAnnounced(
   { parts }: Worker,
@@ -114,7 +124,10 @@ async function notAnnounced(
   return (await parts.jobs.publish({ data, attributes, orderingKey }, once)) ? givenBack : { kind: 'put back', error };
 }
 
-/** Publishes, for as long as the message may be held. @returns why it was not accepted */
+/**
+ * Publishes, with retries as long as the message may be held.
+ * @returns why the topic did not accept it
+ */
 async function hold(outlet: Outlet, outgoing: Outgoing, signal: AbortSignal): Promise<Error | undefined> {
   const until = new AbortController();
   const give = () => until.abort();

@@ -16,10 +16,10 @@ import { absenceOf } from './put-back.js';
 import { overBudget, settle } from './settle.js';
 import { watchRecord } from './watch-record.js';
 
-/** From this attempt on a job is worked on alone: if it is what kills its worker, nobody else shall pay for it again. */
+/** From this attempt on a job runs alone. If it kills its worker, it then harms no other job. */
 export const SUSPECT_ATTEMPT = 3;
 
-/** Does the job and records how it ended, unless it ends elsewhere meanwhile. */
+/** Does the job and records how it ended, unless the job ends elsewhere in the meantime. */
 export async function runAttempt(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const { store } = worker.parts;
   const { statePrefix, watchMs } = worker.options;
@@ -42,7 +42,7 @@ export async function runAttempt(worker: Worker, message: Message, signal: Abort
   }
 }
 
-/** Does the job, or finds out why not. Nobody has been told when it returns. */
+/** Does the job, or finds out why it cannot be done. It announces nothing. */
 async function work(worker: Worker, message: Message, outer: readonly AbortSignal[]): Promise<Worked> {
   const { parts, options } = worker;
   const { job, fingerprint, delivery, given, needs } = message;
@@ -69,7 +69,7 @@ async function work(worker: Worker, message: Message, outer: readonly AbortSigna
       throw new JobError(code, refused.reason, { stage: 'route', needs: refused.need });
     }
     await runJob(job, fingerprint, context, parts.share.scheduler(job), parts, options.pipeline);
-    // The deadline holds until the record: a result that nobody has been told of has not succeeded yet.
+    // The deadline holds until the record exists: a result that is not announced has not succeeded yet.
     limit.check();
     context.checkTime('record');
     return end('succeeded');

@@ -1,9 +1,9 @@
 import type { Status } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 
-/** What becomes of a job that could not be finished. */
+/** What happens to a job that could not be finished. */
 export type Verdict =
-  /** Something that the job needs is away, or it is not known what went wrong: put off. */
+  /** Something that the job needs is away, or the cause is unknown. */
   | { readonly kind: 'put off' }
   | {
       readonly kind: 'end';
@@ -12,13 +12,13 @@ export type Verdict =
     };
 
 export interface Patience {
-  /** For how long what the job needs has been away without a break, in milliseconds. */
+  /** How long a need of the job has been continuously away, in milliseconds. */
   readonly awayMs: number;
-  /** For how long it may be. */
+  /** How long it may be away, in milliseconds. */
   readonly maxDeferredMs: number;
 }
 
-/** The verdict table: a pure function of the error and of how long what the job needs has been away. */
+/** The verdict, a pure function of the error and of how long what the job needs has been away. */
 export function settle(error: JobError, { awayMs, maxDeferredMs }: Patience): Verdict {
   switch (error.verdict) {
     case 'fail':
@@ -35,9 +35,10 @@ export function settle(error: JobError, { awayMs, maxDeferredMs }: Patience): Ve
 }
 
 /**
- * A delivery beyond the budget is not worked on: earlier ones ended without any worker living to say why, or each ended
- * with an error that may be the job's own fault. An attempt of 0 means that the subscription does not count.
- * @returns undefined when the budget is not used up
+ * Returns an error for a delivery beyond the job's attempts, which is not worked on. Either earlier attempts ended without a
+ * worker that could report why, or each ended with an error that the job itself may have caused. An attempt of 0 means that
+ * the subscription does not count.
+ * @returns undefined while attempts are left
  */
 export function overBudget(
   attempt: number,

@@ -2,17 +2,17 @@ import { GivenBack } from '../domain/errors.js';
 import type { JobRecord } from '../records/record.js';
 
 export interface RecordWatch {
-  /** Fires with a GivenBack when the job has ended elsewhere: it was canceled, or another worker was faster. */
+  /** Fires with a GivenBack when the job has ended elsewhere: it was canceled, or another worker finished first. */
   readonly signal: AbortSignal;
-  /** How it ended there. */
+  /** The record of that end. */
   readonly found: () => JobRecord | undefined;
   stop(): void;
 }
 
 /**
- * Looks for the record of a job again and again while it is in work.
- * @param look a recall; one that fails is no news
- * @param everyMs between two looks, in milliseconds
+ * Polls for the record of a job while it is in work.
+ * @param look a recall; a failed one is ignored
+ * @param everyMs pause between two polls, in milliseconds
  */
 export function watchRecord(
   look: (signal: AbortSignal) => Promise<JobRecord | undefined>,
@@ -24,7 +24,7 @@ export function watchRecord(
   let timer: NodeJS.Timeout;
   const again = () => {
     timer = setTimeout(() => {
-      // The work goes on beside it, and asks storage itself before it ends: a failure here says nothing about the job.
+      // The work continues in parallel and asks storage itself before it ends. A failure here says nothing about the job.
       look(stopped.signal).then(
         (record) => {
           if (stopped.signal.aborted) return;

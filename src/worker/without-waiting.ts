@@ -1,8 +1,8 @@
 import type { Worker } from './context.js';
 
 /**
- * The same worker for a job that is worked on alone, which keeps all others out: it waits in place for nothing that is away,
- * but is put off at once and stands aside.
+ * The same worker for a job that runs alone and keeps all others out. It never waits in place for something that is away.
+ * Such a job is put off at once and stands aside.
  */
 export function withoutWaiting(worker: Worker): Worker {
   const { parts, options } = worker;

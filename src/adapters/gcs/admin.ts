@@ -1,28 +1,28 @@
-/** Buckets with their access and lifecycle: what is missing or differs, and the mending of it. */
+/** Plans and makes changes to buckets, with their access and lifecycle. */
 import type { BucketMetadata, Storage } from '@google-cloud/storage';
 import { difference, differing, type Property, type Step, StepFailed } from '../plan.js';
 import { within } from '../within.js';
 import { httpStatus } from './errors.js';
 import { type Keep, mergeRules, placeOf, wish } from './lifecycle.js';
 
-/** Of one call, in milliseconds: making a bucket may take a while. */
+/** Time limit for one call, in milliseconds. Creating a bucket is slow. */
 const CALL_LIMIT_MS = 30_000;
 
 export interface WantedBucket {
   readonly name: string;
-  /** Of a new one, such as `EU` or `us-central1`; the service's default when absent. */
+  /** Location of a new bucket, such as `EU` or `us-central1`; the service's default when absent. */
   readonly location?: string | undefined;
   readonly keep: readonly Keep[];
-  /** Whether a new one keeps what was deleted for a while, as the service does by itself. */
+  /** Whether a new bucket keeps deleted objects for a while, as the service does by default. */
   readonly softDelete: boolean;
   /**
-   * What an existing one is held to beside existing. Not its location and soft deletion: the one cannot change, and the
-   * other is the owner's business.
+   * Which settings of an existing bucket must match. The location cannot change, and soft deletion is the owner's decision,
+   * so neither is compared.
    */
   readonly compare: { readonly access: boolean; readonly lifecycle: boolean };
 }
 
-/** The settings are given and taken together, so that a patch of one does not depend on how the service merges them. */
+/** These settings are read and sent together, so that a patch of one does not depend on how the service merges them. */
 const CLOSED = {
   iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
 };
@@ -71,7 +71,7 @@ export async function planBucket(storage: Storage, want: WantedBucket): Promise<
           await within(CALL_LIMIT_MS, what, () => storage.createBucket(name, creation));
         } catch (error) {
           if (httpStatus(error) !== 409) throw new StepFailed(what, error);
-          // Somebody else has just made it, and perhaps not like this.
+          // Another process created it concurrently, possibly with other settings.
           await (await planBucket(storage, want)).apply();
         }
       },
@@ -94,7 +94,7 @@ export async function planBucket(storage: Storage, want: WantedBucket): Promise<
     warnings: rules.warnings.map((warning) => `bucket ${name}: ${warning}`),
     async apply() {
       if (details.length === 0) return;
-      // The rules are sent as a whole: somebody else's that came in between must not be lost.
+      // The request replaces all rules. It fails if another rule was added in the meantime, so that none is lost.
       const unchanged = found.metageneration === undefined ? {} : { ifMetagenerationMatch: found.metageneration };
       const what = `change bucket ${name}`;
       try {

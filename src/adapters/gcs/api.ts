@@ -5,28 +5,26 @@ import { type Answer, createHttp, type HttpLimits, type HttpRequest, Unanswered 
 import { namesBucket, namesObject, type Refusal, refusalOf } from './refusal.js';
 import type { Credentials, Tokens } from './tokens.js';
 
-/** Requests to the JSON API of one storage service. */
+/** Sends requests to the JSON API of one storage service. */
 export interface Api {
-  /**
-   * @throws JobError `STORAGE_UNAVAILABLE` without credentials or a whole answer; the signal's reason; what `take` throws
-   */
+  /** @throws JobError `STORAGE_UNAVAILABLE` without credentials or a whole answer; the signal's reason; errors of `take` */
   send<T>(doing: Doing, request: HttpRequest, signal: AbortSignal, take: (answer: Answer) => Promise<T>): Promise<T>;
   /**
-   * Makes sure that a 404 speaks of the object, and not of its bucket or of a proxy that does not know storage.
+   * Checks that a 404 is about the object, and does not come from a missing bucket or a proxy in front of storage.
    * @throws JobError `STORAGE_UNAVAILABLE`
    */
   confirmMissing(doing: Doing, refusal: Refusal, signal: AbortSignal): Promise<void>;
 }
 
-/** How long a bucket that was found is taken to be there. Only an emulator leaves open what its 404 is about. */
+/** How long a found bucket is assumed to exist, in milliseconds. Only an emulator's 404 does not say what is missing. */
 const BUCKET_KNOWN_MS = 10_000;
 
-/** @param base scheme, host and port, and a path that the API's own begin with, if any */
+/** @param base scheme, host and port, with an optional path before the API's own paths */
 export function connectApi(base: string, tokens: Tokens, limits: HttpLimits): Api {
   const { origin, pathname } = new URL(base);
   const prefix = pathname.replace(/\/+$/, '');
   const http = createHttp(origin, limits);
-  /** Buckets that are permitted, and so few, with the time until which they are taken to be there. */
+  /** Permitted buckets, and so few, with the time until which each is assumed to exist. */
   const known = new Map<string, number>();
 
   async function credentials(doing: Doing, signal: AbortSignal): Promise<Credentials> {
@@ -59,7 +57,7 @@ export function connectApi(base: string, tokens: Tokens, limits: HttpLimits): Ap
     const path = `/storage/v1/b/${bucket}/o?maxResults=1&fields=kind`;
     const answer = await send(doing, { method: 'GET', path }, signal, refusalOf);
     if (answer.status === 404) throw bucketMissing(doing, answer.message);
-    // Who may not list is told that the bucket is there.
+    // A 401 or 403 to the list request also shows that the bucket exists.
     if (![200, 401, 403].includes(answer.status)) throw refused(doing, answer);
     known.set(bucket, performance.now() + BUCKET_KNOWN_MS);
   }
@@ -67,7 +65,7 @@ export function connectApi(base: string, tokens: Tokens, limits: HttpLimits): Ap
   return { send, confirmMissing };
 }
 
-/** Path of an object's resource. */
+/** Path of an object's resource in the JSON API. */
 export function pathOf({ bucket, name }: ObjectRef): string {
   return `/storage/v1/b/${bucket}/o/${encodeURIComponent(name)}`;
 }

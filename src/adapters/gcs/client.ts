@@ -7,14 +7,14 @@ export interface StorageConnection {
 }
 
 /**
- * One client for the process. Its own retries are off: they do not know a job's deadline, and one unconditional upload
- * switches them off for good (file.save in storage 7.22); pipeline/retry.ts does it instead.
+ * Creates the only client of the process. Its own retries are off: they ignore a job's deadline, and one unconditional
+ * upload switches them off permanently (file.save in storage 7.22). pipeline/retry.ts retries instead.
  */
 export function createStorageClient({ projectId, emulator }: StorageConnection): Storage {
   const retryOptions = { autoRetry: false };
   if (emulator === undefined) return new Storage({ projectId, retryOptions });
   const storage = new Storage({ projectId, retryOptions, apiEndpoint: emulator });
-  // When STORAGE_EMULATOR_HOST is in the environment too, the client takes it for the whole base address.
+  // If STORAGE_EMULATOR_HOST is also in the environment, the client uses it as the whole base address.
   storage.baseUrl = `${emulator}/storage/v1`;
   return storage;
 }

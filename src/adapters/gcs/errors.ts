@@ -2,29 +2,29 @@ import { type BucketAccess, JobError } from '../../domain/errors.js';
 import { type ObjectRef, objectUri } from '../../domain/uri.js';
 import { namesBucket, type Refusal } from './refusal.js';
 
-/** The HTTP status of what Google's client threw, if it was an answer at all. */
+/** HTTP status of an error of Google's client; undefined if there was no answer. */
 export function httpStatus(thrown: unknown): number | undefined {
   const code = (thrown as { code?: unknown } | null)?.code;
   const status = typeof code === 'string' ? Number(code) : code;
   return typeof status === 'number' && Number.isInteger(status) ? status : undefined;
 }
 
-/** What is done, to what. */
+/** An action and its object. */
 export interface Doing {
   readonly what: 'read' | 'stat' | 'create' | 'check';
   readonly ref: ObjectRef;
   readonly access: BucketAccess;
 }
 
-/** Whatever is not an answer to the question is storage being unavailable, and never the job's fault. */
+/** Any failure without a proper answer means that storage is unavailable. It is never the job's fault. */
 export function unavailable({ what, ref, access }: Doing, reason: string): JobError {
   const needs = { kind: 'bucket', name: ref.bucket, access, object: ref.name } as const;
   return new JobError('STORAGE_UNAVAILABLE', `${what} ${objectUri(ref)}: ${reason}`, { needs });
 }
 
 /**
- * The permitted prefixes were checked before, and all of them are configured. So a bucket that is missing, or that this
- * worker may not use, is ours to mend.
+ * The error for a refused request. The prefixes were checked before, and all of them are configured. So a bucket that is
+ * missing, or that this worker may not use, is for the operator to fix and not the job's fault.
  */
 export function refused(doing: Doing, refusal: Refusal): JobError {
   const { status, message } = refusal;

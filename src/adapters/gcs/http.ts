@@ -3,26 +3,29 @@ import { type Dispatcher, Pool } from 'undici';
 import { NoAnswer, within } from '../within.js';
 
 export interface HttpLimits {
-  /** Wait for the head of an answer, in milliseconds, connecting included. */
+  /** Time limit for the headers of an answer, including the connection, in milliseconds. */
   readonly requestMs: number;
-  /** Longest pause between two pieces of an answer, in milliseconds. */
+  /** Longest pause between two chunks of an answer, in milliseconds. */
   readonly idleMs: number;
-  /** Added to `requestMs` for each byte that is sent or received. */
+  /** Time added to `requestMs` for each byte sent or received, in milliseconds. */
   readonly msPerByte: number;
 }
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** With the query. */
+  /** Path and query. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as one body, without being copied together. */
+  /** Sent as one body, without concatenating the buffers. */
   readonly body?: readonly Buffer[];
 }
 
 export interface Answer {
   readonly status: number;
-  /** @param name in lower case @returns values of a repeated header joined by `, ` */
+  /**
+   * @param name in lower case
+   * @returns values of a repeated header joined by `, `
+   */
   header(name: string): string | undefined;
   /**
    * Reads the body.
@@ -32,28 +35,28 @@ export interface Answer {
   body(maxBytes: number): Promise<Buffer | undefined>;
 }
 
-/** No answer came, or only a part of one. */
+/** No answer arrived, or only part of one. */
 export class Unanswered extends Error {
   override readonly name = 'Unanswered';
 }
 
 export interface Http {
   /**
-   * Sends one request and hands its answer to `take`. What `take` leaves of the body is dropped, and the connection with
-   * it; no other request notices.
-   * @throws Unanswered; the signal's reason when it fires; what `take` throws
+   * Sends one request and passes its answer to `take`. If `take` does not read the whole body, the rest and the connection
+   * are dropped. Other requests are not affected.
+   * @throws Unanswered; the signal's reason when it fires; errors of `take`
    */
   exchange<T>(request: HttpRequest, signal: AbortSignal, take: (answer: Answer) => Promise<T>): Promise<T>;
 }
 
-/** Connections without a request are closed after this time; Google's front ends keep them for four minutes. */
+/** Idle connections close after this time. Google's front ends keep them for four minutes. */
 const KEEP_ALIVE_MS = 60_000;
 
 /** @param origin scheme, host and port */
 export function createHttp(origin: string, limits: HttpLimits): Http {
   const { requestMs, idleMs, msPerByte } = limits;
-  // As many connections as there are requests: none waits behind another. The wait for a head is ours to bound, as it
-  // begins before there is a connection.
+  // The pool has as many connections as requests, so no request waits for another. `reach` limits the wait for the headers,
+  // since it starts before there is a connection.
   const open = () =>
     new Pool(origin, {
       ...{ connect: { timeout: requestMs }, headersTimeout: 0, bodyTimeout: idleMs },
@@ -61,11 +64,11 @@ export function createHttp(origin: string, limits: HttpLimits): Http {
     });
   let pool = open();
 
-  /** If a request failed without an answer, other idle connections may be dead too. Requests under way go on. */
+  /** If a request failed without an answer, other idle connections may be dead too. Requests in flight continue. */
   function recycle(failed: Pool): void {
     if (pool !== failed) return;
     pool = open();
-    // Closes idle connections at once, and each other one when its request has ended.
+    // Closes idle connections at once, and each other connection when its request has ended.
     failed.close().catch(() => undefined);
   }
 
@@ -136,7 +139,7 @@ function isText(value: string | undefined): value is string {
   return value !== undefined;
 }
 
-/** A refused connection to a name with several addresses has a code and no message. */
+/** A refused connection to a name with several addresses has a code but no message. */
 function describe(cause: unknown, idleMs: number): string {
   const { code, message } = cause as { code?: unknown; message?: unknown };
   if (code === 'UND_ERR_BODY_TIMEOUT') return `no byte for ${idleMs} ms`;

@@ -3,11 +3,11 @@ import { onAbort } from '../abort.js';
 
 export type Inflated =
   | { readonly kind: 'whole'; readonly bytes: Buffer }
-  /** How many bytes had come out when it was stopped. */
+  /** How many bytes were inflated before it stopped. */
   | { readonly kind: 'too-large'; readonly bytes: number }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
-/** Of what comes out at once: a piece is a slice of libuv's pool, which others use as well. */
+/** Output chunk size. Each chunk takes a thread of libuv's pool, which other work shares. */
 const CHUNK_BYTES = 64 * 1024;
 
 export function isGzip(bytes: Buffer): boolean {
@@ -15,7 +15,7 @@ export function isGzip(bytes: Buffer): boolean {
 }
 
 /**
- * Undoes gzip, in pieces, until more than `maxBytes` have come out: a kilobyte may hold a megabyte.
+ * Inflates gzip in chunks, up to `maxBytes`, because a kilobyte can hold a megabyte.
  * @throws the signal's reason
  */
 export async function inflate(bytes: Buffer, maxBytes: number, signal: AbortSignal): Promise<Inflated> {

@@ -1,4 +1,4 @@
-/** Lifecycle rules of a bucket: ours among those of others. Pure; the requests are in admin.ts. */
+/** Merges our lifecycle rules into a bucket's other rules. Pure; the requests are in admin.ts. */
 import type { BucketMetadata } from '@google-cloud/storage';
 
 export type LifecycleRule = NonNullable<NonNullable<BucketMetadata['lifecycle']>['rule']>[number];
@@ -7,30 +7,30 @@ export type LifecycleRule = NonNullable<NonNullable<BucketMetadata['lifecycle']>
 export interface Keep {
   /** Folder within the bucket, without a slash at its end; empty for the whole bucket. */
   readonly folder: string;
-  /** Only objects whose names end so; all when empty. */
+  /** Only objects with these name suffixes; all if empty. */
   readonly suffixes: readonly string[];
   readonly days: number | 'for ever';
-  /** No rule of anybody's may delete them sooner. */
+  /** No other rule may delete them before this many days. */
   readonly leastDays?: number;
 }
 
 export interface MergedRules {
   readonly rules: readonly LifecycleRule[];
-  /** `found → wanted`; empty when the rules stay as they are. */
+  /** `found → wanted`; empty if the rules stay as they are. */
   readonly differences: readonly string[];
-  /** Of rules that are not ours, in sentences. */
+  /** Sentences about rules that are not ours. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Ours is each rule that deletes by age alone what lies under the very same prefix, whoever wrote it: two of them for one
- * place would only be one rule and a trap. All others stay as they are, in their order.
+ * Treats each rule as ours that deletes exactly our prefix by age alone, regardless of who wrote it. Two such rules for one
+ * place would act as one and mislead the reader. All other rules stay as they are, in their order.
  */
 export function mergeRules(found: readonly LifecycleRule[], wanted: readonly Keep[]): MergedRules {
   const others = found.filter((rule) => !wanted.some((keep) => isFor(rule, keep)));
   const ours = wanted.flatMap((keep) => {
     const there = found.filter((rule) => isFor(rule, keep));
-    // As it was, so that what does not differ is not sent in another spelling.
+    // Keep the found rule, so that an equal one is not sent with another spelling.
     if (there.length === 1 && inWords(there) === wish(keep)) return there;
     return keep.days === 'for ever' ? [] : [ruleFor(keep, keep.days)];
   });
@@ -90,7 +90,7 @@ function inWords(rules: readonly LifecycleRule[]): string {
     .join('; ');
 }
 
-/** Conditions that hold for none but old versions of objects; records have one version. */
+/** Conditions that only apply to old versions of objects. Records have one version. */
 const OF_OLD_VERSIONS = ['daysSinceNoncurrentTime', 'noncurrentTimeBefore', 'numNewerVersions'] as const;
 
 function deletesSooner({ action, condition }: LifecycleRule, { folder, suffixes, leastDays }: Keep): boolean {

@@ -1,4 +1,4 @@
-/** The answer that holds an object's bytes. */
+/** Reads an answer that holds an object's bytes. */
 import type { ReadResult } from '../../domain/ports.js';
 import { crc32c } from './crc32c.js';
 import { type Doing, unavailable } from './errors.js';
@@ -6,8 +6,8 @@ import type { Answer } from './http.js';
 import { inflate, isGzip } from './inflate.js';
 
 /**
- * Reads the object's bytes, checks them against the stored checksum, and undoes a stored gzip.
- * @throws JobError `STORAGE_UNAVAILABLE` when it is no answer of storage, or the bytes were damaged on the way
+ * Reads the object's bytes, checks them against the stored checksum, and inflates stored gzip.
+ * @throws JobError `STORAGE_UNAVAILABLE` if the answer is not from storage, or the bytes were damaged in transit
  */
 export async function takeObject(
   answer: Answer,
@@ -16,7 +16,7 @@ export async function takeObject(
   signal: AbortSignal,
 ): Promise<ReadResult> {
   const generation = answer.header('x-goog-generation');
-  // A portal or a proxy answers 200 to everything.
+  // A captive portal or a proxy answers 200 to everything.
   if (generation === undefined) throw unavailable(doing, 'expected the header x-goog-generation, found none');
   const stored = codingOf(answer.header('x-goog-stored-content-encoding') ?? answer.header('content-encoding'));
   const sent = codingOf(answer.header('content-encoding'));
@@ -25,9 +25,9 @@ export async function takeObject(
   const received = await answer.body(maxBytes);
   if (!received) return { kind: 'too-large', bytes: maxBytes + 1 };
 
-  // Storage, or a proxy on the way, has undone the gzip although we accept it: the checksum is of other bytes.
+  // Storage or a proxy has inflated the gzip although the request accepts it. The checksum is of the compressed bytes.
   if (stored === 'gzip' && sent === undefined) return { kind: 'found', bytes: received, generation };
-  // Compressed for the way alone.
+  // Compressed only for the transfer.
   const bytes = stored === undefined && sent === 'gzip' ? await unpack(received, doing, maxBytes, signal) : received;
   if (typeof bytes === 'number') return { kind: 'too-large', bytes };
   verify(answer, doing, bytes);
@@ -36,7 +36,7 @@ export async function takeObject(
     : { kind: 'found', bytes, generation, ...leftOver(stored) };
 }
 
-/** By the object's own checksum, so that bytes which do not inflate are known to be stored so. */
+/** Checks the object's own checksum. If the bytes then do not inflate, they were stored that way. */
 function verify(answer: Answer, doing: Doing, bytes: Buffer): void {
   const expectedLength = numberIn(answer.header('x-goog-stored-content-length'));
   if (expectedLength !== undefined && bytes.length !== expectedLength) {
@@ -54,14 +54,14 @@ async function undo(bytes: Buffer, generation: string, maxBytes: number, signal:
   return { kind: 'corrupt', reason: `stored with Content-Encoding gzip, but does not inflate: ${inflated.reason}` };
 }
 
-/** @returns the length where it is too large */
+/** @returns the length, if it is too large */
 async function unpack(received: Buffer, doing: Doing, maxBytes: number, signal: AbortSignal): Promise<Buffer | number> {
   const inflated = await inflate(received, maxBytes, signal);
   if (inflated.kind === 'corrupt') throw unavailable(doing, `the answer does not inflate: ${inflated.reason}`);
   return inflated.bytes;
 }
 
-/** Bytes without the coding that they are said to have are what they are: uploaders set the header by mistake. */
+/** If bytes do not have the coding of their header, they are used as they are: uploaders set the header by mistake. */
 function leftOver(stored: string | undefined): { contentEncoding?: string } {
   return stored === undefined || stored === 'gzip' ? {} : { contentEncoding: stored };
 }

@@ -1,20 +1,20 @@
-/** What an answer says that is not the one hoped for. */
+/** Reads the reason from an error answer. */
 import { gunzipSync } from 'node:zlib';
 import type { Answer } from './http.js';
 
 export interface Refusal {
   readonly status: number;
-  /** The service's word for it, such as `notFound`; empty where it gives none. */
+  /** The service's code, such as `notFound`; empty if there is none. */
   readonly reason: string;
-  /** The service's sentence. */
+  /** The service's message. */
   readonly message: string;
 }
 
-/** Beyond this it is no error of storage's. */
+/** Longest body of a storage error, in bytes. */
 const MAX_BYTES = 65_536;
 const MAX_WORDS = 500;
 
-/** Reads the body: JSON, or plain text where an object's bytes were asked for. */
+/** Reads the body: JSON, or plain text if the request was for an object's bytes. */
 export async function refusalOf(answer: Answer): Promise<Refusal> {
   const { status } = answer;
   const body = await answer.body(MAX_BYTES);
@@ -32,7 +32,7 @@ export async function refusalOf(answer: Answer): Promise<Refusal> {
   };
 }
 
-/** Since we accept gzip for objects, errors may come in it too. */
+/** The request accepts gzip for objects, so errors may be compressed too. */
 function unpack(body: Buffer, encoding: string | undefined): string {
   if (encoding !== 'gzip') return body.toString();
   try {
@@ -55,7 +55,7 @@ function parse(text: string): { reason: string | undefined; message: string | un
 
 const asText = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-/** No such object, in the service's own words; an emulator or a proxy on the way only says 404. */
+/** Whether the service says that the object does not exist. An emulator or a proxy only says 404. */
 export function namesObject({ message }: Refusal): boolean {
   return message.startsWith('No such object');
 }
@@ -65,7 +65,7 @@ export function namesBucket({ message }: Refusal): boolean {
 }
 
 /**
- * Whether the object demands what this service never has: that is a matter of whoever names it.
+ * Whether reading the object demands something that this service never has. Then the job that names it is at fault.
  * `required`: "Bucket is a requester pays bucket but no user project provided." (XML: UserProjectMissing);
  * `resourceIsEncryptedWithCustomerEncryptionKey`: "The target object is encrypted by a customer-supplied encryption key."
  */

@@ -11,30 +11,31 @@ import { isDemand, type Refusal, refusalOf } from './refusal.js';
 import { googleTokens, noTokens, type Tokens } from './tokens.js';
 
 export interface StoreOptions {
-  /** Limit of one metadata request, in milliseconds; uploads and downloads get a second more for every MiB. */
+  /** Time limit for one metadata request, in milliseconds. Uploads and downloads get one more second per MiB. */
   readonly requestMs?: number;
-  /** A download that brings no byte for so many milliseconds is dead. */
+  /** A download that receives no byte for this many milliseconds is dead. */
   readonly idleMs?: number;
-  /** Google's for the service, and none for an emulator, unless given. */
+  /** Default: Google's for the service, none for an emulator. */
   readonly tokens?: Tokens;
 }
 
 /**
- * Short beside the time for which a job waits for storage (IMAGEN_STORAGE_WAIT_SECONDS): an attempt on a connection
- * that is dead without having been closed must leave time for others.
+ * Short compared with the time that a job waits for storage (IMAGEN_STORAGE_WAIT_SECONDS). An attempt on a connection that
+ * is dead but not closed must leave time for further attempts.
  */
 const REQUEST_MS = 8_000;
 const IDLE_MS = 8_000;
 const MS_PER_BYTE = 1_000 / 1024 ** 2;
 const SERVICE = 'https://storage.googleapis.com';
 const FIELDS = 'fields=generation,size,contentType,crc32c,metadata';
-/** Custom metadata of an object has at most 8 KiB; emulators send more than the fields that were asked for. */
+/** Custom metadata of an object has at most 8 KiB. Emulators send more than the requested fields. */
 const MAX_METADATA_BYTES = 65_536;
 const JSON_TYPE = 'application/json; charset=UTF-8';
 
 /**
- * Cloud Storage as an ObjectStore, by its JSON API. Nothing has to be closed: idle connections keep no process alive.
- * @param service `emulator`: base address of one; Google Cloud with the ambient credentials when absent
+ * Cloud Storage as an ObjectStore, through its JSON API. It needs no closing: idle connections do not keep the process
+ * alive.
+ * @param service `emulator`: its base address; Google Cloud with the ambient credentials when absent
  */
 export function createObjectStore(
   { emulator }: { readonly emulator?: string | undefined },
@@ -62,7 +63,7 @@ async function readObject(
   const request: HttpRequest = {
     method: 'GET',
     path: `${pathOf(ref)}?alt=media${generation}`,
-    // So that the stored bytes come, to which the stored checksum belongs; else the service inflates without a limit.
+    // Request the stored bytes, which match the stored checksum. Otherwise the service inflates them without a limit.
     headers: { 'accept-encoding': 'gzip' },
   };
   return api.send(doing, request, signal, async (answer) => {
@@ -80,7 +81,7 @@ async function statObject(api: Api, doing: Doing, signal: AbortSignal): Promise<
   return api.send(doing, request, signal, async (answer) => {
     if (answer.status === 200) return infoIn(answer, doing);
     const refusal = await refusalOf(answer);
-    // The bucket answers: jobs that name its objects end by their own read.
+    // The bucket answers. A job that names such an object fails at its own read.
     if (doing.what === 'check' && isDemand(refusal)) return undefined;
     if (refusal.status !== 404) throw refused(doing, refusal);
     await api.confirmMissing(doing, refusal, signal);
@@ -97,7 +98,7 @@ async function createObject(
 ): Promise<CreateResult> {
   const doing: Doing = { what: 'create', ref, access: 'create' };
   const sum = crc32c(bytes);
-  // One request: a resumable upload costs two, and emulators have been seen to forget its precondition.
+  // A resumable upload needs two requests, and some emulators forget its precondition.
   const request = uploadOf(ref, { name: ref.name, crc32c: sum, ...how }, bytes);
   const answer = await api.send(doing, request, signal, async (given) =>
     given.status === 200 ? infoIn(given, doing) : refusalOf(given),
@@ -109,21 +110,22 @@ async function createObject(
 }
 
 /**
- * The object for whose sake a create was refused. Who may create but not delete may be told that it lacks the right to
- * replace, before it is told what is there.
- * @throws JobError `STORAGE_UNAVAILABLE` where there is none
+ * Finds the object because of which a create was refused. A caller that may create but not delete can get a 403 for the
+ * missing right to replace, instead of the message that the object exists.
+ * @throws JobError `STORAGE_UNAVAILABLE` if there is none
  */
 async function existing(api: Api, doing: Doing, refusal: Refusal, signal: AbortSignal): Promise<ObjectInfo> {
   const denied = refusal.status === 403;
   const info = await statObject(api, doing, signal).catch((thrown: unknown) => {
-    // Where nothing is, who may not list either is denied the look; what it lacked first is what matters.
+    // If the object does not exist, a caller that may not list gets a 403 here too. Report the refusal of the create
+    // instead.
     throw denied && thrown instanceof JobError ? refused(doing, refusal) : thrown;
   });
   if (info) return info;
   throw denied ? refused(doing, refusal) : unavailable(doing, 'refused as existing, but it is gone');
 }
 
-/** A multipart upload. The service compares the checksum with what it has received, before the object is there. */
+/** A multipart upload. The service compares the checksum with the bytes it has received, before it creates the object. */
 function uploadOf(
   { bucket }: ObjectRef,
   resource: { readonly name: string; readonly crc32c: string; readonly contentType: string },
@@ -147,7 +149,7 @@ async function checkAccess(api: Api, ref: ObjectRef, access: BucketAccess, signa
     await statObject(api, doing, signal);
     return;
   }
-  // An upload that begins shows bucket and right; only one that ends makes an object.
+  // Starting an upload checks the bucket and the right. Only a completed upload creates an object.
   const request: HttpRequest = {
     method: 'POST',
     path: `/upload/storage/v1/b/${ref.bucket}/o?uploadType=resumable&ifGenerationMatch=0&name=${encodeURIComponent(ref.name)}`,
@@ -163,7 +165,7 @@ async function checkAccess(api: Api, ref: ObjectRef, access: BucketAccess, signa
   if (session.status === 403) await existing(api, doing, session, signal);
 }
 
-/** The service forgets an upload that nobody ends after a week; so this may fail. */
+/** Cancels the upload. This may fail, because the service drops an unfinished upload after a week. */
 async function endUpload(api: Api, doing: Doing, place: string | undefined, signal: AbortSignal): Promise<void> {
   if (place === undefined) return;
   const { pathname, search } = new URL(place, SERVICE);

@@ -1,21 +1,27 @@
 import { GoogleAuth } from 'google-auth-library';
 
-/** Headers that say who asks. */
+/** Headers that authenticate a request. */
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
-  /** The service does not accept them (401): the next request gets new ones. */
+  /** Call this when the service rejects them (401). The next request then gets new ones. */
   readonly forget: () => void;
 }
 
 export interface Tokens {
-  /** Cached until shortly before they expire. @throws Error when there are none */
+  /**
+   * Cached until shortly before they expire.
+   * @throws Error if there are none
+   */
   current(): Promise<Credentials>;
 }
 
-/** To read and to create; what of it is permitted, the identity's roles say. */
+/** Permits reading and creating. The roles of the identity restrict it further. */
 const SCOPES = ['https://www.googleapis.com/auth/devstorage.read_write'];
 
-/** Of the ambient identity: a key file, the metadata server of Google Cloud, workload identity, or the developer's own. */
+/**
+ * Tokens of the ambient identity: a key file, the metadata server of Google Cloud, workload identity, or the developer's
+ * own.
+ */
 export function googleTokens(): Tokens {
   const open = () => new GoogleAuth({ scopes: SCOPES });
   let auth = open();
@@ -26,7 +32,7 @@ export function googleTokens(): Tokens {
       return {
         headers: Object.fromEntries(headers),
         forget() {
-          // Of many requests that were refused at once, the first forgets.
+          // If several requests are rejected at once, only the first drops the tokens.
           if (auth === used) auth = open();
         },
       };
@@ -34,7 +40,7 @@ export function googleTokens(): Tokens {
   };
 }
 
-/** For an emulator, which asks nobody who he is. */
+/** For an emulator, which needs no authentication. */
 export const noTokens: Tokens = {
   current: () => Promise.resolve({ headers: {}, forget: () => undefined }),
 };

@@ -1,4 +1,4 @@
-/** Topics and subscriptions with their policies: what is missing or differs, and the mending of it. */
+/** Plans and makes changes to topics and subscriptions, with their policies. */
 import type { protos, PubSub, SubscriptionMetadata } from '@google-cloud/pubsub';
 import { difference, differing, type Property, span, type Step, StepFailed } from '../plan.js';
 import { within } from '../within.js';
@@ -6,36 +6,38 @@ import { within } from '../within.js';
 export interface JobsSubscription {
   readonly topic: string;
   readonly deadLetterTopic: string;
-  /** The service's own limit: a last resort behind the worker's smaller budget. */
+  /** The service's limit. It is a last resort behind the worker's smaller limit. */
   readonly maxDeliveryAttempts: number;
   /**
-   * Pub/Sub filter on attributes: set at creation, since the service does not let it change. Undefined leaves an
-   * existing subscription the one that it has, and makes a new one without.
+   * Pub/Sub filter on attributes. It is set at creation, since the service cannot change it later. If undefined, an existing
+   * subscription keeps its filter, and a new one gets none.
    */
   readonly filter?: string | undefined;
 }
 
 /**
- * The lease of a message, which a worker extends as long as it works on it: that of the subscription, and what the
- * client asks for each time. Short, so that the jobs of a killed worker come back soon; Pub/Sub permits no less. What it
- * costs: every message in work is extended every few seconds (many in one request), and a worker that cannot do so for
- * 10 s (its network is gone, its event loop blocked) has its jobs given to others as well. Their records keep that
- * harmless.
+ * Length of a message's lease, in seconds, both of the subscription and of each extension. A worker extends the lease as
+ * long as it works on the message. The lease is short, so that the jobs of a killed worker return soon; Pub/Sub permits no
+ * less. As a cost, every message in work is extended every few seconds (many in one request). If a worker cannot extend for
+ * 10 s (its network is gone, its event loop blocked), its jobs go to other workers too. The records keep that harmless.
  */
 export const ACK_DEADLINE_SECONDS = 10;
-/** Holds for what is given back and, on Google's service, for expired leases too: the jobs of a killed worker wait for it. */
+/**
+ * Applies to messages that are given back and, on Google's service, also to expired leases. The jobs of a killed worker wait
+ * for it.
+ */
 const RETRY_POLICY = { minimumBackoff: { seconds: 2 }, maximumBackoff: { seconds: 600 } };
 /** How long a job may wait in its subscription. Records must outlive it: see `leastStateDays` in cli/setup.ts. */
 export const JOBS_RETENTION_SECONDS = 7 * 86_400;
-/** People look at dead letters, and people are away. As long as Pub/Sub permits. */
+/** How long dead letters are kept: as long as Pub/Sub permits, because the people who read them may be away. */
 export const DEAD_LETTERS_RETENTION_SECONDS = 31 * 86_400;
 /** The emulator permits no more. */
 export const EMULATOR_RETENTION_SECONDS = 7 * 86_400;
 
-/** Of one call: the client by itself goes on for ten minutes. */
+/** Time limit for one call, in milliseconds. Without it the client tries for ten minutes. */
 const CALL_LIMIT_MS = 20_000;
 
-/** gRPC's codes. */
+/** gRPC status codes. */
 const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
 
@@ -53,7 +55,7 @@ export async function planTopic(pubsub: PubSub, name: string): Promise<Step> {
   };
 }
 
-/** A subscription that keeps everything until somebody acks it: for dead letters, or for a reader of completions. */
+/** Plans a subscription that keeps every message until it is acked: for dead letters, or for a reader of completions. */
 export function planPlainSubscription(
   pubsub: PubSub,
   topic: string,
@@ -63,7 +65,10 @@ export function planPlainSubscription(
   return planSubscription(pubsub, { topic, name, properties: [retention(retentionSeconds), NEVER_EXPIRES] });
 }
 
-/** A subscription for workers: with a retry policy and a dead-letter policy, without which attempts are not counted. */
+/**
+ * Plans a subscription for workers. It has a retry policy, and a dead-letter policy, since Pub/Sub counts attempts only with
+ * one.
+ */
 export function planJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<Step> {
   const { topic, filter, maxDeliveryAttempts } = want;
   const deadLetterTopic = pubsub.topic(want.deadLetterTopic).name;
@@ -92,12 +97,12 @@ export function planJobsSubscription(pubsub: PubSub, name: string, want: JobsSub
   return planSubscription(pubsub, { topic, name, filter, properties });
 }
 
-/** As planTopic, and done. */
+/** Plans the topic and applies the plan. */
 export async function ensureTopic(pubsub: PubSub, name: string): Promise<void> {
   await (await planTopic(pubsub, name)).apply();
 }
 
-/** As planJobsSubscription, and done. */
+/** Plans the jobs subscription and applies the plan. */
 export async function ensureJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<void> {
   await (await planJobsSubscription(pubsub, name, want)).apply();
 }
@@ -128,7 +133,7 @@ async function planSubscription(
       obstacles: [],
       async apply() {
         const create = () => pubsub.topic(topic).createSubscription(name, creation);
-        // Somebody else may have made it just now, and not like this.
+        // Another process may have created it concurrently, possibly with other settings.
         if (!(await unlessThere(name, create))) await (await planSubscription(pubsub, want)).apply();
       },
     };
@@ -162,16 +167,16 @@ async function planSubscription(
 }
 
 export interface TakenTwice {
-  /** Subscriptions that `imagen setup` is about to have, with the filter that new ones get. */
+  /** Subscriptions that `imagen setup` will have, with the filter that new ones get. */
   readonly wanted: readonly { readonly name: string; readonly filter?: string | undefined }[];
-  /** Names that others of the same deployment begin with, up to a hyphen. */
+  /** Name prefixes, up to a hyphen, of other subscriptions of the same deployment. */
   readonly families: readonly string[];
 }
 
 /**
- * Whether workers would get the same job from two subscriptions. Pub/Sub gives each of a topic's subscriptions all that
- * passes its filter. The record makes one outcome of it, but the inference is done twice where both copies meet no record.
- * @returns sentences; none if every job is taken once
+ * Finds jobs that workers would get from two subscriptions. Each subscription of a topic gets every message that passes its
+ * filter. The record ensures a single outcome, but the inference runs twice if neither copy finds a record.
+ * @returns sentences; none if each job passes one filter only
  */
 export async function takenTwice(
   pubsub: PubSub,
@@ -189,7 +194,7 @@ export async function takenTwice(
     const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
     if (!answer) return [];
     const [{ filter, pushConfig, bigqueryConfig, cloudStorageConfig }] = answer;
-    // Nobody can pull from these: an archive, say.
+    // Workers cannot pull from these; one may be an archive.
     if (pushConfig?.pushEndpoint || bigqueryConfig || cloudStorageConfig) return [];
     return [{ name, filter: filter ?? '' }];
   });
@@ -200,7 +205,7 @@ export async function takenTwice(
   return overlaps([...there, ...toCome], new Set(wanted.map(({ name }) => name)));
 }
 
-/** Of one topic's subscriptions for workers, those that take what others take as well, each in a sentence. */
+/** The worker subscriptions of a topic that take the same jobs as others, one sentence each. */
 export function overlaps(
   all: readonly { readonly name: string; readonly filter: string }[],
   wanted: ReadonlySet<string>,
@@ -211,16 +216,16 @@ export function overlaps(
     const others = all.map(({ name }) => name).filter((name) => name !== greedy.name);
     return [`${greedy.name} has no filter, so it takes every job that ${others.join(', ')} take, too`];
   }
-  // The wanted ones share all jobs out among themselves, so whatever else there is takes some of theirs.
+  // The wanted subscriptions together take every job once, so any other subscription takes some of theirs.
   return all
     .filter(({ name }) => !wanted.has(name))
     .map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`);
 }
 
 /**
- * What a jobs subscription lacks of what the worker counts on, each in a sentence.
- * @param attempts the worker's own budget; the service's must be larger
- * @throws Error of the client, when there is no such subscription or it may not be looked at; NoAnswer
+ * What a jobs subscription lacks that the worker needs, one sentence each.
+ * @param attempts the worker's own limit; the service's must be larger
+ * @throws Error of the client if the subscription does not exist or may not be read; NoAnswer
  */
 export async function shortcomings(pubsub: PubSub, name: string, attempts: number): Promise<string[]> {
   const [found] = await within(CALL_LIMIT_MS, `look at ${name}`, () => pubsub.subscription(name).getMetadata());
@@ -238,7 +243,7 @@ export async function shortcomings(pubsub: PubSub, name: string, attempts: numbe
 
 // ── Properties in words ───────────────────────────────────────────────────────
 
-/** What no policy stands for. */
+/** Pub/Sub's expiration if there is no policy. */
 const DEFAULT_EXPIRATION_SECONDS = 31 * 86_400;
 const NEVER_EXPIRES: SubscriptionProperty = {
   name: 'expires',
@@ -282,7 +287,7 @@ function merged(properties: readonly SubscriptionProperty[]): SubscriptionMetada
 
 // ── Calls ─────────────────────────────────────────────────────────────────────
 
-/** @returns undefined when there is no such thing */
+/** @returns undefined if the resource does not exist */
 async function unlessMissing<T>(what: string, call: () => Promise<T>): Promise<T | undefined> {
   try {
     return await within(CALL_LIMIT_MS, what, call);
@@ -292,7 +297,7 @@ async function unlessMissing<T>(what: string, call: () => Promise<T>): Promise<T
   }
 }
 
-/** @returns whether it was made: false when it was there already */
+/** @returns whether it was created; false if it already existed */
 async function unlessThere(name: string, create: () => Promise<unknown>): Promise<boolean> {
   const what = `create ${name}`;
   try {

@@ -1,21 +1,21 @@
-/** Filters that share the messages of one topic out among several subscriptions. */
+/** Filters that divide the messages of one topic among several subscriptions. */
 import { PRIORITIES } from '../../domain/job.js';
 
 export interface Share {
-  /** What the subscription's name ends in. */
+  /** Suffix of the subscription's name. */
   readonly suffix: string;
   readonly filter: string;
 }
 
-/** Takes what no other subscription takes: messages of other models, and those without the attribute. */
+/** Takes the messages that no other subscription takes: those of other models, and those without the attribute. */
 const REST = 'others';
-/** Pub/Sub's own. */
+/** Pub/Sub's limit on the length of a filter. */
 const MOST_FILTER_BYTES = 256;
 
 /**
- * Every message passes exactly one of the filters, whatever attributes it has. `NOT` before a comparison is true also
- * where the attribute is missing, which `!=` is not documented to be; and there are no parentheses, since `AND` needs none.
- * @throws Error that says which filter is too long, or which models would get the same name
+ * Every message passes exactly one of the filters, regardless of its attributes. `NOT` before a comparison is also true if
+ * the attribute is missing; `!=` is not documented to be. `AND` needs no parentheses, so there are none.
+ * @throws Error that names the filter that is too long, or the suffix that two subscriptions would share
  */
 export function shareOut({ models, byPriority }: { models: readonly string[]; byPriority: boolean }): Share[] {
   const ofModel = (model: string) => `attributes.model = "${model}"`;

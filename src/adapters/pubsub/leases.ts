@@ -1,42 +1,42 @@
 /**
- * What becomes of leases. The client extends them by itself and tells nobody; but a gRPC interceptor, which it accepts with
- * the options of its calls, sees what it asks for and what the service answers. A lease that was last confirmed longer ago
- * than it lasts has run out, whatever the client believes.
+ * Observes leases. The client extends them by itself and does not report it. But it accepts a gRPC interceptor with the
+ * options of its calls, and the interceptor sees each request and its answer. If the service has not confirmed a lease for
+ * longer than its length, the lease has expired, even if the client still holds it.
  */
 import { InterceptingCall, type Interceptor, ListenerBuilder, RequesterBuilder, status } from '@grpc/grpc-js';
 
 export interface LeaseEvents {
-  /** The service has confirmed a longer lease of a message in work. */
+  /** The service has confirmed an extension for a message in work. */
   readonly extended?: () => void;
-  /** The lease of a message in work had run out. Once for each. */
+  /** The lease of a message in work has expired. Called once per message. */
   readonly lost?: () => void;
 }
 
 export interface Leases {
-  /** For the client's calls that acknowledge and extend. */
+  /** For the client's acknowledge and extend calls. */
   readonly interceptor: Interceptor;
-  /** A message has come. */
+  /** A message has arrived. */
   begin(ackId: string): void;
-  /** The message has been answered. */
+  /** The message has been acked or nacked. */
   end(ackId: string): void;
 }
 
 interface Lease {
   endsAt: number;
-  /** The client confirms every receipt with an extension. */
+  /** The client confirms every receipt with an extension. That one does not count. */
   receiptSeen: boolean;
   lost: boolean;
 }
 
-/** The client's request, as much of it as matters here. */
+/** The client's request, with only the fields used here. */
 interface ModifyAckDeadline {
   readonly ackIds: readonly string[];
   readonly ackDeadlineSeconds: number;
 }
 
 /**
- * @param seconds for which a message is leased by being delivered
- * @param now milliseconds on a clock that never goes back
+ * @param seconds of the lease that a delivery gives a message
+ * @param now milliseconds on a monotonic clock
  */
 export function createLeases(
   seconds: number,

@@ -1,18 +1,22 @@
 import type { Subscription } from '@google-cloud/pubsub';
 
-/** The version of the client whose private field this rests on. */
+/** The version of the client whose private field is used here. */
 const KNOWN = '5.3.1';
 
-/** Of the time that a lease lasts, what its extension may be thought to take: so it is extended twice in it, on average. */
+/**
+ * Largest latency that the client may assume for an extension, as a part of the lease. It then extends a lease twice per
+ * lease time on average.
+ */
 const MOST_OF_LEASE = 0.45;
 
 /**
- * Keeps the client from extending leases in a frenzy. It waits for (0.9 x the lease - how long extensions took lately) x a
- * random part between two rounds (`LeaseManager._getNextExtensionTimeoutMs` of 5.3): nothing at all once the service has
- * been silent for as long as a lease lasts. It then adds requests faster than they can be sent, which keeps it slow,
- * until the process has no memory left. There is no option for it, so what it believes is bounded here.
- * @param leaseSeconds for which a lease is extended
- * @throws Error when this version of the client has no such field: it would be bounded no longer, and nobody would know
+ * Keeps the client from extending leases too often. Between two rounds it waits for (0.9 x the lease - the recent latency of
+ * extensions) x a random part (`LeaseManager._getNextExtensionTimeoutMs` of 5.3). Once the service has been silent for as
+ * long as a lease, it waits for nothing at all. It then adds requests faster than it can send them, so the latency stays
+ * high, until the process runs out of memory. The client has no option for this, so the latency that it assumes is clamped
+ * here.
+ * @param leaseSeconds length of an extension
+ * @throws Error if this version of the client has no such field, since the clamp would then silently have no effect
  */
 export function keepPace(subscription: Subscription, leaseSeconds: number): void {
   const subscriber = Reflect.get(subscription, '_subscriber') as unknown;

@@ -3,18 +3,22 @@ import { NotPublishable, type Publisher } from '../../domain/ports.js';
 import { annotate, inSpan, SpanKind, traceHeaders } from '../../tracing/spans.js';
 import { within } from '../within.js';
 
-/** What Pub/Sub permits. */
+/** Pub/Sub's limit on the attributes of a message. */
 const MOST_ATTRIBUTES = 100;
 
-/** Longer than it takes to notice a dead connection (PUBLISHING in client.ts) and to try again on a new one. */
+/**
+ * Time limit for one publish, in milliseconds. It is long enough to notice a dead connection (PUBLISHING in client.ts) and
+ * to retry on a new one.
+ */
 const PUBLISH_LIMIT_MS = 20_000;
 
 /**
- * A topic as a Publisher. A publish that was given up may still arrive: every publish of one outcome is the same.
- * @param limitMs of one publish, retries of the client included, in milliseconds
+ * A topic as a Publisher. A publish that has timed out may still arrive. That is harmless, since every publish of one
+ * outcome is the same.
+ * @param limitMs of one publish with the client's retries, in milliseconds
  */
 export function createPublisher(pubsub: PubSub, topicName: string, limitMs = PUBLISH_LIMIT_MS): Publisher {
-  // Left alone, the client would go on for ten minutes with what nobody waits for any more.
+  // By default the client retries for ten minutes, when nothing waits for the result any more.
   const backoffSettings = {
     initialRetryDelayMillis: 100,
     retryDelayMultiplier: 2,
@@ -42,7 +46,7 @@ export function createPublisher(pubsub: PubSub, topicName: string, limitMs = PUB
           const id = await within(limitMs, `publish to ${topicName}`, accepted);
           annotate(() => ({ 'messaging.message.id': id }));
         } catch (thrown) {
-          // The client sends nothing more with a key that has failed, until it is told that order does not matter.
+          // After a failure the client stops sending messages with that ordering key until it is told to resume.
           if (orderingKey !== undefined) topic.resumePublishing(orderingKey);
           throw refusal(thrown, topicName);
         }
@@ -51,16 +55,19 @@ export function createPublisher(pubsub: PubSub, topicName: string, limitMs = PUB
   };
 }
 
-/** gRPC's code for a request that is wrong in itself. */
+/** gRPC's code for an invalid request. */
 const INVALID_ARGUMENT = 3;
 
-/** The client sends messages in batches, and one that is wrong has all of its batch refused: try it again. */
+/**
+ * The client sends messages in batches, and one invalid message makes the service refuse its whole batch. So the caller
+ * retries.
+ */
 function refusal(thrown: unknown, topicName: string): unknown {
   if (!(thrown instanceof Error) || (thrown as { code?: unknown }).code !== INVALID_ARGUMENT) return thrown;
   return new NotPublishable(`publish to ${topicName}: ${thrown.message}`, { cause: thrown });
 }
 
-/** With the active trace for whoever reads the message, unless the message belongs to one already, as a copy may. */
+/** Adds the active trace for the reader of the message, unless the message already carries one, as a copy may. */
 function inTrace(attributes: Readonly<Record<string, string>>): Record<string, string> {
   if ('traceparent' in attributes) return { ...attributes };
   const headers = traceHeaders();

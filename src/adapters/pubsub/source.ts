@@ -16,32 +16,35 @@ import { createLeases, type LeaseEvents } from './leases.js';
 import { keepPace } from './pace.js';
 
 export interface SourceOptions {
-  /** How many messages to ask the server for at a time; no cap (the caller has its own), but what keeps it near one. */
+  /**
+   * How many messages to request from the server at a time. It keeps the number near this value but is no cap; the caller
+   * has its own.
+   */
   readonly maxMessages: number;
-  /** How long a job may take at the most before its lease is no longer extended, in seconds. */
+  /** Longest time for which the lease of a job is extended, in seconds. */
   readonly maxExtensionSeconds: number;
-  /** Where a handler's unexpected error goes. */
+  /** Receives unexpected errors of the handler. */
   readonly onError: (error: unknown) => void;
   readonly onLease?: LeaseEvents;
 }
 
-/** Under which names a message brings its trace: W3C's own, else those that Google's clients give them. */
+/** Prefixes of the attributes that carry a message's trace: W3C's own names, and those of Google's clients. */
 const TRACE_PREFIXES = ['', 'googclient_'];
 
-/** What is kept of the cap for giving back the messages of handlers that were still running, in milliseconds. */
+/** Time at the end of the stop limit, in milliseconds, to give back the messages of handlers that are still running. */
 const LAST_NACKS_MS = 1_000;
 
 /**
- * One subscription as a JobSource. It extends the lease of every message until its handler has answered. The client
- * dispatches more messages than `maxMessages` when the server sends more; the handler must queue them itself.
+ * One subscription as a JobSource. It extends the lease of every message until its handler has answered. If the server sends
+ * more than `maxMessages`, the client dispatches them all, and the handler must queue them.
  */
 export function createJobSource(pubsub: PubSub, subscriptionName: string, options: SourceOptions): JobSource {
   const leases = createLeases(ACK_DEADLINE_SECONDS, options.onLease ?? {});
   const clientOptions: SubscriptionOptions = {
-    // Each stream would ask for the full maxMessages again.
+    // Each stream would request the full maxMessages.
     streamingOptions: { maxStreams: 1 },
     flowControl: { maxMessages: options.maxMessages, maxBytes: 1024 ** 3, allowExcessMessages: true },
-    // Left alone, the client raises its deadline to ten minutes, and that is how long the jobs of a killed worker wait.
+    // By default the client raises its deadline to ten minutes, and the jobs of a killed worker would wait that long.
     minAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
     maxAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
     maxExtensionTime: Duration.from({ seconds: options.maxExtensionSeconds }),
@@ -58,7 +61,9 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
   let reportClosed: (reason: Error) => void = () => undefined;
   const closed = new Promise<Error>((resolve) => (reportClosed = resolve));
 
-  /** In a span below the publisher's, whoever else has had the message before: all that happens to a job is one tree. */
+  /**
+   * Runs in a span below the publisher's, even if other workers had the message before. So all spans of a job form one tree.
+   */
   function deliver(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
     const parent = contextIn(message.attributes, TRACE_PREFIXES);
     const about = { kind: SpanKind.CONSUMER, parent, attributes: () => attributesOf(message, subscriptionName) };
@@ -81,8 +86,8 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
 
   async function stop(capMs: number): Promise<void> {
     clearInterval(talking);
-    // Closing ends the stream at once; in this mode the client goes on extending leases until its inventory is empty.
-    // All options anew: it forgets those that it is not given, and would then extend leases by ten minutes.
+    // Closing ends the stream at once. In this mode the client extends leases until its inventory is empty. All options are
+    // passed again: it resets missing ones, and would then extend leases by ten minutes.
     subscription.setOptions({
       ...clientOptions,
       closeOptions: {
@@ -95,7 +100,7 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
       setTimeout(() => cap.abort(new GivenBack('the worker is stopping')), Math.max(0, capMs - LAST_NACKS_MS)),
     ];
     const hardCap = new Promise((resolve) => timers.push(setTimeout(resolve, capMs)));
-    // The client's close has been seen to hang, so it is given the time left and no more.
+    // The client's close sometimes hangs, so it gets only the time that is left.
     await Promise.race([Promise.all([...running, closing]), hardCap]);
     timers.forEach(clearTimeout);
   }
@@ -118,22 +123,23 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
 }
 
 /**
- * The emulator (0.8.20) closes a connection on the third ping between which it had nothing to say, and then keeps
- * messages for a stream that is no longer there. An answer to anything is something to say.
+ * Keeps the emulator's connection busy. The emulator (0.8.20) closes a connection at the third ping if it had nothing to
+ * send between the pings. It then keeps messages for a stream that no longer exists. Answering any request counts as
+ * sending.
  */
 function keepTalking(subscription: Subscription, everyMs: number): NodeJS.Timeout {
   let asking = false;
   const ask = async () => {
     if (asking) return;
     asking = true;
-    // Whatever it answers: how the subscription fares is the stream's to tell.
+    // Any answer will do: the stream itself reports the state of the subscription.
     await subscription.getMetadata().catch(() => undefined);
     asking = false;
   };
   return setInterval(() => void ask(), everyMs).unref();
 }
 
-/** gRPC's code for something that is not there. */
+/** gRPC's code for a resource that does not exist. */
 const NOT_FOUND = 5;
 
 function explain(error: Error, subscription: string): Error {

@@ -1,21 +1,20 @@
 /**
- * A load balancing policy for grpc-js: round robin over all replicas but those that a call names in its metadata. Where it
- * names all of them, it takes one of them. The names stay here, and are not sent.
+ * A load balancing policy for grpc-js: round robin over all replicas except those that a call names in its metadata. If a
+ * call names all of them, the policy takes one of them. The names are not sent to the server.
  *
- * grpc-js gives no other way to choose a replica for each call; its outlier detection knows replicas that fail, but not at
- * which model.
+ * grpc-js has no other way to choose a replica per call. Its outlier detection detects failing replicas, but not per model.
  */
 import { connectivityState, experimental, type Metadata } from '@grpc/grpc-js';
 
 export const POLICY = 'imagen_round_robin_avoiding';
 const AVOID = 'imagen-avoid';
 
-/** Names the addresses that a call should not go to. */
+/** Adds the addresses that a call should avoid. */
 export function avoidIn(metadata: Metadata, replicas: readonly string[]): void {
   for (const replica of replicas) metadata.add(AVOID, replica);
 }
 
-/** Grows only if all of so many neighbours in the row are to be avoided. */
+/** Limit on picks per call. It matters only if this many successive picks are all to be avoided. */
 const MOST_PICKS = 64;
 
 class AvoidingPicker implements experimental.Picker {
@@ -30,7 +29,7 @@ class AvoidingPicker implements experimental.Picker {
       const address = result.subchannel?.getAddress();
       if (address === undefined || !avoided.includes(address)) return result;
       result = this.inner.pick(args);
-      if (result.subchannel?.getAddress() === first) return result; // once around
+      if (result.subchannel?.getAddress() === first) return result; // all replicas tried once
     }
     return result;
   }

@@ -1,8 +1,8 @@
 /**
- * The connection to Triton: options of grpc-js that matter for tensors, and calls as promises.
+ * The connection to Triton: grpc-js options that matter for tensors, and calls as promises.
  *
- * One channel carries everything. Behind a `dns:///` address it spreads unary calls over all addresses of the name
- * (round robin, but for those that a call is to avoid); a stream stays on the one where it was opened.
+ * One channel carries everything. With a `dns:///` address it spreads unary calls over all addresses of the name (round
+ * robin, except those that a call avoids). A stream stays at the address where it was opened.
  */
 import { fileURLToPath } from 'node:url';
 import {
@@ -19,53 +19,53 @@ import { onAbort } from '../abort.js';
 import { avoidIn, POLICY } from './avoiding.js';
 import type { Methods, ModelInferRequest, ModelStreamInferResponse } from './wire.js';
 
-/** The same place seen from src/ and from dist/: both lie beside proto/. */
+/** Works from src/ and from dist/, since both are beside proto/. */
 const PROTO_DIR = fileURLToPath(new URL('../../../proto', import.meta.url));
 
-/** 64-bit numbers become plain ones: shapes, counts and nanoseconds stay far below 2^53. */
+/** 64-bit numbers become JavaScript numbers. Shapes, counts and nanoseconds stay far below 2^53. */
 const LOADER_OPTIONS = { includeDirs: [PROTO_DIR], longs: Number, enums: String, defaults: true };
 
 const CHANNEL_OPTIONS: ChannelOptions = {
-  // The default, 4 MiB, is a picture of 1182 x 1182, refused after the GPU has done its work. −1: no limit.
+  // The default of 4 MiB is a picture of 1182 x 1182, refused after the GPU has done its work. −1: no limit.
   'grpc.max_receive_message_length': -1,
   'grpc.max_send_message_length': -1,
-  // The default, 64 KiB a stream, lets large answers wait for window updates.
+  // With the default of 64 KiB per stream, large answers wait for window updates.
   'grpc-node.flow_control_window': 16 * 1024 * 1024,
-  // grpc-js would retry silently, and only requests below 1 MiB. The caller owns the retry.
+  // grpc-js would retry silently, and only requests below 1 MiB. The caller retries instead.
   'grpc.enable_retries': 0,
-  // Triton takes pings more often than every five minutes for an attack and closes the connection.
+  // Triton treats pings more frequent than every five minutes as an attack and closes the connection.
   'grpc.keepalive_time_ms': 330_000,
   'grpc.keepalive_timeout_ms': 20_000,
-  // A connection of our own, so that `reconnect` really makes a new one.
+  // The channel has its own connections, so that `reconnect` really opens a new one.
   'grpc.use_local_subchannel_pool': 1,
-  // The server is near: after an outage all models are to be at work again within seconds.
+  // The server is near. After an outage all models must be in use again within seconds.
   'grpc.initial_reconnect_backoff_ms': 200,
   'grpc.max_reconnect_backoff_ms': 1_000,
-  // Tensors never go through a web proxy that the environment happens to name.
+  // Tensors must not go through a web proxy that the environment happens to set.
   'grpc.enable_http_proxy': 0,
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ [POLICY]: {} }] }),
 };
 
 export interface CallOptions {
   readonly signal: AbortSignal;
-  /** Milliseconds from now; grpc-js has no limit of its own. */
+  /** Time limit, in milliseconds from now. grpc-js has none of its own. */
   readonly deadlineMs: number;
-  /** Addresses of replicas that it should not go to, if there are others. */
+  /** Addresses of replicas to avoid, if there are others. */
   readonly avoid?: readonly string[];
-  /** Told which replica has answered, just before the call settles. */
+  /** Called with the replica that answered, just before the call settles. */
   readonly onPeer?: (replica: string) => void;
 }
 
 export class Channel {
   readonly #target: string;
   readonly #metadata = new Metadata();
-  /** What is under way, to be cancelled in the end. */
+  /** Calls in flight, to cancel when the channel closes. */
   readonly #calls = new Set<{ cancel(): void }>();
   #client: Client;
 
   /**
-   * Connects lazily: a server that is down shows in the first call.
-   * @param url `host:port`, or an address with a scheme that gRPC knows (`dns:///…`, `ipv4:…`, `unix:…`)
+   * Connects lazily. The first call fails if the server is down.
+   * @param url `host:port`, or an address with a scheme of gRPC (`dns:///…`, `ipv4:…`, `unix:…`)
    * @param headers sent with every call, such as the keys of restricted protocols
    */
   constructor(url: string, headers: Readonly<Record<string, string>> = {}) {
@@ -74,14 +74,14 @@ export class Channel {
     this.#client = this.#open();
   }
 
-  /** Whether the server's address is this host's own. */
+  /** Whether the server's address is this host itself. */
   get isLocal(): boolean {
     return /^unix|^(?:dns:\/\/\/|ipv4:|ipv6:)(?:localhost|127\.[\d.]+|\[::1\])(?::|$)/.test(this.#target);
   }
 
   /**
    * One unary call.
-   * @throws the signal's reason when it fires, else grpc-js's ServiceError (`code`, `details`)
+   * @throws the signal's reason when it fires, otherwise grpc-js's ServiceError (`code`, `details`)
    */
   call<M extends keyof Methods>(
     name: M,
@@ -116,8 +116,8 @@ export class Channel {
   }
 
   /**
-   * Opens a ModelStreamInfer. It has no deadline: its users watch their own requests. And no trace: its metadata would be
-   * that of every request it will ever carry, whichever job that is for.
+   * Opens a ModelStreamInfer. It has no deadline, since its users limit their own requests. It carries no trace, since its
+   * metadata would apply to every later request, for any job.
    */
   openStream(avoid: readonly string[]): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse> {
     const { path, requestSerialize, responseDeserialize } = method<ModelInferRequest, ModelStreamInferResponse>(
@@ -129,8 +129,8 @@ export class Channel {
   }
 
   /**
-   * Gives up the connection for a new one; calls under way keep the old one until they end. For a connection that is
-   * dead without having been closed, which TCP alone notices only after many minutes.
+   * Replaces the connection. Calls in flight keep the old one until they end. It is for a connection that is dead but not
+   * closed, which TCP alone notices only after many minutes.
    */
   reconnect(): void {
     const old = this.#client;
@@ -138,7 +138,7 @@ export class Channel {
     old.close();
   }
 
-  /** Fails all unary calls that are under way with CANCELLED. */
+  /** Fails all unary calls in flight with CANCELLED. */
   cancelAll(): void {
     for (const call of this.#calls) call.cancel();
   }
@@ -149,8 +149,8 @@ export class Channel {
   }
 
   /**
-   * With the active trace. Only of those that are sampled: Triton (2.51) makes spans below any traceparent, whatever its
-   * flags say.
+   * Adds the active trace, but only if it is sampled: Triton (2.51) creates spans for any traceparent, regardless of its
+   * flags.
    */
   #metadataFor(avoid: readonly string[]): Metadata {
     if (!isSampled() && avoid.length === 0) return this.#metadata;

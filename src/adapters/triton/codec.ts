@@ -1,4 +1,4 @@
-/** Between our tensors and Triton's messages. Pure, and without a copy of any tensor. */
+/** Converts between our tensors and Triton's messages. Pure, and without a copy of any tensor. */
 import type { VersionContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { ParameterValue, Priority } from '../../domain/job.js';
@@ -6,15 +6,15 @@ import type { InferenceRequest, InferenceResult } from '../../domain/ports.js';
 import { createTensor } from '../../domain/tensor.js';
 import type { InferParameter, ModelInferRequest, ModelInferResponse } from './wire.js';
 
-/** Triton's priority levels: 1 is served first. A model without levels ignores them. */
+/** Triton's priority levels. Level 1 is served first. A model without levels ignores them. */
 const PRIORITY_LEVEL: Readonly<Record<Priority, number>> = { interactive: 1, batch: 2 };
 
-/** Request parameters that Triton takes for itself; it turns others with its prefix away. */
+/** Request parameters that Triton uses itself. It rejects others with its prefix. */
 const RESERVED = /^(?:priority|timeout|headers|binary_data_output|sequence_(?:id|start|end)|triton_.*)$/;
 
 /**
- * @param batched whether the model has a batch dimension (its `max_batch_size` is above 0); requests then carry one
- * element, or several copies of it: shape `[copies, …]`
+ * @param batched whether the model has a batch dimension (its `max_batch_size` is above 0); requests then carry one element,
+ *   or several copies of it: shape `[copies, …]`
  * @throws JobError `MODEL_REJECTED_INPUT` for a parameter whose name Triton reserves
  */
 export function encodeRequest(request: InferenceRequest, batched: boolean): ModelInferRequest {
@@ -45,14 +45,17 @@ function repeat(data: Buffer, copies: number): Buffer {
   return Buffer.concat(Array.from({ length: copies }, () => data));
 }
 
-/** JSON does not tell 1 from 1.0, so a whole number travels as an integer: models convert what they need. */
+/** JSON does not distinguish 1 from 1.0, so a whole number is sent as an integer. Models convert it as needed. */
 function encodeParameter(value: ParameterValue): InferParameter {
   if (typeof value === 'boolean') return { boolParam: value };
   if (typeof value === 'string') return { stringParam: value };
   return Number.isSafeInteger(value) ? { int64Param: value } : { doubleParam: value };
 }
 
-/** The shape, and so (it is UINT8) the length of the output that the contract promises for this request. */
+/**
+ * The output shape that the contract promises for this request. The output is UINT8, so the product of its sides is its
+ * length in bytes.
+ */
 export function promisedShape(
   { inputs, output }: InferenceRequest,
   { scale }: Pick<VersionContract, 'scale'>,
@@ -63,8 +66,8 @@ export function promisedShape(
 
 /**
  * @param promised the output's shape, without the batch dimension
- * @returns the output, its data a view of the answer's bytes
- * @throws JobError `MODEL_OUTPUT_INVALID` when it is missing, or its type, shape or length is not what was promised
+ * @returns the output; its data is a view of the answer's bytes
+ * @throws JobError `MODEL_OUTPUT_INVALID` if it is missing, or its type, shape or length differs from the promise
  */
 export function decodeResponse(
   response: ModelInferResponse,
@@ -87,7 +90,7 @@ export function decodeResponse(
   const given = described.shape.join(', ');
   if (given !== shape) throw fail(`expected [${shape}], given [${given}]`);
   try {
-    // All copies have the same answer; a length that is none of theirs is told as it is.
+    // All copies have the same answer. A length that is no multiple of the copies is kept, for the error.
     const own = elements > 1 && data.length % elements === 0 ? data.subarray(0, data.length / elements) : data;
     return { version: response.modelVersion, output: createTensor(output, 'UINT8', promised, own) };
   } catch (error) {

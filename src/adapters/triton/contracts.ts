@@ -9,15 +9,17 @@ import type { ModelConfig, ModelDynamicBatching, ModelIndex, ModelQueuePolicy, M
 export interface Catalogue {
   /** Models that can serve, by name. */
   readonly contracts: ReadonlyMap<string, ModelContract>;
-  /** The others with the reason, by `<model>`; and single versions of models that can serve, by `<model>/<version>`. */
+  /**
+   * The reason for each other model, by `<model>`, and for single versions of models that can serve, by `<model>/<version>`.
+   */
   readonly unready: ReadonlyMap<string, string>;
 }
 
 /**
- * Two calls for the lists of models and one for each model that is ready. A model's configuration is read every time: a
- * reload can change it without a trace in the lists, and reading it takes the server less than a millisecond.
- * @param remembered what else to ask for: names that may be missing in the lists
- * @throws the signal's reason, or ServiceError when the server does not answer
+ * Makes two calls for the lists of models and one for each ready model. It reads a model's configuration every time: a
+ * reload can change it without a change in the lists, and the read takes the server less than a millisecond.
+ * @param remembered names that the lists may omit; the server is asked for each
+ * @throws the signal's reason, or ServiceError if the server does not answer
  */
 export async function readCatalogue(
   channel: Channel,
@@ -41,7 +43,7 @@ export async function readCatalogue(
       }
       contracts.set(model, contract);
       for (const entry of waiting) {
-        // A version that was retired is no news; one that is loading, or could not be loaded, is.
+        // Report a version that is loading or failed to load, but not one that was retired.
         if (entry.reason !== 'unloaded') unready.set(`${model}/${entry.version}`, explain(entry));
       }
     }),
@@ -61,9 +63,9 @@ export async function readCatalogue(
 }
 
 /**
- * The lists name what can serve, or, where the repository may be looked at, what is in it. What has been unloaded, or could
- * not be loaded, may be in neither; but the server knows it when it is asked for by name.
- * @returns why the server cannot serve it; undefined where it knows nothing of it
+ * Asks for a model by name. The lists name what can serve or, if the repository is readable, what is in it. A model that was
+ * unloaded, or failed to load, may be in neither, but the server still knows it by name.
+ * @returns why the server cannot serve it; undefined if the server does not know it
  */
 async function askFor(
   channel: Channel,
@@ -75,7 +77,7 @@ async function askFor(
     return 'being loaded';
   } catch (error) {
     if (isNotReady(error)) return error.details.endsWith('is not found') ? undefined : error.details;
-    // A name or version that no model can have, which is the job's affair alone.
+    // No model can have this name or version. That is the job's fault alone.
     if (isCallFailure(error) && error.code === status.INVALID_ARGUMENT) return undefined;
     throw error;
   }
@@ -105,9 +107,9 @@ function explain({ version, state, reason }: ModelIndex): string {
 }
 
 /**
- * The statistics name what is ready. The index says why the rest is not; but it names only what is in the repository now,
- * although a model whose folder is gone still serves. And it belongs to the repository protocol, which a careful
- * operator restricts, because its neighbours load code.
+ * The statistics list what is ready. The index says why the rest is not. But it lists only what is in the repository now,
+ * while a model whose folder is gone still serves. It also belongs to the repository protocol, which careful operators
+ * restrict, because other calls of that protocol load code.
  */
 async function readIndex(channel: Channel, options: CallOptions): Promise<readonly ModelIndex[]> {
   const [index, { modelStats }] = await Promise.all([
@@ -141,7 +143,7 @@ function describe(config: ModelConfig, readyVersions: readonly string[]): ModelD
   };
 }
 
-/** A model without dynamic batching has a queue of its own kind, which knows neither delay nor priorities. */
+/** A model without dynamic batching has a queue of another kind, without delay and priorities. */
 function describeBatcher(batching: ModelDynamicBatching | undefined): Batcher {
   if (!batching) return { delayMs: 0, prefetches: true };
   const { priorityLevels, defaultQueuePolicy, priorityQueuePolicy } = batching;

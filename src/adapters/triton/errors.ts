@@ -1,33 +1,33 @@
 /**
- * What a failed call to Triton means for a job.
+ * Decides what a failed call to Triton means for a job.
  *
- * An error is the job's only where that is positively known: the server says that the input is wrong, or the model itself
- * has failed at the request. Everything else is the service's, and puts the job off.
+ * An error is the job's own only if that is certain: the server says that the input is wrong, or the model itself failed on
+ * the request. Every other error is the service's, and puts the job off.
  *
- * The status code alone does not say: UNAVAILABLE covers a full queue and a server that drains, INTERNAL covers a model
- * that raised and a model whose process is gone. An error on a stream has no code at all. So the text counts first
- * (failures.ts), and then BY_CODE.
+ * The status code alone is not enough. UNAVAILABLE means a full queue or a server that drains. INTERNAL means a model that
+ * raised or a model whose process is gone. An error on a stream has no code at all. So the text counts first (failures.ts),
+ * and then BY_CODE.
  */
 import { status } from '@grpc/grpc-js';
 import { ERRORS, JobError, type ErrorCode, type ModelNeed } from '../../domain/errors.js';
 import { BY_TEXT, type Fault, type Rule } from './failures.js';
 
-/** grpc-js's ServiceError, or what a stream makes of an `error_message`, which comes without a code. */
+/** grpc-js's ServiceError, or an `error_message` of a stream, which has no code. */
 export interface CallFailure {
   readonly code: status | undefined;
   readonly details: string;
 }
 
-/** What each code means where no text says more. */
+/** The meaning of each code when no text rule matches. */
 export const BY_CODE: Readonly<Record<status, ErrorCode>> = {
-  // The job's: the server looked at the input and turned it away; or the model failed at it (Triton's code for an error
-  // that a model returns, unless the model chose another). Failures of the server's own with this code have rules.
+  // The job's errors: the server rejected the input, or the model failed on it. INTERNAL is Triton's code for an error that
+  // a model returns, unless the model chose another. Rules cover the server's own failures with this code.
   [status.INVALID_ARGUMENT]: 'MODEL_REJECTED_INPUT',
   [status.INTERNAL]: 'INFERENCE_FAILED',
-  // The queue's, or a limit of something on the way.
+  // A full queue, or a limit of something between worker and server.
   [status.RESOURCE_EXHAUSTED]: 'MODEL_OVERLOADED',
-  // The service's. Triton never sends DEADLINE_EXCEEDED: our own limit for one attempt has passed. CANCELLED is not by our
-  // own signal, which errors of this kind never reach, but by the server or something on the way.
+  // The service's errors. Triton never sends DEADLINE_EXCEEDED; it means that the worker's limit for one attempt has passed.
+  // CANCELLED comes from the server or something in between, since an abort of the job's own signal never gets here.
   [status.UNAVAILABLE]: 'MODEL_UNAVAILABLE',
   [status.NOT_FOUND]: 'MODEL_UNAVAILABLE',
   [status.ABORTED]: 'MODEL_UNAVAILABLE',
@@ -35,7 +35,7 @@ export const BY_CODE: Readonly<Record<status, ErrorCode>> = {
   [status.DEADLINE_EXCEEDED]: 'MODEL_UNAVAILABLE',
   [status.UNKNOWN]: 'MODEL_UNAVAILABLE',
   [status.OK]: 'MODEL_UNAVAILABLE',
-  // The service's: rights, a mesh or proxy that answers for the server, a server of another kind.
+  // The service's errors: rights, a mesh or proxy that answers for the server, a server of another kind.
   [status.PERMISSION_DENIED]: 'MODEL_UNAVAILABLE',
   [status.UNAUTHENTICATED]: 'MODEL_UNAVAILABLE',
   [status.UNIMPLEMENTED]: 'MODEL_UNAVAILABLE',
@@ -45,22 +45,22 @@ export const BY_CODE: Readonly<Record<status, ErrorCode>> = {
   [status.DATA_LOSS]: 'MODEL_UNAVAILABLE',
 };
 
-/** A stream has no codes: a text that no rule knows may be anything, and is the model's own word as INTERNAL is. */
+/** A stream has no codes. A text without a rule may be anything and counts as the model's own error, like INTERNAL. */
 const WITHOUT_CODE: ErrorCode = 'INFERENCE_FAILED';
 
 export interface About {
   readonly signal?: AbortSignal | undefined;
-  /** The model that was called: what its jobs need while it is away. */
+  /** The called model, which jobs need while it is away. */
   readonly model?: string;
   readonly version?: string;
-  /** The job may be what ended the model's process. */
+  /** Whether the job may be what ended the model's process. */
   readonly suspect?: boolean;
 }
 
 /**
- * Converts what a call threw. Errors that are already decided pass: a JobError, and the reason of our own signal.
- * @param doing what was called and for which model, for the message
- * @returns what to throw
+ * Converts the error of a call. It returns a JobError and the reason of the job's signal unchanged.
+ * @param doing the call and its model, for the message
+ * @returns the error to throw
  */
 export function toJobError(thrown: unknown, doing: string, { signal, model, version, suspect = false }: About = {}): unknown {
   if (signal?.aborted) return signal.reason;
@@ -82,7 +82,7 @@ const needOf = (name: string, version: string | undefined): ModelNeed => ({
   ...(version === undefined ? {} : { version }),
 });
 
-/** @returns what has failed in the server, where the failure is one of its own */
+/** @returns the server's own fault, if the failure is one */
 export function faultOf(thrown: unknown): Fault | undefined {
   return isCallFailure(thrown) ? ruleFor(thrown)?.fault : undefined;
 }
@@ -92,7 +92,7 @@ export function isNotReady(thrown: unknown): thrown is Error & CallFailure {
   return isCallFailure(thrown) && thrown.details.startsWith("Request for unknown model: ");
 }
 
-/** The first rule that fits. Of an error that a model raised, the traceback is left out: it may quote anything. */
+/** The first matching rule. The traceback of a model's error is ignored, since it may quote anything. */
 function ruleFor({ code, details }: CallFailure): Rule | undefined {
   const said = details.split('\n\nAt:\n')[0] ?? '';
   return BY_TEXT.find(({ codes, text }) => codes.includes(code) && text.test(said));
@@ -102,7 +102,7 @@ export function isCallFailure(thrown: unknown): thrown is Error & CallFailure {
   return thrown instanceof Error && 'code' in thrown && 'details' in thrown && typeof thrown.details === 'string';
 }
 
-/** A failure in the form of grpc-js's, for transports that find out for themselves. */
+/** A failure in grpc-js's form, for transports that detect failures themselves. */
 export class TransportError extends Error implements CallFailure {
   override readonly name = 'TransportError';
 

@@ -1,43 +1,43 @@
 /**
- * The texts of failures, as data. Those of Triton are from tritonserver 2.51 (core: scheduler_utils.cc,
+ * The texts of failures, as data. Triton's texts are from tritonserver 2.51 (core: scheduler_utils.cc,
  * dynamic_batch_scheduler.cc, model_lifecycle.cc, infer_request.cc, pinned_memory_manager.cc, cuda_memory_manager.cc;
  * server: grpc/infer_handler.cc, shared_memory_manager.cc; python_backend: python_be.cc, stub_launcher.cc, pb_stub.cc,
- * shm_manager.cc). Those that a real server can be brought to say are provoked by test/contract.
+ * shm_manager.cc). The tests in test/contract provoke those that a real server can be made to return.
  *
- * A model may say anything in an error of its own. The Python backend puts what a model raised behind a text of its
- * own, as `<class>: <message>`. There a failure of a library is believed only where the class is one that the library
- * raises, and the message begins as the library's does: `ValueError: CUDA out of memory` is the model's word.
+ * A model's own error may contain any text. The Python backend puts a raised error after a prefix of its own, as `<class>:
+ * <message>`. Such an error counts as a library's failure only if the library raises that class, and the message starts like
+ * the library's: `ValueError: CUDA out of memory` is the model's own error.
  */
 import { status } from '@grpc/grpc-js';
 import type { ErrorCode } from '../../domain/errors.js';
 
 /**
- * What has failed in the server itself:
- * - `process`: the model's process has ended; the Python backend does not start another;
- * - `device`: the GPU's context is broken, and stays so until the process is started anew;
- * - `memory`: there was not enough of it. A smaller request may fit.
+ * A failure of the server itself:
+ * - `process`: the model's process has ended, and the Python backend does not start another;
+ * - `device`: the GPU's context is broken until the process is restarted;
+ * - `memory`: there was not enough memory. A smaller request may fit.
  */
 export type Fault = 'process' | 'device' | 'memory';
 
 export interface Rule {
-  /** Codes under which the text is trusted. */
+  /** Codes with which the text is trusted. */
   readonly codes: readonly (status | undefined)[];
   readonly text: RegExp;
   readonly means: ErrorCode;
   readonly fault?: Fault;
 }
 
-/** How a backend's failure comes: INTERNAL, by some UNKNOWN, and without a code on a stream. */
+/** Codes of a backend's failure: INTERNAL, UNKNOWN from some, and none on a stream. */
 const BACKEND = [status.INTERNAL, status.UNKNOWN, undefined];
-/** What stands before it: the request's id where it has one, and what the Python backend puts before all that was raised. */
+/** Prefixes of the text: the request's id if there is one, and the Python backend's prefix of all raised errors. */
 const ID = String.raw`^(?:\[request id: [^\]]*\] )?`;
 const RAISED = String.raw`(?:Failed to process the request\(s\) for model (?:instance )?'[^']*', message: )`;
 
-/** ONNX Runtime: its Python classes (onnxruntime_pybind_exceptions.cc), and as its backend for Triton quotes it. */
+/** ONNX Runtime: its Python classes (onnxruntime_pybind_exceptions.cc), and its text in its Triton backend. */
 const ONNX = String.raw`(?:${RAISED}(?:Fail|RuntimeException|EPFail|InvalidGraph|NotImplemented): \[ONNXRuntimeError\]|onnx runtime error \d+:)`;
-/** PyTorch: torch.cuda.OutOfMemoryError, torch.AcceleratorError, else RuntimeError; and as its backend quotes it. */
+/** PyTorch: torch.cuda.OutOfMemoryError, torch.AcceleratorError or RuntimeError, and its text in its Triton backend. */
 const TORCH = String.raw`(?:${RAISED}(?:RuntimeError|AcceleratorError|OutOfMemoryError): |PyTorch execute failure: )`;
-/** TensorRT's backend, and CUDA's errors as the backends for Triton word them (backend_common.h, tensorrt.cc). */
+/** TensorRT's backend, and CUDA errors in the words of Triton's backends (backend_common.h, tensorrt.cc). */
 const NATIVE = String.raw`(?:failed to (?:run TRT|enqueue|copy|set CUDA|create CUDA|synchronize|record CUDA)[^:]*: |TRT[^:]*: |TensorRT[^:]*: )`;
 
 const fault = (means: Fault, ...texts: string[]): Rule[] =>
@@ -51,17 +51,17 @@ const fault = (means: Fault, ...texts: string[]): Rule[] =>
 export const BY_TEXT: readonly Rule[] = [
   ...fault(
     'process',
-    // python_be.cc: nobody answers for the model any more; its process died, or died while it held the lock.
+    // python_be.cc: the model's process is dead, or died while it held the lock.
     `${RAISED}?Stub process (?:'[^']*' )?is not healthy`,
     `${RAISED}?Failed to obtain the health mutex`,
   ),
   ...fault(
     'memory',
-    // shm_manager.cc: /dev/shm is full, through which tensors travel to the model's process.
+    // shm_manager.cc: /dev/shm is full. Tensors go through it to the model's process.
     `${RAISED}?Failed to increase the shared memory pool size`,
     `${RAISED}?Failed to create new mapped region for the grown shared memory`,
     `${RAISED}?(?:std|boost::interprocess)::bad_alloc`,
-    // Python and NumPy; pybind11 makes a MemoryError of std::bad_alloc.
+    // Python and NumPy. pybind11 turns std::bad_alloc into MemoryError.
     `${RAISED}(?:MemoryError|_ArrayMemoryError): `,
     `${RAISED}OutOfMemoryError: `,
     `${TORCH}CUDA (?:error: )?out of memory`,
@@ -80,34 +80,35 @@ export const BY_TEXT: readonly Rule[] = [
     `${ONNX}.*(?:TensorRT EP (?:execution|failed)|cudaError)`,
     `${NATIVE}.*(?:illegal memory access|device-side assert|cudaError|CUDA error|unspecified launch failure|driver)`,
   ),
-  // The model's queue.
+  // The model's queue is full or too slow.
   {
     codes: [status.UNAVAILABLE, undefined],
     text: /Exceeds maximum queue size|Request timeout expired/,
     means: 'MODEL_OVERLOADED',
   },
-  // A limit of a proxy's or of the server's, and not of its queue.
+  // A limit of a proxy or of the server, not of its queue.
   { codes: [status.RESOURCE_EXHAUSTED], text: /larger than max/, means: 'MODEL_UNAVAILABLE' },
-  // Connections that break in the middle of an answer, and answers of something that is no gRPC server, as grpc-js words
-  // them (subchannel-call.js, load-balancing-call.js, client.js).
+  // Connections that break during an answer, and answers from something that is not a gRPC server, in grpc-js's words
+  // (subchannel-call.js, load-balancing-call.js, client.js).
   {
     codes: [status.INTERNAL],
     text: /^(?:Received (?:RST_STREAM|HTTP status|message)|Response message parsing error|Failed to start HTTP.2 stream|No (?:status information|message) received|Unable to decompress|(?:read|write|connect) E)|ECONNRESET|ECONNREFUSED|GOAWAY|socket hang up/,
     means: 'MODEL_UNAVAILABLE',
   },
-  // Shared memory was set aside for the output that the contract promises.
+  // The output does not fit the shared memory, which has the size that the contract promises.
   {
     codes: [status.INTERNAL, undefined],
     text: new RegExp(`${ID}shared memory size specified`),
     means: 'MODEL_OUTPUT_INVALID',
   },
-  // Regions are ours to register: what is wrong with one is not wrong with the picture.
+  // The worker registers the regions, so a problem with one is not a problem with the picture.
   {
     codes: [status.INVALID_ARGUMENT, status.INTERNAL],
     text: /^(?:\[request id: [^\]]*\] )?(?:unable to|invalid|failed to|cannot) .*shared memory region/i,
     means: 'MODEL_UNAVAILABLE',
   },
-  // Without a code the text is all there is. A model's own error comes first: it may quote any of the others.
+  // Without a code only the text counts. The rule for a model's own error comes first, since that error may quote any of the
+  // others.
   { codes: [undefined], text: /Failed to process the request/, means: 'INFERENCE_FAILED' },
   {
     codes: [undefined],

@@ -1,10 +1,10 @@
 /**
- * The names of regions, which tell whose they are, and whether that worker is alive: `imagen.<host>.<namespace of its
- * process ids>.<process>.<token>.<number>`.
+ * The names of regions: `imagen.<host>.<namespace of its process ids>.<process>.<token>.<number>`. A name says which worker
+ * owns the region, and whether that worker is alive.
  *
- * Where the namespace is ours, its processes are. Of another one nothing can be seen from here, though it may have the
- * same host's name: two containers of a pod, or the one that was here before. So every worker keeps a file beside the
- * regions, whose time says that it lives.
+ * In its own namespace a worker can look up process ids. It cannot see those of another namespace, which may even have the
+ * same host name: two containers of a pod, or this container's predecessor. So every worker keeps a file beside the regions
+ * and updates its time while it lives.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readlinkSync, rmSync, statSync, utimesSync } from 'node:fs';
@@ -14,10 +14,10 @@ export const DIRECTORY = '/dev/shm';
 const HOST = `imagen.${hostname()}.`;
 const SIGN_OF_LIFE = 'alive';
 const BEAT_MS = 10_000;
-/** A worker whose loop stands still for so long loses its regions, and finds out as after a restart of the server. */
+/** A worker whose event loop blocks for this long loses its regions. It notices as after a restart of the server. */
 const DEAD_AFTER_MS = 60_000;
 
-/** `pid:[4026531836]`; where /proc is not to be seen, all are strangers. */
+/** `pid:[4026531836]`. If /proc is not readable, every other worker counts as another namespace. */
 function namespace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
@@ -26,7 +26,7 @@ function namespace(): string {
   }
 }
 const NAMESPACE = namespace();
-/** In a container every worker is process 1: the token tells this one from the one before. */
+/** In a container every worker is process 1. The token distinguishes this worker from its predecessor. */
 const OWN = `${HOST}${NAMESPACE}.${process.pid}.${randomBytes(4).toString('hex')}.`;
 
 const SIGN = `${DIRECTORY}/${OWN}${SIGN_OF_LIFE}`;
@@ -34,7 +34,10 @@ const SIGN = `${DIRECTORY}/${OWN}${SIGN_OF_LIFE}`;
 let lastNumber = 0;
 let beating: NodeJS.Timeout | undefined;
 
-/** @returns a name that no other region has; from the first one on, this worker shows that it lives */
+/**
+ * Starts the sign of life at the first call.
+ * @returns a name that no other region has
+ */
 export function nameOwn(): string {
   if (!beating) {
     beating = setInterval(beat, BEAT_MS).unref();
@@ -49,11 +52,11 @@ function beat(): void {
     closeSync(openSync(SIGN, 'a', 0o660));
     utimesSync(SIGN, new Date(), new Date());
   } catch {
-    // A full or missing /dev/shm shows where a region is made. Without a sign of life others may take the regions back.
+    // Creating a region reports a full or missing /dev/shm. Without the file, other workers may reclaim the regions.
   }
 }
 
-/** Whether a region or file belongs to a worker of this host that is dead. */
+/** Whether a region or file belongs to a dead worker of this host. */
 export function isOrphan(name: string): boolean {
   if (!name.startsWith(HOST) || name.startsWith(OWN)) return false;
   const [space, pid, token] = name.slice(HOST.length).split('.');
@@ -61,7 +64,7 @@ export function isOrphan(name: string): boolean {
   return !showsLife(`${DIRECTORY}/${HOST}${space}.${pid}.${token}.${SIGN_OF_LIFE}`);
 }
 
-/** Files that dead workers have left: signs of life last, by which the others are judged. */
+/** Files that dead workers have left. Signs of life come last, because they decide about the others. */
 export function orphanFiles(): string[] {
   const names = readdirSync(DIRECTORY).filter(isOrphan);
   const isSign = (name: string) => Number(name.endsWith(`.${SIGN_OF_LIFE}`));

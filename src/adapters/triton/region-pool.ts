@@ -1,14 +1,14 @@
-/** The regions of one connection, kept for later requests: making one costs more than many small inferences. */
+/** The regions of one connection, kept for later requests: creating one costs more than many small inferences. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from './channel.js';
 import { Region } from './region.js';
 
 export const MIN_BYTES = 64 * 1024;
-/** All regions of a connection together; what does not fit travels in the message. */
+/** Limit for all regions of a connection together, in bytes. Other tensors travel in the message. */
 const MAX_TOTAL_BYTES = 512 * 1024 * 1024;
-/** Pause before asking again whether the server has finished with a region. */
+/** Pause before the next check whether the server has finished with a region. */
 const RETIRE_EVERY_MS = 200;
-/** How long closing waits for the server to finish with what was under way. */
+/** How long closing waits for the server to finish the requests in flight. */
 const CLOSE_MS = 2_000;
 
 export class RegionPool {
@@ -25,9 +25,9 @@ export class RegionPool {
   }
 
   /**
-   * A region of at least so many bytes, the smallest idle one or a new one.
-   * @returns undefined when there is no memory left for it
-   * @throws as `Region.create`
+   * Returns a region of at least that many bytes: the smallest idle one that fits, or a new one.
+   * @returns undefined if there is no memory left for it
+   * @throws like `Region.create`
    */
   async take(bytes: number): Promise<Region | undefined> {
     const fitting = this.#idle.filter((region) => region.bytes >= bytes).sort((a, b) => a.bytes - b.bytes)[0];
@@ -36,7 +36,7 @@ export class RegionPool {
       return fitting;
     }
     const size = Math.max(MIN_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
-    // One that will never fit must not cost the others theirs.
+    // A request that can never fit must not evict the other regions.
     if (size > this.#maxTotalBytes) return undefined;
     while (this.#bytes + size > this.#maxTotalBytes) {
       const victim = this.#idle.shift();
@@ -54,32 +54,33 @@ export class RegionPool {
     }
   }
 
-  /** For a region with which the server has finished. */
+  /** Returns a region that the server no longer uses. */
   give(region: Region): void {
     if (this.#all.has(region)) this.#idle.push(region);
   }
 
   /**
-   * For a region that the server may still be using: its memory is freed when the server says that it is not. Settles
-   * after the first attempt.
+   * Retires a region that the server may still use. Its memory is freed when the server has finished with it. Resolves after
+   * the first attempt.
    */
   async retire(region: Region): Promise<void> {
     try {
       await region.release(this.#channel);
       this.#forgetOne(region);
     } catch {
-      // In use; or the server is away, and will not know the region when it is back, which is as good.
+      // The region is in use, or the server is away. In the second case the server will not know the region when it is back,
+      // so a later attempt succeeds.
       if (!this.#closed) setTimeout(() => void this.retire(region), RETIRE_EVERY_MS).unref();
     }
   }
 
-  /** The server has been started anew, and knows no region of ours. */
+  /** Forgets all idle regions, because the server has restarted and does not know them. */
   forget(): void {
     for (const region of this.#idle) this.#forgetOne(region);
     this.#idle = [];
   }
 
-  /** Expects that inferences under way have been cancelled. */
+  /** The caller must have cancelled inferences in flight. */
   async close(): Promise<void> {
     this.#closed = true;
     const deadline = Date.now() + CLOSE_MS;
@@ -87,7 +88,7 @@ export class RegionPool {
       await Promise.all([...this.#all].map((region) => this.retire(region)));
       if (this.#all.size > 0) await sleep(RETIRE_EVERY_MS);
     }
-    // What the server still uses stays registered there, until a later worker of this host reclaims it.
+    // Regions that the server still uses stay registered until a later worker of this host reclaims them.
     for (const region of [...this.#all]) this.#forgetOne(region);
   }
 

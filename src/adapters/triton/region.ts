@@ -1,6 +1,6 @@
 /**
  * A piece of memory shared with Triton, without native code: a file in /dev/shm, which the server maps when the region is
- * registered. The file's name goes as soon as the server has it mapped, so that a worker that dies leaves none behind.
+ * registered. The worker unlinks the file as soon as the server has mapped it, so that a dead worker leaves no file behind.
  */
 import { closeSync, fchmodSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { status } from '@grpc/grpc-js';
@@ -9,15 +9,15 @@ import { isCallFailure, TransportError } from './errors.js';
 import { DIRECTORY, isOrphan, nameOwn, orphanFiles } from './region-names.js';
 
 const ZEROS = Buffer.alloc(1024 * 1024);
-/** These calls take milliseconds, and one that is given up half-way would leave a region behind. */
+/** These calls take milliseconds. A call that is given up halfway would leave a region behind. */
 const CONTROL: CallOptions = { signal: new AbortController().signal, deadlineMs: 2_000 };
 
-/** What is to be done about it. */
+/** What is wrong, and how to fix it. */
 const NOT_SHARED =
   'the server does not share memory with this host; expected one /dev/shm in both containers, and a server that does not ' +
   'restrict shared-memory (TRITON_RESTRICTED)';
 
-/** One request at a time has it, for its inputs and its output. */
+/** Belongs to one request at a time, for its inputs and its output. */
 export class Region {
   #fd: number | undefined;
 
@@ -30,9 +30,9 @@ export class Region {
   }
 
   /**
-   * @returns undefined when /dev/shm is full
-   * @throws TransportError FAILED_PRECONDITION when the server does not share memory with us, or the system gives us none;
-   * ServiceError when the server cannot be reached
+   * @returns undefined if /dev/shm is full
+   * @throws TransportError FAILED_PRECONDITION if the server does not share memory with this worker, or the system provides
+   *   none; ServiceError if the server cannot be reached
    */
   static async create(channel: Channel, bytes: number): Promise<Region | undefined> {
     const name = nameOwn();
@@ -40,7 +40,8 @@ export class Region {
     const fd = open(file);
     try {
       fchmodSync(fd, 0o660); // the server may run as another user of the same group
-      // Written, not only sized: where memory has run out, this fails here, and not as a bus error in the server.
+      // Write the file, instead of only setting its size. If memory is short, this fails here, and not as a bus error in the
+      // server.
       for (let offset = 0; offset < bytes; offset += ZEROS.length) {
         writeAll(fd, ZEROS.subarray(0, Math.min(ZEROS.length, bytes - offset)), offset);
       }
@@ -61,8 +62,8 @@ export class Region {
   }
 
   /**
-   * Puts the buffers in one after another, aligned.
-   * @returns where each of them begins
+   * Writes the buffers one after another, aligned.
+   * @returns the offset of each
    * @throws an error of the file system
    */
   write(buffers: readonly Buffer[]): number[] {
@@ -88,21 +89,21 @@ export class Region {
   }
 
   /**
-   * Takes the region back from the server, and frees its memory.
-   * @throws ServiceError while the server is using it, or cannot be reached; then nothing has happened
+   * Unregisters the region at the server and frees its memory.
+   * @throws ServiceError while the server is using it or cannot be reached; then nothing has changed
    */
   async release(channel: Channel): Promise<void> {
     await channel.call('SystemSharedMemoryUnregister', { name: this.name }, CONTROL);
     this.free();
   }
 
-  /** Frees our side alone: the memory is there until the server lets it go as well. */
+  /** Frees only the worker's side. The memory remains until the server frees it too. */
   free(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
   }
 
-  /** The number of a closed file may be another file's by now. */
+  /** Checks that the file is open, since the number of a closed file may already belong to another file. */
   #open(): number {
     if (this.#fd === undefined) throw new TransportError(status.CANCELLED, 'the shared memory was given back');
     return this.#fd;
@@ -114,7 +115,7 @@ export function aligned(length: number): number {
   return Math.ceil(length / 64) * 64;
 }
 
-/** Gives back the regions of workers on this host that have died, and the files of those that died while making one. */
+/** Releases the regions of dead workers on this host, and the files of workers that died while creating a region. */
 export async function reclaimRegions(channel: Channel): Promise<void> {
   const { regions } = await channel.call('SystemSharedMemoryStatus', { name: '' }, CONTROL);
   for (const name of Object.keys(regions).filter(isOrphan)) {
@@ -123,14 +124,18 @@ export async function reclaimRegions(channel: Channel): Promise<void> {
   for (const file of orphanFiles()) unlinkSync(file);
 }
 
-/** Writes the whole buffer: near the limit of a file system, one call writes a part of it and says so in its result alone. */
+/**
+ * Writes the whole buffer. Near the limit of a file system, one call writes only a part and reports that only in its result.
+ */
 export function writeAll(fd: number, buffer: Buffer, position: number, write: typeof writeSync = writeSync): void {
   for (let done = 0; done < buffer.length; ) {
     done += write(fd, buffer, done, buffer.length - done, position + done);
   }
 }
 
-/** Whether the file system has no room: its own limit, or that of the memory of the container that it counts as. */
+/**
+ * Whether the file system is full, by its own limit or by the memory limit of the container that its files count towards.
+ */
 export function isFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'ENOMEM');
 }

@@ -1,17 +1,17 @@
-/** Gives a model new processes at every replica, one after another: an operator's remedy. */
+/** Restarts a model's processes at every replica, one after another. Operators use it as a remedy. */
 import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CallOptions, Channel } from './channel.js';
 import { isCallFailure } from './errors.js';
 
-/** Header of the restricted protocols' key, as triton/entrypoint.sh names it. */
+/** Header with the key of the restricted protocols, as in triton/entrypoint.sh. */
 export const ADMIN_HEADER = 'triton-grpc-protocol-imagen-admin';
-/** So long that every worker that uses the model has seen it: replicas.ts. */
+/** Long enough for every worker that uses the model to notice: replicas.ts. */
 const UNLOADED_MS = 2_000;
 const CALL_MS = 10_000;
-/** As grpc-js takes it. */
+/** grpc-js's default. */
 const DEFAULT_PORT = 443;
-/** Large networks take minutes. */
+/** Loading a large network takes minutes. */
 const LOAD_MS = 600_000;
 
 export type Reloaded =
@@ -19,13 +19,13 @@ export type Reloaded =
   | { readonly replica: string; readonly reloaded: false; readonly error: string };
 
 /**
- * The address of each replica behind a URL as `TRITON_URL` holds it.
- * @throws Error when the name does not resolve
+ * The address of each replica behind a URL in the form of `TRITON_URL`.
+ * @throws Error if the name does not resolve
  */
 export async function replicasOf(url: string): Promise<string[]> {
   const list = /^(ipv[46]):(.*)$/.exec(url);
   if (list) return (list[2] ?? '').split(',').map((address) => `${list[1] ?? ''}:${address}`);
-  if (/^(?!dns:)[a-z0-9-]+:(?!\d+$)/.test(url)) return [url]; // a socket, or what has a list of its own
+  if (/^(?!dns:)[a-z0-9-]+:(?!\d+$)/.test(url)) return [url]; // a socket, or a scheme with its own list
   const target = url.replace(/^dns:(?:\/\/[^/]*\/)?/, '');
   const [, host = target, port = String(DEFAULT_PORT)] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(target) ?? [];
   const addresses = await lookup(host, { all: true });
@@ -35,10 +35,10 @@ export async function replicasOf(url: string): Promise<string[]> {
 }
 
 /**
- * Unloads the model and loads it again, replica by replica, and stops at the first that cannot: the others go on with what
- * they have.
- * @param onReplica told of each as it is done
- * @returns what became of each replica that was tried
+ * Unloads the model and loads it again, replica by replica. It stops at the first replica that fails, and the other replicas
+ * keep what they have.
+ * @param onReplica called after each replica
+ * @returns the result for each replica that was tried
  */
 export async function reloadModel(
   url: string,

@@ -1,6 +1,6 @@
 /**
- * What Triton has served to this worker, and what was asked for lately. A model that is not in the server's list is
- * away, and not unknown, if it was served before, or if the server says so when it is asked by name.
+ * Remembers what Triton has served to this worker, and what was asked for recently. A model that is missing from the
+ * server's list counts as away, not as unknown, if it was served before, or if the server says so when asked by name.
  */
 import type { ModelContract } from '../../domain/contract.js';
 
@@ -10,11 +10,11 @@ export interface ModelName {
   readonly version?: string;
 }
 
-/** Far more than any server serves: names of versions that come and go must not fill the memory. */
+/** Far more than any server serves. Names of versions that come and go must not fill the memory. */
 const MOST_SERVED = 1_000;
 /** Names come from jobs, and may be anything. */
 const MOST_ASKED = 50;
-/** A job that waits for a model asks every quarter of a second. */
+/** A job that waits for a model asks every 250 ms. */
 const ASKED_MS = 60_000;
 
 export class Remembered {
@@ -24,8 +24,8 @@ export class Remembered {
   readonly #now: () => number;
 
   /**
-   * @param keepMs how long what was served counts as away when it no longer is
-   * @param now milliseconds on a clock that never goes back
+   * @param keepMs how long a served name counts as away after the server stops serving it
+   * @param now milliseconds on a monotonic clock
    */
   constructor(keepMs: number, now: () => number = () => performance.now()) {
     this.#keepMs = keepMs;
@@ -48,8 +48,8 @@ export class Remembered {
   }
 
   /**
-   * Models that were served, and all that was asked for lately. A version that was served and is no longer is no news
-   * until somebody asks for it: most of them were replaced by newer ones.
+   * Models that were served, and all names asked for recently. A version that is no longer served is included only if a job
+   * asks for it, because most such versions were replaced by newer ones.
    */
   names(): ModelName[] {
     for (const [key, { at }] of this.#asked) if (this.#now() - at > ASKED_MS) this.#asked.delete(key);
@@ -58,12 +58,12 @@ export class Remembered {
   }
 }
 
-/** As the keys of `unready`: a slash is in no name of a model. */
+/** The keys of `unready`. No model name contains a slash. */
 export function keyOf({ model, version }: ModelName): string {
   return version === undefined ? model : `${model}/${version}`;
 }
 
-/** Puts the entry last, and lets go the oldest ones. */
+/** Moves the entry to the end and drops the oldest entries. */
 function touch<T>(map: Map<string, T>, key: string, value: T, most: number): void {
   map.delete(key);
   map.set(key, value);

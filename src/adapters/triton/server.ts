@@ -1,4 +1,4 @@
-/** Triton as the domain's ModelServer: contracts that keep themselves fresh, and inference. */
+/** Triton as the domain's ModelServer: contracts that it refreshes by itself, and inference. */
 import { status } from '@grpc/grpc-js';
 import type { ModelContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
@@ -23,26 +23,28 @@ export interface TritonOptions {
   /** gRPC address: `host:port`, or with a scheme (`dns:///triton-headless:8001`). */
   readonly url: string;
   readonly transport?: TransportName;
-  /** Sent with every call: the keys of protocols that the server restricts. */
+  /** Headers sent with every call: the keys of protocols that the server restricts. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Limit for one inference, queue included, in milliseconds. */
+  /** Time limit for one inference, queue included, in milliseconds. */
   readonly inferTimeoutMs?: number;
-  /** Limit for calls that only ask, in milliseconds. One that passes it has the connection made anew. */
+  /** Time limit for control calls, in milliseconds. If the read of the contracts exceeds it, the connection is replaced. */
   readonly controlTimeoutMs?: number;
-  /** How often the contracts are read again, in milliseconds. */
+  /** How often to read the contracts, in milliseconds. */
   readonly pollMs?: number;
-  /** How long a model that was served counts as away, and not as unknown, when it no longer is, in milliseconds. */
+  /** How long a model counts as away, and not as unknown, after the server stops serving it, in milliseconds. */
   readonly rememberMs?: number;
-  /** Told how each reading of the contracts ended: undefined when well. When not, the last ones stay in use. */
+  /**
+   * Called after each read of the contracts: with undefined if it succeeded. If it failed, the last contracts stay in use.
+   */
   readonly onRead?: (error: unknown) => void;
-  /** Told of every attempt at an inference but those that ended because their job did. */
+  /** Called after every attempt at an inference, except those that ended because their job ended. */
   readonly onAttempt?: (attempt: Attempt) => void;
 }
 
 export interface Attempt {
   readonly model: string;
   readonly version: string;
-  /** Absent when nothing was sent. */
+  /** Absent if nothing was sent. */
   readonly carrier: Carrier | undefined;
   readonly tookMs: number;
   /** Why it failed. */
@@ -53,16 +55,16 @@ const INFER_TIMEOUT_MS = 120_000;
 const POLL_MS = 5_000;
 const CONTROL_TIMEOUT_MS = 5_000;
 const REMEMBER_MS = 86_400_000;
-/** Shortest pause between two reads that a failed inference asks for. */
+/** Shortest pause between two reads that failed inferences trigger. */
 const HURRY_MS = 500;
 
 /**
- * Connects and begins to read the contracts; await `refresh` for the first of them.
+ * Connects and starts to read the contracts. Await `refresh` for the first of them.
  *
- * Several replicas behind one DNS name: unary inferences are spread over all of them. The catalogue is that of whichever
- * replica answered last, so the replicas are expected to serve the same repository; while a change rolls over them, a
- * request may meet one that does not have its version yet, which is MODEL_UNAVAILABLE and retried. New addresses are
- * found when a connection ends: give Triton a maximum connection age.
+ * If several replicas share one DNS name, unary inferences are spread over all of them. The catalogue comes from the replica
+ * that answered last, so all replicas must serve the same repository. During a rolling change, a request may reach a replica
+ * that does not have its version yet; that is MODEL_UNAVAILABLE and is retried. New addresses are found when a connection
+ * ends, so set a maximum connection age in Triton.
  */
 export function connectTriton(options: TritonOptions): Triton {
   return new Triton(options);
@@ -102,7 +104,7 @@ export class Triton implements ModelServer {
     return this.#catalogue.unready;
   }
 
-  /** @throws JobError `MODEL_UNAVAILABLE` when the server does not answer; the last contracts stay in use */
+  /** @throws JobError `MODEL_UNAVAILABLE` if the server does not answer; the last contracts stay in use */
   async refresh(signal: AbortSignal, about?: ModelName): Promise<void> {
     signal.throwIfAborted();
     if (about) this.#remembered.asked(about);
@@ -195,8 +197,8 @@ export class Triton implements ModelServer {
   }
 
   /**
-   * Whether the server says that it can take inferences; false when it does not answer. Under strict readiness (the
-   * server's default) one model that could not be loaded makes it false for all: to serve, `contracts` is the measure.
+   * Whether the server says that it can serve inferences; false if it does not answer. Under strict readiness (the server's
+   * default) one model that failed to load makes it false for all. Use `contracts` to find out what can be served.
    */
   async ready(signal: AbortSignal): Promise<boolean> {
     try {
@@ -208,8 +210,8 @@ export class Triton implements ModelServer {
   }
 
   /**
-   * What the server has counted for a model since it was loaded, by version; with several replicas, on one of them.
-   * Empty where no version is ready.
+   * The server's counts for a model since it was loaded, by version. With several replicas, the counts are of one of them.
+   * Empty if no version is ready.
    * @throws JobError `MODEL_UNAVAILABLE`
    */
   async statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]> {
@@ -220,7 +222,7 @@ export class Triton implements ModelServer {
     }
   }
 
-  /** Fails what is under way as unavailable, and gives back what this connection holds on the server. */
+  /** Fails requests in flight as unavailable, and releases what this connection holds on the server. */
   async close(): Promise<void> {
     clearInterval(this.#poll);
     this.#closing.abort(new JobError('MODEL_UNAVAILABLE', 'the connection to Triton was closed'));
@@ -229,11 +231,11 @@ export class Triton implements ModelServer {
     this.#channel.close();
   }
 
-  /** A read that begins now or later: whoever asks during one waits for the next, which all who ask share. */
+  /** Waits for a read that starts now or later. Calls during a read share the next one. */
   #read(): Promise<void> {
     if (this.#reading) {
       this.#readNext ??= this.#reading
-        .catch(() => undefined) // told to those who asked for it
+        .catch(() => undefined) // its callers handle it
         .then(() => {
           this.#readNext = undefined;
           return this.#read();
@@ -251,8 +253,8 @@ export class Triton implements ModelServer {
       })
       .then((fault) => this.#options.onRead?.(fault))
       .catch((error: unknown) => {
-        // No answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new one helps the
-        // second and does not harm the first.
+        // There was no answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new connection
+        // fixes the second case and does no harm in the first.
         if (isCallFailure(error) && error.code === status.DEADLINE_EXCEEDED) this.#channel.reconnect();
         if (!this.#closing.signal.aborted) this.#options.onRead?.(toJobError(error, 'reading the models'));
         throw error;
@@ -264,7 +266,8 @@ export class Triton implements ModelServer {
   }
 
   /**
-   * Where shared memory is demanded and does not work, no inference will: better told at the start than by the first job.
+   * Checks shared memory if the configuration demands it. If it does not work, no inference will, and an error at the start
+   * is better than one at the first job.
    * @returns what is wrong
    */
   async #demandSharing(): Promise<JobError | undefined> {
@@ -282,10 +285,10 @@ export class Triton implements ModelServer {
 
   #readInBackground(): void {
     if (this.#reading) return;
-    this.#read().catch(() => undefined); // told by onRead
+    this.#read().catch(() => undefined); // reported by onRead
   }
 
-  /** Something has changed on the server: do not wait for the next poll. */
+  /** Reads soon instead of at the next poll, because something has changed on the server. */
   #hurry(): void {
     if (Date.now() - this.#lastRead > HURRY_MS) this.#readInBackground();
   }

@@ -1,7 +1,7 @@
 /**
- * Tensors in memory that is shared with the server; only their description travels. For a server on the same host that
- * sees the same /dev/shm (in a pod: a volume of kind Memory that both containers mount there), and that knows whether a
- * region is in use (Triton 2.51 does; an older one may end when a region in use is taken back).
+ * Tensors in memory that is shared with the server. Only their description is sent. The server must be on the same host and
+ * see the same /dev/shm (in a pod: a volume of kind Memory that both containers mount there). It must also know whether a
+ * region is in use (Triton 2.51 does; an older one may exit when a region in use is unregistered).
  */
 import { status } from '@grpc/grpc-js';
 import { JobError } from '../../domain/errors.js';
@@ -15,7 +15,7 @@ import type { InferParameters, ModelInferRequest, ModelInferResponse } from './w
 
 const RECLAIM_EVERY_MS = 90_000;
 
-/** @param unary takes the requests for which there is no memory left */
+/** @param unary sends the requests for which there is no memory left */
 export function sharedMemoryTransport(
   channel: Channel,
   unary: InferTransport,
@@ -26,8 +26,8 @@ export function sharedMemoryTransport(
     async infer(request, options) {
       if (performance.now() - reclaimedAt > RECLAIM_EVERY_MS) {
         reclaimedAt = performance.now();
-        // Beside the request: nothing depends on it but the memory of workers that have died. Again later, since of some of
-        // them it shows only after a while.
+        // Runs in parallel with the request, since it only frees the memory of dead workers. It is repeated later, because
+        // some workers count as dead only after a while.
         reclaimRegions(channel).catch(() => (reclaimedAt = -Infinity));
       }
       const left = countdown(options);
@@ -53,7 +53,7 @@ export function sharedMemoryTransport(
   };
 }
 
-/** Shared memory where a trial shows that it works, else unary; decided when the server first answers. */
+/** Uses shared memory if a trial shows that it works, otherwise unary calls. It decides when the server first answers. */
 export function autoTransport(channel: Channel, unary: InferTransport): InferTransport {
   const shared = sharedMemoryTransport(channel, unary);
   let trial: Promise<InferTransport> | undefined;
@@ -72,7 +72,10 @@ export function autoTransport(channel: Channel, unary: InferTransport): InferTra
   };
 }
 
-/** @throws also TransportError DEADLINE_EXCEEDED, and the signal's reason; a region that comes too late is another's */
+/**
+ * Takes a region within the time limit. One that arrives too late goes back to the pool.
+ * @throws also TransportError DEADLINE_EXCEEDED, and the signal's reason
+ */
 async function takeInTime(pool: RegionPool, bytes: number, options: InferOptions): Promise<Region | undefined> {
   const taking = pool.take(bytes);
   try {
@@ -80,13 +83,13 @@ async function takeInTime(pool: RegionPool, bytes: number, options: InferOptions
   } catch (error) {
     taking.then(
       (region) => region && pool.give(region),
-      () => undefined, // it is the same error, or comes too late to matter
+      () => undefined, // the same error, or too late to matter
     );
     throw error;
   }
 }
 
-/** Writes the inputs into the region; the output will follow them. */
+/** Writes the inputs into the region. The output will follow them. */
 function intoRegion(
   request: ModelInferRequest,
   region: Region,
@@ -110,7 +113,7 @@ function place(region: Region, offset: number, length: number): InferParameters 
   };
 }
 
-/** The answer as if it had come with its bytes, which are ours from here on. A shorter output is found by the codec. */
+/** The answer with its bytes copied out of the region. The codec detects a shorter output. */
 function outOfRegion(
   response: ModelInferResponse,
   region: Region,
@@ -128,15 +131,15 @@ function serverIsDone(error: unknown, { signal }: InferOptions): boolean {
   return ['MODEL_OVERLOADED', 'MODEL_REJECTED_INPUT', 'INFERENCE_FAILED'].includes(meaning.code);
 }
 
-/** The server has been started anew since the region was registered. */
+/** Whether the server has restarted since the region was registered. */
 function isUnknownRegion(error: unknown): boolean {
   return isCallFailure(error) && /unable to find shared memory region/i.test(error.details);
 }
 
 /**
- * Whether the server sees our /dev/shm.
- * @returns why not; undefined where it does
- * @throws ServiceError when the server cannot be reached
+ * Tests whether the server sees the worker's /dev/shm.
+ * @returns why not; undefined if it does
+ * @throws ServiceError if the server cannot be reached
  */
 export async function trySharing(channel: Channel): Promise<string | undefined> {
   try {

@@ -1,4 +1,4 @@
-/** What Triton has measured: the planner's source for the time that a batch takes. */
+/** Reads Triton's measurements, from which the planner learns how long a batch takes. */
 import { status } from '@grpc/grpc-js';
 import type { VersionStatistics } from '../../domain/ports.js';
 import type { CallOptions, Channel } from './channel.js';
@@ -7,7 +7,7 @@ import type { StatisticDuration } from './wire.js';
 
 const NS_PER_MS = 1e6;
 
-/** @throws the signal's reason, or ServiceError when the server does not answer */
+/** @throws the signal's reason, or ServiceError if the server does not answer */
 export async function readStatistics(
   channel: Channel,
   model: string,
@@ -20,7 +20,7 @@ export async function readStatistics(
     batches: batchStats.map(({ batchSize, computeInput, computeInfer, computeOutput }) => ({
       batchSize,
       executions: computeInfer?.count ?? 0,
-      // An instance is busy with all three.
+      // All three keep an instance busy.
       meanMs: mean(computeInput) + mean(computeInfer) + mean(computeOutput),
     })),
   }));
@@ -30,7 +30,7 @@ async function callStatistics(channel: Channel, model: string, options: CallOpti
   try {
     return (await channel.call('ModelStatistics', { name: model, version: '' }, options)).modelStats;
   } catch (error) {
-    // So the server says that it has no such model, or no version of it that is ready.
+    // With these codes the server says that it has no such model, or no ready version of it.
     if (isCallFailure(error) && (error.code === status.INVALID_ARGUMENT || error.code === status.NOT_FOUND)) return [];
     throw error;
   }

@@ -1,8 +1,8 @@
 /**
- * Inferences share a stream, one for each model: Triton answers the requests of a stream in the order in which they came,
- * so that on a common one every model would wait for the slowest.
+ * Inferences of a model share one stream. Triton answers the requests of a stream in order, so on a common stream every
+ * model would wait for the slowest.
  *
- * What a stream cannot do, by the protocol: spread over replicas once it is open, and say more of an error than its text.
+ * By protocol, an open stream cannot switch replicas, and its errors have no status code, only a text.
  */
 import { status, type ClientDuplexStream } from '@grpc/grpc-js';
 import { onAbort } from '../abort.js';
@@ -13,7 +13,7 @@ import type { ModelInferRequest, ModelInferResponse, ModelStreamInferResponse } 
 
 export function streamTransport(channel: Channel): InferTransport {
   const streams = new Map<string, ModelStream>();
-  /** Given up for others, with requests that are still under way. */
+  /** Replaced streams that still have requests in flight. */
   const ending = new Set<ModelStream>();
   return {
     infer(request, options) {
@@ -41,7 +41,7 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** From its opening to its first fault, or one of its replica's; then the next request opens another. */
+/** A stream is used until its first fault, or a fault of its replica. The next request then opens another. */
 class ModelStream {
   readonly #call: Call;
   readonly #waiters = new Map<string, Waiter>();
@@ -52,7 +52,7 @@ class ModelStream {
   constructor(call: Call) {
     this.#call = call;
     call.on('data', (message: ModelStreamInferResponse) => this.#settle(message));
-    call.on('error', () => undefined); // 'status' says the same, and also comes when the server ends well
+    call.on('error', () => undefined); // 'status' carries the same, and also comes when the server ends the stream normally
     call.on('status', ({ code, details }) => this.end(`the stream ended: ${status[code]}: ${details}`));
   }
 
@@ -76,18 +76,19 @@ class ModelStream {
         stopListening = onAbort(signal, () => reject(signal.reason as Error));
         timer = setTimeout(() => {
           reject(new TransportError(status.DEADLINE_EXCEEDED, `no answer within ${Math.round(deadlineMs)} ms`));
-          // Not one answer in that time: what holds up the first in line, or a dead connection, holds up all behind it.
+          // There was no answer at all in that time. A slow first request or a dead connection blocks all requests behind
+          // it.
           if (this.#answers === answersBefore) this.end(`the stream was silent for ${deadlineMs} ms`);
         }, deadlineMs);
         this.#call.write({ ...request, id });
       });
     } catch (error) {
-      // The replica fails at this model: another may not. What is still under way here finishes here.
+      // The replica fails at this model, and another may not. Requests in flight finish on this stream.
       if (faultOf(error) !== undefined) this.#open = false;
       throw error;
     } finally {
       onPeer?.(this.#call.getPeer());
-      // Also when the request was given up: its answer, if it comes, finds nobody, and the others are left alone.
+      // This also applies if the request was given up. Its late answer is then dropped, and the other requests continue.
       this.#waiters.delete(id);
       clearTimeout(timer);
       stopListening?.();
@@ -95,7 +96,7 @@ class ModelStream {
     }
   }
 
-  /** Fails all that wait, and with the call cancels them on the server too. */
+  /** Fails all waiting requests. Cancelling the call cancels them on the server too. */
   end(reason: string): void {
     this.#open = false;
     for (const { reject } of this.#waiters.values()) reject(new TransportError(status.UNAVAILABLE, reason));

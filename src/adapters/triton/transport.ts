@@ -1,38 +1,38 @@
-/** How one inference travels. The transports differ in nothing else; which one is best is a matter of measuring. */
+/** How one inference travels. The transports do not differ otherwise; measurements show which is best. */
 import { status } from '@grpc/grpc-js';
 import { NoAnswer, within } from '../within.js';
 import type { CallOptions } from './channel.js';
 import { TransportError } from './errors.js';
 import type { ModelInferRequest, ModelInferResponse } from './wire.js';
 
-/** What carries the tensors. */
+/** How the tensors are sent. */
 export type Carrier = 'unary' | 'stream' | 'shm';
 
 export interface InferOptions extends CallOptions {
-  /** The exact length of the wanted output: memory for it may have to be there before it is computed. */
+  /** The exact length of the output, in bytes. Its memory may have to exist before it is computed. */
   readonly outputBytes: number;
-  /** Told what carries the request; again if it has to be sent another way. */
+  /** Called with the carrier of the request, and again if it is sent another way. */
   readonly onSend?: (carrier: Carrier) => void;
 }
 
 export interface InferTransport {
   /**
-   * One request, one answer; a single attempt.
-   * @throws the signal's reason when it fires, else an error that errors.ts can read: grpc-js's ServiceError or one
-   * with the same `code` and `details`
+   * One request and one answer, in a single attempt.
+   * @throws the signal's reason when it fires, otherwise an error that errors.ts can read: grpc-js's ServiceError, or one
+   *   with the same `code` and `details`
    */
   infer(request: ModelInferRequest, options: InferOptions): Promise<ModelInferResponse>;
-  /** Fails what is under way and gives back what the transport holds on the server. */
+  /** Fails requests in flight and releases what the transport holds on the server. */
   close(): Promise<void>;
 }
 
-/** The options for what comes next: with as much time as the calls before it have left of the whole. */
+/** The options for the next call, with the time that the earlier calls have left. */
 export function countdown(options: InferOptions): () => InferOptions {
   const endsAt = performance.now() + options.deadlineMs;
   return () => ({ ...options, deadlineMs: Math.max(1, endsAt - performance.now()) });
 }
 
-/** Waits for what several requests share, and none of them may end, within the time of one. */
+/** Waits for a result that several requests share, within one request's time limit. The shared work continues. */
 export async function inTime<T>(shared: Promise<T>, what: string, { deadlineMs, signal }: CallOptions): Promise<T> {
   try {
     return await within(deadlineMs, what, () => shared, signal);

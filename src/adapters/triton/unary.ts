@@ -1,4 +1,4 @@
-/** Each inference is a call of its own: balanced over all replicas, with its own deadline and status code. */
+/** Each inference is a separate call: balanced over all replicas, with its own deadline and status code. */
 import type { Channel } from './channel.js';
 import type { InferTransport } from './transport.js';
 

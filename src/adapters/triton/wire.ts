@@ -1,4 +1,4 @@
-/** The messages of proto/*.proto as proto-loader gives and takes them (see LOADER_OPTIONS in channel.ts). */
+/** The messages of proto/*.proto in proto-loader's form (see LOADER_OPTIONS in channel.ts). */
 
 /** Exactly one of them is set. */
 export type InferParameter =
@@ -12,7 +12,7 @@ export interface InferTensor {
   readonly name: string;
   /** `UINT8`, `INT32`, … */
   readonly datatype: string;
-  /** With the batch dimension, where the model batches. */
+  /** Includes the batch dimension, if the model batches. */
   readonly shape: readonly number[];
   readonly parameters?: InferParameters;
 }
@@ -20,12 +20,12 @@ export interface InferTensor {
 export interface ModelInferRequest {
   readonly modelName: string;
   readonly modelVersion: string;
-  /** Only the stream needs one: it comes back with the answer. */
+  /** Only a stream needs one. The answer repeats it. */
   readonly id?: string;
   readonly parameters: InferParameters;
   readonly inputs: readonly InferTensor[];
   readonly outputs: readonly { readonly name: string; readonly parameters?: InferParameters }[];
-  /** One entry an input, in the order of `inputs`. */
+  /** One entry per input, in the order of `inputs`. */
   readonly rawInputContents: readonly Buffer[];
 }
 
@@ -34,12 +34,12 @@ export interface ModelInferResponse {
   readonly modelVersion: string;
   readonly id: string;
   readonly outputs: readonly InferTensor[];
-  /** One entry an output, in the order of `outputs`. */
+  /** One entry per output, in the order of `outputs`. */
   readonly rawOutputContents: readonly Buffer[];
 }
 
 export interface ModelStreamInferResponse {
-  /** Not empty: the request failed, and of `inferResponse` only the id holds. */
+  /** If not empty, the request failed, and only the id of `inferResponse` is valid. */
   readonly errorMessage: string;
   readonly inferResponse: ModelInferResponse | null;
 }
@@ -55,11 +55,11 @@ export interface ModelIndex {
 
 export interface ModelTensorConfig {
   readonly name: string;
-  /** With the prefix: `TYPE_UINT8`. */
+  /** With its prefix: `TYPE_UINT8`. */
   readonly dataType: string;
   /** Without the batch dimension. */
   readonly dims: readonly number[];
-  /** Of inputs only. */
+  /** Only for inputs. */
   readonly optional?: boolean;
 }
 
@@ -111,7 +111,7 @@ interface ModelVersion {
   readonly version: string;
 }
 
-/** The unary methods: what each takes and gives. */
+/** The unary methods, with their request and response types. */
 export interface Methods {
   ServerLive: { request: Nothing; response: { readonly live: boolean } };
   ServerReady: { request: Nothing; response: { readonly ready: boolean } };

@@ -1,4 +1,4 @@
-/** What comes out of Pub/Sub, and what goes back. */
+/** Metrics of messages received from Pub/Sub and returned to it. */
 import { ERROR_CODES, ERRORS } from '../../domain/errors.js';
 import type { Families } from './families.js';
 import type { Labels } from './labels.js';

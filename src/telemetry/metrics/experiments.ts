@@ -1,4 +1,4 @@
-/** What becomes of the versions that the routes name: what arms of experiments do, and which of them were stopped. */
+/** Metrics of the versions in the routes: results of the arms of experiments, and which arms were stopped. */
 import type { Step } from '../../domain/completion.js';
 import { type Arm, ARM_ENDS, type ArmEnd, armLabel } from '../../domain/experiment.js';
 import type { Families } from './families.js';
@@ -6,10 +6,10 @@ import type { Labels } from './labels.js';
 import type { TritonFacts } from './triton.js';
 
 export interface ExperimentFacts {
-  /** Those in the routes. */
+  /** Arms in the routes. */
   readonly arms: () => readonly Arm[];
   readonly armStopped: (arm: Arm) => boolean;
-  /** All versions that the routes name. */
+  /** All versions in the routes. */
   readonly routed: () => readonly { readonly model: string; readonly version: string }[];
 }
 
@@ -55,7 +55,7 @@ export function experimentMetrics(
 
   return {
     armEnded: (arm: Arm, outcome: ArmEnd) => operations.inc({ ...labels.ofArm(arm), outcome }),
-    /** Of no interest where the step did not fall back. */
+    /** Counts the step if it fell back. */
     stepDone({ model, experiment = '', arm = '', fallbackFrom }: Step): void {
       if (fallbackFrom === undefined) return;
       const which = labels.served(model, fallbackFrom);

@@ -1,20 +1,20 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What Prometheus calls a family: all series of one name. */
+/** A Prometheus metric family: all series with the same name. */
 export interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly labels: readonly string[];
 }
 
-/** Makes families, and knows which it has made. */
+/** Creates families and lists those it has created. */
 export class Families {
   readonly registry = new Registry();
   readonly made: Family[] = [];
 
   /**
-   * @param expected series that are there from nothing, asked for whenever somebody looks: Prometheus sees no increase in
-   * a series that begins with what it counts
+   * @param expected series that exist with the value 0, read at every scrape; Prometheus cannot see the first increase of a
+   *   series that starts above 0
    */
   counter<L extends string>(
     name: string,
@@ -45,12 +45,12 @@ export class Families {
     return new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers: [this.registry] });
   }
 
-  /** One number, read whenever somebody asks. */
+  /** One number, read at every scrape. */
   gauge(name: string, help: string, read: () => number): void {
     this.gauges(name, help, [], () => [[{}, read()]]);
   }
 
-  /** Several, told apart by labels. What is not read any more is gone. */
+  /** Several numbers with labels, read at every scrape. Series that are missing from a read disappear. */
   gauges<L extends string>(
     name: string,
     help: string,

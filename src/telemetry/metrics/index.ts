@@ -1,6 +1,6 @@
 /**
- * The worker's metrics, a file for each subject. A new one is a line in its subject's file, and one in docs/metrics.md,
- * which a test compares with what is here.
+ * The worker's metrics, one file per subject. A new metric needs a line in its subject's file and one in docs/metrics.md. A
+ * test compares the two.
  */
 import { deliveryMetrics } from './deliveries.js';
 import { type ExperimentFacts, experimentMetrics } from './experiments.js';
@@ -12,7 +12,7 @@ import { createLabels } from './labels.js';
 import { processMetrics, type ProcessFacts } from './process.js';
 import { tritonMetrics, type TritonFacts } from './triton.js';
 
-/** What is read when somebody asks; all the rest is told when it happens. */
+/** Values read at every scrape. All other metrics are updated when something happens. */
 export type Facts = IntakeFacts & InferenceFacts & TritonFacts & ExperimentFacts & ProcessFacts;
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -28,9 +28,9 @@ export function createMetrics(facts: Facts) {
     ...inferenceMetrics(families, labels, facts),
     ...tritonMetrics(families, labels, facts),
     ...experimentMetrics(families, labels, facts),
-    /** Those of imagen, without what prom-client adds of its own. */
+    /** Families of imagen, without the default ones of prom-client. */
     families: families.made as readonly Family[],
-    /** Prometheus' text format. */
+    /** Renders all metrics in Prometheus' text format. */
     async render(): Promise<{ readonly contentType: string; readonly body: string }> {
       return { contentType: families.registry.contentType, body: await families.registry.metrics() };
     },

@@ -1,10 +1,10 @@
-/** What the worker sends to each version, and what of it was worth sending. */
+/** Metrics of the requests to each version, and how much of them was useful. */
 import type { Step } from '../../domain/completion.js';
 import type { Families } from './families.js';
 import type { Labels } from './labels.js';
 
 export interface InferenceFacts {
-  /** Of each version: requests in flight, how many may be, and how many wait for that. */
+  /** Per version: requests in flight, the concurrency limit, and requests that wait. */
   readonly load: () => readonly {
     readonly model: string;
     readonly version: string;
@@ -12,7 +12,7 @@ export interface InferenceFacts {
     readonly limit: number;
     readonly waiting: number;
   }[];
-  /** Milliseconds of an execution, and for each of its pixels, as the planner believes at the moment. */
+  /** Per version: milliseconds per execution and per pixel, in the planner's current estimate. */
   readonly learnedCosts: () => readonly {
     readonly model: string;
     readonly version: string;

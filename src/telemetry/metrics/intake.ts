@@ -1,7 +1,7 @@
-/** What a worker holds, what it may hold, and why it takes no more. */
+/** Metrics of what a worker holds, its limits, and why it takes no more. */
 import type { Families } from './families.js';
 
-/** Why no further job can begin, whatever is in the queue. Several may hold at once. */
+/** Reasons why no further job can start, regardless of the queue. Several may apply at once. */
 export const PAUSES = ['starting', 'stopping', 'models', 'places', 'memory', 'alone', 'completions'] as const;
 export type Pause = (typeof PAUSES)[number];
 
@@ -14,7 +14,7 @@ export interface IntakeFacts {
   readonly codecsWaiting: () => number;
   readonly limits: { readonly jobs: number; readonly decodedBytes: number };
   readonly paused: () => readonly Pause[];
-  /** Buckets, or folders of them, that cannot be used. */
+  /** Buckets, or folders in them, that are unavailable. */
   readonly bucketsOpen: () => readonly { readonly name: string; readonly folder?: string; readonly access: string }[];
 }
 

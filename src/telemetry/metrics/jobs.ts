@@ -1,4 +1,4 @@
-/** How jobs end, and how long they take. */
+/** Metrics of how jobs end, and how long they take. */
 import type { Completion } from '../../domain/completion.js';
 import { ERROR_CODES, ERRORS } from '../../domain/errors.js';
 import type { ExperimentFacts } from './experiments.js';
@@ -7,25 +7,25 @@ import { type Labels, NO_ARM } from './labels.js';
 
 export interface JobEnd {
   readonly completion: Completion;
-  /** Of the last operation, as asked for. */
+  /** Model of the last operation, as requested. */
   readonly model: string | undefined;
-  /** Of the last operation, as far as it was chosen. */
+  /** Version of the last operation, if one was chosen. */
   readonly version: string | undefined;
   /** `<experiment>/<arm>` of the last operation. */
   readonly arm: string | undefined;
-  /** The job had ended before this delivery. */
+  /** Whether the job had ended before this delivery. */
   readonly replay: boolean;
-  /** From receipt to the published completion, in milliseconds. */
+  /** Time from receipt to the published completion, in milliseconds. */
   readonly tookMs: number;
-  /** Of that, publishing the completion and, if there is one, the dead letter. */
+  /** The part of that time spent on publishing the completion and the dead letter, if there is one. */
   readonly publishMs: number;
 }
 
-/** In seconds. Queued is the one that may take hours. */
+/** Upper bounds in seconds. The stage `queued` may take hours. */
 const STAGE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600];
 const JOB_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
-/** How jobs can end, but for being canceled: no alert asks for that. */
+/** The ends of a job, except cancellation, which no alert uses. */
 const ENDS = [
   { status: 'succeeded', code: '' },
   ...ERROR_CODES.map((code) => ({ status: ERRORS[code].verdict === 'expire' ? 'expired' : 'failed', code })),
@@ -34,7 +34,7 @@ const ENDS = [
 export function jobMetrics(families: Families, labels: Labels, { arms }: Pick<ExperimentFacts, 'arms'>) {
   const known = () => [
     ...labels.known().map((which) => ({ ...which, arm: NO_ARM })),
-    // What an arm's version fails at ends with the default version, on that arm.
+    // If an arm's version fails, the default version does the operation, and the job counts for that arm.
     ...arms().flatMap((arm) => [labels.ofArm(arm), labels.ofArm({ ...arm, version: arm.defaultVersion })]),
   ];
   const jobs = families.counter(

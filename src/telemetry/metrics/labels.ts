@@ -3,38 +3,38 @@ import { ERROR_CODES } from '../../domain/errors.js';
 import { type Arm, armLabel } from '../../domain/experiment.js';
 import type { ModelServer } from '../../domain/ports.js';
 
-/** For whatever is not of the set that a label may have. */
+/** Label value for everything outside the known set. */
 export const UNKNOWN = 'unknown';
 
 /**
- * Every value of a label is one of a set that no job can enlarge: names of models and versions come from messages, so only
- * those count that Triton has served, since a job can outlive its model by a moment.
+ * Takes every label value from a set that no job can enlarge. Names of models and versions come from messages, so only those
+ * that Triton has served are used. A name stays known after its model is gone, since a job may end slightly later.
  */
 export interface Labels {
   model(name: string | undefined): string;
   served(model: string | undefined, version: string | undefined): { readonly model: string; readonly version: string };
-  /** `<experiment>/<arm>`, or `default` where the job is in no experiment. */
+  /** `<experiment>/<arm>`, or `default` if the job is in no experiment. */
   arm(name: string | undefined): string;
-  /** What an arm sends its jobs to, and its name. */
+  /** The model and version of an arm, and its name. */
   ofArm(arm: Arm): { readonly model: string; readonly version: string; readonly arm: string };
-  /** A code of ours, or the name of another reason to put a job off; empty where there is no error. */
+  /** A JobError code, or the name of another reason to put a job off; empty if there is no error. */
   code(code: string | undefined): string;
   plan(name: string): string;
   /** All versions that are served now. */
   known(): { readonly model: string; readonly version: string }[];
 }
 
-/** Of arms that are no longer in the routes, so many keep their name: each job that was under way may still end on one. */
+/** Most arms that keep their name after they leave the routes. Jobs in flight may still end on such an arm. */
 const MOST_FORMER_ARMS = 100;
 const ARM = /^[\w.:~-]{1,64}(?:\/[\w.:~-]{1,64})?$/;
 
-/** Not codes of jobs: the other errors for which a message is given back or put back. */
+/** Errors that are not codes of jobs, for which a message is given back or put back. */
 const OTHER_REASONS = ['GivenBack', 'Unbegun'];
 const CODES = new Set<string>([...ERROR_CODES, ...OTHER_REASONS]);
 
 export const NO_ARM = 'default';
 
-/** @param arms those in the routes: they are few, and each has a name of its own */
+/** @param arms in the routes; they are few, and each has its own name */
 export function createLabels(catalogue: Pick<ModelServer, 'contracts'>, arms: () => readonly Arm[]): Labels {
   const seen = new Map<string, Set<string>>();
   const former = new Set<string>();

@@ -1,4 +1,4 @@
-/** The process itself: what it is made of, and the memory that it may have. */
+/** Metrics of the process itself: its build and its memory limit. */
 import { totalmem } from 'node:os';
 import { collectDefaultMetrics } from 'prom-client';
 import type { Families } from './families.js';
@@ -14,7 +14,7 @@ export interface ProcessFacts {
   readonly build: Build;
 }
 
-/** Of the control group (a container's limit), or of the machine where that sets none; in bytes. */
+/** Memory limit of the control group (a container's), or of the machine if there is none, in bytes. */
 export function memoryLimit(): number {
   const constrained = process.constrainedMemory();
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();

@@ -1,10 +1,10 @@
-/** Triton as this worker meets it. */
+/** Metrics of Triton, as this worker sees it. */
 import type { ModelServer } from '../../domain/ports.js';
 import type { Families } from './families.js';
 import type { Labels } from './labels.js';
 
 export interface TritonFacts {
-  /** Whether the last look at Triton's models succeeded. */
+  /** Whether the last read of Triton's models succeeded. */
   readonly tritonReady: () => boolean;
   readonly catalogue: Pick<ModelServer, 'contracts' | 'unready'>;
   readonly circuitsOpen: () => readonly string[];
@@ -49,7 +49,7 @@ export function tritonMetrics(families: Families, labels: Labels, facts: TritonF
     '1 for a model that serves, 0 for one that Triton knows and cannot serve',
     ['model'],
     () => {
-      // What has a slash is one version of a model that serves in others.
+      // A name with a slash is one version of a model that serves others.
       const unready = [...facts.catalogue.unready().keys()].filter((name) => !name.includes('/'));
       return [
         ...unready.map((model) => [{ model }, 0] as const),
