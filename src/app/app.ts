@@ -65,6 +65,8 @@ const MODEL_RETRY_MS = 1_000;
 const PARKED_SHARE = 0.5;
 /** How often to check whether a job in work was canceled or has ended elsewhere, in milliseconds. */
 const WATCH_RECORD_MS = 5_000;
+/** The watchdog in Triton's container loads a model again in about as long. */
+const SUSPECT_PAUSE_MS = 5_000;
 /** How often to check whether another worker has stopped an arm, in milliseconds. */
 const LOOK_AT_ARMS_MS = 3_000;
 /** Part of the drain time reserved for closing connections, in milliseconds. */
@@ -211,6 +213,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       maxAttempts: config.maxAttempts,
       maxDeferredMs: config.maxDeferredSeconds * 1000,
       watchMs: WATCH_RECORD_MS,
+      suspectPauseMs: SUSPECT_PAUSE_MS,
       worker: config.workerName,
       pipeline: {
         maxInputPixels: config.maxInputPixels,

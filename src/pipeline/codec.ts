@@ -55,13 +55,18 @@ export function isShortage(thrown: unknown): boolean {
   return !SECURITY_LIMIT.test(text) && SHORTAGES.some((shortage) => shortage.test(text));
 }
 
-/** @throws JobError `WORKER_OVERLOADED` for a shortage; any other error of the computation */
+/** @returns JobError `WORKER_OVERLOADED` for a shortage; anything else as it is */
+export function asShortage(thrown: unknown): unknown {
+  if (!isShortage(thrown)) return thrown;
+  const [line = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n', 1);
+  return new JobError('WORKER_OVERLOADED', `the worker lacks memory, threads or files: ${line}`, { cause: thrown });
+}
+
+/** @throws JobError `WORKER_OVERLOADED` for a shortage; whatever else the computation throws */
 export async function orOverloaded<T>(compute: () => Promise<T>): Promise<T> {
   try {
     return await compute();
-  } catch (cause) {
-    if (!isShortage(cause)) throw cause;
-    const [line = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1);
-    throw new JobError('WORKER_OVERLOADED', `the worker lacks memory, threads or files: ${line}`, { cause });
+  } catch (thrown) {
+    throw asShortage(thrown);
   }
 }

@@ -152,8 +152,6 @@ function turnAfter(failures: number, batch: number, attempts: number): Attempt {
   return { apart: shared && failures > 0, copies: shared && last ? batch : 1, together, last, shared };
 }
 
-const needsOf = ({ needs }: JobError) => (needs ? { needs } : {});
-
 /**
  * Runs one request in its run, with retries in place while its model is down.
  * @throws any error that is neither a refusal nor a failed inference
@@ -196,9 +194,9 @@ async function takeTurn<T>(
   } catch (error) {
     // If nothing was answered in the meantime, the requests behind this one would each wait as long again, so refuse them
     // too.
-    const away = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && queue.answeredAt < begunAt;
-    // The waiting requests were never sent, so they must not inherit a suspicion that concerns this job.
-    if (away) queue.refuseAll(new JobError(error.code, error.message, { cause: error, ...needsOf(error) }));
+    // A suspect one has not waited at all: another replica may be well.
+    const isAway = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && !error.suspect;
+    if (isAway && queue.answeredAt < begunAt) queue.refuseAll(error);
     throw error;
   } finally {
     leaveRun();

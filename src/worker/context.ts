@@ -34,6 +34,8 @@ export interface HandlerOptions {
   readonly maxDeferredMs: number;
   /** How often to check whether a job in work has ended elsewhere, in milliseconds. */
   readonly watchMs: number;
+  /** Pause before a suspect job is put back, in milliseconds: as long as a model takes to be loaded again. */
+  readonly suspectPauseMs: number;
   /** Name of this worker in its completions. */
   readonly worker: string;
   readonly pipeline: PipelineOptions;

@@ -83,7 +83,7 @@ async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Pr
 async function runInTurn(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const { job, delivery } = message;
   // A job whose attempts are used up computes nothing, so it needs no place.
-  if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, signal);
+  if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, undefined, signal);
   const alone = delivery.attempt >= SUSPECT_ATTEMPT;
   const model = job.operations[0]?.model ?? '';
   const entry = await worker.parts.intake.enter({ jobId: job.jobId, model, priority: job.priority, alone });
@@ -92,11 +92,14 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   const inside = alone ? withoutWaiting(worker) : worker;
   try {
     const stale = entry.met || entry.waitedMs > RECALL_AGAIN_MS;
-    return (
-      (stale ? await recallJob(inside, message, signal) : undefined) ??
-      (await beginAttempt(inside, message, signal)) ??
-      (await runAttempt(inside, message, signal))
-    );
+    const known = stale ? await recallJob(inside, message, signal) : undefined;
+    if (known) return known;
+    // An attempt that only finds a need away shall not count, so it leaves no marker.
+    const refusal = refusalOf(inside, message);
+    const unmarked = refusal ? undefined : await beginAttempt(inside, message, signal);
+    if (unmarked) return unmarked;
+    const attempt = await runAttempt(inside, message, refusal, signal);
+    return attempt.kind === 'put off' ? { ...attempt, marked: !refusal && message.given.attempt > 1 } : attempt;
   } finally {
     entry.leave();
   }
@@ -148,6 +151,14 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
   }
 }
 
+/** @returns why the job cannot be worked on now, if one of its needs is away */
+function refusalOf({ parts }: Worker, { needs }: Message): JobError | undefined {
+  const refused = parts.availability.refuse(needs);
+  if (!refused) return undefined;
+  const code = refused.need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
+  return new JobError(code, refused.reason, { stage: 'route', needs: refused.need });
+}
+
 /** Leaves an attempt marker, so that the attempt counts even if the worker dies before it reports an outcome. */
 async function beginAttempt(
   worker: Worker,
@@ -168,29 +179,37 @@ async function beginAttempt(
 /**
  * Waits without a place while a need of the job is away. Here the jobs of a model that is down let others pass. If all needs
  * seem to work, either only this job's object or version is away, or a check has not answered yet. Then the job pauses, so
- * that it does not cycle without a break, and is put back.
+ * that it does not cycle without a break, and is put back. So does a suspect job, which counts an attempt: a model whose
+ * process has died is back after some seconds, and the next worker would take the same death for another one.
  * @returns whether to try the job again here
  */
 async function standAside(
   worker: Worker,
   message: Message,
-  { error, counted = message }: PutOff,
+  { error, marked, counted = message }: PutOff,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { availability, waitingRoom, intake } = worker.parts;
-  if (isSpent(message.given, worker.options.maxAttempts)) return false;
-  if (!(error instanceof JobError) || error.suspect) return false;
+  const { maxAttempts, suspectPauseMs } = worker.options;
+  if (!(error instanceof JobError) || isSpent(message.given, maxAttempts)) return false;
+  // Its marker would count if the worker died while the job waits. Its copy has none.
+  if (marked && !error.suspect) return false;
   const unreadable = error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
   // A deadline that has already passed cannot end the job while its record is unreadable, so it does not shorten the wait.
   const { deadline } = message.job;
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
-  const pauseMs = unreadable ? UNREADABLE_PAUSE_MS : broken ? 0 : pauseAfter(deferralsOf(message.given));
-  const hindrance = { needs: message.needs, pauseMs, alone: counted.delivery.attempt >= SUSPECT_ATTEMPT };
+  const otherwiseMs = broken ? 0 : pauseAfter(deferralsOf(message.given));
+  const pauseMs = error.suspect ? suspectPauseMs : unreadable ? UNREADABLE_PAUSE_MS : otherwiseMs;
+  const hindrance = {
+    needs: error.suspect ? [] : message.needs,
+    pauseMs,
+    alone: counted.delivery.attempt >= SUSPECT_ATTEMPT,
+  };
   const how = await waitingRoom.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();
-  if (how === 'go on') return unreadable || broken !== undefined;
+  if (how === 'go on') return !error.suspect && (unreadable || broken !== undefined);
   // If the deadline has passed, the next attempt ends the job.
   return how === 'interrupted' && !signal.aborted && !intake.closing.aborted;
 }

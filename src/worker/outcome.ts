@@ -3,6 +3,7 @@ import type { Completion } from '../domain/completion.js';
 import { ERRORS, GivenBack, JobError, type Stage } from '../domain/errors.js';
 import type { JobRecord } from '../records/record.js';
 import { completionWithoutRecord } from './complete.js';
+import { asShortage } from '../pipeline/codec.js';
 import type { Choice } from '../pipeline/job-context.js';
 import type { Decision } from './decision.js';
 import type { Message } from './message.js';
@@ -22,6 +23,8 @@ export interface PutOff {
   readonly error: Error;
   /** The message with its attempts counted; absent if they could not be counted. */
   readonly counted?: Message;
+  /** The attempt has left a marker. */
+  readonly marked?: boolean;
 }
 
 /** Result of the work on a job, before it is announced. */
@@ -42,7 +45,7 @@ export type Outcome =
 /** A step was interrupted, by the worker's stop or by an error that is never the job's own fault. */
 export function interrupted(thrown: unknown, stage: Stage): Attempt {
   if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };
-  return { kind: 'put off', error: JobError.from(thrown, stage) };
+  return { kind: 'put off', error: JobError.from(asShortage(thrown), stage) };
 }
 
 /** What a record means for a message: its outcome, or that the id belongs to another job. */

@@ -1,6 +1,7 @@
 /** One attempt at the work of a job, up to its record. */
 import type { Completion } from '../domain/completion.js';
 import { ERRORS, GivenBack, JobError } from '../domain/errors.js';
+import { asShortage } from '../pipeline/codec.js';
 import { JobContext } from '../pipeline/job-context.js';
 import { recall } from '../records/recall.js';
 import { decide } from '../records/decide.js';
@@ -19,14 +20,22 @@ import { watchRecord } from './watch-record.js';
 /** From this attempt on a job runs alone. If it kills its worker, it then harms no other job. */
 export const SUSPECT_ATTEMPT = 3;
 
-/** Does the job and records how it ended, unless the job ends elsewhere in the meantime. */
-export async function runAttempt(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
+/**
+ * Does the job and records how it ended, unless the job ends elsewhere in the meantime.
+ * @param refusal why it cannot be worked on now; it may end all the same, because its deadline or its patience is over
+ */
+export async function runAttempt(
+  worker: Worker,
+  message: Message,
+  refusal: JobError | undefined,
+  signal: AbortSignal,
+): Promise<Attempt> {
   const { store } = worker.parts;
   const { statePrefix, watchMs } = worker.options;
   const { job, delivery } = message;
   const watch = watchRecord((until) => recall(store, statePrefix, job.jobId, until), watchMs);
   try {
-    const worked = await work(worker, message, [signal, watch.signal]);
+    const worked = await work(worker, message, refusal, [signal, watch.signal]);
     if (worked.kind !== 'ended') {
       const found = watch.found();
       return found ? { kind: 'decided', decision: fromRecord(message, found, true) } : worked;
@@ -43,9 +52,14 @@ export async function runAttempt(worker: Worker, message: Message, signal: Abort
 }
 
 /** Does the job, or finds out why it cannot be done. It announces nothing. */
-async function work(worker: Worker, message: Message, outer: readonly AbortSignal[]): Promise<Worked> {
+async function work(
+  worker: Worker,
+  message: Message,
+  refusal: JobError | undefined,
+  outer: readonly AbortSignal[],
+): Promise<Worked> {
   const { parts, options } = worker;
-  const { job, fingerprint, delivery, given, needs } = message;
+  const { job, fingerprint, delivery, given } = message;
   const limit = timeLimit(job, outer);
   const { signal } = limit;
   const queuedMs = Date.now() - delivery.publishedAt.getTime();
@@ -63,11 +77,7 @@ async function work(worker: Worker, message: Message, outer: readonly AbortSigna
     const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrorOf(given));
     if (spent) return end('failed', spent);
     context.checkTime('recall');
-    const refused = parts.availability.refuse(needs);
-    if (refused) {
-      const code = refused.need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
-      throw new JobError(code, refused.reason, { stage: 'route', needs: refused.need });
-    }
+    if (refusal) throw refusal;
     await runJob(job, fingerprint, context, parts.share.scheduler(job), parts, options.pipeline);
     // The deadline holds until the record exists: a result that is not announced has not succeeded yet.
     limit.check();
@@ -75,7 +85,7 @@ async function work(worker: Worker, message: Message, outer: readonly AbortSigna
     return end('succeeded');
   } catch (thrown) {
     if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };
-    const error = JobError.from(thrown, 'infer');
+    const error = JobError.from(asShortage(thrown), 'infer');
     const { awayMs } = absenceOf(worker, message, error);
     const verdict = settle(error, { awayMs, maxDeferredMs: options.maxDeferredMs });
     return verdict.kind === 'end' ? end(verdict.status, verdict.error) : { kind: 'put off', error };

@@ -165,6 +165,10 @@ class OnnxImageModel:
             else:
                 feeds = {name: np.concatenate([work.feeds[name] for work in run]) for name in run[0].feeds}
             result = self.session.run(None, feeds)[0]
+        except Refused as refusal:  # the server's own words, by which the worker tells whose fault it is
+            for work in run:
+                responses[work.place] = failure(str(refusal), refusal.code)
+            return
         except Exception as error:  # whatever ONNX Runtime raises concerns this run alone
             pb_utils.Logger.log_error("a run of %d requests failed: %s" % (len(run), error))
             if len(run) > 1:  # one of them may be to blame, or the batch may be too large: each by itself
@@ -183,6 +187,14 @@ class OnnxImageModel:
 
 def failure(message: str, code: Any) -> Any:
     return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))
+
+
+class Refused(RuntimeError):
+    """What the server answers for a model that another model has asked."""
+
+    def __init__(self, message: str, code: Any) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ServedModel:
@@ -205,7 +217,8 @@ class ServedModel:
         )
         response = request.exec()
         if response.has_error():
-            raise RuntimeError(response.error().message())
+            error = response.error()
+            raise Refused(error.message(), error.code() if hasattr(error, "code") else pb_utils.TritonError.INTERNAL)
         # The tensor's memory is the response's, and ends with it.
         return [pb_utils.get_output_tensor_by_name(response, self.output).as_numpy().copy()]
 

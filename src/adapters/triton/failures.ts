@@ -33,8 +33,11 @@ const BACKEND = [status.INTERNAL, status.UNKNOWN, undefined];
 const ID = String.raw`^(?:\[request id: [^\]]*\] )?`;
 const RAISED = String.raw`(?:Failed to process the request\(s\) for model (?:instance )?'[^']*', message: )`;
 
+/** How the runtime of the shipped models begins an error of its network's (triton/runtime/imagen_onnx.py). */
+const SHIPPED = 'inference failed: ';
+
 /** ONNX Runtime: its Python classes (onnxruntime_pybind_exceptions.cc), and its text in its Triton backend. */
-const ONNX = String.raw`(?:${RAISED}(?:Fail|RuntimeException|EPFail|InvalidGraph|NotImplemented): \[ONNXRuntimeError\]|onnx runtime error \d+:)`;
+const ONNX = String.raw`(?:${RAISED}(?:Fail|RuntimeException|EPFail|InvalidGraph|NotImplemented): \[ONNXRuntimeError\]|${SHIPPED}\[ONNXRuntimeError\]|onnx runtime error \d+:)`;
 /** PyTorch: torch.cuda.OutOfMemoryError, torch.AcceleratorError or RuntimeError, and its text in its Triton backend. */
 const TORCH = String.raw`(?:${RAISED}(?:RuntimeError|AcceleratorError|OutOfMemoryError): |PyTorch execute failure: )`;
 /** TensorRT's backend, and CUDA errors in the words of Triton's backends (backend_common.h, tensorrt.cc). */
@@ -64,6 +67,7 @@ export const BY_TEXT: readonly Rule[] = [
     // Python and NumPy. pybind11 turns std::bad_alloc into MemoryError.
     `${RAISED}(?:MemoryError|_ArrayMemoryError): `,
     `${RAISED}OutOfMemoryError: `,
+    `${SHIPPED}(?:Unable to allocate |(?:std::)?bad_alloc)`,
     `${TORCH}CUDA (?:error: )?out of memory`,
     `${TORCH}CUDA error: CUBLAS_STATUS_ALLOC_FAILED`,
     // bfc_arena.cc and cuda_call.cc of ONNX Runtime.

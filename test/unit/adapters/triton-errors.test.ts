@@ -56,6 +56,10 @@ const CUDA_700 = 'CUDA failure 700: an illegal memory access was encountered ; G
 const FAULTS = [
   ["Stub process 'upscale_0_0' is not healthy.", 'process'],
   ['Stub process is not healthy.', 'process'],
+  // As the runtime of the shipped models words what its network raises (triton/runtime/imagen_onnx.py).
+  [`inference failed: [ONNXRuntimeError] : 1 : FAIL : ${CUDA_700}`, 'device'],
+  [`inference failed: [ONNXRuntimeError] : 1 : FAIL : ${ARENA}`, 'memory'],
+  ['inference failed: Unable to allocate 3.00 GiB for an array with shape (8, 3, 1024, 1024)', 'memory'],
   ['[request id: 7] Failed to obtain the health mutex.', 'process'],
   ["Failed to increase the shared memory pool size for key 'k' to 67 bytes. Error: No space left on device", 'memory'],
   [raised("Failed to increase the shared memory pool size for key 'k' to 67 bytes. Error: x"), 'memory'],

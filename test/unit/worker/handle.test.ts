@@ -95,6 +95,7 @@ function setUp() {
         maxAttempts: 3,
         maxDeferredMs: DAY_MS,
         watchMs: 20,
+        suspectPauseMs: 0,
         worker: 'w',
         pipeline: {
           maxInputPixels: 1,
@@ -275,6 +276,29 @@ describe('the handler', () => {
     expect(sent.slice(1)).toMatchObject([{ topic: 'jobs', attributes: { attempts: '2' } }]);
   });
 
+  it('puts a job back, instead of letting it stand aside, once an attempt has left its marker', async () => {
+    const { handler, sent, store, waitingRoom } = setUp();
+    const create = store.create.bind(store);
+    store.create = (ref, ...rest) =>
+      ref.name.endsWith('.json') ? Promise.reject(new JobError('STORAGE_UNAVAILABLE', 'away')) : create(ref, ...rest);
+    const wait = vi.spyOn(waitingRoom, 'wait');
+    expect(await handler()(delivery(job(), 2), never)).toBe('ack');
+    expect(wait).not.toHaveBeenCalled();
+    expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '1' } }]);
+  });
+
+  it('takes a lack of memory in its own code for no fault of the job', async () => {
+    const { handler, sent, store } = setUp();
+    const create = store.create.bind(store);
+    store.create = (ref, ...rest) =>
+      ref.name.endsWith('.json')
+        ? Promise.reject(new RangeError('Array buffer allocation failed'))
+        : create(ref, ...rest);
+    expect(await handler()(delivery(job()), never)).toBe('ack');
+    expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '0' } }]);
+    expect(JSON.parse(sent[0]?.attributes.lastError ?? '{}')).toMatchObject({ code: 'WORKER_OVERLOADED' });
+  });
+
   it('judges a job whose deliveries are used up before its turn, since none may come', async () => {
     const { handler, sent, store, intake, told } = setUp();
     intake.pause(true);
@@ -418,6 +442,20 @@ describe('the handler', () => {
       expect(passed).toHaveBeenCalledOnce();
       expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 }]);
       expect(bodies(sent, 'jobs')).toEqual([]);
+    });
+
+    it('counts no attempt while its jobs stand aside, however often their worker dies', async () => {
+      const { handler, objects, waitingRoom } = setUp();
+      const message = delivery(job());
+      for (const attempt of [1, 2, 3]) {
+        const killed = new AbortController();
+        const handled = handler()({ ...message, attempt }, killed.signal);
+        await until(() => waitingRoom.parked === 1);
+        killed.abort(new GivenBack('killed'));
+        await handled;
+        objects.forEach((_, name) => name.endsWith('.moved') && objects.delete(name));
+      }
+      expect([...objects.keys()].filter((name) => name.endsWith('.begun'))).toEqual([]);
     });
 
     it('answers a job that has ended, all the same', async () => {
