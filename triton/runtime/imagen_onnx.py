@@ -165,15 +165,13 @@ class OnnxImageModel:
             else:
                 feeds = {name: np.concatenate([work.feeds[name] for work in run]) for name in run[0].feeds}
             result = self.session.run(None, feeds)[0]
-        except Refused as refusal:  # the server's own words, by which the worker tells whose fault it is
-            for work in run:
-                responses[work.place] = failure(str(refusal), refusal.code)
-            return
         except Exception as error:  # whatever ONNX Runtime raises concerns this run alone
             pb_utils.Logger.log_error("a run of %d requests failed: %s" % (len(run), error))
             if len(run) > 1:  # one of them may be to blame, or the batch may be too large: each by itself
                 for work in run:
                     self.serve([work], responses)
+            elif isinstance(error, Refused):  # in the server's own words, by which the worker tells whose fault it is
+                responses[run[0].place] = failure(str(error), error.code)
             else:
                 responses[run[0].place] = failure("inference failed: %s" % error, pb_utils.TritonError.INTERNAL)
             return

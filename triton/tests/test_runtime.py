@@ -31,7 +31,7 @@ class Response:
 
 
 class TritonError(str):
-    INVALID_ARG, INTERNAL = "invalid argument", "internal"
+    INVALID_ARG, INTERNAL, UNAVAILABLE = "invalid argument", "internal", "unavailable"
 
     def __new__(cls, message, code):
         error = super().__new__(cls, message)
@@ -185,7 +185,7 @@ class Served(unittest.TestCase):
 
             def exec(self):
                 failed = self.inputs["image"].max() == 0
-                error = mock.Mock(**{"message.return_value": "black"})
+                error = mock.Mock(**{"message.return_value": "black", "code.return_value": TritonError.UNAVAILABLE})
                 return mock.Mock(
                     **{"has_error.return_value": failed, "error.return_value": error},
                     made=self.inputs["image"] + np.uint8(1),
@@ -206,7 +206,7 @@ class Served(unittest.TestCase):
         self.assertEqual(fed["image"].shape, (2, 2, 2, 3))
 
         failed = model.execute([Request(image=black)])[0].error
-        self.assertEqual((failed.code, "black" in failed), (TritonError.INTERNAL, True))
+        self.assertEqual((failed.code, failed), (TritonError.UNAVAILABLE, "black"))
 
     def test_a_network_with_an_input_that_nothing_fills_is_not_loaded(self):
         graph = Graph("odd")
