@@ -2,7 +2,7 @@
  * Processes one message: parse, recall, admit, run, record, announce, settle, always in this order. The worker acks a
  * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` acks.
  */
-import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
+import { type GivenBack, JobError, type Stage, Unbegun } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
 import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
@@ -14,6 +14,7 @@ import { isSpent, type Message, parse, receive, type Received } from './message.
 import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff } from './outcome.js';
 import { announce, putBack } from './put-back.js';
 import { runAttempt, SUSPECT_ATTEMPT } from './run-attempt.js';
+import type { Broken } from '../scheduling/availability.js';
 import { createSlots } from '../scheduling/slots.js';
 import { withoutWaiting } from './without-waiting.js';
 
@@ -116,10 +117,7 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
   const { job, needs } = message;
   const state = needs.filter((need) => need.kind === 'bucket').slice(0, 1);
   const broken = parts.availability.broken(state);
-  if (broken) {
-    const how = { stage: 'recall', needs: broken.need } as const;
-    return interrupted(new JobError('STORAGE_UNAVAILABLE', broken.reason, how), 'recall');
-  }
+  if (broken) return interrupted(unavailable(broken, 'recall'), 'recall');
   try {
     const marked = { jobId: job.jobId, given: message.given };
     if (await wasMoved(parts.store, options.statePrefix, marked, signal)) return { kind: 'moved' };
@@ -154,9 +152,12 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
 /** @returns why the job cannot be worked on now, if one of its needs is away */
 function refusalOf({ parts }: Worker, { needs }: Message): JobError | undefined {
   const refused = parts.availability.refuse(needs);
-  if (!refused) return undefined;
-  const code = refused.need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
-  return new JobError(code, refused.reason, { stage: 'route', needs: refused.need });
+  return refused && unavailable(refused, 'route');
+}
+
+function unavailable({ need, reason }: Broken, stage: Stage): JobError {
+  const code = need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
+  return new JobError(code, reason, { stage, needs: need });
 }
 
 /** Leaves an attempt marker, so that the attempt counts even if the worker dies before it reports an outcome. */

@@ -90,7 +90,7 @@ function exitOf(child: ChildProcess): Promise<string> {
   });
 }
 
-/** The end of a log, for a message; of one that is not there, nothing but its name. */
+/** The last lines of a log, for an error message. For a log that does not exist it gives only the name. */
 export function tail(log: string, lines = 15): string {
   const text = end(log, 8_192).trimEnd().split('\n').slice(-lines);
   return [`  ${log}:`, ...text.map((line) => `  | ${line}`)].join('\n');

@@ -20,8 +20,8 @@ export interface StoreOptions {
 }
 
 /**
- * Short compared with the time that a job waits for storage (IMAGEN_STORAGE_WAIT_SECONDS). An attempt on a connection that
- * is dead but not closed must leave time for further attempts.
+ * Time limit for one request, in milliseconds. It is short compared with IMAGEN_STORAGE_WAIT_SECONDS, so that after a request
+ * on a dead connection there is time for others.
  */
 const REQUEST_MS = 8_000;
 const IDLE_MS = 8_000;
