@@ -10,7 +10,7 @@ import { createJobSource } from '../adapters/pubsub/source.js';
 import { connectTriton } from '../adapters/triton/server.js';
 import type { WeightedSubscription, WorkerConfig } from '../config/index.js';
 import { capacityOf } from '../domain/contract.js';
-import { armLabel, experimentsOf } from '../domain/experiment.js';
+import { armLabel, experimentsOf, stickyKey } from '../domain/experiment.js';
 import { recall } from '../records/recall.js';
 import type { RetryLimits } from '../pipeline/retry.js';
 import { retryingStore } from '../pipeline/retry.js';
@@ -238,8 +238,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
         endOf: async (jobId, from, signal) =>
           (await recall(from, config.statePrefix, jobId, signal))?.completion.status,
         target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
-        route: () => ({
-          ...{ routes: routes.current(), waitMs: retry.unavailableMs, unknown },
+        route: (job) => ({
+          ...{ routes: routes.current(), key: stickyKey(job), waitMs: retry.unavailableMs, unknown },
           stopped: (arm) => guard.stopped(arm),
         }),
       },

@@ -9,8 +9,8 @@ import { atOnce } from '../pipeline/codec.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';
 import { FORMATS } from '../pipeline/formats/index.js';
 import { JobContext } from '../pipeline/job-context.js';
-import { route } from '../pipeline/route.js';
-import { render } from '../pipeline/run.js';
+import { JobState } from '../pipeline/job-state.js';
+import { localSteps, runSteps } from '../pipeline/run.js';
 import { openRoutes } from '../config/routes-file.js';
 import { createFairShare } from '../scheduling/fair-share.js';
 import type { Invocation } from './usage.js';
@@ -55,16 +55,18 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
       retry: { unavailableMs: waitMs, failedAttempts: config.inferenceAttempts },
     });
     const context = new JobContext(new AbortController().signal, 0);
-    const routed = await context.stage('route', undefined, () =>
-      route(job.operations, models, { routes: routes.current(), waitMs }, context.signal),
-    );
-    const { encoded } = await render(job, bytes, routed, context, share.scheduler(job), models, {
+    const parts = { models, schedule: share.scheduler(job) };
+    const state = new JobState(job, context, parts, {
       maxInputPixels: config.maxInputPixels,
       maxOutputPixels: config.maxOutputPixels,
+      route: () => ({ routes: routes.current(), waitMs }),
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
       reserve: () => Promise.resolve(() => undefined),
       codecs: () => atOnce,
     });
+    state.bytes = bytes;
+    await runSteps(localSteps(job), state);
+    const { encoded } = state;
     writeFileSync(flags.output, encoded.bytes);
     for (const warning of context.warnings) console.error(`warning: ${warning}`);
     const steps = context.steps.map((step) => `${step.model}@${step.servedVersion} (${step.plan}, ${step.requests})`);

@@ -60,6 +60,7 @@ export const completionSchema = z.strictObject({
     .strictObject({
       queued: millis.optional(),
       fetch: millis.optional(),
+      memory: millis.optional().describe('The wait for memory, between reading the header and decoding'),
       decode: millis.optional(),
       inference: millis.optional(),
       encode: millis.optional(),

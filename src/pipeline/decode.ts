@@ -1,7 +1,7 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { JobError } from '../domain/errors.js';
 import type { OutputFormat } from '../domain/job.js';
-import type { Raster } from '../domain/raster.js';
+import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
@@ -35,19 +35,8 @@ const DECODER_NS: Readonly<Record<OutputFormat, number>> = { jpeg: 8, png: 12, w
 
 const FORMATS: Readonly<Record<string, OutputFormat>> = { jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif' };
 
-export interface Decoded {
-  readonly raster: Raster;
-  readonly format: OutputFormat;
-  /** What decoding lost, one sentence per loss. */
-  readonly warnings: readonly string[];
-  /** The blocks as they are in the file. */
-  readonly metadata: KeptMetadata;
-}
-
-/** What the header of a file says. It is read before anything is decoded. */
-export interface Header {
-  readonly width: number;
-  readonly height: number;
+/** What the header of a file says about its picture. */
+export interface Header extends Size {
   readonly format: OutputFormat;
   readonly hasAlpha: boolean;
   /** Whether the EXIF orientation turns or mirrors the picture. */
@@ -57,36 +46,76 @@ export interface Header {
   readonly deep: boolean;
 }
 
-export interface DecodeOptions {
+/** The header, and sharp's own description of the file, which `decode` needs. */
+export interface FileHeader extends Header {
+  readonly file: Metadata;
+}
+
+export interface HeaderOptions {
   readonly maxPixels: number;
+  /** Schedules each computation. By default each one runs at once. */
+  readonly codec?: Codec;
+}
+
+export interface Decoded {
+  readonly raster: Raster;
+  /** What decoding lost, one sentence per loss. */
+  readonly warnings: readonly string[];
+  /** The blocks as they are in the file. */
+  readonly metadata: KeptMetadata;
+}
+
+export interface DecodeOptions {
   /**
    * Time limit in whole seconds; the default is 120. libvips checks the time when it outputs rows. A decoder that
    * produces the whole picture at once is stopped only after that, so only the pixel limits bound its time.
    */
   readonly maxSeconds?: number;
-  /** Awaited after the header was read and the limits were checked. */
-  readonly admit?: (header: Header) => Promise<void>;
   /** Schedules each computation. By default each one runs at once. */
   readonly codec?: Codec;
 }
 
 /**
+ * Reads the structure and the header of a file, and checks them against the limits. It decodes no pixels.
+ * @returns the size of the upright picture, and how it is stored
+ * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`
+ */
+export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: HeaderOptions): Promise<FileHeader> {
+  const { codedPixels = 0 } = preflight(bytes);
+  const file = await codec(HEADER_MS, () => guard(() => open(bytes).metadata()));
+  const format = FORMATS[file.format];
+  if (!format || (format === 'avif' && file.compression !== 'av1')) {
+    throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${file.format}`);
+  }
+  const pixels = file.width * file.height;
+  if (pixels > maxPixels) {
+    throw new JobError('INPUT_TOO_MANY_PIXELS', `expected at most ${maxPixels} pixels, given ${pixels}`);
+  }
+  if (codedPixels > pixels * MOST_CODED + SPARE_PIXELS) {
+    throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels holds ${codedPixels} to be decoded`);
+  }
+  const { hasAlpha, orientation = 1, isProgressive: progressive, depth, autoOrient } = file;
+  return { ...autoOrient, format, hasAlpha, progressive, turned: orientation > 1, deep: depth !== 'uchar', file };
+}
+
+/**
  * Decodes a picture into upright 8-bit sRGB. It applies the EXIF orientation, converts embedded profiles, expands CMYK
  * and grey, rounds 16 bits to 8, takes the first frame of an animation, and keeps alpha separate.
- * It checks the limits against the structure and the header before it decodes anything.
- * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`,
- *   `EXECUTION_TIMEOUT`
+ * @param header of the same bytes
+ * @throws JobError `INPUT_CORRUPT`, `EXECUTION_TIMEOUT`
  */
-export async function decode(bytes: Buffer, options: DecodeOptions): Promise<Decoded> {
-  const { maxPixels, maxSeconds = 120, admit, codec = atOnce } = options;
-  const { metadata, format } = await readHeader(bytes, maxPixels, codec);
-  const { width, height, hasAlpha, orientation = 1, isProgressive: progressive, depth } = metadata;
-  await admit?.({ width, height, format, hasAlpha, progressive, turned: orientation > 1, deep: depth !== 'uchar' });
-  const costMs = costOf(metadata, DECODER_NS[format]);
-  const pixels = await codec(costMs, () => guard(() => readPixels(bytes, metadata, maxSeconds)));
+export async function decode(bytes: Buffer, header: FileHeader, options: DecodeOptions = {}): Promise<Decoded> {
+  const { maxSeconds = 120, codec = atOnce } = options;
+  const { file } = header;
+  const costMs = costOf(header, DECODER_NS[header.format]);
+  const pixels = await codec(costMs, () => guard(() => readPixels(bytes, file, maxSeconds)));
   const raster = await rasterOf(pixels);
-  const { exif, xmp, iptc } = metadata;
-  return { raster, format, warnings: lossesOf(bytes, metadata), metadata: { exif, xmp, iptc } };
+  if (!isSameSize(raster, header)) {
+    // The job is planned for the header's size.
+    const sizes = `${header.width}x${header.height}, decoded ${raster.width}x${raster.height}`;
+    throw new JobError('INPUT_CORRUPT', `its header says ${sizes}`);
+  }
+  return { raster, warnings: lossesOf(bytes, file), metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc } };
 }
 
 /** @throws JobError `EXECUTION_TIMEOUT` */
@@ -126,23 +155,6 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
   if (profile && space === 'rgb16') return srgb.withIccProfile('srgb');
   if (profile && space === 'grey16') return srgb.pipelineColourspace('b-w');
   return srgb;
-}
-
-async function readHeader(bytes: Buffer, maxPixels: number, codec: Codec) {
-  const { codedPixels = 0 } = preflight(bytes);
-  const metadata = await codec(HEADER_MS, () => guard(() => open(bytes).metadata()));
-  const format = FORMATS[metadata.format];
-  if (!format || (format === 'avif' && metadata.compression !== 'av1')) {
-    throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${metadata.format}`);
-  }
-  const pixels = metadata.width * metadata.height;
-  if (pixels > maxPixels) {
-    throw new JobError('INPUT_TOO_MANY_PIXELS', `expected at most ${maxPixels} pixels, given ${pixels}`);
-  }
-  if (codedPixels > pixels * MOST_CODED + SPARE_PIXELS) {
-    throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels holds ${codedPixels} to be decoded`);
-  }
-  return { metadata, format };
 }
 
 function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sharp {

@@ -5,9 +5,17 @@ import type { Routed } from './route.js';
 
 export type Choice = Pick<Routed, 'version' | 'arm'>;
 
+/** What the context needs to know about a step (steps.ts). */
+interface About {
+  readonly name: string;
+  readonly model?: string;
+  readonly stage: Stage;
+  readonly timing?: keyof Timings;
+}
+
 /**
- * Collects what the stages of a job find out. The completion contains all of it, even if the job ends early.
- * Only one stage of one job writes to it at a time.
+ * Collects what the steps of a job find out. The completion contains all of it, even if the job ends early.
+ * Only one step of one job writes to it at a time.
  */
 export class JobContext {
   input: CompletionInput | undefined;
@@ -19,37 +27,31 @@ export class JobContext {
   readonly #timings: Partial<Timings> = {};
   readonly #startedAt: number;
 
-  /** @param onDone called after each completed stage; must not throw */
+  /** @param onDone called with the name of each completed step; must not throw */
   constructor(
     readonly signal: AbortSignal,
     readonly queuedMs: number,
-    private readonly onDone: (stage: Stage) => void = () => undefined,
+    private readonly onDone: (step: string) => void = () => undefined,
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#startedAt = now();
   }
 
   /**
-   * Runs one stage. It does not start when the job's signal has fired, and it adds the time taken to `timing`. It converts
-   * any error to the job's own reason to end (a passed deadline, a drain), or else to a JobError.
-   * @param name name of the stage's span
+   * Runs one step in a span. The step does not start when the job's signal has fired. Its time is added to its timing. Any
+   * error is converted to the job's own reason to end (a passed deadline, a drain), or else to a JobError.
    */
-  stage<T>(
-    stage: Stage,
-    timing: keyof Timings | undefined,
-    work: () => Promise<T> | T,
-    name: string = stage,
-  ): Promise<T> {
-    return inSpan(name, {}, () => this.#timed(stage, timing, work));
+  runStep(step: About, work: () => Promise<void> | void): Promise<void> {
+    const { name, model } = step;
+    return inSpan(model === undefined ? name : `${name} ${model}`, {}, () => this.#timed(step, work));
   }
 
-  async #timed<T>(stage: Stage, timing: keyof Timings | undefined, work: () => Promise<T> | T): Promise<T> {
+  async #timed({ name, stage, timing }: About, work: () => Promise<void> | void): Promise<void> {
     const startedAt = this.now();
     try {
       this.signal.throwIfAborted();
-      const done = await work();
-      this.onDone(stage);
-      return done;
+      await work();
+      this.onDone(name);
     } catch (thrown) {
       throw this.#reasonOf(thrown, stage);
     } finally {

@@ -1,14 +1,13 @@
 import { JobError } from '../domain/errors.js';
 import type { Job, OutputFormat } from '../domain/job.js';
-import type { Raster, Size } from '../domain/raster.js';
+import type { Size } from '../domain/raster.js';
 import { type Format, FORMATS } from './formats/index.js';
 import { PLAN_TABLE, type Shape } from './plans/index.js';
 import type { Routed } from './route.js';
 
-/** Everything that is known about a job before the first inference. */
+/** Everything that is known about a job before its picture is decoded. */
 export interface JobPlan {
   readonly steps: readonly PlannedStep[];
-  readonly format: Format;
   /** Size of the result file. */
   readonly size: Size;
 }
@@ -22,45 +21,50 @@ export interface PlannedStep {
 }
 
 /**
- * Predicts every size and chooses the format.
+ * Chooses the version and the shapes of every operation, and predicts every size.
+ * @param picture size of the upright input
  * @param maxPixels limit for each intermediate picture and for the result
  * @throws JobError `OUTPUT_TOO_LARGE`, `INVALID_PARAMETERS`
  */
-export function planJob(
-  job: Job,
-  picture: { readonly raster: Raster; readonly format: OutputFormat },
-  routed: readonly Routed[],
-  maxPixels: number,
-): JobPlan {
-  const chosen = withinReach(picture.raster, routed, maxPixels);
-  const sizes = [picture.raster, ...sizesAfter(picture.raster, chosen, maxPixels)];
-  const steps = chosen.map((step, i) => planStep(step, sizes[i] ?? picture.raster));
-  const size = sizes.at(-1) ?? picture.raster;
-  let alpha = picture.raster.alpha !== undefined || chosen.some(({ model }) => model.output === 'mask');
-
-  if (job.output.maskOnly) {
-    if (chosen.at(-1)?.model.output !== 'mask') throw invalid('maskOnly: the last operation gives no mask');
-    alpha = false;
+export function planJob(job: Job, picture: Size, routed: readonly Routed[], maxPixels: number): JobPlan {
+  const chosen = withinReach(picture, routed, maxPixels);
+  const sizes = [picture, ...sizesAfter(picture, chosen, maxPixels)];
+  const steps = chosen.map((step, i) => planStep(step, sizes[i] ?? picture));
+  if (job.output.maskOnly && chosen.at(-1)?.model.output !== 'mask') {
+    throw invalid('maskOnly: the last operation gives no mask');
   }
-  if (job.output.background !== undefined) alpha = false;
-  const name = job.output.format ?? (alpha && !FORMATS[picture.format].alpha ? 'png' : picture.format);
+  return { steps, size: shrink(sizes.at(-1) ?? picture, job.output) };
+}
+
+/**
+ * Chooses the format of the result: the requested one, or else the input's, or PNG if that has no alpha and the result has.
+ * @param picture format of the input, and whether any of its pixels is transparent
+ * @throws JobError `INVALID_PARAMETERS`; `OUTPUT_TOO_LARGE` when the format cannot hold the size
+ */
+export function chooseFormat(
+  { output }: Job,
+  picture: { readonly format: OutputFormat; readonly hasAlpha: boolean },
+  { steps, size }: JobPlan,
+): Format {
+  const isOpaque = output.maskOnly === true || output.background !== undefined;
+  const alpha = !isOpaque && (picture.hasAlpha || steps.some(({ routed }) => routed.model.output === 'mask'));
+  const name = output.format ?? (alpha && !FORMATS[picture.format].alpha ? 'png' : picture.format);
   const format = FORMATS[name];
   if (alpha && !format.alpha) {
     throw invalid(`background: expected "#rrggbb", because the result has alpha and ${name} has none`);
   }
-  const final = shrink(size, job.output);
-  if (Math.max(final.width, final.height) > format.maxSide) {
-    const given = `${final.width}x${final.height}`;
+  if (Math.max(size.width, size.height) > format.maxSide) {
+    const given = `${size.width}x${size.height}`;
     throw new JobError('OUTPUT_TOO_LARGE', `${name}: expected at most ${format.maxSide} pixels a side, given ${given}`);
   }
-  return { steps, format, size: final };
+  return format;
 }
 
 /**
  * Keeps each operation on its arm if the arm's version can take the picture and does not make it too large. Otherwise it
  * chooses the default version.
  */
-export function withinReach(picture: Size, routed: readonly Routed[], maxPixels: number): Routed[] {
+function withinReach(picture: Size, routed: readonly Routed[], maxPixels: number): Routed[] {
   let size: Size = picture;
   const grown = ({ contract }: Routed): Size => ({
     width: size.width * contract.scale,
@@ -79,7 +83,7 @@ export function withinReach(picture: Size, routed: readonly Routed[], maxPixels:
  * The picture's size after each operation.
  * @throws JobError `OUTPUT_TOO_LARGE`
  */
-export function sizesAfter({ width, height }: Size, routed: readonly Routed[], maxPixels: number): Size[] {
+function sizesAfter({ width, height }: Size, routed: readonly Routed[], maxPixels: number): Size[] {
   let side = 1;
   return routed.map(({ operation, contract }) => {
     side *= contract.scale;

@@ -1,15 +1,196 @@
-import { channel } from 'node:diagnostics_channel';
+/** The steps of the pipeline. Each reads what earlier steps left in the state, does one thing, and leaves its own. */
+import type { Timings } from '../domain/completion.js';
+import type { Arm } from '../domain/experiment.js';
 import type { Stage } from '../domain/errors.js';
-
-/** A step of a job that has just ended. `record`: the outcome is decided. `publish`: the completion was accepted. */
-export interface StepDone {
-  readonly jobId: string;
-  readonly attempt: number;
-  readonly step: Stage | 'publish';
-}
+import type { OutputRequest } from '../domain/job.js';
+import type { Raster } from '../domain/raster.js';
+import { decode, readHeader } from './decode.js';
+import { encode, type Pixels } from './encode.js';
+import { type FallbackOptions, transformOnArm } from './fallback.js';
+import { fetchInput } from './fetch.js';
+import type { StoredJobState, JobState } from './job-state.js';
+import { memoryOf } from './memory.js';
+import { chooseFormat, type PlannedStep, planJob } from './plan.js';
+import { route } from './route.js';
+import { storeResult } from './store.js';
+import { chooseTarget } from './target.js';
 
 /**
- * Receives every step synchronously and in order. It is a diagnostics channel of Node, so that an observer is a separate
- * module that this code does not know: a trace, or the chaos run, which kills the worker after a certain step.
+ * One step.
+ * @typeParam S the state that it needs
  */
-export const stepDone = channel('imagen:step');
+export interface PipelineStep<S extends JobState = JobState> {
+  /** Name of its span, and what observers receive when the step is done. */
+  readonly name: string;
+  /** Second word of the span's name. */
+  readonly model?: string;
+  /** Stage of its errors. */
+  readonly stage: Stage;
+  /** Field of `timingsMs` that its time is added to. */
+  readonly timing?: keyof Timings;
+  readonly run: (state: S) => Promise<void> | void;
+}
+
+/** Chooses a model and a version for every operation. */
+export const routeStep: PipelineStep = {
+  name: 'route',
+  stage: 'route',
+  async run(state) {
+    const { job, context, parts, options } = state;
+    state.routed = await route(job.operations, parts.models, options.route(job), context.signal);
+    context.last = state.routed.at(-1);
+  },
+};
+
+/** Chooses the object for the result. A wrong target ends the job before anything is read. */
+export const targetStep: PipelineStep<StoredJobState> = {
+  name: 'target',
+  stage: 'plan',
+  run(state) {
+    state.target = chooseTarget(state.job, state.options.target);
+  },
+};
+
+export const fetchStep: PipelineStep<StoredJobState> = {
+  name: 'fetch',
+  stage: 'fetch',
+  timing: 'fetch',
+  async run(state) {
+    const { job, context, parts, options } = state;
+    const fetched = await fetchInput(job.input, parts.store, options.fetch, context.signal);
+    state.bytes = fetched.bytes;
+    context.input = { uri: job.input.uri, generation: fetched.generation, bytes: fetched.bytes.length };
+  },
+};
+
+export const headerStep: PipelineStep = {
+  name: 'header',
+  stage: 'decode',
+  timing: 'decode',
+  async run(state) {
+    const { context, options, codec } = state;
+    state.header = await readHeader(state.bytes, { maxPixels: options.maxInputPixels, codec });
+    const { width, height } = state.header;
+    if (context.input) context.input = { ...context.input, width, height };
+  },
+};
+
+/** Plans the whole job, so that a result that is too large ends it before memory is reserved. */
+export const planStep: PipelineStep = {
+  name: 'plan',
+  stage: 'plan',
+  run(state) {
+    const { job, context, options, header, routed } = state;
+    state.plan = planJob(job, header, routed, options.maxOutputPixels);
+    context.last = state.plan.steps.at(-1)?.routed;
+  },
+};
+
+/** Waits for memory. */
+export const memoryStep: PipelineStep = {
+  name: 'memory',
+  stage: 'decode',
+  timing: 'memory',
+  async run(state) {
+    const { job, context, options, header, plan } = state;
+    const steps = plan.steps.map(({ routed }) => routed);
+    const release = await options.reserve(memoryOf(header, steps, job.output), context.signal, job.priority);
+    let isReserved = true;
+    state.release = () => {
+      if (isReserved) release();
+      isReserved = false;
+    };
+  },
+};
+
+export const decodeStep: PipelineStep = {
+  name: 'decode',
+  stage: 'decode',
+  timing: 'decode',
+  async run(state) {
+    const { raster, metadata, warnings } = await decode(state.bytes, state.header, { codec: state.codec });
+    state.raster = raster;
+    state.metadata = metadata;
+    state.context.warnings.push(...warnings);
+  },
+};
+
+/** Chooses the format. Only now it is known whether any pixel is transparent. */
+export const formatStep: PipelineStep = {
+  name: 'format',
+  stage: 'plan',
+  run(state) {
+    const { job, header, plan, raster } = state;
+    state.format = chooseFormat(job, { format: header.format, hasAlpha: raster.alpha !== undefined }, plan);
+  },
+};
+
+/** @param index of the operation */
+export const inferStep = (index: number, model: string): PipelineStep => ({
+  name: 'infer',
+  model,
+  stage: 'infer',
+  timing: 'inference',
+  async run(state) {
+    const planned = state.plan.steps[index];
+    if (!planned) throw new Error(`expected ${state.job.operations.length} planned operations, given ${index}`);
+    const { raster, step, pixels } = await transformOnArm(state.raster, planned, howToInfer(state, planned));
+    state.raster = raster;
+    state.context.steps.push(step);
+    state.options.onOperation?.(step, pixels);
+  },
+});
+
+function howToInfer({ job, context, parts, options, codec, plan }: JobState, planned: PlannedStep): FallbackOptions {
+  const { jobId, priority } = job;
+  const isLast = planned === plan.steps.at(-1);
+  return {
+    ...{ models: parts.models, schedule: parts.schedule, codec, predict: options.predict, priority },
+    signal: context.signal,
+    onArm: (arm: Arm, end, error) => options.onArm?.(arm, end, { jobId, error }),
+    onFallback({ version }) {
+      if (isLast) context.last = { ...planned.routed, version };
+    },
+  };
+}
+
+export const encodeStep: PipelineStep = {
+  name: 'encode',
+  stage: 'encode',
+  timing: 'encode',
+  async run(state) {
+    const { job, raster, plan, format, codec, metadata } = state;
+    state.encoded = await encode(pixelsOf(raster, job.output), {
+      ...job.output,
+      ...{ format, size: plan.size, codec },
+      ...(job.output.keepMetadata ? { metadata } : {}),
+    });
+    state.release();
+  },
+};
+
+/** The pixels to write: the picture, or only its alpha, which is the refined mask of the last operation. */
+function pixelsOf({ width, height, rgb, alpha }: Raster, { maskOnly }: OutputRequest): Pixels {
+  if (maskOnly) return { width, height, channels: 1, data: alpha ?? Buffer.alloc(width * height, 255) };
+  return { width, height, channels: 3, data: rgb, ...(alpha ? { alpha } : {}) };
+}
+
+export const storeStep: PipelineStep<StoredJobState> = {
+  name: 'store',
+  stage: 'store',
+  timing: 'store',
+  async run({ job, context, parts, options, target, format, encoded }) {
+    const stored = await storeResult(
+      target(format),
+      encoded,
+      { jobId: job.jobId, redriveOf: job.redriveOf, fingerprint: parts.fingerprint },
+      format.contentType,
+      context.steps,
+      parts.store,
+      options.endOf,
+      context.signal,
+    );
+    context.output = stored.output;
+    context.steps.splice(0, context.steps.length, ...stored.steps);
+  },
+};

@@ -1,7 +1,7 @@
 import { armStopRef, type ArmStop, decodeArmStop, encodeArmStop } from '../records/arm-stop.js';
 import type { Arm, ArmEnd } from '../domain/experiment.js';
 import type { ObjectStore } from '../domain/ports.js';
-import type { ArmFailure } from '../pipeline/run.js';
+import type { ArmFailure } from '../pipeline/job-state.js';
 import { createTally, type Tally } from './canary-tally.js';
 
 /**

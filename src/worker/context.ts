@@ -1,8 +1,8 @@
 /** The parts and options that every step of the worker receives. */
 import type { Completion } from '../domain/completion.js';
-import type { Delivery, ObjectStore } from '../domain/ports.js';
-import type { PipelineOptions, PipelineParts } from '../pipeline/run.js';
-import { type StepDone, stepDone } from '../pipeline/steps.js';
+import type { Delivery, ModelServer, ObjectStore } from '../domain/ports.js';
+import type { PipelineOptions } from '../pipeline/job-state.js';
+import { type StepDone, stepDone } from '../pipeline/step-done.js';
 import type { Availability } from '../scheduling/availability.js';
 import type { FairShare } from '../scheduling/fair-share.js';
 import type { Intake } from '../scheduling/intake.js';
@@ -11,7 +11,8 @@ import type { Outlet } from './outlet.js';
 import type { WaitingRoom } from '../scheduling/waiting-room.js';
 import type { Slots } from '../scheduling/slots.js';
 
-export interface HandlerParts extends PipelineParts {
+export interface HandlerParts {
+  readonly models: ModelServer;
   /** Retries calls in place while storage is away. */
   readonly store: ObjectStore;
   /** The same store without retries. */
@@ -71,6 +72,6 @@ export interface Worker {
 }
 
 /** Publishes on the diagnostics channel that a step is done. */
-export function tellStep(jobId: string | undefined, { attempt }: Delivery, step: StepDone['step']): void {
+export function tellStep(jobId: string | undefined, { attempt }: Delivery, step: string): void {
   if (jobId !== undefined) stepDone.publish({ jobId, attempt, step } satisfies StepDone);
 }

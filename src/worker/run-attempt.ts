@@ -5,7 +5,8 @@ import { asShortage } from '../pipeline/codec.js';
 import { JobContext } from '../pipeline/job-context.js';
 import { recall } from '../records/recall.js';
 import { decide } from '../records/decide.js';
-import { runJob } from '../pipeline/run.js';
+import { JobState } from '../pipeline/job-state.js';
+import { jobSteps, runSteps } from '../pipeline/run.js';
 import { inSpan } from '../tracing/spans.js';
 import { completionOf } from './complete.js';
 import { tellStep, type Worker } from './context.js';
@@ -63,7 +64,7 @@ async function work(
   const limit = timeLimit(job, outer);
   const { signal } = limit;
   const queuedMs = Date.now() - delivery.publishedAt.getTime();
-  const context = new JobContext(signal, queuedMs, (stage) => tellStep(job.jobId, delivery, stage));
+  const context = new JobContext(signal, queuedMs, (step) => tellStep(job.jobId, delivery, step));
   const end = (status: Completion['status'], error?: JobError): Worked => {
     parts.waitingRoom.passed();
     const how = { status, ...(error ? { error } : {}) };
@@ -78,7 +79,10 @@ async function work(
     if (spent) return end('failed', spent);
     context.checkTime('recall');
     if (refusal) throw refusal;
-    await runJob(job, fingerprint, context, parts.share.scheduler(job), parts, options.pipeline);
+    const { models, store } = parts;
+    const schedule = parts.share.scheduler(job);
+    const state = new JobState(job, context, { models, schedule, store, fingerprint }, options.pipeline);
+    await runSteps(jobSteps(job), state);
     // The deadline holds until the record exists: a result that is not announced has not succeeded yet.
     limit.check();
     context.checkTime('record');

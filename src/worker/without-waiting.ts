@@ -11,6 +11,6 @@ export function withoutWaiting(worker: Worker): Worker {
   return {
     ...worker,
     parts: { ...parts, store, share: { ...share, scheduler: (job) => share.scheduler(job, false) } },
-    options: { ...options, pipeline: { ...pipeline, route: () => ({ ...pipeline.route(), patient: false }) } },
+    options: { ...options, pipeline: { ...pipeline, route: (job) => ({ ...pipeline.route(job), patient: false }) } },
   };
 }

@@ -80,7 +80,20 @@ describe('a trace', () => {
 
     const stages = spans.filter(({ parentId }) => parentId === consumed.spanId);
     stages.sort((a, b) => Number(a.start - b.start));
-    const expected = ['recall', 'begin', 'route', 'plan', 'fetch', 'decode', 'plan', 'infer echo', 'infer style_aged'];
+    const expected = [
+      'recall',
+      'begin',
+      'route',
+      'target',
+      'fetch',
+      'header',
+      'plan',
+      'memory',
+      'decode',
+      'format',
+      'infer echo',
+      'infer style_aged',
+    ];
     expect(stages.map(({ name }) => name)).toEqual([
       ...expected,
       ...['encode', 'store', 'record', `send ${scene.env.IMAGEN_COMPLETIONS_TOPIC}`],

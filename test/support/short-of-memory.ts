@@ -8,7 +8,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import sharp from 'sharp';
 import { JobError, type Stage } from '../../src/domain/errors.js';
-import { decode } from '../../src/pipeline/decode.js';
+import { decodeFile } from './decode.js';
 import { encode } from '../../src/pipeline/encode.js';
 import { FORMATS } from '../../src/pipeline/formats/index.js';
 
@@ -48,23 +48,23 @@ const files: Readonly<Record<string, Buffer>> = {
 };
 const options = { maxPixels: 1e8 };
 // Libraries and the like take their memory at the first picture.
-for (const bytes of Object.values(files)) await decode(bytes, options);
+for (const bytes of Object.values(files)) await decodeFile(bytes, options);
 await plain(64).avif({ effort: 0 }).toBuffer();
 const size = { width: SMALL, height: SMALL };
 const pixels = await plain(SMALL).raw().toBuffer();
 
 const outcomes: Record<string, string> = {};
 for (const [name, bytes] of Object.entries(files)) {
-  outcomes[`read ${name}`] = await outcomeOf('decode', () => decode(bytes, options));
+  outcomes[`read ${name}`] = await outcomeOf('decode', () => decodeFile(bytes, options));
 }
 outcomes['write avif'] = await outcomeOf('encode', () =>
   encode({ ...size, channels: 3, data: pixels }, { size, format: FORMATS.avif }),
 );
 // What is really broken stays the picture's own fault.
 const broken = files.jpeg?.subarray(0, 20_000) ?? Buffer.alloc(0);
-outcomes['read half a jpeg'] = await decode(broken, options).then(
+outcomes['read half a jpeg'] = await decodeFile(broken, options).then(
   () => 'success',
   (thrown: unknown) => JobError.from(thrown, 'decode').code,
 );
-for (const bytes of Object.values(files)) await decode(bytes, options); // and now there is memory again
+for (const bytes of Object.values(files)) await decodeFile(bytes, options); // and now there is memory again
 process.stdout.write(JSON.stringify(outcomes));

@@ -4,7 +4,7 @@ import type { Completion } from '../../../src/domain/completion.js';
 import type { Sized } from './live/board.js';
 import type { Outcome, Run } from './run.js';
 
-const stages = ['queued', 'fetch', 'decode', 'inference', 'encode', 'store'] as const;
+const stages = ['queued', 'fetch', 'memory', 'decode', 'inference', 'encode', 'store'] as const;
 
 export function renderPage({ outcomes, wallMs }: Run, now: Date): string {
   const succeeded = outcomes.filter(({ problem }) => !problem).length;

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { JobError } from '../../../src/domain/errors.js';
 import type { ObjectStore } from '../../../src/domain/ports.js';
-import { decode } from '../../../src/pipeline/decode.js';
+import { decodeFile } from '../decode.js';
 import { encode } from '../../../src/pipeline/encode.js';
 import { fetchInput } from '../../../src/pipeline/fetch.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
@@ -40,7 +40,7 @@ async function take({ name, bytes }: Question): Promise<Omit<Answer, 'ms' | 'meg
   try {
     const options = { allowedInputs: ['gs://in'], maxBytes: LIMITS.maxBytes };
     const input = await fetchInput({ uri: `gs://in/${name}` }, store, options, new AbortController().signal);
-    const { raster, metadata } = await decode(input.bytes, { maxPixels: LIMITS.maxPixels });
+    const { raster, metadata } = await decodeFile(input.bytes, { maxPixels: LIMITS.maxPixels });
     const { width, height, rgb, alpha } = raster;
     const pixels = width * height;
     if (!(pixels > 0) || rgb.length !== pixels * 3 || (alpha && alpha.length !== pixels)) {

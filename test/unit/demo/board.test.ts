@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createBoard } from '../../../scripts/dev/demo/live/board.js';
-import type { StepDone } from '../../../src/pipeline/steps.js';
+import type { StepDone } from '../../../src/pipeline/step-done.js';
 import type { Completion } from '../../../src/domain/completion.js';
 
 const allowed = { allowedInputs: ['gs://in'], allowedOutputs: ['gs://out'] };

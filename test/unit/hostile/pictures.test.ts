@@ -1,6 +1,6 @@
 /** Files that mean harm, sent through fetch and decode in a process of their own: nothing may kill it or stop it. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { decode } from '../../../src/pipeline/decode.js';
+import { decodeFile } from '../../support/decode.js';
 import { bombs } from '../../support/hostile/bombs.js';
 import { hostileFiles, tableOf } from '../../support/hostile/files.js';
 import { Patient } from '../../support/hostile/patient.js';
@@ -61,7 +61,7 @@ describe('a bomb', async () => {
 describe('the time for decoding', () => {
   it('has an end', { timeout: 60_000 }, async () => {
     const slow = scans(6000, 6000, 4, 1); // two seconds and more
-    await expect(decode(slow, { maxPixels: 1e8, maxSeconds: 1 })).rejects.toMatchObject({
+    await expect(decodeFile(slow, { maxPixels: 1e8, maxSeconds: 1 })).rejects.toMatchObject({
       code: 'EXECUTION_TIMEOUT',
       stage: 'decode',
     });

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { decode } from '../../../src/pipeline/decode.js';
+import { decodeFile } from '../../support/decode.js';
 
 /** Four quarters, each of one colour: red and green above, blue and white below. */
 const SIDE = 16;
@@ -19,7 +19,7 @@ function quarters() {
 const LIMIT = { maxPixels: 1_000_000 };
 
 async function colourAt(bytes: Buffer, x: number, y: number): Promise<number[]> {
-  const { raster } = await decode(bytes, LIMIT);
+  const { raster } = await decodeFile(bytes, LIMIT);
   const at = (y * raster.width + x) * 3;
   return [...raster.rgb.subarray(at, at + 3)];
 }
@@ -31,7 +31,7 @@ function near(given: readonly number[], wanted: readonly number[], tolerance: nu
 describe('decode', () => {
   it.each(['png', 'jpeg', 'webp', 'avif'] as const)('reads %s', async (format) => {
     const bytes = await quarters().toFormat(format, { quality: 95 }).toBuffer();
-    const decoded = await decode(bytes, LIMIT);
+    const decoded = await decodeFile(bytes, LIMIT);
     expect(decoded).toMatchObject({ format, warnings: [], raster: { width: SIDE, height: SIDE } });
     expect(decoded.raster.alpha).toBeUndefined();
     near(await colourAt(bytes, 3, 3), QUARTERS.topLeft, 12);
@@ -40,14 +40,14 @@ describe('decode', () => {
 
   it('keeps alpha apart, and forgets one that hides nothing', async () => {
     const half = await quarters().ensureAlpha(0.5).png().toBuffer();
-    const { raster } = await decode(half, LIMIT);
+    const { raster } = await decodeFile(half, LIMIT);
     near([...(raster.alpha ?? [])], Array<number>(SIDE * SIDE).fill(128), 1);
     expect(raster.alpha).toHaveLength(SIDE * SIDE);
     expect(raster.rgb).toHaveLength(SIDE * SIDE * 3);
     const opaque = await quarters().ensureAlpha(1).png().toBuffer();
-    expect((await decode(opaque, LIMIT)).raster.alpha).toBeUndefined();
+    expect((await decodeFile(opaque, LIMIT)).raster.alpha).toBeUndefined();
     const grey = await quarters().greyscale().ensureAlpha(0.5).png().toBuffer();
-    near([...((await decode(grey, LIMIT)).raster.alpha ?? [0])], Array<number>(SIDE * SIDE).fill(128), 1);
+    near([...((await decodeFile(grey, LIMIT)).raster.alpha ?? [0])], Array<number>(SIDE * SIDE).fill(128), 1);
   });
 
   const jpegOf = (width: number, height: number) =>
@@ -91,6 +91,6 @@ describe('decode', () => {
       },
     ],
   ])('refuses %s as %s', async (_name, code, make) => {
-    await expect(decode(await make(), LIMIT)).rejects.toMatchObject({ code });
+    await expect(decodeFile(await make(), LIMIT)).rejects.toMatchObject({ code });
   });
 });

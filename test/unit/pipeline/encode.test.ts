@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { decode } from '../../../src/pipeline/decode.js';
+import { decodeFile } from '../../support/decode.js';
 import { encode, type Pixels } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 
@@ -15,14 +15,14 @@ const red = (alpha?: number): Pixels => ({
 describe('encode', () => {
   it.each(['png', 'webp', 'avif'] as const)('carries alpha in %s', async (name) => {
     const { bytes } = await encode(red(128), { format: FORMATS[name], size: SIZE });
-    const { raster } = await decode(bytes, { maxPixels: 1e6 });
+    const { raster } = await decodeFile(bytes, { maxPixels: 1e6 });
     expect(Math.abs((raster.alpha?.[0] ?? 0) - 128)).toBeLessThanOrEqual(2);
     expect(Math.abs((raster.rgb[0] ?? 0) - 200)).toBeLessThanOrEqual(8);
   });
 
   it.each(['jpeg', 'png'] as const)('flattens %s onto the background', async (name) => {
     const { bytes } = await encode(red(0), { format: FORMATS[name], size: SIZE, background: '#00ff00' });
-    const { raster } = await decode(bytes, { maxPixels: 1e6 });
+    const { raster } = await decodeFile(bytes, { maxPixels: 1e6 });
     expect([...raster.rgb.subarray(0, 3)].map((value) => Math.round(value / 16))).toEqual([0, 16, 0]);
   });
 

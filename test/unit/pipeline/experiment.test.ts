@@ -10,8 +10,8 @@ import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { JobContext } from '../../../src/pipeline/job-context.js';
-import { route } from '../../../src/pipeline/route.js';
-import { render } from '../../../src/pipeline/run.js';
+import { JobState } from '../../../src/pipeline/job-state.js';
+import { localSteps, runSteps } from '../../../src/pipeline/run.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
 
 type Behaviour = (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceResult>;
@@ -86,14 +86,17 @@ async function run(world: World) {
     retry: { unavailableMs: 0, failedAttempts: 2, maxDelayMs: 1 },
   });
   const work = async () => {
-    const routed = await route(job.operations, models, options, context.signal);
-    const { encoded } = await render(job, await square(side), routed, context, share.scheduler(job), models, {
+    const parts = { models, schedule: share.scheduler(job) };
+    const state = new JobState(job, context, parts, {
       ...{ maxInputPixels: 1e6, maxOutputPixels: 1e6, reserve: () => Promise.resolve(() => undefined) },
       codecs: () => atOnce,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+      route: () => options,
       onArm: (arm, end) => ends.push([arm.name, end]),
     });
-    return encoded;
+    state.bytes = await square(side);
+    await runSteps(localSteps(job), state);
+    return state.encoded;
   };
   const done = await work().catch((error: unknown) => error);
   return { done, asked: new Set(asked), requests: asked.length, steps: context.steps, last: context.last, ends, limit };

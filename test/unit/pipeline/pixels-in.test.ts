@@ -1,7 +1,7 @@
 /** What a decoder must make of every kind of picture, against numbers that no decoder has computed. */
 import sharp, { type Metadata } from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { decode } from '../../../src/pipeline/decode.js';
+import { decodeFile } from '../../support/decode.js';
 import { fromAdobeRgb, fromDisplayP3, fromGamma, fromLab, fromLinear, type Rgb } from '../../support/colour.js';
 import { adobeRgbProfile, cmykProfile, greyProfile, linearProfile } from '../../support/icc.js';
 import {
@@ -424,7 +424,7 @@ describe('a decoded picture', () => {
   it.each(Object.entries(CASES))('%s', async (_name, { make, is, rgb, alpha, within, warnings = [] }) => {
     const bytes = await make();
     expect(await sharp(bytes).metadata()).toMatchObject(is);
-    const { raster, ...decoded } = await decode(bytes, LIMIT);
+    const { raster, ...decoded } = await decodeFile(bytes, LIMIT);
     expect(decoded.warnings).toEqual(warnings);
     expect(raster).toMatchObject(SIZE);
     expect(raster.rgb).toHaveLength(16 * 16 * 3);
@@ -455,7 +455,7 @@ describe('an animation', () => {
       .webp({ lossless: true })
       .toBuffer();
     expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', pages: 2 });
-    const { raster, warnings } = await decode(bytes, LIMIT);
+    const { raster, warnings } = await decodeFile(bytes, LIMIT);
     expect(warnings).toEqual([FIRST]);
     expect(raster).toMatchObject(SIZE);
     near([...raster.rgb.subarray(0, 3)], GREEN, 0);
@@ -463,7 +463,7 @@ describe('an animation', () => {
 
   it('gives its first frame: PNG', async () => {
     const acTL = Buffer.from([0, 0, 0, 2, 0, 0, 0, 0]);
-    const { raster, warnings } = await decode(plain('rgb', GREEN, { chunks: { acTL } }), LIMIT);
+    const { raster, warnings } = await decodeFile(plain('rgb', GREEN, { chunks: { acTL } }), LIMIT);
     expect(warnings).toEqual([FIRST]);
     near([...raster.rgb.subarray(0, 3)], GREEN, 0);
   });
@@ -499,7 +499,7 @@ describe('orientation', () => {
     // AVIF says it with properties of its own, which its library applies.
     if (format === 'avif') expect(bytes.includes('irot') || bytes.includes('imir')).toBe(orientation > 1);
     else expect((await sharp(bytes).metadata()).orientation).toBe(orientation);
-    const { raster, warnings } = await decode(bytes, LIMIT);
+    const { raster, warnings } = await decodeFile(bytes, LIMIT);
     const [width, height] = orientation > 4 ? [16, 32] : [32, 16];
     expect(raster).toMatchObject({ width, height });
     expect(warnings).toEqual([]);
@@ -510,14 +510,14 @@ describe('orientation', () => {
 
   it('turns alpha with the colours', async () => {
     const lying = png({ width: 4, height: 2, colour: 'rgba', depth: 8, pixel: (x) => [...GREEN, x < 2 ? 200 : 10] });
-    const { raster } = await decode(await sharp(lying).withMetadata({ orientation: 6 }).png().toBuffer(), LIMIT);
+    const { raster } = await decodeFile(await sharp(lying).withMetadata({ orientation: 6 }).png().toBuffer(), LIMIT);
     expect(raster).toMatchObject({ width: 2, height: 4 });
     expect([...(raster.alpha ?? [])]).toEqual([200, 200, 200, 200, 10, 10, 10, 10]);
   });
 
   it('holds for a picture whose EXIF was written by hand', async () => {
     const bytes = withSegment(await stored().jpeg(FINE).toBuffer(), 0xe1, exif(8));
-    const { raster } = await decode(bytes, LIMIT);
+    const { raster } = await decodeFile(bytes, LIMIT);
     expect(raster).toMatchObject({ width: 16, height: 32 });
     near([...raster.rgb.subarray(0, 3)], G, 8);
   });

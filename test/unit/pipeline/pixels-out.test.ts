@@ -2,7 +2,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { OutputFormat } from '../../../src/domain/job.js';
-import { decode } from '../../../src/pipeline/decode.js';
+import { decodeFile } from '../../support/decode.js';
 import { encode, type EncodeOptions, type Pixels } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { adobeRgbProfile } from '../../support/icc.js';
@@ -142,7 +142,7 @@ describe('kept metadata', () => {
     const withXmp = withSegment(withIptc, 0xe1, Buffer.from(`http://ns.adobe.com/xap/1.0/\0${XMP}`, 'latin1'));
     return withSegment(withXmp, 0xe1, exif(orientation, await THUMBNAIL));
   }
-  const metadataOf = async (bytes: Buffer) => (await decode(bytes, { maxPixels: 1e6 })).metadata;
+  const metadataOf = async (bytes: Buffer) => (await decodeFile(bytes, { maxPixels: 1e6 })).metadata;
 
   const ways = FORMAT_NAMES.flatMap((name) =>
     [1, 3, 6].flatMap((orientation) => [

@@ -3,7 +3,7 @@ import { type ModelDescription, readContract } from '../../../src/domain/contrac
 import { parseJob } from '../../../src/domain/job.js';
 import { chooseShape, DEFAULT_COST, type Outlook } from '../../../src/pipeline/cost.js';
 import type { Codec } from '../../../src/pipeline/codec.js';
-import { planJob } from '../../../src/pipeline/plan.js';
+import { chooseFormat, planJob } from '../../../src/pipeline/plan.js';
 import { fit, letterbox } from '../../../src/pipeline/plans/fit.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import type { Routed } from '../../../src/pipeline/route.js';
@@ -50,8 +50,9 @@ function plan(steps: Routed[], width: number, height: number, output: object = {
     input: { uri: 'gs://in/a' },
     output,
   };
-  const raster = { width, height, rgb: Buffer.alloc(0) };
-  return planJob(parseJob(Buffer.from(JSON.stringify(message))), { raster, format }, steps, 10_000_000);
+  const job = parseJob(Buffer.from(JSON.stringify(message)));
+  const planned = planJob(job, { width, height }, steps, 10_000_000);
+  return { ...planned, format: chooseFormat(job, { format, hasAlpha: false }, planned) };
 }
 
 describe('planJob', () => {

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { NO_CAPACITY, readContract } from '../../../src/domain/contract.js';
+import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
@@ -9,7 +10,8 @@ import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { JobContext } from '../../../src/pipeline/job-context.js';
 import type { Reserve } from '../../../src/pipeline/memory.js';
 import type { Routed } from '../../../src/pipeline/route.js';
-import { render } from '../../../src/pipeline/run.js';
+import { JobState } from '../../../src/pipeline/job-state.js';
+import { jobSteps, renderSteps, runSteps } from '../../../src/pipeline/run.js';
 import type { RequestScheduler } from '../../../src/pipeline/transform.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
 import { png } from '../../support/pictures.js';
@@ -72,21 +74,30 @@ async function run(
   output: object = {},
   schedule = AT_ONCE,
   reserve = FREELY,
+  now?: () => number,
 ) {
   const { seen, models, routed } = doubles();
   const message = { jobId: 'a', operations, input: { uri: 'gs://in/a' }, output };
   const job = parseJob(Buffer.from(JSON.stringify(message)));
-  const context = new JobContext(new AbortController().signal, 0);
+  const context = new JobContext(new AbortController().signal, 0, undefined, now);
   const told: object[] = [];
-  const rendering = render(job, bytes, operations.map(routed), context, schedule, models, {
-    ...{ maxInputPixels: 1e6, maxOutputPixels: 40_000 },
-    predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
-    reserve,
-    codecs: () => atOnce,
-    onOperation: ({ model, requests }, pixels) => told.push({ model, requests, ...pixels }),
-  });
-  const done = await rendering.then(
-    ({ encoded }) => encoded,
+  const state = new JobState(
+    job,
+    context,
+    { models, schedule },
+    {
+      ...{ maxInputPixels: 1e6, maxOutputPixels: 40_000 },
+      route: () => expect.fail(),
+      predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
+      reserve,
+      codecs: () => atOnce,
+      onOperation: ({ model, requests }, pixels) => told.push({ model, requests, ...pixels }),
+    },
+  );
+  state.routed = operations.map(routed);
+  state.bytes = bytes;
+  const done = await runSteps(renderSteps(job), state).then(
+    () => state.encoded,
     (error: unknown) => error,
   );
   return { seen, done, context, told };
@@ -167,6 +178,42 @@ describe('memory', () => {
     await run(['times1'], Buffer.from('no picture'), {}, AT_ONCE, reserve);
     expect(log).toEqual([]);
   });
+});
+
+it('runs its steps in this order', () => {
+  const message = { jobId: 'a', operations: ['times1', 'times2'], input: { uri: 'gs://in/a' } };
+  const steps = jobSteps(parseJob(Buffer.from(JSON.stringify(message))));
+  expect(steps.map(({ name, model }) => (model === undefined ? name : `${name} ${model}`))).toEqual([
+    ...['route', 'target', 'fetch', 'header', 'plan', 'memory', 'decode', 'format', 'infer times1', 'infer times2'],
+    ...['encode', 'store'],
+  ]);
+});
+
+it('tells the wait for memory apart from decoding', async () => {
+  let now = 0;
+  const reserve: Reserve = () => {
+    now += 700;
+    return Promise.resolve(() => undefined);
+  };
+  const { context } = await run(['times1'], await square(20), {}, AT_ONCE, reserve, () => now);
+  expect(context.timings()).toMatchObject({ memory: 700, decode: 0, total: 700 });
+});
+
+it('starts no step after its signal has fired, and releases its memory', async () => {
+  const stop = new AbortController();
+  const done: string[] = [];
+  const released: string[] = [];
+  const context = new JobContext(stop.signal, 0, (step) => done.push(step));
+  const steps = ['first', 'second', 'third'].map((name) => ({
+    ...{ name, stage: 'infer' as const },
+    run: () => {
+      if (name === 'second') stop.abort(new JobError('DEADLINE_EXCEEDED', 'too late'));
+    },
+  }));
+  const state = { context, release: () => released.push('memory') } as unknown as JobState;
+  await expect(runSteps(steps, state)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', stage: 'infer' });
+  expect(done).toEqual(['first', 'second']);
+  expect(released).toEqual(['memory']);
 });
 
 it('has tensors only for the requests in flight', async () => {

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../../../../src/domain/errors.js';
 import { type Job, isJobId, parseJob, salvageJobId } from '../../../../src/domain/job.js';
 import type { Delivery } from '../../../../src/domain/ports.js';
 import { isPermitted, type ObjectRef, parseObjectUri } from '../../../../src/domain/uri.js';
-import type { StepDone } from '../../../../src/pipeline/steps.js';
+import type { StepDone } from '../../../../src/pipeline/step-done.js';
 
 /** The stages that the page shows, in order. */
 export const STRIP = ['queued', 'fetch', 'decode', 'infer', 'encode', 'store', 'record', 'publish'] as const;

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { z } from 'zod';
 import { STAGES } from '../../../../src/domain/errors.js';
-import type { StepDone } from '../../../../src/pipeline/steps.js';
+import type { StepDone } from '../../../../src/pipeline/step-done.js';
 
 const stepSchema = z.object({
   jobId: z.string().max(256),

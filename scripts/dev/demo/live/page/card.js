@@ -2,7 +2,7 @@ import { element, plural, write } from './dom.js';
 import { slide } from './slider.js';
 
 /** Of the times that a worker tells, in order. */
-const TIMES = ['queued', 'fetch', 'decode', 'inference', 'encode', 'store'];
+const TIMES = ['queued', 'fetch', 'memory', 'decode', 'inference', 'encode', 'store'];
 const CLASS_OF = { infer: 'inference' };
 
 /** A job: `node` is its place on the page, and `update` shows how far it has come. */
