@@ -1,36 +1,59 @@
 /** Checks that a worker repeats beside its work, and their log lines. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelServer } from '../domain/ports.js';
 import type { Routes } from '../domain/routes.js';
 import type { Logger } from '../telemetry/logger.js';
 import { createOutage, type Outage } from '../telemetry/outage.js';
 import type { CostModel } from '../scheduling/cost-model.js';
 import type { Guard } from '../worker/canary-guard.js';
+import type { Service } from './lifecycle.js';
 
 /** Time limit for one read of Triton's statistics, in milliseconds. */
 const LOOK_LIMIT_MS = 2_000;
+const TRITON_POLL_MS = 500;
 /** How often to check what is unavailable, in milliseconds. */
 const WATCH_MS = 1_000;
 /** An outage may last for days, but its cause may become clear only after a while. */
 const PACE = { remindMs: 600_000, changedMs: 10_000 };
 
 /**
- * Runs `work` at once, and again after each pause of `everyMs`, until stopped.
+ * Runs `work` at the start, and again after each pause of `everyMs`, until stopped.
  * @param work never throws
  */
-export function keepDoing(everyMs: number, work: () => Promise<void>): { stop(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
+export function repeat(name: string, everyMs: number, work: (signal: AbortSignal) => Promise<void>): Service {
+  const stopping = new AbortController();
   const again = async () => {
-    await work();
-    if (!stopped) timer = setTimeout(() => void again(), everyMs).unref();
+    await work(stopping.signal);
+    if (!stopping.signal.aborted) timer = setTimeout(() => void again(), everyMs).unref();
   };
-  void again();
+  let timer: NodeJS.Timeout | undefined;
   return {
+    name,
+    start: () => void again(),
     stop() {
-      stopped = true;
+      stopping.abort();
       clearTimeout(timer);
     },
   };
+}
+
+/** Waits until there is a model. Waiting costs nothing, while pulling a job would cost a delivery attempt. */
+export async function waitForModels(models: ModelServer, log: Logger, signal: AbortSignal): Promise<void> {
+  const noModel = createOutage({
+    away: (unready, waitedSeconds) => log.warn({ unready, waitedSeconds }, 'Triton serves no model yet'),
+    back: (waitedSeconds) => log.info({ waitedSeconds }, 'Triton serves a model'),
+  });
+  for (;;) {
+    try {
+      await models.refresh(signal);
+      const some = models.contracts().size > 0;
+      noModel.tell(some ? undefined : Object.fromEntries(models.unready()));
+      if (some) return;
+    } catch {
+      signal.throwIfAborted(); // otherwise it has been reported as an outage
+    }
+    await sleep(TRITON_POLL_MS, undefined, { signal });
+  }
 }
 
 /** Reads Triton's statistics, from which the planner learns. */
@@ -104,7 +127,7 @@ export function watchOutages(
   { field, name }: Watched,
   outOfUse: () => ReadonlyMap<string, string>,
   log: Logger,
-): { stop(): void } {
+): Service {
   const outages = new Map<string, Outage>();
   const look = () => {
     const now = outOfUse();
@@ -121,6 +144,10 @@ export function watchOutages(
       if (outage.well) outages.delete(key);
     }
   };
-  const timer = setInterval(look, WATCH_MS).unref();
-  return { stop: () => clearInterval(timer) };
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    name: `the watch for ${name} that is out of use`,
+    start: () => void (timer = setInterval(look, WATCH_MS).unref()),
+    stop: () => clearInterval(timer),
+  };
 }

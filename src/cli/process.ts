@@ -74,7 +74,6 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
       `${flags.output}: ${encoded.width}x${encoded.height}, ${steps.join(', ')}, ${context.timings().total} ms`,
     );
   } finally {
-    routes.close();
     await models.close();
   }
 }

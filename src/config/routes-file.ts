@@ -5,13 +5,15 @@ import { NO_ROUTES, parseRoutes, type Routes } from '../domain/routes.js';
 export interface RoutesFile {
   /** The routes of the last successful read. */
   current(): Routes;
+  /** Reads the file again whenever it changes, until `close`. */
+  watch(): void;
   close(): void;
 }
 
 const WATCH_MS = 2_000;
 
 /**
- * Reads the routes file, and reads it again when it changes. It polls, because Kubernetes updates a mounted ConfigMap by
+ * Reads the routes file once, and `watch` reads it again when it changes. It polls, because Kubernetes updates a mounted ConfigMap by
  * replacing a symbolic link, which no watcher notices. It reports a broken edit and keeps the last good routes.
  * @throws ConfigError when the first read fails
  */
@@ -19,7 +21,7 @@ export function openRoutes(
   path: string | undefined,
   told: { readonly broken?: (error: Error) => void; readonly changed?: (routes: Routes) => void } = {},
 ): RoutesFile {
-  if (path === undefined) return { current: () => NO_ROUTES, close: () => undefined };
+  if (path === undefined) return { current: () => NO_ROUTES, watch: () => undefined, close: () => undefined };
   const read = () => {
     try {
       return parseRoutes(readFileSync(path, 'utf8'));
@@ -37,6 +39,9 @@ export function openRoutes(
       told.broken?.(error as Error);
     }
   };
-  watchFile(path, { interval: WATCH_MS, persistent: false }, onChange);
-  return { current: () => routes, close: () => unwatchFile(path, onChange) };
+  return {
+    current: () => routes,
+    watch: () => void watchFile(path, { interval: WATCH_MS, persistent: false }, onChange),
+    close: () => unwatchFile(path, onChange),
+  };
 }

@@ -297,6 +297,7 @@ describe('the watchdog', () => {
   let worker: Triton;
   beforeAll(async () => {
     worker = connectTriton({ url: server.url, pollMs: 200 });
+    worker.start();
     await worker.refresh(patient);
   });
   afterAll(() => worker.close());

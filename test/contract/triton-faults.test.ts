@@ -41,6 +41,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('Triton by %s', (transport) =
       controlTimeoutMs: 500,
       pollMs: 200,
     });
+    triton.start();
     await triton.refresh(patient);
     await infer();
   });

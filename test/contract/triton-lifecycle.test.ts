@@ -30,6 +30,7 @@ describe('the catalogue, where the repository may be looked at', () => {
   let triton: Triton;
   beforeAll(async () => {
     triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS, headers: key });
+    triton.start();
     await triton.refresh(patient);
   });
   afterAll(() => triton.close());
@@ -92,6 +93,7 @@ describe('the catalogue, where the repository may be looked at', () => {
 describe('what is away, where the repository is restricted', () => {
   const connect = async (about?: { model: string; version?: string }, rememberMs = 60_000) => {
     const triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS, rememberMs });
+    triton.start();
     await triton.refresh(patient, about);
     return triton;
   };
@@ -165,6 +167,7 @@ describe('what is away, where the repository is restricted', () => {
 it('goes on with a model whose folder is gone, as long as the server serves it', async () => {
   const folder = join(server.models, 'mixed');
   const triton = connectTriton({ url: server.url, transport: 'unary', pollMs: POLL_MS, headers: key });
+  triton.start();
   await rename(folder, `${folder}.away`);
   try {
     await triton.refresh(patient);
@@ -177,8 +180,11 @@ it('goes on with a model whose folder is gone, as long as the server serves it',
 
 describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport) => {
   let triton: Triton;
-  const connect = (url: string, inferTimeoutMs: number) =>
-    connectTriton({ url, transport, pollMs: POLL_MS, inferTimeoutMs });
+  const connect = (url: string, inferTimeoutMs: number) => {
+    const client = connectTriton({ url, transport, pollMs: POLL_MS, inferTimeoutMs });
+    client.start();
+    return client;
+  };
   /** Tries until the server answers again. */
   const comesBack = (client: Triton) =>
     expect

@@ -39,6 +39,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('by %s', (transport) => {
   beforeEach(async () => {
     await one.reload('mortal');
     triton = connectTriton({ url: one.url, transport, pollMs: 200 });
+    triton.start();
     await triton.refresh(patient);
     await comesBack();
     return () => triton.close();
@@ -68,6 +69,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('by %s', (transport) => {
     one.killModel('mortal');
     await sleep(500);
     const newcomer = connectTriton({ url: one.url, transport, pollMs: 200 });
+    newcomer.start();
     try {
       await newcomer.refresh(patient);
       for (let i = 0; i < 2; i++) expect(await end(newcomer.infer(ask(), patient))).toMatchObject(away(false));
@@ -154,6 +156,7 @@ describe('one sick replica of two', () => {
   beforeEach(async () => {
     await Promise.all([one.reload('mortal'), two.reload('mortal')]);
     triton = connectTriton({ url: `ipv4:${one.url},${two.url}`, transport: 'unary', pollMs: 200 });
+    triton.start();
     await triton.refresh(patient);
     const bothServe = async () =>
       (await Promise.all([1, 2, 3, 4].map(() => end(triton.infer(ask(), patient))))).every((e) => !e);

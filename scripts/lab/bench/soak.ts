@@ -33,6 +33,7 @@ const away: StandIn = { ...quick, name: 'away' };
 /** What the worker holds. */
 interface Kept {
   readonly rss: number;
+  readonly heapTotal: number;
   readonly heapUsed: number;
   readonly external: number;
   readonly files: number;
@@ -68,11 +69,10 @@ export const soak: Benchmark = ({ progress }) =>
     }
   });
 
-/**
- * glibc keeps what has been freed: in an arena for each thread, and in what it has grown to. With these it gives back what it
- * can, as the image's jemalloc does, so that what is resident is what is held.
- */
-const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };
+/** The image's allocator, with its settings (Dockerfile). Its background thread returns freed pages. */
+const MALLOC = { LD_PRELOAD: 'libjemalloc.so.2', MALLOC_CONF: 'background_thread:true' };
+/** Freed pages are returned within ten seconds (`dirty_decay_ms`), connections closed and timers of the jobs run out. */
+const REST_MS = 12_000;
 
 /** Few places, so that jobs of a model that is away are put back instead of standing aside. */
 const LIMITS = { IMAGEN_MAX_JOBS: '8', IMAGEN_MODEL_WAIT_SECONDS: '1' };
@@ -127,7 +127,7 @@ async function idle(worker: Worker): Promise<void> {
     if (metricIn(text, 'imagen_jobs_active') + metricIn(text, 'imagen_jobs_parked') === 0) break;
     await sleep(200);
   }
-  await sleep(2_000); // connections that are not needed have been closed, timers of the jobs have run out
+  await sleep(REST_MS);
 }
 
 /** The median of each number. */
@@ -141,6 +141,7 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
   const kinds = new Set(samples.flatMap(({ resources }) => Object.keys(resources)));
   return {
     rss: middle(({ rss }) => rss),
+    heapTotal: middle(({ heapTotal }) => heapTotal),
     heapUsed: middle(({ heapUsed }) => heapUsed),
     external: middle(({ external }) => external),
     files: middle(({ files }) => files),
@@ -150,7 +151,13 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
 }
 
 const shown = (kept: Kept | undefined) =>
-  kept && { ...kept, rss: inMB(kept.rss), heapUsed: inMB(kept.heapUsed), external: inMB(kept.external) };
+  kept && {
+    ...kept,
+    rss: inMB(kept.rss),
+    heapTotal: inMB(kept.heapTotal),
+    heapUsed: inMB(kept.heapUsed),
+    external: inMB(kept.external),
+  };
 
 function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   const [first, last] = [rounds[0], rounds.at(-1)];

@@ -59,7 +59,7 @@ const REMEMBER_MS = 86_400_000;
 const HURRY_MS = 500;
 
 /**
- * Connects and starts to read the contracts. Await `refresh` for the first of them.
+ * Connects when the first call is made. Await `refresh` for the first contracts.
  *
  * If several replicas share one DNS name, unary inferences are spread over all of them. The catalogue comes from the replica
  * that answered last, so all replicas must serve the same repository. During a rolling change, a request may reach a replica
@@ -83,7 +83,7 @@ export class Triton implements ModelServer {
   #lastRead = 0;
   #sharing = false;
   readonly #controlTimeoutMs: number;
-  readonly #poll: NodeJS.Timeout;
+  #poll: NodeJS.Timeout | undefined;
 
   constructor(options: TritonOptions) {
     this.#options = options;
@@ -91,8 +91,11 @@ export class Triton implements ModelServer {
     this.#controlTimeoutMs = options.controlTimeoutMs ?? CONTROL_TIMEOUT_MS;
     this.#channel = new Channel(options.url, options.headers);
     this.#transport = openTransport(options.transport ?? 'auto', this.#channel);
-    this.#poll = setInterval(() => this.#readInBackground(), options.pollMs ?? POLL_MS);
-    this.#poll.unref();
+  }
+
+  /** Reads the contracts now and then in the background, until `close`. Without it only `refresh` reads them. */
+  start(): void {
+    this.#poll = setInterval(() => this.#readInBackground(), this.#options.pollMs ?? POLL_MS).unref();
     this.#readInBackground();
   }
 

@@ -1,0 +1,84 @@
+/** The handler of messages, with its options. */
+import type { WorkerConfig } from '../config/index.js';
+import type { JobSource } from '../domain/ports.js';
+import { armLabel, stickyKey } from '../domain/experiment.js';
+import type { PipelineOptions } from '../pipeline/job-state.js';
+import { recall } from '../records/recall.js';
+import type { Logger } from '../telemetry/logger.js';
+import type { Metrics } from '../telemetry/metrics/index.js';
+import { createObserver } from '../telemetry/observer.js';
+import type { Guard } from '../worker/canary-guard.js';
+import { createHandler } from '../worker/handle.js';
+import type { Connections } from './connections.js';
+import type { Outlets } from './outlets.js';
+import type { Schedulers } from './schedulers.js';
+
+/** How often to check whether a job in work was canceled or has ended elsewhere, in milliseconds. */
+const WATCH_RECORD_MS = 5_000;
+/** The watchdog in Triton's container loads a model again in about as long. */
+const SUSPECT_PAUSE_MS = 5_000;
+
+export interface Reporting {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly guard: Guard;
+}
+
+export function createWorkerHandler(
+  config: WorkerConfig,
+  connections: Connections,
+  schedulers: Schedulers,
+  outlets: Outlets,
+  reporting: Reporting,
+): Parameters<JobSource['start']>[0] {
+  const { store, singleTryStore, intake, availability, waitingRoom, share, circuits, costs } = schedulers;
+  return createHandler(
+    {
+      ...{ store, singleTryStore, intake, availability, waitingRoom, share },
+      models: availability.watch(circuits.watch(costs.watch(connections.models))),
+      ...outlets,
+      observer: createObserver(reporting.log, reporting.metrics),
+    },
+    {
+      statePrefix: config.statePrefix,
+      maxAttempts: config.maxAttempts,
+      maxDeferredMs: config.maxDeferredSeconds * 1000,
+      watchMs: WATCH_RECORD_MS,
+      suspectPauseMs: SUSPECT_PAUSE_MS,
+      worker: config.workerName,
+      pipeline: pipelineOptions(config, connections, schedulers, reporting),
+    },
+  );
+}
+
+function pipelineOptions(
+  config: WorkerConfig,
+  { routes }: Connections,
+  { budget, codecs, costs, intake, retry, unknown }: Schedulers,
+  { log, metrics, guard }: Reporting,
+): PipelineOptions {
+  return {
+    maxInputPixels: config.maxInputPixels,
+    maxOutputPixels: config.maxOutputPixels,
+    reserve: budget.reserve,
+    codecs: codecs.codecs,
+    onOperation(step, pixels) {
+      metrics.operationDone(step, pixels);
+      metrics.stepDone(step);
+    },
+    onArm(arm, end, about) {
+      metrics.armEnded(arm, end);
+      guard.ended(arm, end, about);
+      if (about.error)
+        log.warn({ ...about, arm: armLabel(arm), version: arm.version, end }, 'an arm failed at an operation');
+    },
+    predict: (model, version) => ({ ...costs.costOf(model, version), jobsAtOnce: intake.active }),
+    fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
+    endOf: async (jobId, from, signal) => (await recall(from, config.statePrefix, jobId, signal))?.completion.status,
+    target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
+    route: (job) => ({
+      ...{ routes: routes.current(), key: stickyKey(job), waitMs: retry.unavailableMs, unknown },
+      stopped: (arm) => guard.stopped(arm),
+    }),
+  };
+}
