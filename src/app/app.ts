@@ -7,13 +7,13 @@ import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics/index.js';
 import { startTracing, type Tracing } from '../tracing/tracing.js';
 import { createCanaryGuard } from '../worker/canary-guard.js';
-import { connect, connectionServices } from './connections.js';
+import { connect, connectionServices, type Connections } from './connections.js';
 import { createWorkerHandler } from './handler.js';
 import { unreadyBecause } from './health.js';
 import { Lifecycle, type Service } from './lifecycle.js';
 import { failing, lookAtCosts, repeat, unserved, waitForModels, watchArms, watchOutages } from './monitors.js';
-import { createOutlets, refusingTopics } from './outlets.js';
-import { createSchedulers } from './schedulers.js';
+import { createOutlets, type Outlets, refusingTopics } from './outlets.js';
+import { createSchedulers, type Schedulers } from './schedulers.js';
 import { createSubscriptions } from './subscriptions.js';
 import { countAttempt, createWorkerMetrics } from './telemetry.js';
 
@@ -71,28 +71,16 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     sick: () => failure?.message,
     unready: () => unreadyBecause(config, connections, schedulers, outlets, lifecycle),
   });
-  const { models, routes } = connections;
-  const { buckets, circuits, costs, intake } = schedulers;
+  const { models } = connections;
+  const { buckets, costs, intake } = schedulers;
   const lookAtArms = watchArms(guard, log);
-
-  const outOfUse = () =>
-    new Map([
-      ...unserved(routes.current(), models),
-      ...failing(models.sick()),
-      ...models.unready(),
-      ...circuits.open(),
-    ]);
-  const bucketsOutOfUse = () =>
-    new Map(buckets.open().map(({ place, reason }) => [`${pathOf(place)} (${place.access})`, reason]));
 
   /** In the order of their start. */
   const services: readonly Service[] = [
     tracingService(config, log),
     ...connectionServices(connections),
     status,
-    watchOutages({ field: 'model', name: 'a model' }, outOfUse, log),
-    watchOutages({ field: 'bucket', name: 'a bucket' }, bucketsOutOfUse, log),
-    watchOutages({ field: 'topic', name: 'a topic' }, () => refusingTopics(config, outlets), log),
+    ...outageWatches(config, connections, schedulers, outlets, log),
     // Check the configured places before a job finds out.
     { name: 'the checks of buckets', start: () => void buckets.checkAll(), stop: () => buckets.close() },
     repeat('the cost model', LOOK_MS, () => lookAtCosts(costs, models, log)),
@@ -125,6 +113,29 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       return status.port();
     },
   };
+}
+
+function outageWatches(
+  config: WorkerConfig,
+  { models, routes }: Connections,
+  { buckets, circuits }: Schedulers,
+  outlets: Outlets,
+  log: Logger,
+): Service[] {
+  const modelsAway = () =>
+    new Map([
+      ...unserved(routes.current(), models),
+      ...failing(models.sick()),
+      ...models.unready(),
+      ...circuits.open(),
+    ]);
+  const bucketsAway = () =>
+    new Map(buckets.open().map(({ place, reason }) => [`${pathOf(place)} (${place.access})`, reason]));
+  return [
+    watchOutages({ field: 'model', name: 'a model' }, modelsAway, log),
+    watchOutages({ field: 'bucket', name: 'a bucket' }, bucketsAway, log),
+    watchOutages({ field: 'topic', name: 'a topic' }, () => refusingTopics(config, outlets), log),
+  ];
 }
 
 function statusService(port: number, metrics: Metrics, health: Parameters<typeof startStatusServer>[1]) {

@@ -1,7 +1,7 @@
 /** Everything that decides which job gets what, and when. */
 import { availableParallelism } from 'node:os';
 import type { WorkerConfig } from '../config/index.js';
-import { capacityOf } from '../domain/contract.js';
+import { capacityOf } from '../domain/capacity.js';
 import { type RetryLimits, retryingStore } from '../pipeline/retry.js';
 import { createUnknown } from '../pipeline/route.js';
 import { createAvailability } from '../scheduling/availability.js';

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { reloadModel } from '../adapters/triton/reload.js';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config/index.js';
-import { capacityOf } from '../domain/contract.js';
+import { capacityOf } from '../domain/capacity.js';
 import { type Invocation, UsageError } from './usage.js';
 
 export function modelsCommand(invocation: Invocation): Command {

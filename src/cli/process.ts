@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config/index.js';
-import { capacityOf } from '../domain/contract.js';
+import { capacityOf } from '../domain/capacity.js';
 import type { OutputFormat } from '../domain/job.js';
 import { atOnce } from '../pipeline/codec.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';

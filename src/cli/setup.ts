@@ -10,8 +10,8 @@ import {
   planJobsSubscription,
   planPlainSubscription,
   planTopic,
-  takenTwice,
 } from '../adapters/pubsub/admin.js';
+import { takenTwice } from '../adapters/pubsub/inspect.js';
 import { createPubSubClient } from '../adapters/pubsub/client.js';
 import { shareOut } from '../adapters/pubsub/filters.js';
 import { type Config, readConfig } from '../config/index.js';

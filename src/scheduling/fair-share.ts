@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Capacity } from '../domain/contract.js';
+import type { Capacity } from '../domain/capacity.js';
 import { JobError } from '../domain/errors.js';
 import type { Size } from '../domain/raster.js';
 import type { Cost } from '../pipeline/cost.js';

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { GivenBack } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
+import { type Entrant, nextToEnter, type Occupancy } from './admission.js';
 
 /**
  * Limits how many jobs are in work at once, and works on one delivery per job id at a time. A second delivery of a job waits
@@ -54,9 +55,7 @@ export type Entry =
   /** The intake has closed, or no place came free for so long that the message should go elsewhere. */
   | { readonly kind: 'turned away'; readonly reason: GivenBack };
 
-interface Waiting extends Required<EntryRequest> {
-  /** Position in the order of arrival. */
-  readonly number: number;
+interface Waiting extends Entrant {
   met: boolean;
   readonly admit: (leave: () => void) => void;
   readonly turnAway: (reason: GivenBack) => void;
@@ -67,10 +66,6 @@ interface Waiting extends Required<EntryRequest> {
  * larger share for the same time.
  */
 const REMEMBERED_MS = 60_000;
-/** With fewer places than this, none is reserved for interactive jobs. */
-const MANY_PLACES = 16;
-/** Share of the places reserved for interactive jobs while such jobs arrive. */
-const INTERACTIVE_SHARE = 1 / 8;
 /**
  * Longest wait for a place, in milliseconds. It is well within the hour for which a lease is extended; after that hour the
  * message would return as another attempt.
@@ -82,136 +77,119 @@ const LONGEST_WAIT_MS = 2_700_000;
  * @param now milliseconds on a monotonic clock
  */
 export function createIntake(places: number, now: () => number = () => performance.now()): Intake {
-  const inside = new Set<string>();
-  const held = new Map<string, number>();
-  const lastSeen = new Map<string, number>();
-  let waiting: Waiting[] = [];
-  let interactiveSeen = -Infinity;
-  let batchInside = 0;
-  let arrivals = 0;
+  return new PlacesIntake(places, now);
+}
+
+class PlacesIntake implements Intake {
+  readonly #inside = new Set<Waiting>();
+  readonly #waiting = new Set<Waiting>(); // in order of arrival
+  /** When a job last asked for a model. */
+  readonly #seen = new Map<string, number>();
+  readonly #closing = new AbortController();
+  #interactiveSeen = -Infinity;
+  #arrivals = 0;
   /** Jobs that arrived up to this number enter before the next job that must run alone. */
-  let others = 0;
-  let loner = false;
-  let paused = false;
-  const closing = new AbortController();
-  setMaxListeners(0, closing.signal); // every job that stands aside listens
+  #before = 0;
+  #paused = false;
 
-  const heldBy = (model: string) => held.get(model) ?? 0;
-
-  function leave({ jobId, model, alone, priority }: Waiting): void {
-    inside.delete(jobId);
-    if (priority === 'batch') batchInside--;
-    if (alone) {
-      loner = false;
-      others = arrivals;
-    }
-    if (heldBy(model) > 1) held.set(model, heldBy(model) - 1);
-    else held.delete(model);
-    admitNext();
+  constructor(
+    private readonly places: number,
+    private readonly now: () => number,
+  ) {
+    setMaxListeners(0, this.#closing.signal); // every job that stands aside listens
   }
 
-  function admitNext(): void {
-    while (inside.size < places && !paused) {
-      const next = nextIn();
-      if (!next) break;
-      waiting.splice(waiting.indexOf(next), 1);
-      inside.add(next.jobId);
-      loner = next.alone;
-      if (next.priority === 'batch') batchInside++;
-      held.set(next.model, heldBy(next.model) + 1);
-      next.admit(() => leave(next));
-    }
-    for (const one of waiting) one.met ||= inside.has(one.jobId);
-  }
-
-  function nextIn(): Waiting | undefined {
-    if (loner) return undefined;
-    const alone = waiting.find((one) => one.alone);
-    if (!alone) return longestOfSmallest(waiting);
-    const before = waiting.filter((one) => !one.alone && one.number <= others);
-    if (before.length > 0) return longestOfSmallest(before);
-    return inside.size === 0 ? alone : undefined;
-  }
-
-  /** The job that has waited longest, of the model that holds the fewest places. */
-  function longestOfSmallest(candidates: readonly Waiting[]): Waiting | undefined {
-    const [most, full] = [mostForOneModel(), batchInside >= mostForBatch()];
-    let best: Waiting | undefined;
-    for (const one of candidates) {
-      const interactive = one.priority === 'interactive';
-      // A model's limit protects the places of other models; the places reserved for interactive jobs are not among those.
-      if (inside.has(one.jobId) || (!interactive && (full || heldBy(one.model) >= most))) continue;
-      if (!best || (interactive && best.priority === 'batch')) best = one;
-      else if (one.priority === best.priority && heldBy(one.model) < heldBy(best.model)) best = one;
-    }
-    return best;
-  }
-
-  function mostForOneModel(): number {
-    for (const [model, at] of lastSeen) if (now() - at > REMEMBERED_MS) lastSeen.delete(model);
-    return lastSeen.size > 1 ? Math.max(1, places - Math.floor(places / 4)) : places;
-  }
-
-  function mostForBatch(): number {
-    if (places < MANY_PLACES) return places;
-    return places - (now() - interactiveSeen <= REMEMBERED_MS ? Math.floor(places * INTERACTIVE_SHARE) : 1);
-  }
-
-  function enter({ jobId, model, priority = 'batch', alone = false }: EntryRequest): Promise<Entry> {
+  enter({ jobId, model, priority = 'batch', alone = false }: EntryRequest): Promise<Entry> {
     return new Promise((resolve) => {
-      const cameAt = now();
+      const cameAt = this.now();
       const turnAway = (reason: GivenBack) => {
         clearTimeout(timer);
         resolve({ kind: 'turned away', reason });
       };
       const timer = setTimeout(() => {
-        waiting.splice(waiting.indexOf(one), 1);
+        this.#waiting.delete(one);
         turnAway(new GivenBack('no place was free for 45 minutes'));
       }, LONGEST_WAIT_MS).unref();
       const one: Waiting = {
-        ...{ jobId, model, priority, alone, turnAway, number: ++arrivals, met: false },
-        admit(leave) {
+        ...{ jobId, model, priority, alone, turnAway, number: ++this.#arrivals, met: false },
+        admit: (leave) => {
           clearTimeout(timer);
-          resolve({ kind: 'entered', leave, waitedMs: now() - cameAt, met: one.met });
+          resolve({ kind: 'entered', leave, waitedMs: this.now() - cameAt, met: one.met });
         },
       };
-      if (closing.signal.aborted) {
+      if (this.#closing.signal.aborted) {
         turnAway(closed());
         return;
       }
-      lastSeen.set(model, now());
-      if (priority === 'interactive') interactiveSeen = now();
-      waiting.push(one);
-      admitNext();
+      this.#seen.set(model, cameAt);
+      if (priority === 'interactive') this.#interactiveSeen = cameAt;
+      this.#waiting.add(one);
+      this.#admit();
     });
   }
 
-  return {
-    enter,
-    pause(on) {
-      paused = on;
-      admitNext();
-    },
-    close() {
-      closing.abort(closed());
-      const sentAway = waiting;
-      waiting = [];
-      sentAway.forEach(({ turnAway }) => turnAway(closed()));
-    },
-    closing: closing.signal,
-    get active() {
-      return inside.size;
-    },
-    get waiting() {
-      return waiting.length;
-    },
-    get alone() {
-      return loner;
-    },
-    get paused() {
-      return paused;
-    },
-  };
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    this.#admit();
+  }
+
+  close(): void {
+    this.#closing.abort(closed());
+    const sentAway = [...this.#waiting];
+    this.#waiting.clear();
+    sentAway.forEach(({ turnAway }) => turnAway(closed()));
+  }
+
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  get active(): number {
+    return this.#inside.size;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  get alone(): boolean {
+    return [...this.#inside].some(({ alone }) => alone);
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Admits all jobs that may enter now. */
+  #admit(): void {
+    while (!this.#paused && this.#inside.size < this.places) {
+      const next = nextToEnter([...this.#waiting], this.#occupancy());
+      if (!next) break;
+      this.#waiting.delete(next);
+      this.#inside.add(next);
+      next.admit(() => this.#leave(next));
+    }
+    const ids = new Set([...this.#inside].map(({ jobId }) => jobId));
+    for (const one of this.#waiting) one.met ||= ids.has(one.jobId);
+  }
+
+  #leave(one: Waiting): void {
+    this.#inside.delete(one);
+    if (one.alone) this.#before = this.#arrivals;
+    this.#admit();
+  }
+
+  #occupancy(): Occupancy {
+    const now = this.now();
+    for (const [model, at] of this.#seen) if (now - at > REMEMBERED_MS) this.#seen.delete(model);
+    return {
+      places: this.places,
+      inside: [...this.#inside],
+      models: this.#seen.size,
+      interactive: now - this.#interactiveSeen <= REMEMBERED_MS,
+      before: this.#before,
+    };
+  }
 }
 
 function closed(): GivenBack {

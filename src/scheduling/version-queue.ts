@@ -1,4 +1,4 @@
-import type { Capacity } from '../domain/contract.js';
+import type { Capacity } from '../domain/capacity.js';
 import { isSameSize, type Size } from '../domain/raster.js';
 import { waitUnless } from '../domain/signals.js';
 import { fillBucket } from '../pipeline/bucket.js';

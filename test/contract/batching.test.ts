@@ -1,7 +1,7 @@
 /** Pictures through the pipeline's own path to a real Triton: whether batches form there, and what comes back. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
-import { capacityOf } from '../../src/domain/contract.js';
+import { capacityOf } from '../../src/domain/capacity.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
 import { atOnce } from '../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../src/pipeline/cost.js';

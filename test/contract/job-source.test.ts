@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { shortcomings } from '../../src/adapters/pubsub/admin.js';
+import { shortcomings } from '../../src/adapters/pubsub/inspect.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import type { Delivery, JobSource, Publisher } from '../../src/domain/ports.js';

@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { capacityOf, type ModelContract, type VersionContract } from '../../../src/domain/contract.js';
+import { capacityOf } from '../../../src/domain/capacity.js';
+import type { ModelContract, VersionContract } from '../../../src/domain/contract.js';
 import type { ModelServer } from '../../../src/domain/ports.js';
 import type { Raster, Size } from '../../../src/domain/raster.js';
 import { createTensor, originTensor, type Tensor } from '../../../src/domain/tensor.js';

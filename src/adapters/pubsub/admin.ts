@@ -1,7 +1,7 @@
 /** Plans and makes changes to topics and subscriptions, with their policies. */
 import type { protos, PubSub, SubscriptionMetadata } from '@google-cloud/pubsub';
 import { difference, differing, type Property, span, type Step, StepFailed } from '../plan.js';
-import { within } from '../within.js';
+import { unlessMissing, unlessThere } from './admin-calls.js';
 
 export interface JobsSubscription {
   readonly topic: string;
@@ -33,13 +33,6 @@ export const JOBS_RETENTION_SECONDS = 7 * 86_400;
 export const DEAD_LETTERS_RETENTION_SECONDS = 31 * 86_400;
 /** The emulator permits no more. */
 export const EMULATOR_RETENTION_SECONDS = 7 * 86_400;
-
-/** Time limit for one call, in milliseconds. Without it the client tries for ten minutes. */
-const CALL_LIMIT_MS = 20_000;
-
-/** gRPC status codes. */
-const NOT_FOUND = 5;
-const ALREADY_EXISTS = 6;
 
 type Found = protos.google.pubsub.v1.ISubscription;
 type SubscriptionProperty = Property<Found, SubscriptionMetadata>;
@@ -166,83 +159,6 @@ async function planSubscription(
   };
 }
 
-export interface TakenTwice {
-  /** Subscriptions that `imagen setup` will have, with the filter that new ones get. */
-  readonly wanted: readonly { readonly name: string; readonly filter?: string | undefined }[];
-  /** Name prefixes, up to a hyphen, of other subscriptions of the same deployment. */
-  readonly families: readonly string[];
-}
-
-/**
- * Finds jobs that workers would get from two subscriptions. Each subscription of a topic gets every message that passes its
- * filter. The record ensures a single outcome, but the inference runs twice if neither copy finds a record.
- * @returns sentences; none if each job passes one filter only
- */
-export async function takenTwice(
-  pubsub: PubSub,
-  topic: string,
-  { wanted, families }: TakenTwice,
-): Promise<readonly string[]> {
-  const listed = await unlessMissing(`list the subscriptions of ${topic}`, () =>
-    pubsub.topic(topic).getSubscriptions(),
-  );
-  const names = (listed?.[0] ?? []).map(({ name }) => shortName(name));
-  const isOurs = (name: string) =>
-    wanted.some((one) => one.name === name) ||
-    families.some((family) => name === family || name.startsWith(`${family}-`));
-  const looks = names.filter(isOurs).map(async (name) => {
-    const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
-    if (!answer) return [];
-    const [{ filter, pushConfig, bigqueryConfig, cloudStorageConfig }] = answer;
-    // Workers cannot pull from these; one may be an archive.
-    if (pushConfig?.pushEndpoint || bigqueryConfig || cloudStorageConfig) return [];
-    return [{ name, filter: filter ?? '' }];
-  });
-  const there = (await Promise.all(looks)).flat();
-  const toCome = wanted
-    .filter(({ name }) => !there.some((one) => one.name === name))
-    .map(({ name, filter }) => ({ name, filter: filter ?? '' }));
-  return overlaps([...there, ...toCome], new Set(wanted.map(({ name }) => name)));
-}
-
-/** The worker subscriptions of a topic that take the same jobs as others, one sentence each. */
-export function overlaps(
-  all: readonly { readonly name: string; readonly filter: string }[],
-  wanted: ReadonlySet<string>,
-): readonly string[] {
-  if (all.length < 2) return [];
-  const greedy = all.find(({ filter }) => filter === '');
-  if (greedy) {
-    const others = all.map(({ name }) => name).filter((name) => name !== greedy.name);
-    return [`${greedy.name} has no filter, so it takes every job that ${others.join(', ')} take, too`];
-  }
-  // The wanted subscriptions together take every job once, so any other subscription takes some of theirs.
-  return all
-    .filter(({ name }) => !wanted.has(name))
-    .map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`);
-}
-
-/**
- * What a jobs subscription lacks that the worker needs, one sentence each.
- * @param attempts the worker's own limit; the service's must be larger
- * @throws Error of the client if the subscription does not exist or may not be read; NoAnswer
- */
-export async function shortcomings(pubsub: PubSub, name: string, attempts: number): Promise<string[]> {
-  const [found] = await within(CALL_LIMIT_MS, `look at ${name}`, () => pubsub.subscription(name).getMetadata());
-  const limit = found.deadLetterPolicy?.maxDeliveryAttempts ?? 0;
-  return [
-    ...(limit === 0
-      ? ['it has no dead-letter policy: attempts are not counted, and a job that kills its worker comes back for ever']
-      : []),
-    ...(limit > 0 && limit <= attempts
-      ? [`its dead-letter policy allows ${limit} attempts: expected more than IMAGEN_MAX_ATTEMPTS, ${attempts}`]
-      : []),
-    ...(found.retryPolicy ? [] : ['it has no retry policy: what is given back comes again at once']),
-  ];
-}
-
-// ── Properties in words ───────────────────────────────────────────────────────
-
 /** Pub/Sub's expiration if there is no policy. */
 const DEFAULT_EXPIRATION_SECONDS = 31 * 86_400;
 const NEVER_EXPIRES: SubscriptionProperty = {
@@ -276,35 +192,6 @@ function deadLetters(policy: Found['deadLetterPolicy']): string {
 
 const filterInWords = (filter: string | null | undefined) => (filter ? `the filter ${filter}` : 'no filter');
 
-/** `projects/p/topics/t` → `t` */
-function shortName(name: string | null | undefined): string {
-  return name?.split('/').at(-1) ?? '';
-}
-
 function merged(properties: readonly SubscriptionProperty[]): SubscriptionMetadata {
   return Object.assign({}, ...properties.map(({ patch }) => patch)) as SubscriptionMetadata;
-}
-
-// ── Calls ─────────────────────────────────────────────────────────────────────
-
-/** @returns undefined if the resource does not exist */
-async function unlessMissing<T>(what: string, call: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await within(CALL_LIMIT_MS, what, call);
-  } catch (error) {
-    if ((error as { code?: unknown }).code === NOT_FOUND) return undefined;
-    throw new StepFailed(what, error);
-  }
-}
-
-/** @returns whether it was created; false if it already existed */
-async function unlessThere(name: string, create: () => Promise<unknown>): Promise<boolean> {
-  const what = `create ${name}`;
-  try {
-    await within(CALL_LIMIT_MS, what, create);
-    return true;
-  } catch (error) {
-    if ((error as { code?: unknown }).code === ALREADY_EXISTS) return false;
-    throw new StepFailed(what, error);
-  }
 }

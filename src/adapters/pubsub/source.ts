@@ -40,16 +40,7 @@ const LAST_NACKS_MS = 1_000;
  */
 export function createJobSource(pubsub: PubSub, subscriptionName: string, options: SourceOptions): JobSource {
   const leases = createLeases(ACK_DEADLINE_SECONDS, options.onLease ?? {});
-  const clientOptions: SubscriptionOptions = {
-    // Each stream would request the full maxMessages.
-    streamingOptions: { maxStreams: 1 },
-    flowControl: { maxMessages: options.maxMessages, maxBytes: 1024 ** 3, allowExcessMessages: true },
-    // By default the client raises its deadline to ten minutes, and the jobs of a killed worker would wait that long.
-    minAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
-    maxAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
-    maxExtensionTime: Duration.from({ seconds: options.maxExtensionSeconds }),
-    batching: { callOptions: { otherArgs: { options: { interceptors: [leases.interceptor] } } } },
-  };
+  const clientOptions = clientOptionsOf(options, leases);
   const subscription = pubsub.subscription(subscriptionName, clientOptions);
   keepPace(subscription, ACK_DEADLINE_SECONDS);
   const running = new Set<Promise<void>>();
@@ -119,6 +110,22 @@ export function createJobSource(pubsub: PubSub, subscriptionName: string, option
       if (pubsub.isEmulator) talking = keepTalking(subscription, pingIntervalOf(pubsub) / 2);
     },
     stop: (capMs) => (stopping ??= stop(capMs)),
+  };
+}
+
+function clientOptionsOf(
+  { maxMessages, maxExtensionSeconds }: SourceOptions,
+  { interceptor }: Pick<ReturnType<typeof createLeases>, 'interceptor'>,
+): SubscriptionOptions {
+  return {
+    // Each stream would request the full maxMessages.
+    streamingOptions: { maxStreams: 1 },
+    flowControl: { maxMessages, maxBytes: 1024 ** 3, allowExcessMessages: true },
+    // By default the client raises its deadline to ten minutes, and the jobs of a killed worker would wait that long.
+    minAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
+    maxAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
+    maxExtensionTime: Duration.from({ seconds: maxExtensionSeconds }),
+    batching: { callOptions: { otherArgs: { options: { interceptors: [interceptor] } } } },
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { overlaps } from '../../../src/adapters/pubsub/admin.js';
+import { overlaps } from '../../../src/adapters/pubsub/inspect.js';
 import { shareOut } from '../../../src/adapters/pubsub/filters.js';
 
 const FIVE = ['upscale', 'enhance', 'background_remove', 'style_comic', 'style_aged'];

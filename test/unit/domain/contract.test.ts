@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { capacityOf, type ModelDescription, readContract } from '../../../src/domain/contract.js';
+import { capacityOf } from '../../../src/domain/capacity.js';
+import { type ModelDescription, readContract } from '../../../src/domain/contract.js';
 
 const tensor = (name: string, datatype: string, dims: number[], optional = false) => ({
   name,

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { NO_CAPACITY, readContract } from '../../../src/domain/contract.js';
+import { NO_CAPACITY } from '../../../src/domain/capacity.js';
+import { readContract } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Capacity } from '../../../src/domain/contract.js';
+import type { Capacity } from '../../../src/domain/capacity.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Size } from '../../../src/domain/raster.js';
 import type { PlannedRequest, Turn } from '../../../src/pipeline/transform.js';

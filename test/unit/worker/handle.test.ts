@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Completion } from '../../../src/domain/completion.js';
-import { NO_CAPACITY } from '../../../src/domain/contract.js';
+import { NO_CAPACITY } from '../../../src/domain/capacity.js';
 import { GivenBack, JobError } from '../../../src/domain/errors.js';
 import { fingerprint } from '../../../src/domain/fingerprint.js';
 import { parseJob } from '../../../src/domain/job.js';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { parseRoutes } from '../../src/domain/routes.js';
-import { unserved } from '../../src/app/monitors.js';
-import { catalogueOf } from '../support/metrics.js';
+import { parseRoutes } from '../../../src/domain/routes.js';
+import { unserved } from '../../../src/app/monitors.js';
+import { catalogueOf } from '../../support/metrics.js';
 
 const routes = (models: Readonly<Record<string, string>>) =>
   parseRoutes(

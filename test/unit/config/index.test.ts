@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, readConfig, SETTINGS, unknownVariables, WORKER_SETTINGS } from '../../src/config/index.js';
+import { ConfigError, readConfig, SETTINGS, unknownVariables, WORKER_SETTINGS } from '../../../src/config/index.js';
 
 const env = {
   GOOGLE_CLOUD_PROJECT: 'p',

@@ -1,0 +1,84 @@
+/** What is wrong with subscriptions that exist. */
+import type { PubSub } from '@google-cloud/pubsub';
+import { within } from '../within.js';
+import { CALL_LIMIT_MS, unlessMissing } from './admin-calls.js';
+
+export interface TakenTwice {
+  /** Subscriptions that `imagen setup` will have, with the filter that new ones get. */
+  readonly wanted: readonly { readonly name: string; readonly filter?: string | undefined }[];
+  /** Name prefixes, up to a hyphen, of other subscriptions of the same deployment. */
+  readonly families: readonly string[];
+}
+
+/**
+ * Finds jobs that workers would get from two subscriptions. Each subscription of a topic gets every message that passes its
+ * filter. The record ensures a single outcome, but the inference runs twice if neither copy finds a record.
+ * @returns sentences; none if each job passes one filter only
+ */
+export async function takenTwice(
+  pubsub: PubSub,
+  topic: string,
+  { wanted, families }: TakenTwice,
+): Promise<readonly string[]> {
+  const listed = await unlessMissing(`list the subscriptions of ${topic}`, () =>
+    pubsub.topic(topic).getSubscriptions(),
+  );
+  const names = (listed?.[0] ?? []).map(({ name }) => shortName(name));
+  const isOurs = (name: string) =>
+    wanted.some((one) => one.name === name) ||
+    families.some((family) => name === family || name.startsWith(`${family}-`));
+  const looks = names.filter(isOurs).map(async (name) => {
+    const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
+    if (!answer) return [];
+    const [{ filter, pushConfig, bigqueryConfig, cloudStorageConfig }] = answer;
+    // Workers cannot pull from these; one may be an archive.
+    if (pushConfig?.pushEndpoint || bigqueryConfig || cloudStorageConfig) return [];
+    return [{ name, filter: filter ?? '' }];
+  });
+  const there = (await Promise.all(looks)).flat();
+  const toCome = wanted
+    .filter(({ name }) => !there.some((one) => one.name === name))
+    .map(({ name, filter }) => ({ name, filter: filter ?? '' }));
+  return overlaps([...there, ...toCome], new Set(wanted.map(({ name }) => name)));
+}
+
+/** The worker subscriptions of a topic that take the same jobs as others, one sentence each. */
+export function overlaps(
+  all: readonly { readonly name: string; readonly filter: string }[],
+  wanted: ReadonlySet<string>,
+): readonly string[] {
+  if (all.length < 2) return [];
+  const greedy = all.find(({ filter }) => filter === '');
+  if (greedy) {
+    const others = all.map(({ name }) => name).filter((name) => name !== greedy.name);
+    return [`${greedy.name} has no filter, so it takes every job that ${others.join(', ')} take, too`];
+  }
+  // The wanted subscriptions together take every job once, so any other subscription takes some of theirs.
+  return all
+    .filter(({ name }) => !wanted.has(name))
+    .map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`);
+}
+
+/**
+ * What a jobs subscription lacks that the worker needs, one sentence each.
+ * @param attempts the worker's own limit; the service's must be larger
+ * @throws Error of the client if the subscription does not exist or may not be read; NoAnswer
+ */
+export async function shortcomings(pubsub: PubSub, name: string, attempts: number): Promise<string[]> {
+  const [found] = await within(CALL_LIMIT_MS, `look at ${name}`, () => pubsub.subscription(name).getMetadata());
+  const limit = found.deadLetterPolicy?.maxDeliveryAttempts ?? 0;
+  return [
+    ...(limit === 0
+      ? ['it has no dead-letter policy: attempts are not counted, and a job that kills its worker comes back for ever']
+      : []),
+    ...(limit > 0 && limit <= attempts
+      ? [`its dead-letter policy allows ${limit} attempts: expected more than IMAGEN_MAX_ATTEMPTS, ${attempts}`]
+      : []),
+    ...(found.retryPolicy ? [] : ['it has no retry policy: what is given back comes again at once']),
+  ];
+}
+
+/** `projects/p/topics/t` → `t` */
+function shortName(name: string | null | undefined): string {
+  return name?.split('/').at(-1) ?? '';
+}
