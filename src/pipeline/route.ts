@@ -203,8 +203,10 @@ async function waitFor<T>(
       options.unknown?.found(key);
       return found;
     }
-    const reason = unanswered ?? whyAway(wanted, models, options.routes);
-    if (reason !== undefined) options.unknown?.found(key);
+    const away = whyAway(wanted, models, options.routes);
+    // Without an answer the server has neither confirmed the name nor denied it, so what is remembered of it stays.
+    if (unanswered === undefined && away !== undefined) options.unknown?.found(key);
+    const reason = unanswered ?? away;
     const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
     if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
     if (options.patient === false) throw missing(wanted, models, reason ?? 'the server does not know it yet');

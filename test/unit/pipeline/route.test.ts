@@ -141,4 +141,23 @@ describe('route', () => {
     expect(outcome).toMatchObject({ code: 'UNKNOWN_MODEL' });
     expect(asked).toHaveLength(1); // it has looked once more all the same
   });
+
+  it('remembers that it waited for an unknown name, even if the server does not answer once in between', async () => {
+    let time = performance.now() - 30_000;
+    const { server } = serverOf();
+    let answers = true;
+    const unreliable = {
+      ...server,
+      refresh: () => (answers ? Promise.resolve() : Promise.reject(new JobError('MODEL_UNAVAILABLE', 'not reached'))),
+    };
+    const unknown = createUnknown(() => time);
+    const ask = (waitMs: number) =>
+      end(route([{ model: 'x' }], unreliable, options({ waitMs, patient: false, unknown }), never));
+    expect(await ask(60_000)).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+    answers = false;
+    expect(await ask(60_000)).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+    answers = true;
+    time = performance.now();
+    expect(await ask(20_000)).toMatchObject({ code: 'UNKNOWN_MODEL' });
+  });
 });
