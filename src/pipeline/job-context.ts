@@ -1,6 +1,7 @@
 import { GivenBack, JobError, type Stage } from '../domain/errors.js';
 import { inSpan } from '../tracing/spans.js';
 import type { CompletionInput, CompletionOutput, Step, Timings } from '../domain/completion.js';
+import { reasonToStop } from './retry.js';
 import type { Routed } from './route.js';
 
 export type Choice = Pick<Routed, 'version' | 'arm'>;
@@ -40,6 +41,7 @@ export class JobContext {
   /**
    * Runs one step in a span. The step does not start when the job's signal has fired. Its time is added to its timing. Any
    * error is converted to the job's own reason to end (a passed deadline, a drain), or else to a JobError.
+   * `reasonToStop` says which.
    */
   runStep(step: About, work: () => Promise<void> | void): Promise<void> {
     const { name, model } = step;
@@ -65,7 +67,7 @@ export class JobContext {
   }
 
   #reasonOf(thrown: unknown, stage: Stage): Error {
-    const reason: unknown = this.signal.aborted ? this.signal.reason : thrown;
+    const reason = this.signal.aborted ? reasonToStop(this.signal, thrown) : thrown;
     if (reason instanceof GivenBack) return reason;
     // A passed deadline is reported with the stage in which the job is now.
     if (reason instanceof JobError && reason === this.signal.reason) {

@@ -20,18 +20,31 @@ export function backoffMs(failures: number, maxDelayMs = MAX_DELAY_MS, random: (
 }
 
 /**
+ * What to throw after `signal` has fired. A job's own time limit says how long its work may take, and an outage is none of
+ * its work. So if the last thing that happened was an error that defers the job, that error counts.
+ * @param last what happened last, if it was an error
+ */
+export function reasonToStop(signal: AbortSignal, last: unknown): unknown {
+  const reason: unknown = signal.reason;
+  const ownLimit = reason instanceof JobError && reason.code === 'EXECUTION_TIMEOUT';
+  return ownLimit && last instanceof JobError && last.verdict === 'defer' ? last : reason;
+}
+
+/**
  * Retries `work` as the verdict of its error permits: `defer` until `unavailableMs` have passed, `retry-then-fail` for
  * `failedAttempts` attempts, any other never. It does not retry a suspect job, which may end the model's process again.
  * A retry of such a job costs an attempt, and the caller counts attempts.
- * @throws the last error
+ * @throws the last error, or what `reasonToStop` says
  */
 export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits, signal: AbortSignal): Promise<T> {
   const giveUpAt = performance.now() + limits.unavailableMs;
+  let last: unknown;
   for (let failures = 1; ; failures++) {
     try {
       return await work();
     } catch (thrown) {
-      signal.throwIfAborted();
+      if (thrown !== signal.reason) last = thrown;
+      if (signal.aborted) throw reasonToStop(signal, last);
       if (!(thrown instanceof JobError)) throw thrown;
       const delay = backoffMs(failures, limits.maxDelayMs);
       const again =
@@ -41,7 +54,9 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
           performance.now() + delay < giveUpAt) ||
         (thrown.verdict === 'retry-then-fail' && failures < limits.failedAttempts);
       if (!again) throw thrown;
-      await sleep(delay, undefined, { signal });
+      await sleep(delay, undefined, { signal }).catch(() => {
+        throw reasonToStop(signal, last);
+      });
     }
   }
 }

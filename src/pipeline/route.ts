@@ -6,6 +6,7 @@ import type { Operation, ParameterValue } from '../domain/job.js';
 import type { ModelServer } from '../domain/ports.js';
 import type { Routes } from '../domain/routes.js';
 import { checkParameters } from './parameters.js';
+import { reasonToStop } from './retry.js';
 
 /** An operation with the model and version that will serve it. */
 export interface Routed {
@@ -43,6 +44,8 @@ export interface Unknown {
 }
 
 const POLL_MS = 250;
+/** Why the job of an unknown name is deferred, before the name has been unknown for long enough. */
+const NOT_YET = 'the server does not know it yet';
 /** Limit of names to remember. They come from jobs and may be anything. */
 const MOST_UNKNOWN = 1_000;
 /** Jobs wait for a name again if none has asked for it for this long. */
@@ -193,6 +196,21 @@ async function waitFor<T>(
   options: RouteOptions,
   signal: AbortSignal,
 ): Promise<T> {
+  try {
+    return await pollFor(wanted, find, models, options, signal);
+  } catch (thrown) {
+    if (!signal.aborted) throw thrown;
+    throw reasonToStop(signal, missing(wanted, models, whyAway(wanted, models, options.routes) ?? NOT_YET));
+  }
+}
+
+async function pollFor<T>(
+  wanted: Wanted,
+  find: () => T | undefined,
+  models: ModelServer,
+  options: RouteOptions,
+  signal: AbortSignal,
+): Promise<T> {
   const key = wanted.version === undefined ? wanted.model : `${wanted.model}/${wanted.version}`;
   const begunAt = performance.now();
   for (;;) {
@@ -209,7 +227,7 @@ async function waitFor<T>(
     const reason = unanswered ?? away;
     const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
     if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
-    if (options.patient === false) throw missing(wanted, models, reason ?? 'the server does not know it yet');
+    if (options.patient === false) throw missing(wanted, models, reason ?? NOT_YET);
     await sleep(POLL_MS, undefined, { signal });
   }
 }

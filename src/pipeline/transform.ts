@@ -16,6 +16,7 @@ import { chooseShape, type Predict } from './cost.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
 import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
+import { reasonToStop } from './retry.js';
 
 /** The properties of a request that decide its batch. Only requests of one version and one shape can share a batch. */
 export interface PlannedRequest {
@@ -130,6 +131,8 @@ async function transformIn(
   const servedVersions = new Set<string>();
   const attempts = createAttempts(routed);
   let computed = 0;
+  /** The error of the last request that has ended, if it failed. */
+  let last: unknown;
 
   // The first request that fails cancels the others, because their tiles are no longer needed.
   const stop = new AbortController();
@@ -143,7 +146,12 @@ async function transformIn(
         async (window, { copies }) => {
           signal.throwIfAborted();
           const view = await cut(window);
-          const result = await attempt(view, () => ask(raster, view, planned, copies, options, signal));
+          const asked = attempt(view, () => ask(raster, view, planned, copies, options, signal));
+          asked.then(
+            () => (last = undefined),
+            (thrown: unknown) => thrown !== signal.reason && (last = thrown),
+          );
+          const result = await asked;
           servedVersions.add(result.version);
           computed += window.width * window.height;
           paste(checkAnswer(result, view, planned, channels), window);
@@ -165,6 +173,8 @@ async function transformIn(
   let answer: Answer;
   try {
     answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send, options.codec);
+  } catch (thrown) {
+    throw options.signal.aborted ? reasonToStop(options.signal, last) : thrown;
   } finally {
     release();
     annotate(() => attempts.counted());

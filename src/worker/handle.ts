@@ -2,7 +2,7 @@
  * Processes one message: parse, recall, admit, run, record, announce, settle, always in this order. The worker acks a
  * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` acks.
  */
-import { type GivenBack, JobError, type Stage, Unbegun } from '../domain/errors.js';
+import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
 import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
@@ -11,10 +11,9 @@ import { timeLimit } from './deadline.js';
 import { deferralsOf } from './defer.js';
 import { leaveAttemptMarker, countAttemptMarkers, wasMoved } from '../records/markers.js';
 import { isSpent, type Message, parse, receive, type Received } from './message.js';
-import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff } from './outcome.js';
+import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff, unavailable } from './outcome.js';
 import { announce, putBack } from './put-back.js';
 import { runAttempt, SUSPECT_ATTEMPT } from './run-attempt.js';
-import type { Broken } from '../scheduling/availability.js';
 import { createSlots } from '../scheduling/slots.js';
 import { withoutWaiting } from './without-waiting.js';
 
@@ -153,11 +152,6 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
 function refusalOf({ parts }: Worker, { needs }: Message): JobError | undefined {
   const refused = parts.availability.refuse(needs);
   return refused && unavailable(refused, 'route');
-}
-
-function unavailable({ need, reason }: Broken, stage: Stage): JobError {
-  const code = need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
-  return new JobError(code, reason, { stage, needs: need });
 }
 
 /** Leaves an attempt marker, so that the attempt counts even if the worker dies before it reports an outcome. */

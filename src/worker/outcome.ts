@@ -5,6 +5,7 @@ import type { JobRecord } from '../records/record.js';
 import { completionWithoutRecord } from './complete.js';
 import { asShortage } from '../pipeline/codec.js';
 import type { Choice } from '../pipeline/job-context.js';
+import type { Broken } from '../scheduling/availability.js';
 import type { Decision } from './decision.js';
 import type { Message } from './message.js';
 
@@ -46,6 +47,12 @@ export type Outcome =
 export function interrupted(thrown: unknown, stage: Stage): Attempt {
   if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };
   return { kind: 'put off', error: JobError.from(asShortage(thrown), stage) };
+}
+
+/** The error of a job whose need is known to be away. */
+export function unavailable({ need, reason }: Broken, stage: Stage): JobError {
+  const code = need.kind === 'model' ? 'MODEL_UNAVAILABLE' : 'STORAGE_UNAVAILABLE';
+  return new JobError(code, reason, { stage, needs: need });
 }
 
 /** What a record means for a message: its outcome, or that the id belongs to another job. */

@@ -48,7 +48,9 @@ describe('a worker whose models go away', () => {
     showOnFailure(worker);
     const before = scene.published.length;
     triton.kill();
-    for (let i = 0; i < 8; i++) await scene.publish({ jobId: `gone-${i}`, operations: ['echo'], input: { uri } });
+    // Their time limits pass while they wait for Triton, and end none of them.
+    const job = { operations: ['echo'], input: { uri }, timeoutSeconds: 1 };
+    for (let i = 0; i < 8; i++) await scene.publish({ ...job, jobId: `gone-${i}` });
     await until(async () => (await worker.metric('imagen_model_circuit_open')) === 1, 15_000, worker.log);
     await until(async () => (await worker.metric('imagen_jobs_parked')) >= 2, 15_000, worker.log);
     await until(async () => (await worker.metric('imagen_triton_ready')) === 0, 10_000, worker.log);
@@ -63,6 +65,26 @@ describe('a worker whose models go away', () => {
     expect(worker.log().match(/"Triton is away"/g)).toHaveLength(1);
     expect(worker.log().match(/"Triton is back"/g)).toHaveLength(1);
     expect(await worker.metric('imagen_given_back_total')).toBe(0);
+    worker.signal('SIGTERM');
+    expect(await worker.exit).toBe(0);
+  });
+
+  it('ends no job by its time limit while Triton does not answer', async () => {
+    const worker = await scene.startWorker({ IMAGEN_MAX_JOBS: '8' });
+    showOnFailure(worker);
+    const before = scene.published.length;
+    await triton.hang();
+    const job = { operations: ['echo'], input: { uri }, timeoutSeconds: 1 };
+    for (let i = 0; i < 4; i++) await scene.publish({ ...job, jobId: `silent-${i}` });
+    await until(async () => (await worker.metric('imagen_jobs_parked')) === 4, 30_000, worker.log);
+    triton.goOn();
+    const ended = (await scene.completions(before + 4)).slice(before).map(({ completion }) => completion);
+    expect(ended.map(({ status, attempt }) => `${status} ${attempt}`)).toEqual(Array(4).fill('succeeded 1'));
+    // A model that takes too long is no outage.
+    const slow = { model: 'sleep', parameters: { ms: 5_000 } };
+    await scene.publish({ ...job, jobId: 'slow', operations: [slow] });
+    const [{ completion } = expect.fail()] = await scene.completions(1, 'slow');
+    expect(completion).toMatchObject({ status: 'failed', error: { code: 'EXECUTION_TIMEOUT', stage: 'infer' } });
     worker.signal('SIGTERM');
     expect(await worker.exit).toBe(0);
   });

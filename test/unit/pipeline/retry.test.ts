@@ -43,6 +43,27 @@ describe('withRetries', () => {
     expect(calls).toBe(1);
   });
 
+  it.each([
+    ['that deferred the job, when the own time limit of the job passes', 'EXECUTION_TIMEOUT', 'STORAGE_UNAVAILABLE'],
+    ['of the signal, when the deadline passes', 'DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED'],
+  ] as const)('ends with the error %s', async (_, limit, expected) => {
+    const limits = { unavailableMs: 60_000, failedAttempts: 1 };
+    // During the pause between two attempts.
+    const pausing = new AbortController();
+    const { work } = failing('STORAGE_UNAVAILABLE', 1_000);
+    const waiting = withRetries(() => work().finally(() => setImmediate(passed)), limits, pausing.signal);
+    const passed = () => pausing.abort(new JobError(limit, 'too late'));
+    await expect(waiting).rejects.toMatchObject({ code: expected });
+    // During an attempt that gets no answer.
+    const asking = new AbortController();
+    let calls = 0;
+    const ask = () => {
+      if (calls++ > 0) asking.abort(new JobError(limit, 'too late'));
+      return Promise.reject((asking.signal.reason as Error | undefined) ?? new JobError('STORAGE_UNAVAILABLE', 'away'));
+    };
+    await expect(withRetries(ask, limits, asking.signal)).rejects.toMatchObject({ code: expected });
+  });
+
   it('ends with its caller', async () => {
     const { work } = failing('STORAGE_UNAVAILABLE', 1_000);
     const signal = AbortSignal.timeout(100);

@@ -160,4 +160,18 @@ describe('route', () => {
     time = performance.now();
     expect(await ask(20_000)).toMatchObject({ code: 'UNKNOWN_MODEL' });
   });
+
+  it.each([
+    ['EXECUTION_TIMEOUT', 'MODEL_UNAVAILABLE'],
+    ['DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED'],
+  ] as const)('throws, when %s ends its wait for a model: %s', async (limit, code) => {
+    const { server, asked } = serverOf({ broken: 'is loading' });
+    for (const model of ['broken', 'x']) {
+      const over = new AbortController();
+      const waiting = end(route([{ model }], server, options({ waitMs: 60_000 }), over.signal));
+      await expect.poll(() => asked.at(-1)).toEqual({ model });
+      over.abort(new JobError(limit, 'too late'));
+      expect(await waiting).toMatchObject({ code });
+    }
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelContract, VersionContract } from '../../../src/domain/contract.js';
+import { type ModelContract, NO_CAPACITY, type VersionContract } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
@@ -7,6 +7,7 @@ import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import type { Shape } from '../../../src/pipeline/plans/index.js';
 import { transform } from '../../../src/pipeline/transform.js';
+import { createFairShare } from '../../../src/scheduling/fair-share.js';
 
 const contract = { plans: ['whole', 'tile'], scale: 1, margin: 0, tileSizes: [16] } as unknown as VersionContract;
 const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false } as unknown as ModelContract;
@@ -99,4 +100,41 @@ describe('a model that does not keep to its contract', () => {
       code: 'MODEL_UNAVAILABLE',
     });
   });
+});
+
+describe('a time limit that passes', () => {
+  /** @param answers what the model does with each request, in order; it leaves the others without an answer */
+  const run = (...answers: (JobError | 'answered')[]) => {
+    const over = new AbortController();
+    const infer: ModelServer['infer'] = ({ inputs: [image = expect.fail()] }, signal) => {
+      const answer = answers.shift();
+      if (answers.length === 0) setTimeout(() => over.abort(new JobError('EXECUTION_TIMEOUT', 'too late')));
+      if (answer instanceof JobError) return Promise.reject(answer);
+      if (answer) return Promise.resolve({ version: '1', output: { ...image, name: 'image' } });
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    };
+    const share = createFairShare({
+      capacityOf: () => NO_CAPACITY,
+      costOf: () => DEFAULT_COST,
+      retry: { unavailableMs: 60_000, failedAttempts: 1, maxDelayMs: 1_000 },
+    });
+    return transform(
+      raster,
+      { routed, shapes: [tile] },
+      {
+        ...{ models: { infer } as unknown as ModelServer, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }) },
+        ...{ schedule: share.scheduler({}), priority: 'batch', codec: atOnce, signal: over.signal },
+      },
+    );
+  };
+  const unavailable = new JobError('MODEL_UNAVAILABLE', 'away');
+  const overloaded = new JobError('MODEL_OVERLOADED', 'full');
+
+  it.each([
+    ['the model is away', unavailable],
+    ['the queue of the model is full', overloaded],
+  ])('does not end the job while %s', (_, error) => expect(run('answered', error)).rejects.toBe(error));
+
+  it('ends the job while the model only computes', () =>
+    expect(run(overloaded, 'answered')).rejects.toMatchObject({ code: 'EXECUTION_TIMEOUT' }));
 });
