@@ -67,6 +67,8 @@ export interface Ending extends Decision {
 export interface Worker {
   readonly parts: HandlerParts;
   readonly options: HandlerOptions;
+  /** Stores results and records. It retries in place for every job, because the work of the job would be lost. */
+  readonly outcomeStore: ObjectStore;
   /** Limits the messages without a place that ask storage about their job at once. */
   readonly lookUps: Slots;
 }

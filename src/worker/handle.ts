@@ -32,7 +32,7 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** @returns the handler for a JobSource; it never throws */
 export function createHandler(parts: HandlerParts, options: HandlerOptions) {
-  const worker: Worker = { parts, options, lookUps: createSlots(LOOK_UPS) };
+  const worker: Worker = { parts, options, outcomeStore: parts.store, lookUps: createSlots(LOOK_UPS) };
   return (delivery: Delivery, signal: AbortSignal): Promise<Settlement> => handleMessage(worker, delivery, signal);
 }
 

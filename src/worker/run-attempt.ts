@@ -1,6 +1,7 @@
 /** One attempt at the work of a job, up to its record. */
 import type { Completion } from '../domain/completion.js';
 import { ERRORS, GivenBack, JobError, type Stage } from '../domain/errors.js';
+import type { ObjectStore } from '../domain/ports.js';
 import { asShortage } from '../pipeline/codec.js';
 import { JobContext } from '../pipeline/job-context.js';
 import { recall } from '../records/recall.js';
@@ -33,17 +34,19 @@ export async function runAttempt(
   refusal: JobError | undefined,
   signal: AbortSignal,
 ): Promise<Attempt> {
-  const { store } = worker.parts;
+  const { outcomeStore, parts } = worker;
   const { statePrefix, watchMs } = worker.options;
   const { job, delivery } = message;
-  const watch = watchRecord((until) => recall(store, statePrefix, job.jobId, until), watchMs);
+  const watch = watchRecord((until) => recall(parts.store, statePrefix, job.jobId, until), watchMs);
   try {
     const worked = await work(worker, message, refusal, [signal, watch.signal]);
     if (worked.kind !== 'ended') {
       const found = watch.found();
       return found ? { kind: 'decided', decision: fromRecord(message, found, true) } : worked;
     }
-    const holding = await inSpan('record', {}, () => decide(store, statePrefix, job.jobId, worked.record, signal));
+    const holding = await inSpan('record', {}, () =>
+      decide(outcomeStore, statePrefix, job.jobId, worked.record, signal),
+    );
     tellStep(job.jobId, delivery, 'record');
     const decision = fromRecord(message, holding.record, !holding.ours);
     return { kind: 'decided', decision: { ...decision, last: worked.last } };
@@ -81,9 +84,9 @@ async function work(
     if (spent) return end('failed', spent);
     context.checkTime('recall');
     if (refusal) throw refusal;
-    const { models, store } = parts;
+    const store: ObjectStore = { ...parts.store, create: (...how) => worker.outcomeStore.create(...how) };
     const schedule = parts.share.scheduler(job);
-    const state = new JobState(job, context, { models, schedule, store, fingerprint }, options.pipeline);
+    const state = new JobState(job, context, { models: parts.models, schedule, store, fingerprint }, options.pipeline);
     await runSteps(jobSteps(job), state);
     // The deadline holds until the record exists: a result that is not announced has not succeeded yet.
     limit.check();

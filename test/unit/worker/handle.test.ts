@@ -368,7 +368,7 @@ describe('the handler', () => {
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { deferredFor: 'object a.json of read bucket state' } }]);
   });
 
-  it('waits in place for nothing while it works on a job alone', async () => {
+  it('waits in place for nothing but the record while it works on a job alone', async () => {
     const { handler, store, createdAtOnce } = setUp();
     const handle = handler();
     expect(await handle(delivery(job('b'), 2), never)).toBe('ack');
@@ -376,7 +376,7 @@ describe('the handler', () => {
     const message = delivery(job());
     await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
     expect(await handle({ ...message, attempt: 3 }, never)).toBe('ack');
-    expect(createdAtOnce).toEqual([expect.stringMatching(/3[.]begun$/), 'a.json']);
+    expect(createdAtOnce).toEqual([expect.stringMatching(/3[.]begun$/)]);
   });
 
   it('asks storage for some messages at a time, however many come at once, and for interactive jobs first', async () => {
