@@ -15,6 +15,11 @@ import type { Schedulers } from './schedulers.js';
 
 /** How often to check whether a job in work was canceled or has ended elsewhere, in milliseconds. */
 const WATCH_RECORD_MS = 5_000;
+/**
+ * How long to ask storage about a job before the job stands aside, in milliseconds: longer than one call that gets no
+ * answer. Then the check of the place, which that call has triggered, is over too.
+ */
+const LOOK_UP_MS = 10_000;
 /** The watchdog in Triton's container loads a model again in about as long. */
 const SUSPECT_PAUSE_MS = 5_000;
 
@@ -44,6 +49,7 @@ export function createWorkerHandler(
       maxAttempts: config.maxAttempts,
       maxDeferredMs: config.maxDeferredSeconds * 1000,
       watchMs: WATCH_RECORD_MS,
+      lookUp: { unavailableMs: LOOK_UP_MS, failedAttempts: 1 },
       suspectPauseMs: SUSPECT_PAUSE_MS,
       worker: config.workerName,
       pipeline: pipelineOptions(config, connections, schedulers, reporting),

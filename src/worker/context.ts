@@ -2,6 +2,7 @@
 import type { Completion } from '../domain/completion.js';
 import type { Delivery, ModelServer, ObjectStore } from '../domain/ports.js';
 import type { PipelineOptions } from '../pipeline/job-state.js';
+import type { RetryLimits } from '../pipeline/retry.js';
 import { type StepDone, stepDone } from '../pipeline/step-done.js';
 import type { Availability } from '../scheduling/availability.js';
 import type { FairShare } from '../scheduling/fair-share.js';
@@ -35,6 +36,8 @@ export interface HandlerOptions {
   readonly maxDeferredMs: number;
   /** How often to check whether a job in work has ended elsewhere, in milliseconds. */
   readonly watchMs: number;
+  /** How often to ask storage about a job before the job is put off. It is short: jobs that wait belong in the waiting room. */
+  readonly lookUp: RetryLimits;
   /** Pause before a suspect job is put back, in milliseconds: as long as a model takes to be loaded again. */
   readonly suspectPauseMs: number;
   /** Name of this worker in its completions. */

@@ -10,6 +10,7 @@ import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import { deferralsOf } from './defer.js';
 import { leaveAttemptMarker, countAttemptMarkers, wasMoved } from '../records/markers.js';
+import { withRetries } from '../pipeline/retry.js';
 import { isSpent, type Message, parse, receive, type Received } from './message.js';
 import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff, unavailable } from './outcome.js';
 import { announce, putBack } from './put-back.js';
@@ -74,11 +75,20 @@ async function attemptJob(worker: Worker, message: Message, signal: AbortSignal)
   return attempt.kind === 'put off' ? { ...attempt, counted } : attempt;
 }
 
-/** @returns how the job has already ended or was put off; otherwise the message with its attempts counted */
+/**
+ * Asks storage what is known of the job. A try that fails leaves its slot before the next one, so that messages whose
+ * objects cannot be read do not keep the others from theirs.
+ * @returns how the job has already ended or was put off; otherwise the message with its attempts counted
+ */
 async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
-  const ask = async () => (await recallJob(worker, message, signal)) ?? (await countAttempts(worker, message, signal));
-  return worker.lookUps(message.job.priority, signal, ask).catch((thrown: unknown) => interrupted(thrown, 'recall'));
+  const { parts, options } = worker;
+  const once = { ...worker, parts: { ...parts, store: parts.singleTryStore } };
+  const ask = async () => (await recallJob(once, message, signal)) ?? (await countAttempts(once, message, signal));
+  const askInTurn = () => worker.lookUps(message.job.priority, signal, ask);
+  return withRetries(askInTurn, options.lookUp, signal).catch(interruptedRecall);
 }
+
+const interruptedRecall = (thrown: unknown) => interrupted(thrown, 'recall');
 
 async function runInTurn(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
   const { job, delivery } = message;
@@ -92,7 +102,7 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   const inside = alone ? withoutWaiting(worker) : worker;
   try {
     const stale = entry.met || entry.waitedMs > RECALL_AGAIN_MS;
-    const known = stale ? await recallJob(inside, message, signal) : undefined;
+    const known = stale ? await recallJob(inside, message, signal).catch(interruptedRecall) : undefined;
     if (known) return known;
     // An attempt that only finds a need away shall not count, so it leaves no marker.
     const refusal = refusalOf(inside, message);
@@ -110,42 +120,38 @@ function turnedAway(delivery: Delivery, error: GivenBack): Attempt {
   return delivery.attempt <= 1 ? { kind: 'given back', error } : { kind: 'put off', error };
 }
 
-/** Checks whether the job has already ended. It needs no place, so that a job with a record waits for no other job. */
+/**
+ * Checks whether the job has already ended. It needs no place, so that a job with a record waits for no other job.
+ * @throws JobError `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE`
+ */
 async function recallJob(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt | undefined> {
   const { parts, options } = worker;
   const { job, needs } = message;
   const state = needs.filter((need) => need.kind === 'bucket').slice(0, 1);
   const broken = parts.availability.broken(state);
-  if (broken) return interrupted(unavailable(broken, 'recall'), 'recall');
-  try {
-    const marked = { jobId: job.jobId, given: message.given };
-    if (await wasMoved(parts.store, options.statePrefix, marked, signal)) return { kind: 'moved' };
-    const record = await inSpan('recall', {}, () => recall(parts.store, options.statePrefix, job.jobId, signal));
-    return record && { kind: 'decided', decision: fromRecord(message, record, true) };
-  } catch (thrown) {
-    return interrupted(thrown, 'recall');
-  }
+  if (broken) return { kind: 'put off', error: unavailable(broken, 'recall') };
+  const marked = { jobId: job.jobId, given: message.given };
+  if (await wasMoved(parts.store, options.statePrefix, marked, signal)) return { kind: 'moved' };
+  const record = await inSpan('recall', {}, () => recall(parts.store, options.statePrefix, job.jobId, signal));
+  return record && { kind: 'decided', decision: fromRecord(message, record, true) };
 }
 
 /**
  * Counts the attempts that have begun, by their attempt markers. Pub/Sub counts all deliveries, and dead-letters a message
  * after somewhat more deliveries than a job has attempts. If the deliveries are used up but the job's own attempts are not,
  * the message is put back as a new one.
+ * @throws JobError `STORAGE_UNAVAILABLE`
  */
 async function countAttempts(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
   const { statePrefix, maxAttempts } = worker.options;
   const { delivery, given, job } = message;
-  try {
-    const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
-    const attempt = delivery.attempt + begun;
-    annotate(() => ({ 'imagen.attempt': attempt }));
-    const counted = { ...message, delivery: { ...delivery, attempt } };
-    if (attempt > maxAttempts || !isSpent(given, maxAttempts)) return counted;
-    const error = new Unbegun(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
-    return { kind: 'put off', error, counted };
-  } catch (thrown) {
-    return interrupted(thrown, 'recall');
-  }
+  const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
+  const attempt = delivery.attempt + begun;
+  annotate(() => ({ 'imagen.attempt': attempt }));
+  const counted = { ...message, delivery: { ...delivery, attempt } };
+  if (attempt > maxAttempts || !isSpent(given, maxAttempts)) return counted;
+  const error = new Unbegun(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
+  return { kind: 'put off', error, counted };
 }
 
 /** @returns why the job cannot be worked on now, if one of its needs is away */
@@ -167,7 +173,7 @@ async function beginAttempt(
     );
     return undefined;
   } catch (thrown) {
-    return interrupted(thrown, 'recall');
+    return interruptedRecall(thrown);
   }
 }
 

@@ -8,6 +8,7 @@ import type { Delivery, ModelServer, Publisher } from '../../../src/domain/ports
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import { retryingStore } from '../../../src/pipeline/retry.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
 import { createAvailability } from '../../../src/scheduling/availability.js';
 import { createBuckets } from '../../../src/scheduling/buckets.js';
@@ -38,7 +39,8 @@ const models = {
   infer: () => Promise.reject(new JobError('INFERENCE_FAILED', 'not reached')),
 } satisfies ModelServer;
 
-function setUp() {
+/** @param storage how long to wait in place for storage */
+function setUp(storage = ONE_ATTEMPT) {
   const memory = memoryStore();
   const sent: { topic: string; body: string; attributes: Readonly<Record<string, string>>; orderingKey?: string }[] =
     [];
@@ -66,7 +68,7 @@ function setUp() {
   const handler = () =>
     createHandler(
       {
-        store: buckets.watch(memory.store),
+        store: retryingStore(buckets.watch(memory.store), storage),
         singleTryStore: {
           ...buckets.watch(memory.store),
           create: (ref, ...rest) => (createdAtOnce.push(ref.name), memory.store.create(ref, ...rest)),
@@ -95,6 +97,7 @@ function setUp() {
         maxAttempts: 3,
         maxDeferredMs: DAY_MS,
         watchMs: 20,
+        lookUp: storage,
         suspectPauseMs: 0,
         worker: 'w',
         pipeline: {
@@ -397,6 +400,25 @@ describe('the handler', () => {
     await Promise.all([...batch, urgent]);
     expect(most).toBeLessThanOrEqual(32 + 4); // and those in the four places
     expect(asked.indexOf('urgent.json')).toBeLessThan(50);
+  });
+
+  it('looks up other jobs while storage fails for single ones', async () => {
+    const { handler, fail, told } = setUp({ unavailableMs: 60_000, failedAttempts: 1 });
+    let failures = 0;
+    let away = true;
+    fail((operation, uri) => {
+      if (!away || operation !== 'read' || !uri.includes('hidden')) return;
+      failures++;
+      throw new JobError('STORAGE_UNAVAILABLE', 'denied');
+    });
+    const handle = handler();
+    const hidden = Array.from({ length: 40 }, (_, i) => handle(delivery(job(`hidden-${i}`)), never));
+    await until(() => failures >= 32);
+    expect(await handle(delivery(job('other')), never)).toBe('ack');
+    expect(told.filter((line) => line.startsWith('ended'))).toHaveLength(1);
+    away = false;
+    expect(new Set(await Promise.all(hidden))).toEqual(new Set(['ack']));
+    expect(told.filter((line) => line.startsWith('ended'))).toHaveLength(41);
   });
 
   it('lets jobs stand aside, without a place, while their bucket cannot be used', async () => {
