@@ -9,6 +9,7 @@ import type { FairShare } from '../scheduling/fair-share.js';
 import type { Intake } from '../scheduling/intake.js';
 import type { Decision } from './decision.js';
 import type { Outlet } from './outlet.js';
+import type { Sightings } from './sightings.js';
 import type { WaitingRoom } from '../scheduling/waiting-room.js';
 import type { Slots } from '../scheduling/slots.js';
 
@@ -72,6 +73,7 @@ export interface Worker {
   readonly options: HandlerOptions;
   /** Stores results and records. It retries in place for every job, because the work of the job would be lost. */
   readonly outcomeStore: ObjectStore;
+  readonly sightings: Sightings;
   /** Limits the messages without a place that ask storage about their job at once. */
   readonly lookUps: Slots;
 }

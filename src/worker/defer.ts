@@ -6,6 +6,7 @@
 import { type ErrorCode, ERRORS, JobError, type Stage, STAGES } from '../domain/errors.js';
 import type { Delivery } from '../domain/ports.js';
 import { isPartOf } from '../scheduling/needs.js';
+import { MOST_UNSEEN_MS } from './sightings.js';
 
 const NAMES = {
   deferrals: 'deferrals',
@@ -42,18 +43,34 @@ export function undeferred(delivery: Delivery): Delivery {
   };
 }
 
+/** What this worker knows of a need that is away. All times are by `Date.now()`. */
+export interface Known {
+  /** When this worker last used it successfully. */
+  readonly usedAt?: number | undefined;
+  /** Since when this worker has found it away, without a break. */
+  readonly awaySince: number;
+  /** When the message arrived here. */
+  readonly arrivedAt: number;
+}
+
 /**
- * How long a need of the job has been continuously away, in milliseconds.
+ * How long a need of the job has been continuously away, in milliseconds. The time for which the message lay in the backlog
+ * counts if it was short, or if this worker found the need away meanwhile. Otherwise nobody knows how the need was then.
  * @param missing label of what is away now; absent if nothing is
- * @param usedAt when this worker last used it successfully, by `Date.now()`, as far as it knows
  * @returns 0 if the job was never put back, or was put back for something else
  */
-export function awayForMs({ attributes }: Delivery, missing: string | undefined, usedAt = -Infinity): number {
+export function awayForMs(
+  { attributes, publishedAt }: Delivery,
+  missing: string | undefined,
+  { usedAt = -Infinity, awaySince, arrivedAt }: Known,
+): number {
   const since = time(attributes[NAMES.since])?.getTime();
   if (missing === undefined || since === undefined || usedAt > since) return 0;
   const before = attributes[NAMES.missing];
   // Workers before 0.2 did not record what was away.
-  return before === undefined || before === missing ? Date.now() - since : 0;
+  if (before !== undefined && before !== missing) return 0;
+  const unseenMs = Math.min(arrivedAt, awaySince) - publishedAt.getTime();
+  return Math.max(0, Date.now() - since - (unseenMs > MOST_UNSEEN_MS ? unseenMs : 0));
 }
 
 /**

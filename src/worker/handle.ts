@@ -16,6 +16,7 @@ import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff, unava
 import { announce, putBack } from './put-back.js';
 import { runAttempt, SUSPECT_ATTEMPT } from './run-attempt.js';
 import { createSlots } from '../scheduling/slots.js';
+import { createSightings } from './sightings.js';
 import { withoutWaiting } from './without-waiting.js';
 
 /**
@@ -33,7 +34,10 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** @returns the handler for a JobSource; it never throws */
 export function createHandler(parts: HandlerParts, options: HandlerOptions) {
-  const worker: Worker = { parts, options, outcomeStore: parts.store, lookUps: createSlots(LOOK_UPS) };
+  const worker: Worker = {
+    ...{ parts, options, outcomeStore: parts.store },
+    ...{ sightings: createSightings(), lookUps: createSlots(LOOK_UPS) },
+  };
   return (delivery: Delivery, signal: AbortSignal): Promise<Settlement> => handleMessage(worker, delivery, signal);
 }
 

@@ -37,13 +37,16 @@ export interface Absence {
  * it. So its neighbours do not reset the time of an object that alone is denied, and an outage of the bucket does not start
  * that time.
  */
-export function absenceOf({ parts }: Worker, { given }: Received, error: Error): Absence {
+export function absenceOf({ parts, sightings }: Worker, { given, arrivedAt }: Received, error: Error): Absence {
   const { availability } = parts;
   const missing = missingNow(given, missingIn(availability, error));
-  return {
-    missing,
-    awayMs: awayForMs(given, missing, missing === undefined ? undefined : availability.usedAt(missing)),
+  if (missing === undefined) return { missing, awayMs: 0 };
+  const usedAt = availability.usedAt(missing);
+  const known = {
+    ...{ usedAt, awaySince: sightings.away(missing, usedAt) },
+    arrivedAt: Date.now() - (performance.now() - arrivedAt),
   };
+  return { missing, awayMs: awayForMs(given, missing, known) };
 }
 
 function missingIn(availability: Availability, error: Error): string | undefined {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Delivery, ModelServer } from '../../../src/domain/ports.js';
 import { createAvailability } from '../../../src/scheduling/availability.js';
@@ -7,6 +7,7 @@ import type { Worker } from '../../../src/worker/context.js';
 import { deferredAttributes } from '../../../src/worker/defer.js';
 import { receive } from '../../../src/worker/message.js';
 import { absenceOf } from '../../../src/worker/put-back.js';
+import { createSightings } from '../../../src/worker/sightings.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const signal = new AbortController().signal;
@@ -30,7 +31,7 @@ describe('what is away, and for how long', () => {
     };
     const circuits = { broken, refuse: broken, mayTry: () => false };
     const availability = createAvailability({ circuits, buckets });
-    worker = { parts: { availability } } as unknown as Worker;
+    worker = { parts: { availability }, sightings: createSightings() } as unknown as Worker;
     models = availability.watch({ infer: () => Promise.resolve({}) } as unknown as ModelServer);
   });
   afterEach(() => buckets.close());
@@ -99,5 +100,20 @@ describe('what is away, and for how long', () => {
     brokenModels = [];
     await answer('3');
     expect(absence(delivery, noVersion('3'))).toEqual(['version 3 of model up', 0]);
+  });
+
+  it('is known for the time in the backlog where other jobs have found the same away meanwhile', () => {
+    vi.useFakeTimers();
+    const error = noVersion('3');
+    const delivery = putBackFor(error);
+    for (let minutes = 0; minutes < 120; minutes++) {
+      vi.advanceTimersByTime(60_000);
+      absenceOf(worker, receive(delivery), error);
+    }
+    expect(absence(delivery, error)).toEqual(['version 3 of model up', 3]);
+    // This worker has not heard of it for two hours.
+    vi.advanceTimersByTime(2 * HOUR_MS);
+    expect(absence(delivery, error)).toEqual(['version 3 of model up', 1]);
+    vi.useRealTimers();
   });
 });

@@ -4,6 +4,7 @@ import { JobError } from '../../../src/domain/errors.js';
 import {
   awayForMs,
   deferredAttributes,
+  type Known,
   lastErrorOf,
   missingNow,
   type PutBack,
@@ -19,6 +20,9 @@ const first: Delivery = {
 };
 
 const away: PutBack = { error: new Error('away'), missing: 'model upscale', awayMs: 0, counts: false };
+
+const HOUR_MS = 3_600_000;
+const known = (more: Partial<Known> = {}): Known => ({ awaySince: Date.now(), arrivedAt: Date.now(), ...more });
 
 /** The copy as the service delivers it. */
 const copyOf = (delivery: Delivery, attempt: number, why = away): Delivery => ({
@@ -52,14 +56,32 @@ describe('a deferred message', () => {
   });
 
   it('knows for how long what it needs has been away without a break', () => {
-    expect(awayForMs(first, 'model upscale')).toBe(0);
-    const hour = copyOf(first, 1, { ...away, awayMs: 3_600_000 });
-    expect(awayForMs(hour, 'model upscale')).toBeGreaterThanOrEqual(3_600_000);
-    expect(awayForMs(hour, 'read bucket in')).toBe(0);
+    expect(awayForMs(first, 'model upscale', known())).toBe(0);
+    const hour = copyOf(first, 1, { ...away, awayMs: HOUR_MS });
+    expect(awayForMs(hour, 'model upscale', known())).toBeGreaterThanOrEqual(HOUR_MS);
+    expect(awayForMs(hour, 'read bucket in', known())).toBe(0);
     // The model has answered somebody half an hour ago: what is away now has been away since then at the most.
-    expect(awayForMs(hour, 'model upscale', Date.now() - 1_800_000)).toBe(0);
+    expect(awayForMs(hour, 'model upscale', known({ usedAt: Date.now() - HOUR_MS / 2 }))).toBe(0);
     // It answered before the job was first put back for it.
-    expect(awayForMs(hour, 'model upscale', Date.now() - 7_200_000)).toBeGreaterThanOrEqual(3_600_000);
+    expect(awayForMs(hour, 'model upscale', known({ usedAt: Date.now() - 2 * HOUR_MS }))).toBeGreaterThanOrEqual(
+      HOUR_MS,
+    );
+  });
+
+  it('does not count the time in the backlog, unless this worker has found away then what the job needs', () => {
+    // It was put back ten hours ago, after the model had been away for an hour, and lay in the backlog for nine hours.
+    const put = Date.now() - 10 * HOUR_MS;
+    const attributes = { ...copyOf(first, 1).attributes, deferredSince: String(put - HOUR_MS) };
+    const copy = { ...copyOf(first, 1), attributes, publishedAt: new Date(put) };
+    const arrivedAt = Date.now() - HOUR_MS;
+    const hours = (more: Partial<Known>) =>
+      Math.round(awayForMs(copy, 'model upscale', known({ arrivedAt, ...more })) / HOUR_MS);
+    expect(hours({})).toBe(2);
+    expect(hours({ awaySince: put - HOUR_MS })).toBe(11);
+    expect(hours({ awaySince: put + 4 * HOUR_MS })).toBe(7);
+    // A minute is no break.
+    const late = { ...copy, publishedAt: new Date(arrivedAt - 60_000) };
+    expect(Math.round(awayForMs(late, 'model upscale', known({ arrivedAt })) / HOUR_MS)).toBe(11);
   });
 
   it('goes on to wait for the part of what is away for which it was put back', () => {
@@ -72,8 +94,9 @@ describe('a deferred message', () => {
   });
 
   it('takes over what workers have put back that did not say what was away', () => {
-    const old = { ...first, attributes: { deferrals: '3', deferredSince: String(Date.now() - 5_000), attempts: '1' } };
-    expect(awayForMs(old, 'model upscale')).toBeGreaterThanOrEqual(5_000);
+    const attributes = { deferrals: '3', deferredSince: String(Date.now() - 5_000), attempts: '1' };
+    const old = { ...first, attributes, publishedAt: new Date() };
+    expect(awayForMs(old, 'model upscale', known())).toBeGreaterThanOrEqual(5_000);
     expect(undeferred(old).attempt).toBe(4);
   });
 

@@ -11,6 +11,7 @@ import { createFairShare } from '../../../src/scheduling/fair-share.js';
 import type { Worker } from '../../../src/worker/context.js';
 import { type Message, parse, receive } from '../../../src/worker/message.js';
 import { runAttempt } from '../../../src/worker/run-attempt.js';
+import { createSightings } from '../../../src/worker/sightings.js';
 import { withoutWaiting } from '../../../src/worker/without-waiting.js';
 import { memoryStore } from '../../support/memory-store.js';
 
@@ -50,6 +51,7 @@ function setUp() {
   const patient: ObjectStore = retryingStore(store, limits);
   const worker = {
     outcomeStore: patient,
+    sightings: createSightings(),
     parts: {
       ...{ store: patient, singleTryStore: store, models, waitingRoom: { passed: () => undefined } },
       availability: { broken: () => broken && { need: broken, reason: 'away' }, usedAt: () => undefined },
