@@ -124,6 +124,15 @@ export interface ModelServer {
    */
   refresh(signal: AbortSignal, about?: { readonly model: string; readonly version?: string }): Promise<void>;
   /**
+   * Reads the contract of one version at every replica of the server now. It changes nothing that `contracts` returns.
+   * @returns at least one; undefined for a replica that cannot serve the version
+   * @throws JobError `MODEL_UNAVAILABLE`
+   */
+  contractsNow(
+    name: { readonly model: string; readonly version: string },
+    signal: AbortSignal,
+  ): Promise<readonly (ModelContract | undefined)[]>;
+  /**
    * Models that cannot serve now, with the reason: loading, reloading, failed, an unusable contract, or no longer served.
    * If a model serves other versions, it lists the unready version as `<model>/<version>`. It lists a version that is no
    * longer served only if `refresh` was called for it.

@@ -5,6 +5,7 @@ import type { Arm } from '../domain/experiment.js';
 import type { Operation, ParameterValue } from '../domain/job.js';
 import type { ModelServer } from '../domain/ports.js';
 import type { Routes } from '../domain/routes.js';
+import { byContractNow } from './contract-now.js';
 import { checkParameters } from './parameters.js';
 import { reasonToStop } from './retry.js';
 
@@ -94,13 +95,13 @@ async function routeByContractNow(
   options: RouteOptions,
   signal: AbortSignal,
 ): Promise<Routed> {
-  try {
-    return await routeOne(operation, models, options, signal);
-  } catch (thrown) {
-    if (!(thrown instanceof JobError) || thrown.code !== 'INVALID_PARAMETERS') throw thrown;
-    await models.refresh(signal, { model: operation.model });
-    return await routeOne(operation, models, options, signal);
-  }
+  const routed = await routeOne(operation, models, options, signal);
+  if (complaintAbout(routed) === undefined) return routed;
+  await models.refresh(signal, { model: operation.model });
+  const again = await routeOne(operation, models, options, signal);
+  const complaint = complaintAbout(again);
+  if (complaint) throw await byContractNow(complaint, [again], models, signal);
+  return again;
 }
 
 async function routeOne(
@@ -124,7 +125,6 @@ async function onVersion(
   signal: AbortSignal,
 ): Promise<Routed> {
   const [version, contract] = await findVersion(asked.operation, asked.model, models, options, signal);
-  checkParameters(asked.operation.model, contract.parameters, asked.parameters);
   return { ...asked, version, contract };
 }
 
@@ -144,13 +144,19 @@ function onArm(arm: Arm, asked: Asked): Routed | undefined {
 function acceptedBy(version: string, asked: Asked): Routed | undefined {
   const contract = asked.model.versions.get(version);
   if (!contract) return undefined;
+  const routed = { ...asked, version, contract };
+  return complaintAbout(routed) ? undefined : routed;
+}
+
+/** @returns what is wrong with the parameters, or with the model's schema of them */
+function complaintAbout({ operation, contract, parameters }: Routed): JobError | undefined {
   try {
-    checkParameters(asked.operation.model, contract.parameters, asked.parameters);
-  } catch (error) {
-    if (error instanceof JobError) return undefined;
-    throw error;
+    checkParameters(operation.model, contract.parameters, parameters);
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof JobError) return thrown;
+    throw thrown;
   }
-  return { ...asked, version, contract };
 }
 
 async function findModel(

@@ -4,6 +4,7 @@ import type { Arm } from '../domain/experiment.js';
 import type { Stage } from '../domain/errors.js';
 import type { OutputRequest } from '../domain/job.js';
 import type { Raster } from '../domain/raster.js';
+import { byContractNow } from './contract-now.js';
 import { decode, readHeader } from './decode.js';
 import { encode, type Pixels } from './encode.js';
 import { type FallbackOptions, transformOnArm } from './fallback.js';
@@ -79,9 +80,9 @@ export const headerStep: PipelineStep = {
 export const planStep: PipelineStep = {
   name: 'plan',
   stage: 'plan',
-  run(state) {
+  async run(state) {
     const { job, context, options, header, routed } = state;
-    state.plan = planJob(job, header, routed, options.maxOutputPixels);
+    state.plan = await planByContractNow(state, () => planJob(job, header, routed, options.maxOutputPixels));
     context.last = state.plan.steps.at(-1)?.routed;
   },
 };
@@ -119,11 +120,22 @@ export const decodeStep: PipelineStep = {
 export const formatStep: PipelineStep = {
   name: 'format',
   stage: 'plan',
-  run(state) {
+  async run(state) {
     const { job, header, plan, raster } = state;
-    state.format = chooseFormat(job, { format: header.format, hasAlpha: raster.alpha !== undefined }, plan);
+    const picture = { format: header.format, hasAlpha: raster.alpha !== undefined };
+    state.format = await planByContractNow(state, () => chooseFormat(job, picture, plan));
   },
 };
+
+/** Plans by the contracts of the routed versions. A contract that has changed since does not end the job. */
+async function planByContractNow<T>({ routed, parts, context }: JobState, plan: () => T): Promise<T> {
+  try {
+    return plan();
+  } catch (thrown) {
+    const versions = routed.flatMap((one) => (one.fallback ? [one, one.fallback] : [one]));
+    throw await byContractNow(thrown, versions, parts.models, context.signal);
+  }
+}
 
 /** @param index of the operation */
 export const inferStep = (index: number, model: string): PipelineStep => ({

@@ -1,8 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import { isDeepStrictEqual } from 'node:util';
 import sharp from 'sharp';
 import type { Step } from '../domain/completion.js';
-import { type ErrorCode, JobError } from '../domain/errors.js';
+import { JobError } from '../domain/errors.js';
 import type { Arm } from '../domain/experiment.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
@@ -13,6 +12,7 @@ import { annotate, happened } from '../tracing/spans.js';
 import { createAttempts } from './attempts.js';
 import { type Codec, costOf, RESIZE_NS } from './codec.js';
 import { chooseShape, type Predict } from './cost.js';
+import { byContractNow } from './contract-now.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
 import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
@@ -80,34 +80,12 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
       return await transformIn(shape, raster, planned, options);
     } catch (thrown) {
       if (!(thrown instanceof JobError) || options.signal.aborted) throw thrown;
-      if (BROKEN_PROMISES.has(thrown.code)) throw await withContractNow(thrown, planned, options);
-      if (!thrown.outOfMemory) throw thrown;
+      if (!thrown.outOfMemory) throw await byContractNow(thrown, [planned.routed], options.models, options.signal);
       shapes = shapes.filter((other) => other.width * other.height < shape.width * shape.height);
       if (shapes.length === 0) throw tooLarge(thrown);
       happened('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
     }
   }
-}
-
-/** Errors that mean that the worker or the model broke the contract. */
-const BROKEN_PROMISES: ReadonlySet<ErrorCode> = new Set(['MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID']);
-
-/**
- * Reads the contract again. The model may have been reloaded with another contract after the job was planned. The job is
- * not at fault then: it is deferred and planned again.
- * @returns the given error if the contract is the same, otherwise `MODEL_UNAVAILABLE`
- * @throws JobError `MODEL_UNAVAILABLE` when the server does not return the current contract
- */
-async function withContractNow(error: JobError, { routed }: PlannedStep, options: TransformOptions): Promise<JobError> {
-  const { model, version, contract } = routed;
-  await options.models.refresh(options.signal, { model: model.model, version });
-  const now = options.models.contracts().get(model.model);
-  const isSame =
-    isDeepStrictEqual(now?.versions.get(version), contract) &&
-    isDeepStrictEqual({ ...now, versions: undefined }, { ...model, versions: undefined });
-  if (isSame) return error;
-  const message = `model ${model.model}, version ${version}: its contract has changed: ${error.message}`;
-  return new JobError('MODEL_UNAVAILABLE', message, { cause: error, needs: { kind: 'model', name: model.model } });
 }
 
 /**

@@ -6,6 +6,7 @@ export function withInfer(server: ModelServer, infer: ModelServer['infer']): Mod
     contracts: () => server.contracts(),
     unready: () => server.unready(),
     refresh: (signal, about) => server.refresh(signal, about),
+    contractsNow: (name, signal) => server.contractsNow(name, signal),
     statistics: (model, signal) => server.statistics(model, signal),
     infer,
   };

@@ -1,4 +1,6 @@
 /** What a worker sees of a Triton that still answers, while one of its models has no process any more, or a broken one. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LOCAL_ADMIN_KEY } from '../../scripts/dev/stack/env.js';
@@ -149,6 +151,32 @@ describe('imagen models reload', () => {
       said: expect.stringContaining('TRITON_ADMIN_KEY is not set. Expected') as string,
     });
   });
+});
+
+it('reads a contract at every replica, and sees that one has another, or cannot serve the version', async () => {
+  const config = join(two.models, 'echo/config.pbtxt');
+  const former = await readFile(config, 'utf8');
+  const triton = connectTriton({ url: `ipv4:${one.url},${two.url}`, transport: 'unary' });
+  const sizes = async () => {
+    const contracts = await triton.contractsNow({ model: 'echo', version: '1' }, patient);
+    return contracts.map((contract) => contract?.versions.get('1')?.tileSizes.join() ?? 'none').sort();
+  };
+  await expect.poll(sizes).toEqual(['64', '64']);
+  await writeFile(config, former.replace('"[64]"', '"[64, 128]"'));
+  try {
+    await two.reload('echo');
+    expect(await sizes()).toEqual(['64', '64,128']);
+    await two.unload('echo');
+    expect(await sizes()).toEqual(['64', 'none']);
+  } finally {
+    await writeFile(config, former);
+    await two.load('echo');
+  }
+  await triton.close();
+  const nobody = connectTriton({ url: '127.0.0.1:1', transport: 'unary' });
+  const asked = nobody.contractsNow({ model: 'echo', version: '1' }, patient);
+  await expect(asked).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'echo' } });
+  await nobody.close();
 });
 
 describe('one sick replica of two', () => {

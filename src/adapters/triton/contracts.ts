@@ -84,7 +84,7 @@ async function askFor(
 }
 
 /** @returns the contract, or the reason why there is none */
-async function readModel(
+export async function readModel(
   channel: Channel,
   model: string,
   readyVersions: readonly string[],

@@ -114,3 +114,14 @@ export class TransportError extends Error implements CallFailure {
     super(details, options);
   }
 }
+
+/**
+ * Like `toJobError`, for a call that only reads what the server serves. Such a call says nothing about any job, so every
+ * failure means that the server is away.
+ */
+export function toReadError(thrown: unknown, doing: string, about: About = {}): unknown {
+  const error = toJobError(thrown, doing, about);
+  if (!(error instanceof JobError) || error === about.signal?.reason) return error;
+  const needs = about.model === undefined ? {} : { needs: needOf(about.model, about.version) };
+  return new JobError('MODEL_UNAVAILABLE', error.message, { cause: thrown, ...needs });
+}

@@ -8,7 +8,8 @@ import { onAbort } from '../abort.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
-import { faultOf, isCallFailure, isNotReady, toJobError } from './errors.js';
+import { readEverywhere } from './everywhere.js';
+import { faultOf, isCallFailure, isNotReady, toJobError, toReadError } from './errors.js';
 import { type ModelName, Remembered } from './remembered.js';
 import { Replicas, type SickReplica } from './replicas.js';
 import { autoTransport, sharedMemoryTransport, trySharing } from './shm.js';
@@ -118,9 +119,21 @@ export class Triton implements ModelServer {
     try {
       await Promise.race([this.#read(), aborted]);
     } catch (error) {
-      throw toJobError(error, 'reading the models', { signal, ...(about ? { model: about.model } : {}) });
+      throw toReadError(error, 'reading the models', { signal, ...(about ? { model: about.model } : {}) });
     } finally {
       stopListening?.();
+    }
+  }
+
+  /** @throws JobError `MODEL_UNAVAILABLE` if a replica does not answer */
+  async contractsNow(
+    name: Required<ModelName>,
+    signal: AbortSignal,
+  ): Promise<readonly (ModelContract | undefined)[]> {
+    try {
+      return await readEverywhere(this.#channel, name, { signal, deadlineMs: this.#controlTimeoutMs });
+    } catch (error) {
+      throw toReadError(error, `reading the contracts of model ${name.model}`, { signal, model: name.model });
     }
   }
 
@@ -221,7 +234,7 @@ export class Triton implements ModelServer {
     try {
       return await readStatistics(this.#channel, model, { signal, deadlineMs: this.#controlTimeoutMs });
     } catch (error) {
-      throw toJobError(error, `statistics of model ${model}`, { signal, model });
+      throw toReadError(error, `statistics of model ${model}`, { signal, model });
     }
   }
 

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { BY_CODE, faultOf, toJobError, TransportError } from '../../../src/adapters/triton/errors.js';
+import { BY_CODE, faultOf, toJobError, toReadError, TransportError } from '../../../src/adapters/triton/errors.js';
 import { JobError } from '../../../src/domain/errors.js';
 
 /** Texts as tritonserver 2.51 and grpc-js 1.14 say them. */
@@ -164,5 +164,23 @@ describe('toJobError', () => {
     const bug = new TypeError('x is undefined');
     expect(toJobError(decided, 'x')).toBe(decided);
     expect(toJobError(bug, 'x')).toBe(bug);
+  });
+});
+
+describe('toReadError', () => {
+  it.each([status.INTERNAL, status.INVALID_ARGUMENT, status.RESOURCE_EXHAUSTED, status.UNAVAILABLE])(
+    'takes no code for a fault of the job, not %i either',
+    (code) => {
+      const error = toReadError(new TransportError(code, 'a fault'), 'reading the models', { model: 'echo' });
+      expect(error).toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'echo' } });
+    },
+  );
+
+  it('leaves the reason of the signal and faults of ours as they are', () => {
+    const reason = new JobError('EXECUTION_TIMEOUT', 'too late');
+    const signal = AbortSignal.abort(reason);
+    expect(toReadError(new TransportError(status.CANCELLED, ''), 'reading', { signal })).toBe(reason);
+    const fault = new TypeError('a fault of ours');
+    expect(toReadError(fault, 'reading')).toBe(fault);
   });
 });

@@ -65,6 +65,7 @@ async function run(world: World) {
     contracts: () => new Map([['m', model]]),
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
+    contractsNow: () => Promise.resolve([]),
     statistics: () => Promise.resolve([]),
     infer(request, signal) {
       asked.push(request.version);

@@ -17,9 +17,10 @@ function serverOf(unready: Record<string, string> = {}) {
     contracts: () => contracts as never,
     unready: () => new Map(Object.entries(unready)),
     refresh: (_: AbortSignal, about?: unknown) => Promise.resolve(void asked.push(about)),
+    contractsNow: ({ model }) => Promise.resolve([contracts.get(model) as never]),
     statistics: () => Promise.resolve([]),
     infer: () => Promise.reject(new Error('not here')),
-  } satisfies ModelServer;
+  } satisfies ModelServer as ModelServer;
   return {
     server,
     asked,
@@ -80,6 +81,17 @@ describe('route', () => {
     const parameters = { properties: { strength: { type: 'number' } } };
     const reloaded = { ...server, refresh: () => Promise.resolve(void serve('echo', ['1'], parameters)) };
     expect(await end(route([operation], reloaded, options(), never))).toBe('ok');
+  });
+
+  it('puts the job off while another replica takes its parameters', async () => {
+    const { server } = serverOf();
+    const operation = { model: 'echo', parameters: { strength: 1 } };
+    const reloaded = serverOf();
+    reloaded.serve('echo', ['1'], { properties: { strength: { type: 'number' } } });
+    const contractsNow: ModelServer['contractsNow'] = async (...about) =>
+      (await Promise.all([server.contractsNow(...about), reloaded.server.contractsNow(...about)])).flat();
+    const outcome = await end(route([operation], { ...server, contractsNow }, options(), never));
+    expect(outcome).toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'echo' } });
   });
 
   it('puts the job off where the server does not say whether it takes a parameter now', async () => {

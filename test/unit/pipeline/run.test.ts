@@ -25,6 +25,7 @@ function doubles() {
     contracts: () => new Map(),
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
+    contractsNow: () => Promise.resolve([]),
     statistics: () => Promise.resolve([]),
     async infer({ model, version, inputs: [image = expect.fail()] }: InferenceRequest) {
       seen.requests++;

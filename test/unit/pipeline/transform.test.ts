@@ -63,13 +63,15 @@ describe('a model that has not enough memory for a picture', () => {
 });
 
 describe('a model that does not keep to its contract', () => {
-  /** Its answers are too small; what it promises is read again from the server. */
-  const run = (now: ModelContract, refresh: () => Promise<void> = () => Promise.resolve()) => {
+  /** The server reads at each replica what the model promises now. */
+  const run = (
+    replicas: readonly (ModelContract | undefined)[] | JobError,
+    error = new JobError('MODEL_OUTPUT_INVALID', 'too small'),
+  ) => {
     const models = {
-      contracts: () => new Map([['m', now]]),
-      refresh,
-      infer: () =>
-        Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [1, 1, 3], Buffer.alloc(3)) }),
+      refresh: () => Promise.resolve(),
+      contractsNow: () => (replicas instanceof JobError ? Promise.reject(replicas) : Promise.resolve(replicas)),
+      infer: () => Promise.reject(error),
     } as unknown as ModelServer;
     return transform(
       raster,
@@ -82,24 +84,28 @@ describe('a model that does not keep to its contract', () => {
     );
   };
   const versions = (one: Partial<VersionContract>) => new Map([['1', { ...contract, ...one }]]);
+  const same = { ...model, versions: versions({}) };
+  const changed = { ...model, versions: versions({ scale: 2 }) };
+  const codes = ['MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID', 'INFERENCE_FAILED'] as const;
 
-  it('fails the job', () =>
-    expect(run({ ...model, versions: versions({}) })).rejects.toMatchObject({ code: 'MODEL_OUTPUT_INVALID' }));
-
-  it.each([
-    ['the version has', { ...model, versions: versions({ scale: 2 }) }],
-    ['the model has', { ...model, maxBatchSize: 4, versions: versions({}) }],
-    ['there is no such version any more', { ...model, versions: new Map() }],
-  ])('puts the job off where it was planned by a former one: %s', (_what, now) =>
-    expect(run(now)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'm' } }),
+  it.each(codes)('fails the job with %s', (code) =>
+    expect(run([same, { ...same, instances: 7 }], new JobError(code, 'wrong'))).rejects.toMatchObject({ code }),
   );
 
-  it('puts the job off where nobody knows', () => {
-    const silent = () => Promise.reject(new JobError('MODEL_UNAVAILABLE', 'not reached'));
-    return expect(run({ ...model, versions: versions({}) }, silent)).rejects.toMatchObject({
-      code: 'MODEL_UNAVAILABLE',
-    });
-  });
+  it.each(codes)('does not fail the job with %s, if one replica has another contract', (code) =>
+    expect(run([same, changed], new JobError(code, 'wrong'))).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' }),
+  );
+
+  it.each([
+    ['the version has another', changed],
+    ['the model has another', { ...same, maxBatchSize: 4 }],
+    ['there is no such version any more', undefined],
+  ])('puts the job off where it was planned by a former contract: %s', (_what, now) =>
+    expect(run([now])).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'm' } }),
+  );
+
+  it('puts the job off where nobody knows', () =>
+    expect(run(new JobError('MODEL_UNAVAILABLE', 'not reached'))).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' }));
 });
 
 describe('a time limit that passes', () => {

@@ -30,6 +30,7 @@ describe('circuits', () => {
       contracts: () => new Map(ready.map((name) => [name, {} as never])),
       unready: () => new Map(unready),
       refresh: () => Promise.resolve(),
+      contractsNow: () => Promise.resolve([]),
       statistics: () => Promise.resolve([]),
       infer: () =>
         outcome === 'well'

@@ -28,6 +28,7 @@ function simulate(fixed: number, perPixel: number) {
     contracts: () => new Map([['m', contract]]),
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
+    contractsNow: () => Promise.resolve([]),
     statistics: () =>
       Promise.resolve<VersionStatistics[]>([
         {

@@ -176,6 +176,7 @@ describe('with an SDK', () => {
   it('tells an operation that falls back by the version that failed, with the other below it', async () => {
     const models = {
       refresh: () => Promise.resolve(),
+      contractsNow: () => Promise.resolve([]),
       contracts: () => new Map([['m', { ...model, versions: new Map([['2', contract]]) }]]),
       infer: ({ version, inputs: [image] }: Parameters<ModelServer['infer']>[0]) =>
         version === '2'

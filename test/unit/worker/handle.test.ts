@@ -35,6 +35,7 @@ const models = {
   contracts: () => new Map(),
   unready: () => new Map(away.map((name) => [name, 'unloaded'])),
   refresh: () => Promise.resolve(),
+  contractsNow: () => Promise.resolve([]),
   statistics: () => Promise.resolve([]),
   infer: () => Promise.reject(new JobError('INFERENCE_FAILED', 'not reached')),
 } satisfies ModelServer;

@@ -28,18 +28,22 @@ const places = {
   allowedOutputs: ['gs://out'],
 };
 const tensor = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
-const contract = readContract({
-  ...{ model: 'echo', maxBatchSize: 8, instances: 1, batcher: { delayMs: 0, prefetches: true } },
-  ...{ inputs: [tensor], outputs: [tensor], readyVersions: ['1'], parameters: { 'imagen.plans': '["whole"]' } },
-});
+const contractOf = (model: string, scale: number) =>
+  readContract({
+    ...{ model, maxBatchSize: 8, instances: 1, batcher: { delayMs: 0, prefetches: true } },
+    ...{ inputs: [tensor], outputs: [tensor], readyVersions: ['1'] },
+    parameters: { 'imagen.plans': '["whole"]', 'imagen.scale': String(scale) },
+  });
+const contracts = new Map([1, 4].map((scale) => [`times${scale}`, contractOf(`times${scale}`, scale)]));
 
 function setUp() {
   const { store, objects, fail } = memoryStore();
   let inferences = 0;
   const models = {
-    contracts: () => new Map([['echo', contract]]),
+    contracts: () => contracts,
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
+    contractsNow: ({ model }) => Promise.resolve([contracts.get(model)]),
     statistics: () => Promise.resolve([]),
     infer: ({ version, inputs: [image = expect.fail()] }) => {
       inferences++;
@@ -72,7 +76,7 @@ function setUp() {
     const picture = sharp({ create: { width: 8, height: 8, channels: 3, background: '#456' } });
     const bytes = await picture.png().toBuffer();
     await store.create({ bucket: 'in', name: 'a.png' }, bytes, { contentType: 'image/png', signal: never });
-    const data = Buffer.from(JSON.stringify({ jobId: 'a', operations: ['echo'], input, ...more }));
+    const data = Buffer.from(JSON.stringify({ jobId: 'a', operations: ['times1'], input, ...more }));
     const given: Delivery = { messageId: 'm', data, attributes: {}, attempt: attempts, publishedAt: new Date() };
     const message = parse(receive(given), places) as Message;
     const done = await runAttempt(how, message, undefined, never);
@@ -128,7 +132,7 @@ describe('a job whose own time limit passes at an inference', () => {
     expect(await run(() => undefined)).toMatchObject({ status: 'failed', error: { code: 'EXECUTION_TIMEOUT' } }));
 
   it('is put off if something that it needs is known to be away', async () => {
-    const need: Need = { kind: 'model', name: 'echo' };
+    const need: Need = { kind: 'model', name: 'times1' };
     const outcome = await run(({ breakNeed }) => breakNeed(need));
     expect(outcome).toMatchObject({ kind: 'put off', error: { code: 'MODEL_UNAVAILABLE', needs: need } });
   });
@@ -143,5 +147,18 @@ describe('a job whose own time limit passes at an inference', () => {
   ])('is put off if the server %s say what it serves', async (_, refresh) => {
     const outcome = await run(({ models }) => (models.refresh = refresh));
     expect(outcome).toMatchObject({ kind: 'put off', error: { code: 'MODEL_UNAVAILABLE', stage: 'infer' } });
+  });
+});
+
+describe('a job that cannot be planned by the contracts of its models', () => {
+  it.each([
+    ['OUTPUT_TOO_LARGE', { operations: ['times1', 'times4', 'times4', 'times4', 'times4'] }],
+    ['INVALID_PARAMETERS', { operations: ['times4'], output: { maskOnly: true } }],
+  ])('ends with %s only if no replica has another contract now', async (code, more) => {
+    const { worker, models, attempt } = setUp();
+    expect(await attempt(worker, more)).toMatchObject({ status: 'failed', error: { code, stage: 'plan' } });
+    models.contractsNow = ({ model }) => Promise.resolve([contracts.get(model), contractOf(model, 1)]);
+    const outcome = await attempt(worker, { ...more, jobId: 'b' });
+    expect(outcome).toMatchObject({ kind: 'put off', error: { needs: { kind: 'model', name: 'times4' } } });
   });
 });
