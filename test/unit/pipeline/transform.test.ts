@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ModelContract, NO_CAPACITY, type VersionContract } from '../../../src/domain/contract.js';
+import type { ModelContract, VersionContract } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
@@ -7,6 +7,7 @@ import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import type { Shape } from '../../../src/pipeline/plans/index.js';
 import { transform } from '../../../src/pipeline/transform.js';
+import { NO_CAPACITY } from '../../../src/domain/capacity.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
 
 const contract = { plans: ['whole', 'tile'], scale: 1, margin: 0, tileSizes: [16] } as unknown as VersionContract;

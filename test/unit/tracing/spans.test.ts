@@ -13,7 +13,15 @@ import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { MOST_ATTEMPT_SPANS } from '../../../src/pipeline/attempts.js';
 import { transformOnArm } from '../../../src/pipeline/fallback.js';
 import { transform } from '../../../src/pipeline/transform.js';
-import { annotate, contextIn, failed, inSpan, isSampled, traceHeaders, withoutSpans } from '../../../src/tracing/spans.js';
+import {
+  annotate,
+  contextIn,
+  failed,
+  inSpan,
+  isSampled,
+  traceHeaders,
+  withoutSpans,
+} from '../../../src/tracing/spans.js';
 import { cloudTraceFields } from '../../../src/tracing/trace-fields.js';
 import { isTracingOn } from '../../../src/tracing/tracing.js';
 import { deferredAttributes, ownAttributes } from '../../../src/worker/defer.js';

@@ -1,12 +1,13 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { NO_CAPACITY, readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/contract.js';
 import { JobError, type Need } from '../../../src/domain/errors.js';
 import type { Delivery, ModelServer, ObjectStore } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { retryingStore } from '../../../src/pipeline/retry.js';
+import { NO_CAPACITY } from '../../../src/domain/capacity.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
 import type { Worker } from '../../../src/worker/context.js';
 import { type Message, parse, receive } from '../../../src/worker/message.js';
