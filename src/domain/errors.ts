@@ -110,7 +110,7 @@ export interface JobErrorOptions {
    * Whether the job itself may be the cause: a process ended while it held one of the job's requests, or the worker's own
    * code threw an unexpected error. Such a job is deferred like any other, but the deferral costs an attempt.
    */
-  readonly suspect?: boolean;
+  readonly costsAttempt?: boolean;
   /**
    * The model's server had too little memory for this request. A smaller request may fit: smaller tiles, or a batch of
    * one. If none fits, the job is deferred, as for any unavailable model.
@@ -138,7 +138,7 @@ export class JobError extends Error {
   /** Where the error happened. It is the code's usual stage unless the caller named another. */
   readonly stage: Stage;
   readonly needs: Need | undefined;
-  readonly suspect: boolean;
+  readonly costsAttempt: boolean;
   readonly outOfMemory: boolean;
   readonly #stageIsKnown: boolean;
 
@@ -149,7 +149,7 @@ export class JobError extends Error {
     this.stage = options.stage ?? row.stage;
     this.needs = options.needs;
     // The cause of INTERNAL is unknown. Another worker may do the job, or meet the same fault.
-    this.suspect = options.suspect ?? code === 'INTERNAL';
+    this.costsAttempt = options.costsAttempt ?? code === 'INTERNAL';
     this.outOfMemory = options.outOfMemory ?? false;
     this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
   }
@@ -172,7 +172,13 @@ export class JobError extends Error {
     if (thrown instanceof JobError && thrown.#stageIsKnown) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     if (!(thrown instanceof JobError)) return new JobError('INTERNAL', message, { cause: thrown, stage });
-    const { code, needs, suspect, outOfMemory } = thrown;
-    return new JobError(code, message, { cause: thrown, stage, suspect, outOfMemory, ...(needs ? { needs } : {}) });
+    const { code, needs, costsAttempt, outOfMemory } = thrown;
+    return new JobError(code, message, {
+      cause: thrown,
+      stage,
+      costsAttempt,
+      outOfMemory,
+      ...(needs ? { needs } : {}),
+    });
   }
 }

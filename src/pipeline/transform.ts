@@ -115,7 +115,12 @@ async function withContractNow(error: JobError, { routed }: PlannedStep, options
  */
 function tooLarge(error: JobError): JobError {
   const { code, message, needs } = error;
-  return new JobError(code, message, { cause: error, outOfMemory: true, suspect: true, ...(needs ? { needs } : {}) });
+  return new JobError(code, message, {
+    cause: error,
+    outOfMemory: true,
+    costsAttempt: true,
+    ...(needs ? { needs } : {}),
+  });
 }
 
 async function transformIn(

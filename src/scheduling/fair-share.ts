@@ -195,7 +195,7 @@ async function takeTurn<T>(
     // If nothing was answered in the meantime, the requests behind this one would each wait as long again, so refuse them
     // too.
     // A suspect one has not waited at all: another replica may be well.
-    const isAway = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && !error.suspect;
+    const isAway = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && !error.costsAttempt;
     if (isAway && queue.answeredAt < begunAt) queue.refuseAll(error);
     throw error;
   } finally {

@@ -194,7 +194,7 @@ async function standAside(
   const { maxAttempts, suspectPauseMs } = worker.options;
   if (!(error instanceof JobError) || isSpent(message.given, maxAttempts)) return false;
   // Its marker would count if the worker died while the job waits. Its copy has none.
-  if (marked && !error.suspect) return false;
+  if (marked && !error.costsAttempt) return false;
   const unreadable = error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
   // A deadline that has already passed cannot end the job while its record is unreadable, so it does not shorten the wait.
@@ -202,15 +202,15 @@ async function standAside(
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
   const otherwiseMs = broken ? 0 : pauseAfter(deferralsOf(message.given));
-  const pauseMs = error.suspect ? suspectPauseMs : unreadable ? UNREADABLE_PAUSE_MS : otherwiseMs;
+  const pauseMs = error.costsAttempt ? suspectPauseMs : unreadable ? UNREADABLE_PAUSE_MS : otherwiseMs;
   const hindrance = {
-    needs: error.suspect ? [] : message.needs,
+    needs: error.costsAttempt ? [] : message.needs,
     pauseMs,
     alone: counted.delivery.attempt >= SUSPECT_ATTEMPT,
   };
   const how = await waitingRoom.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();
-  if (how === 'go on') return !error.suspect && (unreadable || broken !== undefined);
+  if (how === 'go on') return !error.costsAttempt && (unreadable || broken !== undefined);
   // If the deadline has passed, the next attempt ends the job.
   return how === 'interrupted' && !signal.aborted && !intake.closing.aborted;
 }

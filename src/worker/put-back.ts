@@ -47,7 +47,7 @@ export function absenceOf({ parts }: Worker, { given }: Received, error: Error):
 }
 
 function missingIn(availability: Availability, error: Error): string | undefined {
-  if (!(error instanceof JobError) || error.suspect) return undefined;
+  if (!(error instanceof JobError) || error.costsAttempt) return undefined;
   if (!error.needs) return error.code;
   const whole = wholeOf(error.needs);
   return needLabel(availability.broken([whole]) ? whole : error.needs);
@@ -57,7 +57,7 @@ function missingIn(availability: Availability, error: Error): string | undefined
 export async function putBack(worker: Worker, message: Message, error: Error, signal: AbortSignal): Promise<Outcome> {
   const why = {
     ...{ error, ...absenceOf(worker, message, error) },
-    counts: error instanceof JobError && error.suspect,
+    counts: error instanceof JobError && error.costsAttempt,
   };
   const attributes = deferredAttributes(message.delivery, why);
   const { data, orderingKey } = message.delivery;

@@ -54,7 +54,7 @@ export interface About {
   readonly model?: string;
   readonly version?: string;
   /** Whether the job may be what ended the model's process. */
-  readonly suspect?: boolean;
+  readonly costsAttempt?: boolean;
 }
 
 /**
@@ -62,7 +62,7 @@ export interface About {
  * @param doing the call and its model, for the message
  * @returns the error to throw
  */
-export function toJobError(thrown: unknown, doing: string, { signal, model, version, suspect = false }: About = {}): unknown {
+export function toJobError(thrown: unknown, doing: string, { signal, model, version, costsAttempt = false }: About = {}): unknown {
   if (signal?.aborted) return signal.reason;
   if (thrown instanceof JobError || !isCallFailure(thrown)) return thrown;
   const { code, details } = thrown;
@@ -71,7 +71,7 @@ export function toJobError(thrown: unknown, doing: string, { signal, model, vers
   const name = code === undefined ? 'error' : status[code];
   return new JobError(meaning, `${doing}: ${name}: ${details}`, {
     cause: thrown,
-    suspect,
+    costsAttempt,
     ...(rule?.fault === 'memory' ? { outOfMemory: true } : {}),
     ...(model !== undefined && ERRORS[meaning].verdict === 'defer' ? { needs: needOf(model, version) } : {}),
   });

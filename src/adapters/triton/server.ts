@@ -186,9 +186,9 @@ export class Triton implements ModelServer {
     const fault = signal.aborted ? undefined : faultOf(error);
     if (isNotReady(error)) this.#replicas.outOfUse(model, version, replica);
     const at = fault && replica !== undefined ? ` at ${replica}` : '';
-    const suspect =
+    const costsAttempt =
       fault !== undefined && this.#replicas.failed(model, version, replica ?? 'unknown', fault, sentAt);
-    return toJobError(error, `model ${model}, version ${version}${at}`, { signal, model, version, suspect });
+    return toJobError(error, `model ${model}, version ${version}${at}`, { signal, model, version, costsAttempt });
   }
 
   /** Replicas that answer, but fail at a model by a fault of their own. */

@@ -54,7 +54,7 @@ describe('a model that has not enough memory for a picture', () => {
   it('puts the job off as an attempt where nothing smaller is permitted', async () => {
     const { asked, run } = modelFor(1);
     await expect(run([whole, tile])).rejects.toMatchObject({
-      ...{ code: 'MODEL_UNAVAILABLE', outOfMemory: true, suspect: true },
+      ...{ code: 'MODEL_UNAVAILABLE', outOfMemory: true, costsAttempt: true },
     });
     expect(asked[0]).toBe('32x32');
     expect(asked.slice(1)).toContain('16x16');

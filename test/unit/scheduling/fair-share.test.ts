@@ -305,7 +305,7 @@ describe('createFairShare', () => {
 
   it('lets the others go on when a suspect request gives up at once, since other replicas may be well', async () => {
     const shared = share(() => ({ inFlight: 1, batch: 1 }), { retry: { unavailableMs: 60_000, failedAttempts: 1 } });
-    const died = new JobError('MODEL_UNAVAILABLE', 'its process has died', { suspect: true });
+    const died = new JobError('MODEL_UNAVAILABLE', 'its process has died', { costsAttempt: true });
     const suspect = shared.scheduler({})(planned(8), () => Promise.reject(died), never);
     const waiting = shared.scheduler({})(planned(8), () => Promise.resolve('answered'), never);
     await expect(suspect).rejects.toBe(died);
