@@ -100,6 +100,12 @@ export interface BucketNeed {
 }
 export type BucketAccess = 'read' | 'create';
 
+/**
+ * How a request ends without an answer: `lost` when its connection ended, `late` when its time limit passed while the server
+ * answered others.
+ */
+export type Unanswered = 'lost' | 'late';
+
 export interface JobErrorOptions {
   readonly cause?: unknown;
   /** Where the error happened. The default is the code's usual stage. */
@@ -111,6 +117,8 @@ export interface JobErrorOptions {
    * code threw an unexpected error. Such a job is deferred like any other, but the deferral costs an attempt.
    */
   readonly costsAttempt?: boolean;
+  /** How a request of the job ended without an answer, although it was sent. The job may be the cause. */
+  readonly unanswered?: Unanswered | undefined;
   /**
    * The model's server had too little memory for this request. A smaller request may fit: smaller tiles, or a batch of
    * one. If none fits, the job is deferred, as for any unavailable model.
@@ -140,6 +148,7 @@ export class JobError extends Error {
   readonly needs: Need | undefined;
   readonly costsAttempt: boolean;
   readonly outOfMemory: boolean;
+  readonly unanswered: Unanswered | undefined;
   readonly #stageIsKnown: boolean;
 
   constructor(code: ErrorCode, message: string, options: JobErrorOptions = {}) {
@@ -151,6 +160,7 @@ export class JobError extends Error {
     // The cause of INTERNAL is unknown. Another worker may do the job, or meet the same fault.
     this.costsAttempt = options.costsAttempt ?? code === 'INTERNAL';
     this.outOfMemory = options.outOfMemory ?? false;
+    this.unanswered = options.unanswered;
     this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
   }
 
@@ -171,14 +181,14 @@ export class JobError extends Error {
   static from(thrown: unknown, stage: Stage): JobError {
     if (thrown instanceof JobError && thrown.#stageIsKnown) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    if (!(thrown instanceof JobError)) return new JobError('INTERNAL', message, { cause: thrown, stage });
-    const { code, needs, costsAttempt, outOfMemory } = thrown;
-    return new JobError(code, message, {
-      cause: thrown,
-      stage,
-      costsAttempt,
-      outOfMemory,
-      ...(needs ? { needs } : {}),
-    });
+    if (thrown instanceof JobError) return thrown.with({ stage });
+    return new JobError('INTERNAL', message, { cause: thrown, stage });
+  }
+
+  /** A copy with other options. This error is its cause. */
+  with(options: JobErrorOptions): JobError {
+    const { code, message, stage, needs, costsAttempt, outOfMemory, unanswered } = this;
+    const kept = { costsAttempt, outOfMemory, unanswered, ...(needs ? { needs } : {}) };
+    return new JobError(code, message, { cause: this, ...kept, ...(this.#stageIsKnown ? { stage } : {}), ...options });
   }
 }

@@ -23,6 +23,11 @@ export interface PlannedRequest {
   readonly version: string;
   readonly priority: Priority;
   readonly shape: Size & Pick<Shape, 'mayGrow' | 'runPixels'>;
+  /**
+   * When the job was last seen to be a possible cause of a dead or silent server, by `performance.now()`. All its requests
+   * then go apart. Absent for nearly all jobs.
+   */
+  readonly suspectSince?: number | undefined;
 }
 
 /**
@@ -67,7 +72,7 @@ export interface PixelsSent {
 
 /**
  * Runs one operation on one picture: cut, infer, stitch. When the model has too little memory for a request, it tries
- * smaller requests, if the contract permits them.
+ * smaller requests, if the contract permits them. If none is left, the last error says whether the job is the cause.
  * @throws JobError of stage `infer`
  */
 export async function transform(raster: Raster, planned: PlannedStep, options: TransformOptions): Promise<Transformed> {
@@ -82,7 +87,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
       if (BROKEN_PROMISES.has(thrown.code)) throw await withContractNow(thrown, planned, options);
       if (!thrown.outOfMemory) throw thrown;
       shapes = shapes.filter((other) => other.width * other.height < shape.width * shape.height);
-      if (shapes.length === 0) throw tooLarge(thrown);
+      if (shapes.length === 0) throw thrown;
       happened('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
     }
   }
@@ -107,20 +112,6 @@ async function withContractNow(error: JobError, { routed }: PlannedStep, options
   if (isSame) return error;
   const message = `model ${model.model}, version ${version}: its contract has changed: ${error.message}`;
   return new JobError('MODEL_UNAVAILABLE', message, { cause: error, needs: { kind: 'model', name: model.model } });
-}
-
-/**
- * The error when the contract permits no smaller request. The picture may be too large, or other requests may hold the
- * memory now. The worker cannot tell which, so the job is suspect.
- */
-function tooLarge(error: JobError): JobError {
-  const { code, message, needs } = error;
-  return new JobError(code, message, {
-    cause: error,
-    outOfMemory: true,
-    costsAttempt: true,
-    ...(needs ? { needs } : {}),
-  });
 }
 
 async function transformIn(

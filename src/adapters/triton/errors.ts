@@ -9,7 +9,7 @@
  * and then BY_CODE.
  */
 import { status } from '@grpc/grpc-js';
-import { ERRORS, JobError, type ErrorCode, type ModelNeed } from '../../domain/errors.js';
+import { ERRORS, JobError, type ErrorCode, type ModelNeed, type Unanswered } from '../../domain/errors.js';
 import { BY_TEXT, type Fault, type Rule } from './failures.js';
 
 /** grpc-js's ServiceError, or an `error_message` of a stream, which has no code. */
@@ -55,6 +55,8 @@ export interface About {
   readonly version?: string;
   /** Whether the job may be what ended the model's process. */
   readonly costsAttempt?: boolean;
+  /** How the request ended without an answer. */
+  readonly unanswered?: Unanswered | undefined;
 }
 
 /**
@@ -62,7 +64,7 @@ export interface About {
  * @param doing the call and its model, for the message
  * @returns the error to throw
  */
-export function toJobError(thrown: unknown, doing: string, { signal, model, version, costsAttempt = false }: About = {}): unknown {
+export function toJobError(thrown: unknown, doing: string, { signal, model, version, costsAttempt = false, unanswered }: About = {}): unknown {
   if (signal?.aborted) return signal.reason;
   if (thrown instanceof JobError || !isCallFailure(thrown)) return thrown;
   const { code, details } = thrown;
@@ -72,6 +74,7 @@ export function toJobError(thrown: unknown, doing: string, { signal, model, vers
   return new JobError(meaning, `${doing}: ${name}: ${details}`, {
     cause: thrown,
     costsAttempt,
+    unanswered,
     ...(rule?.fault === 'memory' ? { outOfMemory: true } : {}),
     ...(model !== undefined && ERRORS[meaning].verdict === 'defer' ? { needs: needOf(model, version) } : {}),
   });

@@ -51,10 +51,10 @@ describe('a model that has not enough memory for a picture', () => {
     expect(done.rgb).toEqual(raster.rgb);
   });
 
-  it('puts the job off as an attempt where nothing smaller is permitted', async () => {
+  it('puts the job off where nothing smaller is permitted', async () => {
     const { asked, run } = modelFor(1);
     await expect(run([whole, tile])).rejects.toMatchObject({
-      ...{ code: 'MODEL_UNAVAILABLE', outOfMemory: true, costsAttempt: true },
+      ...{ code: 'MODEL_UNAVAILABLE', outOfMemory: true, costsAttempt: false },
     });
     expect(asked[0]).toBe('32x32');
     expect(asked.slice(1)).toContain('16x16');
