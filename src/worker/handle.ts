@@ -6,6 +6,7 @@ import { type GivenBack, JobError, type Stage, Unbegun } from '../domain/errors.
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
 import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
+import { careAfter } from './care.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import { deferralsOf } from './defer.js';
@@ -52,14 +53,16 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
     'imagen.job_id': message.job.jobId,
     'imagen.models': message.job.operations.map(({ model }) => model),
   }));
+  let { care } = message;
   for (;;) {
-    const attempt = await attemptJob(worker, message, signal);
+    const attempt = await attemptJob(worker, { ...message, care }, signal);
     switch (attempt.kind) {
       case 'decided':
         return announce(worker, message, attempt.decision, signal);
       case 'put off':
-        if (await standAside(worker, message, attempt, signal)) continue;
-        return putBack(worker, attempt.counted ?? message, attempt.error, signal);
+        care = careAfter(care, attempt.error);
+        if (await standAside(worker, { ...message, care }, attempt, signal)) continue;
+        return putBack(worker, { ...(attempt.counted ?? message), care }, attempt.error, signal);
       case 'given back':
       case 'moved':
         return attempt;
@@ -85,7 +88,7 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   const { job, delivery } = message;
   // A job whose attempts are used up computes nothing, so it needs no place.
   if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, undefined, signal);
-  const alone = delivery.attempt >= SUSPECT_ATTEMPT;
+  const alone = mustBeAlone(message);
   const model = job.operations[0]?.model ?? '';
   const entry = await worker.parts.intake.enter({ jobId: job.jobId, model, priority: job.priority, alone });
   if (entry.kind === 'turned away') return turnedAway(delivery, entry.reason);
@@ -105,6 +108,8 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
     entry.leave();
   }
 }
+
+const mustBeAlone = ({ delivery, care }: Message) => delivery.attempt >= SUSPECT_ATTEMPT || care.alone === true;
 
 /** The worker is stopping. Giving a message back counts as an attempt, which does no harm the first time. */
 function turnedAway(delivery: Delivery, error: GivenBack): Attempt {
@@ -206,7 +211,7 @@ async function standAside(
   const hindrance = {
     needs: error.costsAttempt ? [] : message.needs,
     pauseMs,
-    alone: counted.delivery.attempt >= SUSPECT_ATTEMPT,
+    alone: mustBeAlone(counted),
   };
   const how = await waitingRoom.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();

@@ -58,6 +58,7 @@ export async function putBack(worker: Worker, message: Message, error: Error, si
   const why = {
     ...{ error, ...absenceOf(worker, message, error) },
     counts: error instanceof JobError && error.costsAttempt,
+    care: message.care,
   };
   const attributes = deferredAttributes(message.delivery, why);
   const { data, orderingKey } = message.delivery;

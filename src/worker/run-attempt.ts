@@ -7,6 +7,7 @@ import { recall } from '../records/recall.js';
 import { decide } from '../records/decide.js';
 import { runJob } from '../pipeline/run.js';
 import { inSpan } from '../tracing/spans.js';
+import { withCare } from './care.js';
 import { completionOf } from './complete.js';
 import { tellStep, type Worker } from './context.js';
 import { timeLimit } from './deadline.js';
@@ -78,7 +79,14 @@ async function work(
     if (spent) return end('failed', spent);
     context.checkTime('recall');
     if (refusal) throw refusal;
-    await runJob(job, fingerprint, context, parts.share.scheduler(job), parts, options.pipeline);
+    await runJob(
+      job,
+      fingerprint,
+      context,
+      withCare(parts.share.scheduler(job), message.care),
+      parts,
+      options.pipeline,
+    );
     // The deadline holds until the record exists: a result that is not announced has not succeeded yet.
     limit.check();
     context.checkTime('record');
