@@ -37,6 +37,7 @@ import { createHandler } from '../worker/handle.js';
 import { createIntake } from '../scheduling/intake.js';
 import { createOutlet } from '../worker/outlet.js';
 import { pathOf, recordNeeds } from '../scheduling/needs.js';
+import { versionFor } from '../scheduling/version-for.js';
 import { createWaitingRoom } from '../scheduling/waiting-room.js';
 
 export interface App {
@@ -115,7 +116,10 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   });
   const intake = createIntake(config.maxJobs);
   const unknown = createUnknown();
-  const circuits = createCircuits(models);
+  const circuits = createCircuits(models, {
+    versionFor: (need) =>
+      versionFor(need, models.contracts(), { routes: routes.current(), stopped: (arm) => guard.stopped(arm) }),
+  });
   const availability = createAvailability({ circuits, buckets });
   const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
   const waitingRoom = createWaitingRoom({
@@ -160,7 +164,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
           ...unserved(routes.current(), models),
           ...failing(models.sick()),
           ...models.unready(),
-          ...circuits.open(),
+          ...circuits.open().map(({ model, version, reason }) => [`${model}/${version}`, reason] as const),
         ]),
       log,
     ),
@@ -182,7 +186,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     jobsWaiting: () => intake.waiting,
     jobsParked: () => waitingRoom.parked,
     bucketsOpen: () => buckets.open().map(({ place }) => place),
-    circuitsOpen: () => [...circuits.open().keys()],
+    circuitsOpen: () => [...new Set(circuits.open().map(({ model }) => model))],
     sick: () => models.sick(),
     decodedBytes: () => budget.held(),
     ...{ codecsActive: room.running, codecsWaiting: room.waiting },

@@ -84,8 +84,10 @@ export type Need = ModelNeed | BucketNeed;
 export interface ModelNeed {
   readonly kind: 'model';
   readonly name: string;
-  /** The requested version. Absent if the whole model is unavailable. */
+  /** The requested version. Absent if the whole model is unavailable, or if the routes choose the version. */
   readonly version?: string;
+  /** The job's key, by which the routes choose the version. */
+  readonly key?: string;
 }
 
 export interface BucketNeed {

@@ -66,6 +66,7 @@ export class Channel {
   readonly #calls = new Set<{ cancel(): void }>();
   /** When each replica last answered a unary call. */
   readonly #heardAt = new Map<string, number>();
+  #openedAt = -Infinity;
   #client: Client;
 
   /**
@@ -131,9 +132,12 @@ export class Channel {
     if (oldest !== undefined && this.#heardAt.size > MOST_REPLICAS) this.#heardAt.delete(oldest);
   }
 
-  /** Whether the replica has answered a unary call since that time. @param at by `performance.now()` */
+  /**
+   * Whether the replica has answered a unary call since that time, on the connections of that time.
+   * @param at by `performance.now()`
+   */
   heardSince(replica: string, at: number): boolean {
-    return (this.#heardAt.get(replica) ?? -Infinity) > at;
+    return this.#openedAt <= at && (this.#heardAt.get(replica) ?? -Infinity) > at;
   }
 
   /**
@@ -156,6 +160,7 @@ export class Channel {
   reconnect(): void {
     const old = this.#client;
     this.#client = this.#open();
+    this.#openedAt = performance.now();
     old.close();
   }
 
