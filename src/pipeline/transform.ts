@@ -47,6 +47,8 @@ export interface Turn {
   readonly apart: boolean;
   /** Copies of the request in its batch. A request with as many copies as a batch holds shares it with no other. */
   readonly copies: number;
+  /** Send a blank picture instead, to find out whether the version answers at all. The answer is not used. */
+  readonly probe?: boolean;
 }
 
 export interface TransformOptions {
@@ -136,8 +138,12 @@ async function transformIn(
     try {
       await options.schedule(
         { model: model.model, version, priority: options.priority, shape },
-        async (window, { copies }) => {
+        async (window, { copies, probe }) => {
           signal.throwIfAborted();
+          if (probe) {
+            await askBlank(window, planned, options, signal);
+            return;
+          }
           const view = await cut(window);
           const result = await attempt(view, () => ask(raster, view, planned, copies, options, signal));
           servedVersions.add(result.version);
@@ -205,6 +211,18 @@ function ask(
     },
     signal,
   );
+}
+
+/** Asks for a black picture, without the job's parameters: it must tell whether the version answers, whatever the job is. */
+function askBlank(
+  { width, height }: Size,
+  planned: PlannedStep,
+  options: TransformOptions,
+  signal: AbortSignal,
+): Promise<InferenceResult> {
+  const view = { x: 0, y: 0, width, height, rgb: Buffer.alloc(width * height * 3) };
+  const routed = { ...planned.routed, parameters: {} };
+  return ask(view, view, { ...planned, routed }, 1, options, signal);
 }
 
 /** @throws JobError `MODEL_OUTPUT_INVALID` when the output does not match the contract */

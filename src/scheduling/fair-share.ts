@@ -7,7 +7,7 @@ import { type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { RequestScheduler, PlannedRequest, Turn } from '../pipeline/transform.js';
 import { type Again, type Attempt, type Failure, Tries } from './tries.js';
 import { mostInRun, type Run, VersionQueue } from './version-queue.js';
-import type { Sent } from './witness.js';
+import type { Sent, Witness } from './witness.js';
 
 /**
  * Shares each model version's requests in flight among the jobs of this worker. A picture of a thousand tiles then delays a
@@ -111,7 +111,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
           ? await queue.acquireApart(request, turn.together, signal)
           : await queue.acquire(sender.job, request, signal);
         const turnOf = { tries, turn, sender, flights };
-        const result = await takeTurn(queue, run, turnOf, () => task(run.window, turn), limits, signal);
+        const result = await takeTurn(queue, run, turnOf, (how) => task(run.window, how), limits, signal);
         if (result.kind === 'answered') return result.value;
         if (result.pauseMs > 0) await sleep(result.pauseMs, undefined, { signal });
       }
@@ -144,7 +144,7 @@ async function takeTurn<T>(
   queue: VersionQueue,
   run: Run,
   { tries, turn, sender, flights }: TurnOf,
-  task: () => Promise<T>,
+  task: (turn: Turn) => Promise<T>,
   retry: RetryLimits,
   signal: AbortSignal,
 ): Promise<Answered<T> | Again> {
@@ -155,12 +155,13 @@ async function takeTurn<T>(
     inside = false;
   };
   const attempt = async (): Promise<Answered<T> | Failure> => {
+    if (tries.needsProbe(queue.witness.sending())) await probe(queue.witness, () => task({ ...turn, probe: true }));
     const sent = queue.witness.sending();
     const full = queue.inFlight >= queue.capacity().inFlight;
     const number = ++flights.sent;
     const first = flights.now++ === 0;
     try {
-      const value = await task();
+      const value = await task(turn);
       queue.limit.answered(sent.at, full);
       queue.witness.answered(sent);
       return { kind: 'answered', value };
@@ -194,6 +195,23 @@ async function takeTurn<T>(
     leaveRun();
     queue.leave();
   }
+}
+
+/**
+ * Finds out with a blank picture whether the version answers. Any answer will do, an error of the model's own included.
+ * @throws JobError that is no word about the job, if there is none
+ */
+async function probe(witness: Witness, askBlank: () => Promise<unknown>): Promise<void> {
+  const sent = witness.sending();
+  try {
+    await askBlank();
+  } catch (error) {
+    if (!(error instanceof JobError)) throw error;
+    if (error.verdict === 'defer' && !error.outOfMemory) {
+      throw error.with({ unanswered: undefined, costsAttempt: false });
+    }
+  }
+  witness.answered(sent);
 }
 
 /**

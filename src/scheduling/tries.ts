@@ -89,6 +89,11 @@ export class Tries {
     return { apart: true, copies: batch, together: 1, last, shared: false };
   }
 
+  /** Whether the next attempt could prove nothing, since nobody knows whether the version answers. */
+  needsProbe({ answeredAt }: Sent): boolean {
+    return this.#suspectSince !== undefined && answeredAt <= this.#suspectSince;
+  }
+
   /** Takes in how an attempt ended, and decides whether there is another. */
   after(failure: Failure, how: Circumstances): Next {
     switch (failure.kind) {

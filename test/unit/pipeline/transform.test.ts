@@ -61,6 +61,33 @@ describe('a model that has not enough memory for a picture', () => {
   });
 });
 
+it('asks with a black picture and without parameters whether a version answers, and then with the picture', async () => {
+  const asked: object[] = [];
+  const models = {
+    infer: ({ inputs: [image], parameters, copies }: Parameters<ModelServer['infer']>[0]) => {
+      asked.push({ shape: image?.shape, colours: [...new Set(image?.data)], parameters, copies });
+      return Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [32, 32, 3], raster.rgb) });
+    },
+  } as unknown as ModelServer;
+  const { raster: done } = await transform(
+    raster,
+    { routed: { ...routed, parameters: { how: 'hang' } }, shapes: [whole] },
+    {
+      ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
+      async schedule({ shape }, task) {
+        await task(shape, { apart: true, copies: 8, probe: true });
+        return task(shape, { apart: true, copies: 8 });
+      },
+      signal: new AbortController().signal,
+    },
+  );
+  expect(asked).toEqual([
+    { shape: [32, 32, 3], colours: [0], parameters: {}, copies: 1 },
+    { shape: [32, 32, 3], colours: [7], parameters: { how: 'hang' }, copies: 8 },
+  ]);
+  expect(done.rgb).toEqual(raster.rgb);
+});
+
 describe('a model that does not keep to its contract', () => {
   /** Its answers are too small; what it promises is read again from the server. */
   const run = (now: ModelContract, refresh: () => Promise<void> = () => Promise.resolve()) => {
