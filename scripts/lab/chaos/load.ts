@@ -150,7 +150,6 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   });
   times('raises', () => single('-raises', failed('INFERENCE_FAILED'), { operations: ['picky'], ...red }));
   times('model-killer', () => single('-kills-its-model', LOST, { operations: ['fragile'], ...red }, BEGINNING));
-  times('hangs', () => single('-hangs-its-model', EXHAUSTED, { operations: ['stuck'], ...red }, BEGINNING));
   times('decided', () => {
     const jobId = name('-decided');
     const what = job(jobId);
@@ -173,6 +172,7 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const again = i % 2 === 0 ? atMs : atMs + random() * 5_000;
     return { jobId, messages: [message(atMs, what), message(again, what)], expected: GOOD };
   });
+  times('hangs', () => single('-hangs-its-model', EXHAUSTED, { operations: ['stuck'], ...red }, BEGINNING));
   while (planned.length < jobs) {
     const jobId = name();
     planned.push({ kind: 'good', jobId, messages: [message(sometime(), job(jobId))], expected: GOOD });
