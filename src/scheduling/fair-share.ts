@@ -155,12 +155,15 @@ async function takeTurn<T>(
     inside = false;
   };
   const attempt = async (): Promise<Answered<T> | Failure> => {
-    if (tries.needsProbe(queue.witness.sending())) await probe(queue.witness, () => task({ ...turn, probe: true }));
-    const sent = queue.witness.sending();
+    let sent = queue.witness.sending();
     const full = queue.inFlight >= queue.capacity().inFlight;
     const number = ++flights.sent;
     const first = flights.now++ === 0;
     try {
+      if (tries.needsProbe(sent)) {
+        await probe(queue.witness, () => task({ ...turn, probe: true }));
+        sent = queue.witness.sending();
+      }
       const value = await task(turn);
       queue.limit.answered(sent.at, full);
       queue.witness.answered(sent);

@@ -191,6 +191,8 @@ export class Triton implements ModelServer {
       fault !== undefined && this.#replicas.failed(model, version, replica ?? 'unknown', fault, sentAt);
     const sent = { replica, sentAt, signal, askMs: this.#controlTimeoutMs };
     const unanswered = fault === undefined ? await unansweredBy(this.#channel, error, sent) : undefined;
+    // Another replica may do better, where the request was not the cause.
+    if (unanswered === 'late') this.#replicas.failed(model, version, replica ?? 'unknown', 'hang', sentAt);
     const about = { signal, model, version, costsAttempt, unanswered };
     return toJobError(error, `model ${model}, version ${version}${at}`, about);
   }

@@ -602,6 +602,17 @@ describe('createFairShare', () => {
       await expect(end).rejects.toMatchObject({ message: died.message, costsAttempt: false });
     });
 
+    it('waits for another turn where a full queue refuses the blank picture', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
+      const full = new JobError('MODEL_OVERLOADED', 'full');
+      let probes = 0;
+      const task = (_: Size, { probe }: Turn) =>
+        probe && ++probes < 3 ? Promise.reject(full) : Promise.resolve(shared.load()[0]?.limit);
+      const limit = await shared.scheduler({})(planned(8, 8, { suspectSince: performance.now() }), task, never);
+      expect(probes).toBe(3);
+      expect(limit).toBeLessThan(4);
+    });
+
     it('takes an error of the model for an answer', async () => {
       const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
       const raised = new JobError('INFERENCE_FAILED', 'it takes no black pictures');
