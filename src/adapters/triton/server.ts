@@ -189,7 +189,7 @@ export class Triton implements ModelServer {
     const at = fault && replica !== undefined ? ` at ${replica}` : '';
     const costsAttempt =
       fault !== undefined && this.#replicas.failed(model, version, replica ?? 'unknown', fault, sentAt);
-    const sent = { replica, sentAt, signal, askMs: this.#controlTimeoutMs };
+    const sent = { replica, sentAt, signal };
     const unanswered = fault === undefined ? await unansweredBy(this.#channel, error, sent) : undefined;
     // Another replica may do better, where the request was not the cause.
     if (unanswered === 'late') this.#replicas.failed(model, version, replica ?? 'unknown', 'hang', sentAt);

@@ -20,21 +20,22 @@ export interface SentRequest {
   /** By `performance.now()`. */
   readonly sentAt: number;
   readonly signal: AbortSignal;
-  /** Time limit to find out whether the server answers at all, in milliseconds. */
-  readonly askMs: number;
 }
+
+/** Time limit to find out whether the server answers at all, in milliseconds. An inference may end that much later. */
+const ASK_MS = 500;
 
 /** @returns how the request ended without an answer; undefined if it was answered, or if the server answers nobody */
 export async function unansweredBy(
   channel: Channel,
   thrown: unknown,
-  { replica, sentAt, signal, askMs }: SentRequest,
+  { replica, sentAt, signal }: SentRequest,
 ): Promise<Unanswered | undefined> {
   if (signal.aborted || !isCallFailure(thrown)) return undefined;
   if (LOST.test(thrown.details)) return 'lost';
   if (thrown.code !== status.DEADLINE_EXCEEDED || replica === undefined) return undefined;
   if (!channel.heardSince(replica, sentAt)) {
-    await channel.call('ServerReady', {}, { signal, deadlineMs: askMs }).catch(() => undefined);
+    await channel.call('ServerReady', {}, { signal, deadlineMs: ASK_MS }).catch(() => undefined);
   }
   return channel.heardSince(replica, sentAt) ? 'late' : undefined;
 }
