@@ -30,8 +30,8 @@ export interface StandIn {
   readonly policies?: boolean;
   /** A limit of the queue, in requests, and nothing else of that kind. */
   readonly queueSize?: number;
-  /** What a picture does whose first pixel is red: the model raises for its whole batch, or its process dies. */
-  readonly red?: 'raise' | 'die';
+  /** What a picture does whose first pixel is red: the model raises for its whole batch, its process dies, or it hangs. */
+  readonly red?: 'raise' | 'die' | 'hang';
 }
 
 const MAX_BATCH = 8;
@@ -47,6 +47,8 @@ import signal
 import time
 
 import triton_python_backend_utils as pb_utils
+
+HANGS_S = 8
 
 
 class TritonPythonModel:
@@ -75,6 +77,8 @@ class TritonPythonModel:
     def fail(self):
         if self.red == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.red == "hang":
+            return time.sleep(HANGS_S)
         raise ValueError("this model takes no red pictures")
 
     def answer(self, request, image):

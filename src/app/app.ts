@@ -44,14 +44,14 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     onStopFailed: (service, error) => log.warn({ service, error }, 'a part of the worker did not stop'),
   });
   const connections = connect(config, log, (attempt) => countAttempt(metrics, attempt));
-  const schedulers = createSchedulers(config, connections, log, lifecycle.stopping);
-  const outlets = createOutlets(config, connections, schedulers.intake);
   const guard = createCanaryGuard({
     ...{ store: connections.store, statePrefix: config.statePrefix, worker: config.workerName },
     arms: () => connections.routes.current().arms,
     onStop: (stop, here) =>
       log[here ? 'error' : 'warn']({ stop }, here ? 'an arm fails too often and is stopped' : 'an arm was stopped'),
   });
+  const schedulers = createSchedulers(config, connections, guard, log, lifecycle.stopping);
+  const outlets = createOutlets(config, connections, schedulers.intake);
   const metrics: Metrics = createWorkerMetrics(config, connections, schedulers, guard, lifecycle);
   const handle = createWorkerHandler(config, connections, schedulers, outlets, { log, metrics, guard });
   const subscriptions = createSubscriptions(
@@ -127,7 +127,7 @@ function outageWatches(
       ...unserved(routes.current(), models),
       ...failing(models.sick()),
       ...models.unready(),
-      ...circuits.open(),
+      ...circuits.open().map(({ model, version, reason }) => [`${model}/${version}`, reason] as const),
     ]);
   const bucketsAway = () =>
     new Map(buckets.open().map(({ place, reason }) => [`${pathOf(place)} (${place.access})`, reason]));

@@ -98,6 +98,7 @@ const FAULTS = {
   process: 'its process has ended, and the server has not started another',
   device: "its GPU's context is broken, until its process is started anew",
   memory: 'there is not enough memory',
+  hang: 'a request was not answered in time',
 } as const;
 
 /** The faults of single replicas of Triton, by `model/version at replica`. */

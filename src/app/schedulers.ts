@@ -12,8 +12,10 @@ import { codecSlots, createCodecs } from '../scheduling/codecs.js';
 import { createCostModel } from '../scheduling/cost-model.js';
 import { createFairShare } from '../scheduling/fair-share.js';
 import { createIntake } from '../scheduling/intake.js';
+import { versionFor } from '../scheduling/version-for.js';
 import { createWaitingRoom } from '../scheduling/waiting-room.js';
 import type { Logger } from '../telemetry/logger.js';
+import type { Guard } from '../worker/canary-guard.js';
 import type { Connections } from './connections.js';
 
 /**
@@ -29,7 +31,8 @@ export type Schedulers = ReturnType<typeof createSchedulers>;
 /** @param stopping fires when the worker stops */
 export function createSchedulers(
   config: WorkerConfig,
-  { store: plainStore, models }: Connections,
+  { store: plainStore, models, routes }: Connections,
+  guard: Guard,
   log: Logger,
   stopping: AbortSignal,
 ) {
@@ -41,7 +44,10 @@ export function createSchedulers(
   const buckets = createBuckets(plainStore, config);
   const singleTryStore = buckets.watch(plainStore);
   const intake = createIntake(config.maxJobs);
-  const circuits = createCircuits(models);
+  const circuits = createCircuits(models, {
+    versionFor: (need) =>
+      versionFor(need, models.contracts(), { routes: routes.current(), stopped: (arm) => guard.stopped(arm) }),
+  });
   const availability = createAvailability({ circuits, buckets });
   const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
   const costs = createCostModel();

@@ -31,7 +31,7 @@ export function createWorkerMetrics(
     jobsWaiting: () => intake.waiting,
     jobsParked: () => waitingRoom.parked,
     bucketsOpen: () => buckets.open().map(({ place }) => place),
-    circuitsOpen: () => [...circuits.open().keys()],
+    circuitsOpen: () => [...new Set(circuits.open().map(({ model }) => model))],
     sick: () => models.sick(),
     decodedBytes: () => budget.held(),
     ...{ codecsActive: codecs.running, codecsWaiting: codecs.waiting },

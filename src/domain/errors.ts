@@ -84,8 +84,10 @@ export type Need = ModelNeed | BucketNeed;
 export interface ModelNeed {
   readonly kind: 'model';
   readonly name: string;
-  /** The requested version. Absent if the whole model is unavailable. */
+  /** The requested version. Absent if the whole model is unavailable, or if the routes choose the version. */
   readonly version?: string;
+  /** The job's key, by which the routes choose the version. */
+  readonly key?: string;
 }
 
 export interface BucketNeed {
@@ -100,6 +102,12 @@ export interface BucketNeed {
 }
 export type BucketAccess = 'read' | 'create';
 
+/**
+ * How a request ends without an answer: `lost` when its connection ended, `late` when its time limit passed while the server
+ * answered others.
+ */
+export type Unanswered = 'lost' | 'late';
+
 export interface JobErrorOptions {
   readonly cause?: unknown;
   /** Where the error happened. The default is the code's usual stage. */
@@ -110,7 +118,9 @@ export interface JobErrorOptions {
    * Whether the job itself may be the cause: a process ended while it held one of the job's requests, or the worker's own
    * code threw an unexpected error. Such a job is deferred like any other, but the deferral costs an attempt.
    */
-  readonly suspect?: boolean;
+  readonly costsAttempt?: boolean;
+  /** How a request of the job ended without an answer, although it was sent. The job may be the cause. */
+  readonly unanswered?: Unanswered | undefined;
   /**
    * The model's server had too little memory for this request. A smaller request may fit: smaller tiles, or a batch of
    * one. If none fits, the job is deferred, as for any unavailable model.
@@ -138,8 +148,9 @@ export class JobError extends Error {
   /** Where the error happened. It is the code's usual stage unless the caller named another. */
   readonly stage: Stage;
   readonly needs: Need | undefined;
-  readonly suspect: boolean;
+  readonly costsAttempt: boolean;
   readonly outOfMemory: boolean;
+  readonly unanswered: Unanswered | undefined;
   readonly #stageIsKnown: boolean;
 
   constructor(code: ErrorCode, message: string, options: JobErrorOptions = {}) {
@@ -149,8 +160,9 @@ export class JobError extends Error {
     this.stage = options.stage ?? row.stage;
     this.needs = options.needs;
     // The cause of INTERNAL is unknown. Another worker may do the job, or meet the same fault.
-    this.suspect = options.suspect ?? code === 'INTERNAL';
+    this.costsAttempt = options.costsAttempt ?? code === 'INTERNAL';
     this.outOfMemory = options.outOfMemory ?? false;
+    this.unanswered = options.unanswered;
     this.#stageIsKnown = options.stage !== undefined || !row.anywhere;
   }
 
@@ -171,8 +183,14 @@ export class JobError extends Error {
   static from(thrown: unknown, stage: Stage): JobError {
     if (thrown instanceof JobError && thrown.#stageIsKnown) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    if (!(thrown instanceof JobError)) return new JobError('INTERNAL', message, { cause: thrown, stage });
-    const { code, needs, suspect, outOfMemory } = thrown;
-    return new JobError(code, message, { cause: thrown, stage, suspect, outOfMemory, ...(needs ? { needs } : {}) });
+    if (thrown instanceof JobError) return thrown.with({ stage });
+    return new JobError('INTERNAL', message, { cause: thrown, stage });
+  }
+
+  /** A copy with other options. This error is its cause. */
+  with(options: JobErrorOptions): JobError {
+    const { code, message, stage, needs, costsAttempt, outOfMemory, unanswered } = this;
+    const kept = { costsAttempt, outOfMemory, unanswered, ...(needs ? { needs } : {}) };
+    return new JobError(code, message, { cause: this, ...kept, ...(this.#stageIsKnown ? { stage } : {}), ...options });
   }
 }

@@ -16,7 +16,9 @@ import { nameArm, transform, type Transformed, type TransformOptions } from './t
 const OWN: ReadonlySet<ErrorCode> = new Set(['INFERENCE_FAILED', 'MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID']);
 
 const isOwn = (error: unknown): error is JobError =>
-  error instanceof JobError && error.code !== 'INTERNAL' && (OWN.has(error.code) || error.suspect || error.outOfMemory);
+  error instanceof JobError &&
+  error.code !== 'INTERNAL' &&
+  (OWN.has(error.code) || error.costsAttempt || error.outOfMemory);
 
 export interface FallbackOptions extends TransformOptions {
   /** Called when an operation on an arm has ended, with the error of the arm's version; must not throw. */

@@ -32,8 +32,8 @@ export function reasonToStop(signal: AbortSignal, last: unknown): unknown {
 
 /**
  * Retries `work` as the verdict of its error permits: `defer` until `unavailableMs` have passed, `retry-then-fail` for
- * `failedAttempts` attempts, any other never. It does not retry a suspect job, which may end the model's process again.
- * A retry of such a job costs an attempt, and the caller counts attempts.
+ * `failedAttempts` attempts, any other never. It does not retry after an error that costs an attempt, since the
+ * request may end the model's process again, and the caller counts attempts.
  * @throws the last error, or what `reasonToStop` says
  */
 export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits, signal: AbortSignal): Promise<T> {
@@ -49,7 +49,7 @@ export async function withRetries<T>(work: () => Promise<T>, limits: RetryLimits
       const delay = backoffMs(failures, limits.maxDelayMs);
       const again =
         (thrown.verdict === 'defer' &&
-          !thrown.suspect &&
+          !thrown.costsAttempt &&
           !thrown.outOfMemory &&
           performance.now() + delay < giveUpAt) ||
         (thrown.verdict === 'retry-then-fail' && failures < limits.failedAttempts);

@@ -24,6 +24,11 @@ export interface PlannedRequest {
   readonly version: string;
   readonly priority: Priority;
   readonly shape: Size & Pick<Shape, 'mayGrow' | 'runPixels'>;
+  /**
+   * When the job was last seen to be a possible cause of a dead or silent server, by `performance.now()`. All its requests
+   * then go apart. Absent for nearly all jobs.
+   */
+  readonly suspectSince?: number | undefined;
 }
 
 /**
@@ -43,6 +48,8 @@ export interface Turn {
   readonly apart: boolean;
   /** Copies of the request in its batch. A request with as many copies as a batch holds shares it with no other. */
   readonly copies: number;
+  /** Send a blank picture instead, to find out whether the version answers at all. The answer is not used. */
+  readonly probe?: boolean;
 }
 
 export interface TransformOptions {
@@ -68,7 +75,7 @@ export interface PixelsSent {
 
 /**
  * Runs one operation on one picture: cut, infer, stitch. When the model has too little memory for a request, it tries
- * smaller requests, if the contract permits them.
+ * smaller requests, if the contract permits them. If none is left, the last error says whether the job is the cause.
  * @throws JobError of stage `infer`
  */
 export async function transform(raster: Raster, planned: PlannedStep, options: TransformOptions): Promise<Transformed> {
@@ -82,19 +89,10 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
       if (!(thrown instanceof JobError) || options.signal.aborted) throw thrown;
       if (!thrown.outOfMemory) throw await byContractNow(thrown, [planned.routed], options.models, options.signal);
       shapes = shapes.filter((other) => other.width * other.height < shape.width * shape.height);
-      if (shapes.length === 0) throw tooLarge(thrown);
+      if (shapes.length === 0) throw thrown;
       happened('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
     }
   }
-}
-
-/**
- * The error when the contract permits no smaller request. The picture may be too large, or other requests may hold the
- * memory now. The worker cannot tell which, so the job is suspect.
- */
-function tooLarge(error: JobError): JobError {
-  const { code, message, needs } = error;
-  return new JobError(code, message, { cause: error, outOfMemory: true, suspect: true, ...(needs ? { needs } : {}) });
 }
 
 async function transformIn(
@@ -121,8 +119,12 @@ async function transformIn(
     try {
       await options.schedule(
         { model: model.model, version, priority: options.priority, shape },
-        async (window, { copies }) => {
+        async (window, { copies, probe }) => {
           signal.throwIfAborted();
+          if (probe) {
+            await askBlank(window, planned, options, signal);
+            return;
+          }
           const view = await cut(window);
           const asked = attempt(view, () => ask(raster, view, planned, copies, options, signal));
           asked.then(
@@ -197,6 +199,18 @@ function ask(
     },
     signal,
   );
+}
+
+/** Asks for a black picture, without the job's parameters: it must tell whether the version answers, whatever the job is. */
+function askBlank(
+  { width, height }: Size,
+  planned: PlannedStep,
+  options: TransformOptions,
+  signal: AbortSignal,
+): Promise<InferenceResult> {
+  const view = { x: 0, y: 0, width, height, rgb: Buffer.alloc(width * height * 3) };
+  const routed = { ...planned.routed, parameters: {} };
+  return ask(view, view, { ...planned, routed }, 1, options, signal);
 }
 
 /** @throws JobError `MODEL_OUTPUT_INVALID` when the output does not match the contract */

@@ -1,4 +1,4 @@
-import type { Need } from '../domain/errors.js';
+import type { ModelNeed, Need } from '../domain/errors.js';
 import type { ModelServer } from '../domain/ports.js';
 import type { Buckets } from './buckets.js';
 import type { Circuits } from './circuits.js';
@@ -52,15 +52,12 @@ export function createAvailability({ circuits, buckets }: AvailabilityParts): Av
     return undefined;
   }
 
-  const ofModel = (found: { model: string; reason: string } | undefined): Broken | undefined =>
-    found && { need: { kind: 'model', name: found.model }, reason: found.reason };
-
   return {
-    broken: (needs) => brokenBucket(needs) ?? ofModel(circuits.broken(modelsOf(needs))),
-    refuse: (needs) => brokenBucket(needs) ?? ofModel(circuits.refuse(modelsOf(needs))),
+    broken: (needs) => brokenBucket(needs) ?? circuits.broken(modelsOf(needs)),
+    refuse: (needs) => brokenBucket(needs) ?? circuits.refuse(modelsOf(needs)),
     mayTry: (need) =>
       need.kind === 'model'
-        ? circuits.broken([need.name]) === undefined || circuits.mayTry(need.name)
+        ? circuits.broken([need]) === undefined || circuits.mayTry(need)
         : brokenBucket([need]) === undefined,
     usedAt: (label) => answeredAt.get(label) ?? buckets.usedAt(label),
     watch: (models) =>
@@ -73,6 +70,6 @@ export function createAvailability({ circuits, buckets }: AvailabilityParts): Av
   };
 }
 
-function modelsOf(needs: readonly Need[]): string[] {
-  return needs.filter(({ kind }) => kind === 'model').map(({ name }) => name);
+function modelsOf(needs: readonly Need[]): ModelNeed[] {
+  return needs.filter((need) => need.kind === 'model');
 }

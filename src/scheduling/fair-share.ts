@@ -3,9 +3,11 @@ import type { Capacity } from '../domain/capacity.js';
 import { JobError } from '../domain/errors.js';
 import type { Size } from '../domain/raster.js';
 import type { Cost } from '../pipeline/cost.js';
-import { backoffMs, type RetryLimits, withRetries } from '../pipeline/retry.js';
+import { type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { RequestScheduler, PlannedRequest, Turn } from '../pipeline/transform.js';
+import { type Again, type Attempt, type Failure, Tries } from './tries.js';
 import { mostInRun, type Run, VersionQueue } from './version-queue.js';
+import type { Sent, Witness } from './witness.js';
 
 /**
  * Shares each model version's requests in flight among the jobs of this worker. A picture of a thousand tiles then delays a
@@ -20,7 +22,10 @@ export interface FairShare {
    *   additional requests. It does not hold up a run. When one task gives up because its model is away, all tasks that wait
    *   for the model give up.
    * - A request that a full queue refused waits for another turn, as long as the queue accepts others.
-   * - If the model ran out of memory, the request is retried once alone, since its batch may have been too large.
+   * - If the model ran out of memory, the request is retried alone, since its batch may have been too large. If it runs out
+   *   twice while it is the only request of this worker, the error costs an attempt.
+   * - If no answer came, the request goes apart with a full batch of copies, since it may have hung the model or ended the
+   *   server. If that happens again although the version has answered others in between, the error costs an attempt.
    * - If the inference failed, the request is retried in ever smaller groups: a model that raises for one picture fails its
    *   whole batch. The last attempt runs alone and fills a batch by itself, so that no other worker's request can join.
    * @param patient false for a job that does not wait in place while its model is away
@@ -49,24 +54,36 @@ export interface FairShareOptions {
   readonly retry: RetryLimits;
 }
 
-/** How long a job with computed requests waits for a queue that accepts nothing, in milliseconds. */
-const KEEP_COMPUTED_MS = 600_000;
+/** Requests of this worker that are at Triton now, of all versions, and how many were ever sent. */
+interface Flights {
+  now: number;
+  sent: number;
+}
 
-/**
- * Minimum attempts for a request that may share a batch: one with others and one without, to tell which request is at fault.
- */
-const ATTEMPTS_TO_TELL = 2;
+/** One job's requests. */
+interface Sender {
+  readonly job: object;
+  readonly patient: boolean;
+  /** Whether a request of the job was answered. Giving up would then discard work. */
+  computed: boolean;
+}
 
-/** Result of one turn. */
-type TurnResult<T> =
-  | { readonly kind: 'answered'; readonly value: T }
-  /** The queue was full. */
-  | { readonly kind: 'refused'; readonly error: JobError }
-  /** The inference failed, perhaps because of another request of its batch. */
-  | { readonly kind: 'failed'; readonly error: JobError };
+interface Answered<T> {
+  readonly kind: 'answered';
+  readonly value: T;
+}
+
+/** Whose turn it is, and what it is like. */
+interface TurnOf {
+  readonly tries: Tries;
+  readonly turn: Attempt;
+  readonly sender: Sender;
+  readonly flights: Flights;
+}
 
 export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions): FairShare {
   const queues = new Map<string, Map<string, VersionQueue>>();
+  const flights: Flights = { now: 0, sent: 0 };
 
   function queueOf({ model, version }: Pick<PlannedRequest, 'model' | 'version'>): VersionQueue {
     const ofModel = queues.get(model) ?? new Map<string, VersionQueue>();
@@ -77,48 +94,36 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
     return queue;
   }
 
+  /** Sends one request, again and again while its errors permit that. */
+  async function send<T>(
+    queue: VersionQueue,
+    sender: Sender,
+    request: PlannedRequest,
+    task: (window: Size, turn: Turn) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const limits = sender.patient ? retry : { ...retry, unavailableMs: 0 };
+    const tries = new Tries(retry, request.suspectSince);
+    try {
+      for (;;) {
+        const turn = tries.next(mostInRun(request, queue.capacity()));
+        const run: Run = turn.apart
+          ? await queue.acquireApart(request, turn.together, signal)
+          : await queue.acquire(sender.job, request, signal);
+        const turnOf = { tries, turn, sender, flights };
+        const result = await takeTurn(queue, run, turnOf, (how) => task(run.window, how), limits, signal);
+        if (result.kind === 'answered') return result.value;
+        if (result.pauseMs > 0) await sleep(result.pauseMs, undefined, { signal });
+      }
+    } catch (error) {
+      throw tries.ending(error);
+    }
+  }
+
   return {
     scheduler(job, patient = true) {
-      const limits = patient ? retry : { ...retry, unavailableMs: 0 };
-      /** Whether a request of the job was answered. Giving up would then discard work. */
-      let computed = false;
-      return async <T>(
-        request: PlannedRequest,
-        task: (window: Size, turn: Turn) => Promise<T>,
-        signal: AbortSignal,
-      ): Promise<T> => {
-        const queue = queueOf(request);
-        let failures = 0;
-        let outOfMemory = false;
-        let refusedAt: number | undefined;
-        for (;;) {
-          const batch = mostInRun(request, queue.capacity());
-          const turn: Attempt = outOfMemory ? ALONE : turnAfter(failures, batch, retry.failedAttempts);
-          const run: Run = turn.apart
-            ? await queue.acquireApart(request, turn.together, signal)
-            : await queue.acquire(job, request, signal);
-          const result: TurnResult<T> = await takeTurn(queue, run, () => task(run.window, turn), limits, signal);
-          switch (result.kind) {
-            case 'answered':
-              computed = true;
-              return result.value;
-            case 'refused': {
-              refusedAt ??= performance.now();
-              // A full queue is not an outage: even an impatient job waits for another turn.
-              const patience = computed && patient ? KEEP_COMPUTED_MS : retry.unavailableMs;
-              if (performance.now() - Math.max(refusedAt, queue.answeredAt) >= patience) throw result.error;
-              break;
-            }
-            case 'failed':
-              failures++;
-              outOfMemory = result.error.outOfMemory;
-              // Without others in its batch, the request has already had all available memory.
-              if (turn.last || (outOfMemory && (turn.apart || !turn.shared))) throw result.error;
-              // Requests that share a batch must meet again, so they retry at once.
-              if (!turn.shared) await sleep(backoffMs(failures, retry.maxDelayMs), undefined, { signal });
-          }
-        }
-      };
+      const sender: Sender = { job, patient, computed: false };
+      return (request, task, signal) => send(queueOf(request), sender, request, task, signal);
     },
     load: () =>
       [...queues.values()].flatMap((ofModel) =>
@@ -130,76 +135,102 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
   };
 }
 
-interface Attempt extends Turn {
-  /** Most requests of this kind that may be in flight together, including this one. */
-  readonly together: number;
-  readonly last: boolean;
-  /** Other requests may be in its batch, or could have been in the batch of the first attempt. */
-  readonly shared: boolean;
-}
-
-/** Turn after an out-of-memory error. Copies that fill the batch would need even more memory. */
-const ALONE: Attempt = { apart: true, copies: 1, together: 1, last: false, shared: true };
-
-/**
- * How to send a request after that many failures.
- * @param batch requests that may share a batch, including this one; if one, every attempt runs alone
- */
-function turnAfter(failures: number, batch: number, attempts: number): Attempt {
-  const shared = batch > 1;
-  const together = Math.max(1, Math.floor(batch / 2 ** failures));
-  const last = together === 1 && failures + 1 >= Math.max(attempts, shared ? ATTEMPTS_TO_TELL : 1);
-  return { apart: shared && failures > 0, copies: shared && last ? batch : 1, together, last, shared };
-}
-
 /**
  * Runs one request in its run, with retries in place while its model is down.
- * @throws any error that is neither a refusal nor a failed inference
+ * @returns the answer, or that the request may have another turn
+ * @throws any error that ends the request
  */
 async function takeTurn<T>(
   queue: VersionQueue,
   run: Run,
-  task: () => Promise<T>,
+  { tries, turn, sender, flights }: TurnOf,
+  task: (turn: Turn) => Promise<T>,
   retry: RetryLimits,
   signal: AbortSignal,
-): Promise<TurnResult<T>> {
+): Promise<Answered<T> | Again> {
   const begunAt = performance.now();
   let inside = true;
   const leaveRun = () => {
     if (inside) queue.leaveRun(run);
     inside = false;
   };
-  const attempt = async (): Promise<TurnResult<T>> => {
-    const sentAt = performance.now();
+  const attempt = async (): Promise<Answered<T> | Failure> => {
+    let sent = queue.witness.sending();
     const full = queue.inFlight >= queue.capacity().inFlight;
+    const number = ++flights.sent;
+    const first = flights.now++ === 0;
     try {
-      const value = await task();
-      queue.limit.answered(sentAt, full);
-      queue.answeredAt = performance.now();
+      if (tries.needsProbe(sent)) {
+        await probe(queue.witness, () => task({ ...turn, probe: true }));
+        sent = queue.witness.sending();
+      }
+      const value = await task(turn);
+      queue.limit.answered(sent.at, full);
+      queue.witness.answered(sent);
       return { kind: 'answered', value };
     } catch (error) {
-      if (error instanceof JobError && error.code === 'MODEL_OVERLOADED') {
-        queue.limit.refused(sentAt, queue.inFlight);
-        return { kind: 'refused', error };
-      }
-      const apart = error instanceof JobError && (error.verdict === 'retry-then-fail' || error.outOfMemory);
-      if (apart) return { kind: 'failed', error };
+      const failure = asFailure(error, sent, first && flights.sent === number);
+      if (failure?.kind === 'refused') queue.limit.refused(sent.at, queue.inFlight);
+      if (failure?.kind === 'unanswered') queue.witness.unanswered();
+      if (failure) return failure;
       leaveRun();
       queue.startAll();
       throw error;
+    } finally {
+      flights.now--;
     }
   };
   try {
-    return await withRetries(attempt, retry, signal);
+    const result = await withRetries(attempt, retry, signal);
+    const { answeredAt } = queue.witness;
+    if (result.kind === 'answered') {
+      sender.computed = true;
+      return result;
+    }
+    const computed = sender.computed && sender.patient;
+    const next = tries.after(result, { turn, answeredAt, computed, giveUpAt: begunAt + retry.unavailableMs });
+    if (next.kind === 'end') throw next.error;
+    return next;
   } catch (error) {
-    // If nothing was answered in the meantime, the requests behind this one would each wait as long again, so refuse them
-    // too.
-    // A suspect one has not waited at all: another replica may be well.
-    const isAway = error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && !error.suspect;
-    if (isAway && queue.answeredAt < begunAt) queue.refuseAll(error);
+    if (isAway(error) && queue.witness.answeredAt < begunAt) queue.refuseAll(error.with({ unanswered: undefined }));
     throw error;
   } finally {
     leaveRun();
     queue.leave();
   }
+}
+
+/**
+ * Finds out with a blank picture whether the version answers. Any answer will do, an error of the model's own included.
+ * @throws JobError that is no word about the job, if there is none
+ */
+async function probe(witness: Witness, askBlank: () => Promise<unknown>): Promise<void> {
+  const sent = witness.sending();
+  try {
+    await askBlank();
+  } catch (error) {
+    if (!(error instanceof JobError)) throw error;
+    if (error.verdict === 'defer' && !error.outOfMemory) {
+      throw error.with({ unanswered: undefined, costsAttempt: false });
+    }
+  }
+  witness.answered(sent);
+}
+
+/**
+ * Whether the requests behind this one would each wait as long again, unless the version has answered in the meantime. After
+ * an error that costs an attempt they would not: another replica may be well. If one request lacks memory, others may not.
+ */
+function isAway(error: unknown): error is JobError {
+  const isOwn = error instanceof JobError && (error.costsAttempt || error.outOfMemory);
+  return error instanceof JobError && error.code === 'MODEL_UNAVAILABLE' && !isOwn;
+}
+
+/** @returns undefined if the error ends the request, or may be retried in place */
+function asFailure(error: unknown, sent: Sent, aloneInWorker: boolean): Failure | undefined {
+  if (!(error instanceof JobError)) return undefined;
+  if (error.code === 'MODEL_OVERLOADED') return { kind: 'refused', error };
+  if (error.unanswered !== undefined) return { kind: 'unanswered', error, sent };
+  if (error.verdict === 'retry-then-fail' || error.outOfMemory) return { kind: 'failed', error, aloneInWorker };
+  return undefined;
 }

@@ -1,5 +1,6 @@
 /** What jobs need of models and buckets, and the labels for these needs on messages that are put back. */
 import type { BucketAccess, BucketNeed, Need } from '../domain/errors.js';
+import { stickyKey } from '../domain/experiment.js';
 import { sha256 } from '../domain/fingerprint.js';
 import type { Job } from '../domain/job.js';
 import { isPermitted, type ObjectRef, objectRef, parsePrefix, under } from '../domain/uri.js';
@@ -46,15 +47,19 @@ function placeAt(prefix: string, access: BucketAccess): BucketNeed {
 const longer = (a: BucketNeed, b: BucketNeed) => ((b.folder ?? '').length > (a.folder ?? '').length ? b : a);
 
 /** What a job needs, in the order of use. The worker checks the place of the result before it computes anything. */
-export function needsOf({ jobId, input, output, operations }: Job, places: Places): Need[] {
+export function needsOf(job: Job, places: Places): Need[] {
+  const { jobId, input, output, operations } = job;
   const { uri, prefix = places.outputPrefix } = output;
   const result = uri === undefined ? under(prefix, jobId) : objectRef(uri);
-  const models = [...new Set(operations.map(({ model }) => model))];
+  const key = stickyKey(job);
+  const models = operations.map(({ model: name, version }): Need => {
+    return { kind: 'model', name, ...(version === undefined ? { key } : { version }) };
+  });
   return [
     ...recordNeeds(places),
     placeOf(places, objectRef(input.uri), 'read'),
     placeOf(places, result, 'create'),
-    ...models.map((name): Need => ({ kind: 'model', name })),
+    ...new Map(models.map((need) => [needLabel(need), need])).values(),
   ];
 }
 

@@ -5,6 +5,7 @@ import { fillBucket } from '../pipeline/bucket.js';
 import type { Cost } from '../pipeline/cost.js';
 import type { PlannedRequest } from '../pipeline/transform.js';
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.js';
+import { Witness } from './witness.js';
 
 /** Requests of one window that are sent together. */
 export interface Run {
@@ -58,8 +59,7 @@ const MOST_FOR_A_BUCKET = 32;
  * such a group. So a few executions find the one request of eight that fails them all.
  */
 export class VersionQueue {
-  /** When a request was last answered, by `performance.now()`. */
-  answeredAt = -Infinity;
+  readonly witness = new Witness();
   inFlight = 0;
   readonly limit: ConcurrencyLimit = createConcurrencyLimit();
   readonly #options: VersionQueueOptions;

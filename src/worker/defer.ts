@@ -3,9 +3,10 @@
  * instead of nacking it. Nacks count as delivery attempts, and an outage of a few minutes would use them all up. The
  * attributes of the copy carry its history.
  */
-import { type ErrorCode, ERRORS, JobError, type Stage, STAGES } from '../domain/errors.js';
+import { type ErrorCode, ERRORS, JobError, STAGES } from '../domain/errors.js';
 import type { Delivery } from '../domain/ports.js';
 import { isPartOf } from '../scheduling/needs.js';
+import type { Care } from './care.js';
 import { MOST_UNSEEN_MS } from './sightings.js';
 
 const NAMES = {
@@ -19,6 +20,9 @@ const NAMES = {
   /** The error for which it was last put back, as JSON. */
   lastError: 'lastError',
 } as const;
+
+/** Fields of the last error that say how careful the next worker must be. */
+const CARE = { apart: 'apart', alone: 'alone' } as const;
 
 const CLOCKS_APART_MS = 60_000;
 /** More than any subscription permits. */
@@ -88,14 +92,30 @@ export function deferralsOf({ attributes }: Delivery): number {
 }
 
 /** Why the message was last put back, for a job that has used up its attempts. */
-export function lastErrorOf({ attributes }: Delivery): JobError | undefined {
+export function lastErrorOf(delivery: Delivery): JobError | undefined {
+  const { code, stage, message } = lastError(delivery);
+  if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof message !== 'string') return undefined;
+  const known = STAGES.find((one) => one === stage);
+  return new JobError(code as ErrorCode, message, known ? { stage: known } : {});
+}
+
+/** How careful the worker that put the message back wants the next one to be. */
+export function careOf(delivery: Delivery): Care {
+  const error = lastError(delivery);
+  const suspectSince = performance.now() - Math.max(0, Date.now() - delivery.publishedAt.getTime());
+  return {
+    ...(error[CARE.apart] === true ? { suspectSince } : {}),
+    ...(error[CARE.alone] === true ? { alone: true } : {}),
+  };
+}
+
+/** Any publisher can set attributes, so there may be anything in it. */
+function lastError({ attributes }: Delivery): Readonly<Record<string, unknown>> {
   try {
-    const { code, stage, message } = JSON.parse(attributes[NAMES.lastError] ?? 'null') as Record<string, unknown>;
-    if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof message !== 'string') return undefined;
-    const known = STAGES.find((one) => one === stage);
-    return new JobError(code as ErrorCode, message, known ? { stage: known } : {});
+    const found: unknown = JSON.parse(attributes[NAMES.lastError] ?? '{}');
+    return typeof found === 'object' && found !== null ? (found as Record<string, unknown>) : {};
   } catch {
-    return undefined; // any publisher can set attributes
+    return {};
   }
 }
 
@@ -107,6 +127,7 @@ export interface PutBack {
   readonly awayMs: number;
   /** Whether this delivery counts as an attempt, because the job itself may be the cause. */
   readonly counts: boolean;
+  readonly care?: Care;
 }
 
 /**
@@ -114,7 +135,7 @@ export interface PutBack {
  * @param delivery from `undeferred`
  * @throws Error if it has too many attributes of its own
  */
-export function deferredAttributes(delivery: Delivery, { error, missing, awayMs, counts }: PutBack) {
+export function deferredAttributes(delivery: Delivery, { error, missing, awayMs, counts, care = {} }: PutBack) {
   const { attempt, publishedAt, messageId } = delivery;
   const own = ownAttributes(delivery);
   // A subscription's filter may use any of them, so none may be left out.
@@ -129,13 +150,24 @@ export function deferredAttributes(delivery: Delivery, { error, missing, awayMs,
     [NAMES.attempts]: String(made),
     [NAMES.publishedAt]: String(publishedAt.getTime()),
     [NAMES.messageId]: messageId,
-    ...(error instanceof JobError ? { [NAMES.lastError]: describe(error) } : {}),
+    ...lastErrorAfter(delivery, error, care),
   };
 }
 
-function describe({ code, stage, message }: { code: ErrorCode; stage: Stage; message: string }): string {
+/** An error that says nothing about the job leaves the one before in place. */
+function lastErrorAfter({ attributes }: Delivery, error: Error, care: Care): Record<string, string> {
+  const before = attributes[NAMES.lastError];
+  if (error instanceof JobError) return { [NAMES.lastError]: describe(error, care) };
+  return before === undefined ? {} : { [NAMES.lastError]: before };
+}
+
+function describe({ code, stage, message }: JobError, { suspectSince, alone }: Care): string {
+  const care = {
+    ...(suspectSince === undefined ? {} : { [CARE.apart]: true }),
+    ...(alone ? { [CARE.alone]: true } : {}),
+  };
   for (let length = message.length; ; length = Math.floor(length * 0.8)) {
-    const text = JSON.stringify({ code, stage, message: message.slice(0, length) });
+    const text = JSON.stringify({ code, stage, message: message.slice(0, length), ...care });
     if (Buffer.byteLength(text) <= MOST_ERROR_BYTES) return text;
   }
 }

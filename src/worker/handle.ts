@@ -6,6 +6,7 @@ import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
 import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
+import { careAfter } from './care.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import { deferralsOf } from './defer.js';
@@ -56,14 +57,16 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
     'imagen.job_id': message.job.jobId,
     'imagen.models': message.job.operations.map(({ model }) => model),
   }));
+  let { care } = message;
   for (;;) {
-    const attempt = await attemptJob(worker, message, signal);
+    const attempt = await attemptJob(worker, { ...message, care }, signal);
     switch (attempt.kind) {
       case 'decided':
         return announce(worker, message, attempt.decision, signal);
       case 'put off':
-        if (await standAside(worker, message, attempt, signal)) continue;
-        return putBack(worker, attempt.counted ?? message, attempt.error, signal);
+        care = careAfter(care, attempt.error);
+        if (await standAside(worker, { ...message, care }, attempt, signal)) continue;
+        return putBack(worker, { ...(attempt.counted ?? message), care }, attempt.error, signal);
       case 'given back':
       case 'moved':
         return attempt;
@@ -98,7 +101,7 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   const { job, delivery } = message;
   // A job whose attempts are used up computes nothing, so it needs no place.
   if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, undefined, signal);
-  const alone = delivery.attempt >= SUSPECT_ATTEMPT;
+  const alone = mustBeAlone(message);
   const model = job.operations[0]?.model ?? '';
   const entry = await worker.parts.intake.enter({ jobId: job.jobId, model, priority: job.priority, alone });
   if (entry.kind === 'turned away') return turnedAway(delivery, entry.reason);
@@ -118,6 +121,8 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
     entry.leave();
   }
 }
+
+const mustBeAlone = ({ delivery, care }: Message) => delivery.attempt >= SUSPECT_ATTEMPT || care.alone === true;
 
 /** The worker is stopping. Giving a message back counts as an attempt, which does no harm the first time. */
 function turnedAway(delivery: Delivery, error: GivenBack): Attempt {
@@ -198,7 +203,7 @@ async function standAside(
   const { maxAttempts, suspectPauseMs } = worker.options;
   if (!(error instanceof JobError) || isSpent(message.given, maxAttempts)) return false;
   // Its marker would count if the worker died while the job waits. Its copy has none.
-  if (marked && !error.suspect) return false;
+  if (marked && !error.costsAttempt) return false;
   const unreadable = error.code === 'RECORD_UNREADABLE';
   const broken = availability.broken(message.needs);
   // A deadline that has already passed cannot end the job while its record is unreadable, so it does not shorten the wait.
@@ -206,15 +211,15 @@ async function standAside(
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
   const otherwiseMs = broken ? 0 : pauseAfter(deferralsOf(message.given));
-  const pauseMs = error.suspect ? suspectPauseMs : unreadable ? UNREADABLE_PAUSE_MS : otherwiseMs;
+  const pauseMs = error.costsAttempt ? suspectPauseMs : unreadable ? UNREADABLE_PAUSE_MS : otherwiseMs;
   const hindrance = {
-    needs: error.suspect ? [] : message.needs,
+    needs: error.costsAttempt ? [] : message.needs,
     pauseMs,
-    alone: counted.delivery.attempt >= SUSPECT_ATTEMPT,
+    alone: mustBeAlone(counted),
   };
   const how = await waitingRoom.wait(hindrance, message.arrivedAt, limit.signal);
   limit.clear();
-  if (how === 'go on') return !error.suspect && (unreadable || broken !== undefined);
+  if (how === 'go on') return !error.costsAttempt && (unreadable || broken !== undefined);
   // If the deadline has passed, the next attempt ends the job.
   return how === 'interrupted' && !signal.aborted && !intake.closing.aborted;
 }

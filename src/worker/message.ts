@@ -2,8 +2,9 @@ import { JobError, type Need } from '../domain/errors.js';
 import { fingerprint as fingerprintOf } from '../domain/fingerprint.js';
 import { type Job, parseJob, salvageJobId } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
+import type { Care } from './care.js';
 import { completionOfUnreadable } from './complete.js';
-import { undeferred } from './defer.js';
+import { careOf, undeferred } from './defer.js';
 import { needsOf, type Places } from '../scheduling/needs.js';
 import type { Decision } from './decision.js';
 
@@ -26,6 +27,7 @@ export interface Message extends Received {
   readonly fingerprint: string;
   /** Models and buckets that the job needs. */
   readonly needs: readonly Need[];
+  readonly care: Care;
 }
 
 /**
@@ -41,7 +43,13 @@ export function receive(given: Delivery): Received {
 export function parse(received: Received, places: Places): Message | Decision {
   try {
     const job = parseJob(received.given.data);
-    return { ...received, job, fingerprint: fingerprintOf(job), needs: needsOf(job, places) };
+    return {
+      ...received,
+      job,
+      fingerprint: fingerprintOf(job),
+      needs: needsOf(job, places),
+      care: careOf(received.given),
+    };
   } catch (thrown) {
     const { delivery } = received;
     const completion = completionOfUnreadable(delivery, salvageJobId(delivery.data), JobError.from(thrown, 'parse'));

@@ -50,7 +50,7 @@ export function absenceOf({ parts, sightings }: Worker, { given, arrivedAt }: Re
 }
 
 function missingIn(availability: Availability, error: Error): string | undefined {
-  if (!(error instanceof JobError) || error.suspect) return undefined;
+  if (!(error instanceof JobError) || error.costsAttempt) return undefined;
   if (!error.needs) return error.code;
   const whole = wholeOf(error.needs);
   return needLabel(availability.broken([whole]) ? whole : error.needs);
@@ -60,7 +60,8 @@ function missingIn(availability: Availability, error: Error): string | undefined
 export async function putBack(worker: Worker, message: Message, error: Error, signal: AbortSignal): Promise<Outcome> {
   const why = {
     ...{ error, ...absenceOf(worker, message, error) },
-    counts: error instanceof JobError && error.suspect,
+    counts: error instanceof JobError && error.costsAttempt,
+    care: message.care,
   };
   const attributes = deferredAttributes(message.delivery, why);
   const { data, orderingKey } = message.delivery;

@@ -9,6 +9,7 @@ import { decide } from '../records/decide.js';
 import { JobState } from '../pipeline/job-state.js';
 import { jobSteps, runSteps } from '../pipeline/run.js';
 import { inSpan } from '../tracing/spans.js';
+import { withCare } from './care.js';
 import { completionOf } from './complete.js';
 import { tellStep, type Worker } from './context.js';
 import { timeLimit } from './deadline.js';
@@ -85,7 +86,7 @@ async function work(
     context.checkTime('recall');
     if (refusal) throw refusal;
     const store: ObjectStore = { ...parts.store, create: (...how) => worker.outcomeStore.create(...how) };
-    const schedule = parts.share.scheduler(job);
+    const schedule = withCare(parts.share.scheduler(job), message.care);
     const state = new JobState(job, context, { models: parts.models, schedule, store, fingerprint }, options.pipeline);
     await runSteps(jobSteps(job), state);
     // The deadline holds until the record exists: a result that is not announced has not succeeded yet.

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
+import type { JobError } from '../../src/domain/errors.js';
 import { createTensor } from '../../src/domain/tensor.js';
 import { endOf } from '../support/bounded.js';
 import { OwnTriton } from '../support/own-triton.js';
@@ -71,6 +72,28 @@ describe.each(['unary', 'stream', 'shm'] as const)('Triton by %s', (transport) =
     await sleep(100);
     proxy.reset();
     expect(await underWay).toBe('MODEL_UNAVAILABLE');
+    await worksAgain();
+  });
+
+  it('tells a request that got no answer, of a server that answers others, from an outage', async () => {
+    const end = (inference: Promise<unknown>) =>
+      inference.then(
+        () => 'answered',
+        (error: unknown) => (error as JobError).unanswered ?? (error as JobError).code,
+      );
+    expect(await end(infer('sleep', { ms: 2_500 }))).toBe('late');
+    const underWay = end(infer('sleep', { ms: 500 }));
+    await sleep(100); // so that it is sent
+    proxy.reset();
+    expect(await underWay).toBe('lost');
+    await worksAgain();
+    proxy.blackHole();
+    expect(await end(infer())).toBe('MODEL_UNAVAILABLE');
+    await worksAgain();
+    const over = proxy.refuse(500);
+    proxy.reset();
+    await expect.poll(() => end(infer()), { interval: 10, timeout: 400 }).toBe('MODEL_UNAVAILABLE');
+    await over;
     await worksAgain();
   });
 

@@ -17,7 +17,7 @@ const ask = (parameters: InferenceRequest['parameters'] = {}): InferenceRequest 
   ...{ model: 'mortal', version: '1', inputs: [image], output: 'image', priority: 'batch', parameters },
 });
 const needs = { kind: 'model', name: 'mortal' };
-const away = (suspect: boolean) => ({ code: 'MODEL_UNAVAILABLE', needs, suspect, outOfMemory: false });
+const away = (costsAttempt: boolean) => ({ code: 'MODEL_UNAVAILABLE', needs, costsAttempt, outOfMemory: false });
 
 /** Nothing brings a process back but the tests. */
 const alone = { TRITON_WATCHDOG: 'off' };
@@ -93,7 +93,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('by %s', (transport) => {
   });
 
   it.each([
-    ['memory', { code: 'MODEL_UNAVAILABLE', needs, suspect: false, outOfMemory: true }],
+    ['memory', { code: 'MODEL_UNAVAILABLE', needs, costsAttempt: false, outOfMemory: true }],
     ['cuda', away(true)],
     ['onnx', away(true)],
   ])('takes what libraries raise for want of %s as no fault of the job', async (how, expected) => {

@@ -115,6 +115,51 @@ describe('a worker whose models go away', () => {
     expect(await worker.exit).toBe(0);
   });
 
+  it.each([
+    ['hangs its model', { ms: 5_000 }],
+    ['ends the whole server', { how: 'end' }],
+  ])(
+    'ends a job that %s each time, after its attempts, and does all others',
+    async (what, parameters) => {
+      const env = { IMAGEN_INFERENCE_TIMEOUT_SECONDS: '2', IMAGEN_MAX_ATTEMPTS: '2' };
+      const workers = await Promise.all([scene.startWorker(env), scene.startWorker(env)]);
+      workers.forEach(showOnFailure);
+      const name = (index: string | number) => `${what.replaceAll(' ', '-')}-${index}`;
+      const job = (jobId: string, how: object) => ({
+        ...{ jobId, input: { uri }, operations: [{ model: 'mortal', parameters: how }] },
+      });
+      const endOf = (jobId: string) => scene.published.find(({ completion }) => completion.jobId === jobId)?.completion;
+      await scene.publish(job(name('bad'), parameters));
+      const good: string[] = [];
+      await until(
+        async () => {
+          const open = good.filter((jobId) => endOf(jobId) === undefined);
+          if (open.length < 6) {
+            const jobId = name(good.length);
+            good.push(jobId);
+            await scene.publish(job(jobId, { ms: 20 }));
+          }
+          await triton.revive();
+          return endOf(name('bad')) !== undefined;
+        },
+        150_000,
+        () => workers.map((worker) => worker.log()).join('\n'),
+      );
+      expect(endOf(name('bad'))).toMatchObject({
+        status: 'failed',
+        error: {
+          code: 'RETRIES_EXHAUSTED',
+          message: expect.stringContaining('after 2 attempts: MODEL_UNAVAILABLE') as string,
+        },
+      });
+      await until(() => good.every((jobId) => endOf(jobId) !== undefined), 60_000);
+      expect(good.filter((jobId) => endOf(jobId)?.status !== 'succeeded')).toEqual([]);
+      for (const worker of workers) worker.signal('SIGTERM');
+      expect(await Promise.all(workers.map((worker) => worker.exit))).toEqual([0, 0]);
+    },
+    240_000,
+  );
+
   it('ends a job that is canceled while it is in work', async () => {
     const worker = await scene.startWorker();
     showOnFailure(worker);

@@ -16,6 +16,7 @@ export type Kind =
   | 'bad'
   | 'raises'
   | 'model-killer'
+  | 'hangs'
   | 'decided'
   | 'bucketless'
   | 'reused'
@@ -54,6 +55,7 @@ export const STAND_INS: readonly StandIn[] = [
   { name: 'heavy', fixedMs: 1000, eachMs: 5, plans: ['whole'] },
   { name: 'picky', fixedMs: 30, eachMs: 5, plans: ['whole'], red: 'raise' },
   { name: 'fragile', fixedMs: 30, eachMs: 5, plans: ['whole'], red: 'die' },
+  { name: 'stuck', fixedMs: 30, eachMs: 5, plans: ['whole'], red: 'hang' },
   { name: 'slow', fixedMs: 4000, eachMs: 0, plans: ['whole'], instances: 2 },
 ];
 
@@ -68,6 +70,8 @@ const GOOD: Expected = { status: 'succeeded' };
 const failed = (...codes: string[]): Expected => ({ status: 'failed', codes });
 /** Of jobs that end a process with each attempt. */
 const LOST: Expected = { ...failed('WORKER_LOST', 'RETRIES_EXHAUSTED'), deadLetter: true };
+/** Of jobs that hang their model: no worker dies of them. */
+const EXHAUSTED: Expected = { ...failed('RETRIES_EXHAUSTED', 'WORKER_LOST'), deadLetter: true };
 const NEW_CODE = 'NOT_KNOWN_YET';
 
 /** How many of a thousand jobs are of a kind, and the fewest in any run; for crashes, after each step. */
@@ -80,6 +84,7 @@ const SHARES = {
   bad: { of1000: 20, fewest: 5 },
   raises: { of1000: 10, fewest: 2 },
   'model-killer': { of1000: 2, fewest: 1 },
+  hangs: { of1000: 2, fewest: 1 },
   decided: { of1000: 8, fewest: 2 },
   bucketless: { of1000: 8, fewest: 2 },
   reused: { of1000: 8, fewest: 1 },
@@ -167,6 +172,7 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const again = i % 2 === 0 ? atMs : atMs + random() * 5_000;
     return { jobId, messages: [message(atMs, what), message(again, what)], expected: GOOD };
   });
+  times('hangs', () => single('-hangs-its-model', EXHAUSTED, { operations: ['stuck'], ...red }, BEGINNING));
   while (planned.length < jobs) {
     const jobId = name();
     planned.push({ kind: 'good', jobId, messages: [message(sometime(), job(jobId))], expected: GOOD });
@@ -193,7 +199,8 @@ function newerRecord(what: JobMessage): object {
 
 function operations(random: () => number): JobMessage['operations'] {
   const dice = random();
-  if (dice > 0.96) return ['fragile'];
+  if (dice > 0.97) return ['fragile'];
+  if (dice > 0.94) return ['stuck'];
   if (dice > 0.88) return ['picky'];
   if (dice < 0.1) return ['style_aged'];
   if (dice < 0.5) return ['quick'];

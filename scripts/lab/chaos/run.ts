@@ -49,6 +49,8 @@ const DRAIN_SECONDS = 10;
 const SLACK_MS = 2_000;
 const WORKER_ENV = {
   IMAGEN_DRAIN_SECONDS: String(DRAIN_SECONDS),
+  // Sooner than a model that hangs goes on, and later than the slowest one answers.
+  IMAGEN_INFERENCE_TIMEOUT_SECONDS: '6',
   // Small enough to be reached when jobs come back in a burst.
   IMAGEN_MAX_JOBS: '6',
   IMAGEN_MAX_DECODED_BYTES: String(LARGEST_BYTES),

@@ -46,6 +46,9 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ [POLICY]: {} }] }),
 };
 
+/** Replicas come and go, and with them their addresses. */
+const MOST_REPLICAS = 1_000;
+
 export interface CallOptions {
   readonly signal: AbortSignal;
   /** Time limit, in milliseconds from now. grpc-js has none of its own. */
@@ -61,6 +64,9 @@ export class Channel {
   readonly #metadata = new Metadata();
   /** Calls in flight, to cancel when the channel closes. */
   readonly #calls = new Set<{ cancel(): void }>();
+  /** When each replica last answered a unary call. */
+  readonly #heardAt = new Map<string, number>();
+  #openedAt = -Infinity;
   #client: Client;
 
   /**
@@ -103,8 +109,12 @@ export class Channel {
           stopListening();
           this.#calls.delete(call);
           onPeer?.(call.getPeer());
-          if (response === undefined) reject(error ?? new Error(`${name}: neither an answer nor an error`));
-          else resolve(response);
+          if (response === undefined) {
+            reject(error ?? new Error(`${name}: neither an answer nor an error`));
+            return;
+          }
+          this.#heard(call.getPeer());
+          resolve(response);
         },
       );
       const stopListening = onAbort(signal, () => {
@@ -113,6 +123,21 @@ export class Channel {
       });
       this.#calls.add(call);
     });
+  }
+
+  #heard(replica: string): void {
+    this.#heardAt.delete(replica);
+    this.#heardAt.set(replica, performance.now());
+    const [oldest] = this.#heardAt.keys();
+    if (oldest !== undefined && this.#heardAt.size > MOST_REPLICAS) this.#heardAt.delete(oldest);
+  }
+
+  /**
+   * Whether the replica has answered a unary call since that time, on the connections of that time.
+   * @param at by `performance.now()`
+   */
+  heardSince(replica: string, at: number): boolean {
+    return this.#openedAt <= at && (this.#heardAt.get(replica) ?? -Infinity) > at;
   }
 
   /**
@@ -135,6 +160,7 @@ export class Channel {
   reconnect(): void {
     const old = this.#client;
     this.#client = this.#open();
+    this.#openedAt = performance.now();
     old.close();
   }
 

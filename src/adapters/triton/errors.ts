@@ -9,7 +9,7 @@
  * and then BY_CODE.
  */
 import { status } from '@grpc/grpc-js';
-import { ERRORS, JobError, type ErrorCode, type ModelNeed } from '../../domain/errors.js';
+import { ERRORS, JobError, type ErrorCode, type ModelNeed, type Unanswered } from '../../domain/errors.js';
 import { BY_TEXT, type Fault, type Rule } from './failures.js';
 
 /** grpc-js's ServiceError, or an `error_message` of a stream, which has no code. */
@@ -54,7 +54,9 @@ export interface About {
   readonly model?: string;
   readonly version?: string;
   /** Whether the job may be what ended the model's process. */
-  readonly suspect?: boolean;
+  readonly costsAttempt?: boolean;
+  /** How the request ended without an answer. */
+  readonly unanswered?: Unanswered | undefined;
 }
 
 /**
@@ -62,7 +64,7 @@ export interface About {
  * @param doing the call and its model, for the message
  * @returns the error to throw
  */
-export function toJobError(thrown: unknown, doing: string, { signal, model, version, suspect = false }: About = {}): unknown {
+export function toJobError(thrown: unknown, doing: string, { signal, model, version, costsAttempt = false, unanswered }: About = {}): unknown {
   if (signal?.aborted) return signal.reason;
   if (thrown instanceof JobError || !isCallFailure(thrown)) return thrown;
   const { code, details } = thrown;
@@ -71,7 +73,8 @@ export function toJobError(thrown: unknown, doing: string, { signal, model, vers
   const name = code === undefined ? 'error' : status[code];
   return new JobError(meaning, `${doing}: ${name}: ${details}`, {
     cause: thrown,
-    suspect,
+    costsAttempt,
+    unanswered,
     ...(rule?.fault === 'memory' ? { outOfMemory: true } : {}),
     ...(model !== undefined && ERRORS[meaning].verdict === 'defer' ? { needs: needOf(model, version) } : {}),
   });

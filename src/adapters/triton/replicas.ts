@@ -13,12 +13,18 @@
  */
 import type { Fault } from './failures.js';
 
+/** `hang`: a request of the model was late, although the replica answered others. */
+export type SickFault = Fault | 'hang';
+
+/** The process outlives these. */
+const OUTLIVED: ReadonlySet<SickFault> = new Set(['memory', 'hang']);
+
 export interface SickReplica {
   readonly model: string;
   readonly version: string;
   /** Its address, as the connection knows it. */
   readonly replica: string;
-  readonly fault: Fault;
+  readonly fault: SickFault;
 }
 
 interface Sickness extends SickReplica {
@@ -80,15 +86,17 @@ export class Replicas {
    * @param sentAt when the request was sent, on the same clock
    * @returns whether the request may be what broke it
    */
-  failed(model: string, version: string, replica: string, fault: Fault, sentAt: number): boolean {
+  failed(model: string, version: string, replica: string, fault: SickFault, sentAt: number): boolean {
     const key = keyOf(model, version, replica);
     const now = this.#now();
     const known = this.#sick.get(key);
-    const lived = known ? known.over || known.fault === 'memory' : this.#alive.has(key);
+    // A dead process is the better explanation, and must not look alive.
+    if (fault === 'hang' && known && !known.over && !OUTLIVED.has(known.fault)) return false;
+    const lived = known ? known.over || OUTLIVED.has(known.fault) : this.#alive.has(key);
     const since = lived ? now : (known?.since ?? -Infinity);
     this.#alive.delete(key);
     this.#sick.set(key, { model, version, replica, fault, since, failedAt: now, triedAt: now, over: false });
-    if (fault === 'memory') return false;
+    if (OUTLIVED.has(fault)) return false;
     const atOnce = fault === 'process' && now - sentAt < DEAD_TAKES_MS;
     return atOnce || (sentAt <= since && now - since <= TOGETHER_MS);
   }

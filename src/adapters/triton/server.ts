@@ -17,6 +17,7 @@ import { readStatistics } from './statistics.js';
 import { streamTransport } from './stream.js';
 import type { Carrier, InferTransport } from './transport.js';
 import { unaryTransport } from './unary.js';
+import { unansweredBy } from './unanswered.js';
 
 export type TransportName = 'auto' | 'unary' | 'stream' | 'shm';
 
@@ -188,23 +189,28 @@ export class Triton implements ModelServer {
       if (replica !== undefined) this.#replicas.answered(model, version, replica, contract.instances);
       return decodeResponse(response, request, promised, batched);
     } catch (error) {
-      const meaning = this.#meaningOf(error, request, { replica, sentAt, signal });
+      const meaning = await this.#meaningOf(error, request, { replica, sentAt, signal });
       if (meaning instanceof JobError && meaning.code === 'MODEL_UNAVAILABLE') this.#hurry();
       throw meaning;
     }
   }
 
-  #meaningOf(
+  async #meaningOf(
     error: unknown,
     { model, version }: InferenceRequest,
     { replica, sentAt, signal }: { replica: string | undefined; sentAt: number; signal: AbortSignal },
-  ): unknown {
+  ): Promise<unknown> {
     const fault = signal.aborted ? undefined : faultOf(error);
     if (isNotReady(error)) this.#replicas.outOfUse(model, version, replica);
     const at = fault && replica !== undefined ? ` at ${replica}` : '';
-    const suspect =
+    const costsAttempt =
       fault !== undefined && this.#replicas.failed(model, version, replica ?? 'unknown', fault, sentAt);
-    return toJobError(error, `model ${model}, version ${version}${at}`, { signal, model, version, suspect });
+    const sent = { replica, sentAt, signal };
+    const unanswered = fault === undefined ? await unansweredBy(this.#channel, error, sent) : undefined;
+    // Another replica may do better, where the request was not the cause.
+    if (unanswered === 'late') this.#replicas.failed(model, version, replica ?? 'unknown', 'hang', sentAt);
+    const about = { signal, model, version, costsAttempt, unanswered };
+    return toJobError(error, `model ${model}, version ${version}${at}`, about);
   }
 
   /** Replicas that answer, but fail at a model by a fault of their own. */

@@ -16,7 +16,7 @@ interface SickReplica {
   readonly model: string;
   readonly version: string;
   readonly replica: string;
-  readonly fault: 'process' | 'device' | 'memory';
+  readonly fault: 'process' | 'device' | 'memory' | 'hang';
 }
 
 /** One request, from encoding to the decoded answer. */

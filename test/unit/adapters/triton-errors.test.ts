@@ -127,7 +127,7 @@ describe('toJobError', () => {
       expect(faultOf(failure)).toBe(fault);
       expect(toJobError(failure, 'model x', { model: 'x', version: '3' })).toMatchObject({
         ...{ code: 'MODEL_UNAVAILABLE', needs: { kind: 'model', name: 'x', version: '3' } },
-        ...{ outOfMemory: fault === 'memory', suspect: false },
+        ...{ outOfMemory: fault === 'memory', costsAttempt: false },
       });
     }
   });
@@ -142,9 +142,9 @@ describe('toJobError', () => {
 
   it('says what is away and that the job may be the cause, also where the stage is added later', () => {
     const error = toJobError(new TransportError(status.INTERNAL, 'Stub process is not healthy.'), 'model x', {
-      ...{ model: 'x', suspect: true },
+      ...{ model: 'x', costsAttempt: true },
     });
-    expect(JobError.from(error, 'infer')).toMatchObject({ suspect: true, needs: { kind: 'model', name: 'x' } });
+    expect(JobError.from(error, 'infer')).toMatchObject({ costsAttempt: true, needs: { kind: 'model', name: 'x' } });
   });
 
   it('names what was called, the status and its text', () => {

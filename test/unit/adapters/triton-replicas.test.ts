@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Replicas } from '../../../src/adapters/triton/replicas.js';
+import { Replicas, type SickFault } from '../../../src/adapters/triton/replicas.js';
 
 describe('Replicas', () => {
   let time: number;
@@ -8,7 +8,7 @@ describe('Replicas', () => {
     time = 1_000;
     replicas = new Replicas(() => time);
   });
-  const failed = (replica: string, sentAt: number, fault: 'process' | 'memory' = 'process') =>
+  const failed = (replica: string, sentAt: number, fault: SickFault = 'process') =>
     replicas.failed('upscale', '1', replica, fault, sentAt);
 
   const answered = (replica: string, version = '1') => replicas.answered('upscale', version, replica, 1);
@@ -82,6 +82,19 @@ describe('Replicas', () => {
 
   it('suspects nobody of a lack of memory', () => {
     expect(failed('a', 100, 'memory')).toBe(false);
+  });
+
+  it('keeps requests from where one was late, and takes a later end of the process for another fault', () => {
+    answered('a');
+    expect(failed('a', 100, 'hang')).toBe(false);
+    expect(replicas.toAvoid('upscale', '1')).toEqual(['a']);
+    expect(replicas.sick()).toMatchObject([{ replica: 'a', fault: 'hang' }]);
+    time += 2_000;
+    expect(failed('a', 1_100)).toBe(true);
+    expect(failed('a', 1_100, 'hang')).toBe(false);
+    expect(replicas.sick()).toMatchObject([{ replica: 'a', fault: 'process' }]);
+    time += 1_500;
+    expect(failed('a', 2_600)).toBe(false);
   });
 
   it('keeps the requests of that model from it, but for one now and then', () => {

@@ -173,7 +173,7 @@ describe("an operation that fails on its arm's version", () => {
     ['an error of its own', throws('INFERENCE_FAILED')],
     ['a refusal', throws('MODEL_REJECTED_INPUT')],
     ['an answer of another size', wrongSize],
-    ['the end of its process', throws('MODEL_UNAVAILABLE', 'no', { suspect: true })],
+    ['the end of its process', throws('MODEL_UNAVAILABLE', 'no', { costsAttempt: true })],
     ['want of memory', throws('MODEL_UNAVAILABLE', 'no', { outOfMemory: true })],
   ])('is done again on the default version: %s', async (_name, fails) => {
     const { done, steps, ends, last } = await run({ versions: { 1: gives, 2: fails } });

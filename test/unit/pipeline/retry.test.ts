@@ -36,10 +36,10 @@ describe('withRetries', () => {
     let calls = 0;
     const work = () => {
       calls++;
-      return Promise.reject(new JobError('MODEL_UNAVAILABLE', 'its process died', { suspect: true }));
+      return Promise.reject(new JobError('MODEL_UNAVAILABLE', 'its process died', { costsAttempt: true }));
     };
     const limits = { unavailableMs: 9_000, failedAttempts: 3 };
-    await expect(withRetries(work, limits, never)).rejects.toMatchObject({ suspect: true });
+    await expect(withRetries(work, limits, never)).rejects.toMatchObject({ costsAttempt: true });
     expect(calls).toBe(1);
   });
 

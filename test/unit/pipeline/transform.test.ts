@@ -53,14 +53,41 @@ describe('a model that has not enough memory for a picture', () => {
     expect(done.rgb).toEqual(raster.rgb);
   });
 
-  it('puts the job off as an attempt where nothing smaller is permitted', async () => {
+  it('puts the job off where nothing smaller is permitted', async () => {
     const { asked, run } = modelFor(1);
     await expect(run([whole, tile])).rejects.toMatchObject({
-      ...{ code: 'MODEL_UNAVAILABLE', outOfMemory: true, suspect: true },
+      ...{ code: 'MODEL_UNAVAILABLE', outOfMemory: true, costsAttempt: false },
     });
     expect(asked[0]).toBe('32x32');
     expect(asked.slice(1)).toContain('16x16');
   });
+});
+
+it('asks with a black picture and without parameters whether a version answers, and then with the picture', async () => {
+  const asked: object[] = [];
+  const models = {
+    infer: ({ inputs: [image], parameters, copies }: Parameters<ModelServer['infer']>[0]) => {
+      asked.push({ shape: image?.shape, colours: [...new Set(image?.data)], parameters, copies });
+      return Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [32, 32, 3], raster.rgb) });
+    },
+  } as unknown as ModelServer;
+  const { raster: done } = await transform(
+    raster,
+    { routed: { ...routed, parameters: { how: 'hang' } }, shapes: [whole] },
+    {
+      ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }), priority: 'batch', codec: atOnce },
+      async schedule({ shape }, task) {
+        await task(shape, { apart: true, copies: 8, probe: true });
+        return task(shape, { apart: true, copies: 8 });
+      },
+      signal: new AbortController().signal,
+    },
+  );
+  expect(asked).toEqual([
+    { shape: [32, 32, 3], colours: [0], parameters: {}, copies: 1 },
+    { shape: [32, 32, 3], colours: [7], parameters: { how: 'hang' }, copies: 8 },
+  ]);
+  expect(done.rgb).toEqual(raster.rgb);
 });
 
 describe('a model that does not keep to its contract', () => {

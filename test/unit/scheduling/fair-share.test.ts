@@ -305,7 +305,7 @@ describe('createFairShare', () => {
 
   it('lets the others go on when a suspect request gives up at once, since other replicas may be well', async () => {
     const shared = share(() => ({ inFlight: 1, batch: 1 }), { retry: { unavailableMs: 60_000, failedAttempts: 1 } });
-    const died = new JobError('MODEL_UNAVAILABLE', 'its process has died', { suspect: true });
+    const died = new JobError('MODEL_UNAVAILABLE', 'its process has died', { costsAttempt: true });
     const suspect = shared.scheduler({})(planned(8), () => Promise.reject(died), never);
     const waiting = shared.scheduler({})(planned(8), () => Promise.resolve('answered'), never);
     await expect(suspect).rejects.toBe(died);
@@ -470,15 +470,178 @@ describe('createFairShare', () => {
       ]);
     });
 
-    it.each([
-      [8, 2],
-      [1, 1],
-    ])('gives up soon where batches of %i do not fit even so', async (batch, attempts) => {
+    it.each([8, 1])('takes two shortages alone for the doing of the request, in batches of %i', async (batch) => {
       const shared = share(() => ({ inFlight: 8, batch }), { retry });
+      const turns: Turn[] = [];
+      const task = (_: Size, turn: Turn) => (turns.push(turn), Promise.reject(short));
+      await expect(shared.scheduler({})(planned(8), task, never)).rejects.toMatchObject({
+        ...{ outOfMemory: true, costsAttempt: true },
+      });
+      expect(turns).toMatchObject([{ apart: false }, ...Array<object>(2).fill({ apart: true, copies: 1 })]);
+    });
+
+    it('takes no shortage for the doing of the request while another model is asked', async () => {
+      const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry });
+      const other = task([], 'other');
+      const running = shared.scheduler({})(planned(8, 8, { model: 'other' }), other.run, never);
       let made = 0;
       const failing = shared.scheduler({})(planned(8), () => (made++, Promise.reject(short)), never);
       await expect(failing).rejects.toBe(short);
-      expect(made).toBe(attempts);
+      expect(made).toBe(2);
+      other.end();
+      await running;
+    });
+
+    it('tries one copy where a full batch of copies does not fit', async () => {
+      const shared = share(() => ({ inFlight: 8, batch: 8 }), { retry });
+      const task = (_: Size, { copies }: Turn) => (copies > 1 ? Promise.reject(short) : Promise.resolve('fits'));
+      expect(await shared.scheduler({})(planned(8, 8, { suspectSince: 0 }), task, never)).toBe('fits');
+    });
+  });
+
+  describe('when requests get no answer', () => {
+    const lost = new JobError('MODEL_UNAVAILABLE', 'connection dropped', { unanswered: 'lost' });
+    const late = new JobError('MODEL_UNAVAILABLE', 'no answer', { unanswered: 'late' });
+    const retry = { unavailableMs: 60_000, failedAttempts: 3, maxDelayMs: 0 };
+
+    /** A server that dies of every batch with a picture named `bad`, or of all. */
+    function server(isBad = (name: string) => name.startsWith('bad')) {
+      let batch: { readonly name: string; readonly settle: (ok: boolean) => void }[] = [];
+      const executed: string[] = [];
+      const execute = () => {
+        const now = batch;
+        batch = [];
+        executed.push(now.map(({ name }) => name).join(' '));
+        const ok = !now.some(({ name }) => isBad(name));
+        now.forEach(({ settle }) => settle(ok));
+      };
+      const request =
+        (name: string) =>
+        (_: Size, { copies, probe }: Turn) =>
+          new Promise<string>((resolve, reject) => {
+            if (batch.length === 0) setImmediate(execute);
+            batch.push({
+              name: probe ? 'probe' : copies > 1 ? `${name}x${copies}` : name,
+              settle: (ok) => (ok ? resolve(name) : reject(lost)),
+            });
+          });
+      return { executed, request };
+    }
+
+    it('sends each alone in a full batch, and charges the one that ends so again while others are answered', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
+      const { executed, request } = server();
+      const names = ['a', 'b', 'c', 'bad'];
+      const ends = await Promise.allSettled(
+        names.map((name) => shared.scheduler({})(planned(8), request(name), never)),
+      );
+      expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected']);
+      expect(ends[3]).toMatchObject({ reason: { costsAttempt: true, unanswered: 'lost' } });
+      // The first asks with a blank picture whether the version answers; the next ones know.
+      expect(executed).toEqual(['a b c bad', 'probe', 'ax4', 'bx4', 'cx4', 'badx4']);
+      expect(inFlight(shared)).toBe(0);
+    });
+
+    it('charges nobody while nobody is answered, and says of each that it was not', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry: { ...retry, unavailableMs: 100 } });
+      const { executed, request } = server(() => true);
+      const names = ['a', 'b', 'c'];
+      const ends = await Promise.allSettled(
+        names.map((name) => shared.scheduler({})(planned(8), request(name), never)),
+      );
+      for (const end of ends) expect(end).toMatchObject({ reason: { unanswered: 'lost', costsAttempt: false } });
+      expect(new Set(executed)).toEqual(new Set(['a b c', 'probe']));
+    });
+
+    it('does not take what others left unanswered for a request of those that were refused with them', async () => {
+      const shared = share(() => ({ inFlight: 1, batch: 1 }), { retry: { ...retry, unavailableMs: 0 } });
+      let fail: () => void = () => undefined;
+      const first = shared.scheduler({})(planned(8), () => new Promise((_, no) => (fail = () => no(late))), never);
+      const waiting = shared.scheduler({})(planned(8), () => Promise.resolve(), never);
+      await settled();
+      fail();
+      await expect(first).rejects.toMatchObject({ unanswered: 'late', costsAttempt: false });
+      await expect(waiting).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', unanswered: undefined });
+    });
+
+    it('remembers it where the request is then refused as in any outage', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry: { ...retry, unavailableMs: 100 } });
+      let sent = 0;
+      const task = () => Promise.reject(sent++ === 0 ? lost : new JobError('MODEL_UNAVAILABLE', 'refused'));
+      await expect(shared.scheduler({})(planned(8), task, never)).rejects.toMatchObject({
+        ...{ message: 'refused', unanswered: 'lost', costsAttempt: false },
+      });
+    });
+
+    it('sends the requests of a job that was suspect before apart from the first on', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
+      const { executed, request } = server();
+      const since = performance.now();
+      const job = {};
+      const ends = await Promise.all([
+        ...['s1', 's2'].map((name) =>
+          shared.scheduler(job)(planned(8, 8, { suspectSince: since }), request(name), never),
+        ),
+        ...['a', 'b'].map((name) => shared.scheduler({})(planned(8), request(name), never)),
+      ]);
+      expect(ends).toEqual(['s1', 's2', 'a', 'b']);
+      expect(executed).toEqual(['probe', 's1x4', 's2x4', 'a b']);
+      const bad = shared.scheduler({})(planned(8, 8, { suspectSince: since }), request('bad'), never);
+      await expect(bad).rejects.toMatchObject({ costsAttempt: true });
+      // Now the last thing known of the version is that it gave no answer, so it is asked again.
+      const next = shared.scheduler({})(planned(8, 8, { suspectSince: since }), request('bad'), never);
+      await expect(next).rejects.toMatchObject({ costsAttempt: true });
+      expect(executed.slice(-3)).toEqual(['badx4', 'probe', 'badx4']);
+    });
+
+    it('charges nobody for what happens to the blank picture', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry: { ...retry, unavailableMs: 0 } });
+      const died = new JobError('MODEL_UNAVAILABLE', 'its process has died', { costsAttempt: true });
+      const task = (_: Size, { probe }: Turn) => (probe ? Promise.reject(died) : expect.fail());
+      const end = shared.scheduler({})(planned(8, 8, { suspectSince: performance.now() }), task, never);
+      await expect(end).rejects.toMatchObject({ message: died.message, costsAttempt: false });
+    });
+
+    it('waits for another turn where a full queue refuses the blank picture', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
+      const full = new JobError('MODEL_OVERLOADED', 'full');
+      let probes = 0;
+      const task = (_: Size, { probe }: Turn) =>
+        probe && ++probes < 3 ? Promise.reject(full) : Promise.resolve(shared.load()[0]?.limit);
+      const limit = await shared.scheduler({})(planned(8, 8, { suspectSince: performance.now() }), task, never);
+      expect(probes).toBe(3);
+      expect(limit).toBeLessThan(4);
+    });
+
+    it('takes an error of the model for an answer', async () => {
+      const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
+      const raised = new JobError('INFERENCE_FAILED', 'it takes no black pictures');
+      const task = (_: Size, { probe }: Turn) => (probe ? Promise.reject(raised) : Promise.resolve('answered'));
+      const answer = shared.scheduler({})(planned(8, 8, { suspectSince: performance.now() }), task, never);
+      expect(await answer).toBe('answered');
+    });
+
+    describe('in time', () => {
+      beforeEach(() => void vi.useFakeTimers());
+      afterEach(() => void vi.useRealTimers());
+      const after = (ms: number, error?: JobError) => () =>
+        new Promise<void>((resolve, reject) => setTimeout(() => (error ? reject(error) : resolve()), ms));
+
+      it.each([
+        [1_000, true],
+        [70_000, false],
+      ])('charges one that is late after 120 s where the last answer took %i ms: %s', async (tookMs, costsAttempt) => {
+        const shared = share(() => ({ inFlight: 4, batch: 4 }), { retry });
+        const others = shared.scheduler({})(planned(8), after(tookMs), never);
+        await vi.advanceTimersByTimeAsync(tookMs);
+        await others;
+        const hangs = after(120_000, late);
+        const end = shared
+          .scheduler({})(planned(8, 8, { suspectSince: 0 }), hangs, never)
+          .catch((error: unknown) => error);
+        await vi.advanceTimersByTimeAsync(120_000);
+        expect(await end).toMatchObject({ unanswered: 'late', costsAttempt });
+      });
     });
   });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { JobError } from '../../../src/domain/errors.js';
+import { JobError, type ModelNeed } from '../../../src/domain/errors.js';
 import type { Delivery, ModelServer } from '../../../src/domain/ports.js';
 import { createAvailability } from '../../../src/scheduling/availability.js';
 import { createBuckets } from '../../../src/scheduling/buckets.js';
@@ -25,9 +25,9 @@ describe('what is away, and for how long', () => {
     memory = memoryStore();
     buckets = createBuckets(memory.store, places);
     brokenModels = [];
-    const broken = (names: readonly string[]) => {
-      const model = names.find((name) => brokenModels.includes(name));
-      return model === undefined ? undefined : { model, reason: 'down' };
+    const broken = (needs: readonly ModelNeed[]) => {
+      const need = needs.find(({ name }) => brokenModels.includes(name));
+      return need && { need, reason: 'down' };
     };
     const circuits = { broken, refuse: broken, mayTry: () => false };
     const availability = createAvailability({ circuits, buckets });

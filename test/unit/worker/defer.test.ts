@@ -3,6 +3,7 @@ import type { Delivery } from '../../../src/domain/ports.js';
 import { JobError } from '../../../src/domain/errors.js';
 import {
   awayForMs,
+  careOf,
   deferredAttributes,
   type Known,
   lastErrorOf,
@@ -109,6 +110,20 @@ describe('a deferred message', () => {
     for (const lastError of ['', 'x', '{}', 'null', '{"code":"toString","message":"x"}', '{"code":"INTERNAL"}', '[]']) {
       expect(lastErrorOf({ ...first, attributes: { lastError } })).toBeUndefined();
     }
+  });
+
+  it('tells the next worker how careful to be, also beside a long error and after one that says nothing', () => {
+    const error = new JobError('MODEL_UNAVAILABLE', 'x'.repeat(5_000));
+    const since = performance.now();
+    const suspect = copyOf(first, 1, { ...away, error, care: { suspectSince: since } });
+    // Pub/Sub's times are whole milliseconds.
+    expect(careOf(suspect).suspectSince).toBeGreaterThanOrEqual(since - 1);
+    expect(careOf(suspect).alone).toBeUndefined();
+    const crowded = copyOf(first, 1, { ...away, error, care: { alone: true } });
+    expect(careOf(crowded)).toEqual({ alone: true });
+    expect(careOf(copyOf(crowded, 1))).toEqual({ alone: true });
+    expect(careOf(copyOf(first, 1, { ...away, error }))).toEqual({});
+    expect(careOf({ ...first, attributes: { lastError: '{"apart":"yes","alone":1}' } })).toEqual({});
   });
 
   it.each([
