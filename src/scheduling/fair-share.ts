@@ -6,7 +6,8 @@ import type { Cost } from '../pipeline/cost.js';
 import { type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { RequestScheduler, PlannedRequest, Turn } from '../pipeline/transform.js';
 import { type Again, type Attempt, type Failure, Tries } from './tries.js';
-import { mostInRun, type Run, VersionQueue } from './version-queue.js';
+import { mostInRun, type Run } from './next-run.js';
+import { VersionQueue } from './version-queue.js';
 import type { Sent, Witness } from './witness.js';
 
 /**

@@ -1,23 +1,11 @@
 import type { Capacity } from '../domain/capacity.js';
 import { isSameSize, type Size } from '../domain/raster.js';
 import { waitUnless } from '../domain/signals.js';
-import { fillBucket } from '../pipeline/bucket.js';
 import type { Cost } from '../pipeline/cost.js';
 import type { PlannedRequest } from '../pipeline/transform.js';
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.js';
+import { nextRun, nextToJoin, type QueueState, type Run } from './next-run.js';
 import { Witness } from './witness.js';
-
-/** Requests of one window that are sent together. */
-export interface Run {
-  readonly window: Size;
-  /** Most requests that it may have. */
-  readonly most: number;
-  /** The job whose turn it was. */
-  readonly leader: object;
-  readonly begunAt: number;
-  sent: number;
-  inFlight: number;
-}
 
 export interface VersionQueueOptions {
   readonly model: string;
@@ -43,9 +31,6 @@ interface Waiting {
 
 /** How long after two jobs met at a model neither fills it completely, in milliseconds. */
 const SHARED_MS = 1_000;
-
-/** Most pictures considered for one bucket. Finding the best bucket takes the fourth power of this. */
-const MOST_FOR_A_BUCKET = 32;
 
 /**
  * The waiting requests of one model version, and those in flight.
@@ -195,46 +180,31 @@ export class VersionQueue {
     }
   }
 
-  /** Sends one more request of the newest run's shape, while it can still share the run's batch. */
-  #goAlong({ growMs }: Capacity): boolean {
-    const run = this.#runs.at(-1);
-    if (!run || run.sent >= run.most || performance.now() - run.begunAt > growMs) return false;
-    for (const [job, [first]] of this.#turns) {
-      if (first && isSameSize(first.request.shape, run.window)) {
-        this.#start(job, run);
-        return true;
-      }
-    }
-    return false;
+  /** Sends one more request in the newest run, while it can still share the run's batch. */
+  #goAlong(capacity: Capacity): boolean {
+    const [run, job] = [this.#runs.at(-1), nextToJoin(this.#state(), capacity, performance.now())];
+    if (!run || !job) return false;
+    this.#start(job, run);
+    return true;
   }
 
   /** Starts a run with the job whose turn it is, and with all requests of its bucket if it has one. */
   #leadRun(capacity: Capacity): boolean {
-    const { inFlight, batch, instances, runs } = capacity;
-    if (this.#runs.length >= runs || this.#mustRest(capacity)) return false;
-    // When jobs meet, a job that already leads a run does not lead the run that waits behind the others. Otherwise the next
-    // job to arrive would find two large batches of it ahead. A large job alone may have its next tiles ready at Triton.
-    const choosy = this.#runs.length >= instances && performance.now() < this.#sharedUntil;
-    const leader = this.#nextLeader(choosy ? this.#runs.map((run) => run.leader) : []);
-    const request = leader && this.#turns.get(leader)?.[0]?.request;
-    if (!request) return false;
-    this.#lastLed = request.priority;
+    if (this.#runs.length >= capacity.runs || this.#mustRest(capacity)) return false;
+    const next = nextRun(this.#state(), capacity, this.#options.cost());
+    if (!next) return false;
+    this.#lastLed = next.priority;
     this.#apartInRow = 0;
-
-    const { width, height, mayGrow, runPixels = Infinity } = request.shape;
-    const begin = (window: Size) => {
-      return this.#beginRun(window, mostInRun({ shape: { ...window, runPixels } }, capacity), leader);
-    };
-    if (!mayGrow) {
-      this.#start(leader, begin({ width, height }));
-      return true;
-    }
-    const limits = { requests: Math.min(batch, inFlight - this.inFlight), pixels: runPixels };
-    const others = this.#padded().filter(({ job }) => job !== leader);
-    const bucket = fillBucket({ job: leader, width, height }, others, this.#options.cost(), limits);
-    const run = begin(bucket.window);
-    for (const { job } of bucket.members) this.#start(job, run);
+    const run = this.#beginRun(next.window, next.most, next.leader);
+    for (const job of next.members) this.#start(job, run);
     return true;
+  }
+
+  #state(): QueueState {
+    return {
+      ...{ turns: this.#turns, runs: this.#runs, inFlight: this.inFlight, lastLed: this.#lastLed },
+      shared: performance.now() < this.#sharedUntil,
+    };
   }
 
   /** Whether no run, of either kind, may start yet. The timer calls `startAll` when one may. */
@@ -254,30 +224,6 @@ export class VersionQueue {
     return run;
   }
 
-  /** The next job in turn, except those given. Interactive jobs go before the others, but not twice in succession. */
-  #nextLeader(but: readonly object[]): object | undefined {
-    const preferred = this.#lastLed === 'interactive' ? 'batch' : 'interactive';
-    let next: object | undefined;
-    for (const [job, [first]] of this.#turns) {
-      if (but.includes(job)) continue;
-      if (first?.request.priority === preferred) return job;
-      next ??= job;
-    }
-    return next;
-  }
-
-  /** The first request of each job, if it may be padded, in the order of turns. */
-  #padded(): (Size & { readonly job: object })[] {
-    const found: (Size & { readonly job: object })[] = [];
-    for (const [job, [first]] of this.#turns) {
-      if (found.length === MOST_FOR_A_BUCKET) break;
-      if (!first?.request.shape.mayGrow) continue;
-      const { width, height } = first.request.shape;
-      found.push({ job, width, height });
-    }
-    return found;
-  }
-
   #start(job: object, run: Run): void {
     const queue = this.#turns.get(job) ?? [];
     const next = queue.shift();
@@ -292,12 +238,4 @@ export class VersionQueue {
     run.inFlight++;
     next.start(run);
   }
-}
-
-/** How many requests of a window may share a batch, by what the model takes and by the memory that a batch may use. */
-export function mostInRun(
-  { shape: { width, height, runPixels = Infinity } }: Pick<PlannedRequest, 'shape'>,
-  { batch }: Pick<Capacity, 'batch'>,
-): number {
-  return Math.max(1, Math.min(batch, Math.floor(runPixels / (width * height))));
 }

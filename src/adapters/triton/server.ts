@@ -12,14 +12,12 @@ import { readEverywhere } from './everywhere.js';
 import { faultOf, isCallFailure, isNotReady, toJobError, toReadError } from './errors.js';
 import { type ModelName, Remembered } from './remembered.js';
 import { Replicas, type SickReplica } from './replicas.js';
-import { autoTransport, sharedMemoryTransport, trySharing } from './shm.js';
+import { openTransport, type TransportName } from './open-transport.js';
+import { RepeatedRead } from './repeated-read.js';
+import { trySharing } from './shm.js';
 import { readStatistics } from './statistics.js';
-import { streamTransport } from './stream.js';
 import type { Carrier, InferTransport } from './transport.js';
-import { unaryTransport } from './unary.js';
 import { unansweredBy } from './unanswered.js';
-
-export type TransportName = 'auto' | 'unary' | 'stream' | 'shm';
 
 export interface TritonOptions {
   /** gRPC address: `host:port`, or with a scheme (`dns:///triton-headless:8001`). */
@@ -57,8 +55,6 @@ const INFER_TIMEOUT_MS = 120_000;
 const POLL_MS = 5_000;
 const CONTROL_TIMEOUT_MS = 5_000;
 const REMEMBER_MS = 86_400_000;
-/** Shortest pause between two reads that failed inferences trigger. */
-const HURRY_MS = 500;
 
 /**
  * Connects when the first call is made. Await `refresh` for the first contracts.
@@ -80,12 +76,9 @@ export class Triton implements ModelServer {
   readonly #replicas = new Replicas();
   readonly #remembered: Remembered;
   #catalogue: Catalogue = { contracts: new Map(), unready: new Map() };
-  #reading: Promise<void> | undefined;
-  #readNext: Promise<void> | undefined;
-  #lastRead = 0;
+  readonly #reading = new RepeatedRead(() => this.#read());
   #sharing = false;
   readonly #controlTimeoutMs: number;
-  #poll: NodeJS.Timeout | undefined;
 
   constructor(options: TritonOptions) {
     this.#options = options;
@@ -97,8 +90,7 @@ export class Triton implements ModelServer {
 
   /** Reads the contracts now and then in the background, until `close`. Without it only `refresh` reads them. */
   start(): void {
-    this.#poll = setInterval(() => this.#readInBackground(), this.#options.pollMs ?? POLL_MS).unref();
-    this.#readInBackground();
+    this.#reading.start(this.#options.pollMs ?? POLL_MS);
   }
 
   contracts(): ReadonlyMap<string, ModelContract> {
@@ -118,7 +110,7 @@ export class Triton implements ModelServer {
       stopListening = onAbort(signal, () => reject(signal.reason as Error));
     });
     try {
-      await Promise.race([this.#read(), aborted]);
+      await Promise.race([this.#reading.now(), aborted]);
     } catch (error) {
       throw toReadError(error, 'reading the models', { signal, ...(about ? { model: about.model } : {}) });
     } finally {
@@ -167,7 +159,7 @@ export class Triton implements ModelServer {
     const contract = this.#catalogue.contracts.get(model);
     const versionContract = contract?.versions.get(version);
     if (!contract || !versionContract) {
-      this.#hurry();
+      this.#reading.hurry();
       const { unready } = this.#catalogue;
       const reason = unready.get(`${model}/${version}`) ?? unready.get(model) ?? 'the server does not have it';
       const needs = { kind: 'model', name: model, ...(contract ? { version } : {}) } as const;
@@ -190,7 +182,7 @@ export class Triton implements ModelServer {
       return decodeResponse(response, request, promised, batched);
     } catch (error) {
       const meaning = await this.#meaningOf(error, request, { replica, sentAt, signal });
-      if (meaning instanceof JobError && meaning.code === 'MODEL_UNAVAILABLE') this.#hurry();
+      if (meaning instanceof JobError && meaning.code === 'MODEL_UNAVAILABLE') this.#reading.hurry();
       throw meaning;
     }
   }
@@ -246,45 +238,32 @@ export class Triton implements ModelServer {
 
   /** Fails requests in flight as unavailable, and releases what this connection holds on the server. */
   async close(): Promise<void> {
-    clearInterval(this.#poll);
+    this.#reading.stop();
     this.#closing.abort(new JobError('MODEL_UNAVAILABLE', 'the connection to Triton was closed'));
     this.#channel.cancelAll();
     await this.#transport.close();
     this.#channel.close();
   }
 
-  /** Waits for a read that starts now or later. Calls during a read share the next one. */
-  #read(): Promise<void> {
-    if (this.#reading) {
-      this.#readNext ??= this.#reading
-        .catch(() => undefined) // its callers handle it
-        .then(() => {
-          this.#readNext = undefined;
-          return this.#read();
-        });
-      return this.#readNext;
+  async #read(): Promise<void> {
+    const { signal } = this.#closing;
+    try {
+      const catalogue = await readCatalogue(
+        this.#channel,
+        { signal, deadlineMs: this.#controlTimeoutMs },
+        this.#remembered,
+      );
+      this.#catalogue = catalogue;
+      this.#remembered.served(catalogue.contracts);
+      this.#noteOutOfUse();
+      this.#options.onRead?.(await this.#demandSharing());
+    } catch (error) {
+      // There was no answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new connection
+      // fixes the second case and does no harm in the first.
+      if (isCallFailure(error) && error.code === status.DEADLINE_EXCEEDED) this.#channel.reconnect();
+      if (!signal.aborted) this.#options.onRead?.(toJobError(error, 'reading the models'));
+      throw error;
     }
-    this.#lastRead = Date.now();
-    const options = { signal: this.#closing.signal, deadlineMs: this.#controlTimeoutMs };
-    this.#reading = readCatalogue(this.#channel, options, this.#remembered)
-      .then((catalogue) => {
-        this.#catalogue = catalogue;
-        this.#remembered.served(catalogue.contracts);
-        this.#noteOutOfUse();
-        return this.#demandSharing();
-      })
-      .then((fault) => this.#options.onRead?.(fault))
-      .catch((error: unknown) => {
-        // There was no answer at all: the server hangs, or the connection is dead and TCP has not noticed. A new connection
-        // fixes the second case and does no harm in the first.
-        if (isCallFailure(error) && error.code === status.DEADLINE_EXCEEDED) this.#channel.reconnect();
-        if (!this.#closing.signal.aborted) this.#options.onRead?.(toJobError(error, 'reading the models'));
-        throw error;
-      })
-      .finally(() => {
-        this.#reading = undefined;
-      });
-    return this.#reading;
   }
 
   /**
@@ -303,29 +282,5 @@ export class Triton implements ModelServer {
     for (const { model, version } of this.#replicas.sick()) {
       if (!this.#catalogue.contracts.get(model)?.versions.has(version)) this.#replicas.outOfUse(model, version);
     }
-  }
-
-  #readInBackground(): void {
-    if (this.#reading) return;
-    this.#read().catch(() => undefined); // reported by onRead
-  }
-
-  /** Reads soon instead of at the next poll, because something has changed on the server. */
-  #hurry(): void {
-    if (Date.now() - this.#lastRead > HURRY_MS) this.#readInBackground();
-  }
-}
-
-function openTransport(name: TransportName, channel: Channel): InferTransport {
-  const unary = unaryTransport(channel);
-  switch (name) {
-    case 'unary':
-      return unary;
-    case 'stream':
-      return streamTransport(channel);
-    case 'shm':
-      return sharedMemoryTransport(channel, unary);
-    case 'auto':
-      return channel.isLocal ? autoTransport(channel, unary) : unary;
   }
 }

@@ -1,0 +1,115 @@
+/** Which requests of a model version are sent next: the rules of its queue, without promises and timers. */
+import type { Capacity } from '../domain/capacity.js';
+import type { Priority } from '../domain/job.js';
+import { isSameSize, type Size } from '../domain/raster.js';
+import { fillBucket } from '../pipeline/bucket.js';
+import type { Cost } from '../pipeline/cost.js';
+import type { PlannedRequest } from '../pipeline/transform.js';
+
+/** Requests of one window that are sent together. */
+export interface Run {
+  readonly window: Size;
+  /** Most requests that it may have. */
+  readonly most: number;
+  /** The job whose turn it was. */
+  readonly leader: object;
+  /** By `performance.now()`. */
+  readonly begunAt: number;
+  sent: number;
+  inFlight: number;
+}
+
+/** What the rules know of a queue. */
+export interface QueueState {
+  /** Waiting requests of each job, in the order of the jobs' turns. */
+  readonly turns: ReadonlyMap<object, readonly { readonly request: PlannedRequest }[]>;
+  /** Runs with requests in flight, newest last. */
+  readonly runs: readonly Run[];
+  readonly inFlight: number;
+  /** Priority of the request that led the last run. */
+  readonly lastLed: Priority;
+  /** Whether two jobs met here lately. */
+  readonly shared: boolean;
+}
+
+export interface NextRun {
+  readonly leader: object;
+  readonly priority: Priority;
+  readonly window: Size;
+  readonly most: number;
+  /** The jobs whose next request goes with it, the leader included. */
+  readonly members: readonly object[];
+}
+
+/** Most pictures considered for one bucket. Finding the best bucket takes the fourth power of this. */
+const MOST_FOR_A_BUCKET = 32;
+
+/**
+ * The next run: the request of the job whose turn it is, in its own window or in the bucket that saves most.
+ * @returns undefined if no run may start now
+ */
+export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): NextRun | undefined {
+  const { turns, runs, inFlight, shared, lastLed } = state;
+  if (runs.length >= capacity.runs) return undefined;
+  // When jobs meet, a job that already leads a run does not lead the run that waits behind the others. Otherwise the next
+  // job to arrive would find two large batches of it ahead. A large job alone may have its next tiles ready at Triton.
+  const isChoosy = runs.length >= capacity.instances && shared;
+  const leader = nextLeader(turns, lastLed, isChoosy ? runs.map((run) => run.leader) : []);
+  const request = leader && turns.get(leader)?.[0]?.request;
+  if (!request) return undefined;
+  const { width, height, mayGrow, runPixels = Infinity } = request.shape;
+  const run = (window: Size, members: readonly object[]): NextRun => {
+    const most = mostInRun({ shape: { ...window, runPixels } }, capacity);
+    return { leader, priority: request.priority, window, most, members };
+  };
+  if (!mayGrow) return run({ width, height }, [leader]);
+  const limits = { requests: Math.min(capacity.batch, capacity.inFlight - inFlight), pixels: runPixels };
+  const others = padded(turns).filter(({ job }) => job !== leader);
+  const bucket = fillBucket({ job: leader, width, height }, others, cost, limits);
+  return run(
+    bucket.window,
+    bucket.members.map(({ job }) => job),
+  );
+}
+
+/** The job whose next request can still share the batch of the newest run. */
+export function nextToJoin({ turns, runs }: QueueState, { growMs }: Capacity, now: number): object | undefined {
+  const run = runs.at(-1);
+  if (!run || run.sent >= run.most || now - run.begunAt > growMs) return undefined;
+  for (const [job, [first]] of turns) {
+    if (first && isSameSize(first.request.shape, run.window)) return job;
+  }
+  return undefined;
+}
+
+/** The next job in turn, except those given. Interactive jobs go before the others, but not twice in succession. */
+function nextLeader(turns: QueueState['turns'], lastLed: Priority, but: readonly object[]): object | undefined {
+  const preferred = lastLed === 'interactive' ? 'batch' : 'interactive';
+  let next: object | undefined;
+  for (const [job, [first]] of turns) {
+    if (but.includes(job)) continue;
+    if (first?.request.priority === preferred) return job;
+    next ??= job;
+  }
+  return next;
+}
+
+/** The first request of each job, if it may be padded, in the order of turns. */
+function padded(turns: QueueState['turns']): (Size & { readonly job: object })[] {
+  const found: (Size & { readonly job: object })[] = [];
+  for (const [job, [first]] of turns) {
+    if (found.length === MOST_FOR_A_BUCKET) break;
+    if (!first?.request.shape.mayGrow) continue;
+    const { width, height } = first.request.shape;
+    found.push({ job, width, height });
+  }
+  return found;
+}
+
+/** How many requests of a window may share a batch, by what the model takes and by the memory that a batch may use. */
+export function mostInRun(
+  { shape: { width, height, runPixels = Infinity } }: { readonly shape: Size & { readonly runPixels?: number } },
+  { batch }: Pick<Capacity, 'batch'>,
+): number {
+  return Math.max(1, Math.min(batch, Math.floor(runPixels / (width * height))));
+}

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import type { Capacity } from '../../../src/domain/capacity.js';
+import type { Priority } from '../../../src/domain/job.js';
+import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import { nextRun, nextToJoin, type QueueState, type Run } from '../../../src/scheduling/next-run.js';
+
+const CAPACITY: Capacity = { inFlight: 16, batch: 8, instances: 1, runs: 2, growMs: 10, pauseMs: 0 };
+
+interface Asked {
+  readonly side?: number;
+  readonly priority?: Priority;
+  readonly mayGrow?: boolean;
+}
+
+/** One waiting request for each job, in the order of their turns. */
+function state(jobs: Readonly<Record<string, Asked>>, more: Partial<QueueState> = {}) {
+  const named = Object.entries(jobs).map(([name, { side = 100, priority = 'batch', mayGrow = false }]) => {
+    const shape = { width: side, height: side, mayGrow };
+    return [{ name }, [{ request: { model: 'm', version: '1', priority, shape } }]] as const;
+  });
+  return {
+    turns: new Map(named),
+    runs: [],
+    inFlight: 0,
+    lastLed: 'batch',
+    shared: false,
+    ...more,
+  } satisfies QueueState;
+}
+const run = (more: Partial<Run> = {}): Run => ({
+  ...{ window: { width: 100, height: 100 }, most: 8, leader: {}, begunAt: 0, sent: 1, inFlight: 1 },
+  ...more,
+});
+
+describe('the next run', () => {
+  it('is led by the job whose turn it is, in its own window', () => {
+    const given = nextRun(state({ a: { side: 64 }, b: {} }), CAPACITY, DEFAULT_COST);
+    expect(given).toMatchObject({ leader: { name: 'a' }, window: { width: 64, height: 64 }, most: 8 });
+    expect(given?.members).toEqual([{ name: 'a' }]);
+  });
+
+  it('is none while as many runs are in flight as the model takes, or nothing waits', () => {
+    expect(nextRun(state({ a: {} }, { runs: [run(), run()] }), CAPACITY, DEFAULT_COST)).toBeUndefined();
+    expect(nextRun(state({}), CAPACITY, DEFAULT_COST)).toBeUndefined();
+  });
+
+  it('lets interactive jobs go first, but not twice in succession', () => {
+    const jobs = { a: {}, b: { priority: 'interactive' } } as const;
+    expect(nextRun(state(jobs), CAPACITY, DEFAULT_COST)?.leader).toEqual({ name: 'b' });
+    expect(nextRun(state(jobs, { lastLed: 'interactive' }), CAPACITY, DEFAULT_COST)?.leader).toEqual({ name: 'a' });
+  });
+
+  it('is not led by a job that leads the run before it, where jobs meet', () => {
+    const given = state({ a: {}, b: {} });
+    const [a] = [...given.turns.keys()];
+    const runs = [run({ leader: a ?? {} })];
+    expect(nextRun({ ...given, runs, shared: true }, CAPACITY, DEFAULT_COST)?.leader).toEqual({ name: 'b' });
+    expect(nextRun({ ...given, runs }, CAPACITY, DEFAULT_COST)?.leader).toEqual({ name: 'a' });
+  });
+
+  it('takes pictures that may be padded together', () => {
+    const grows = { mayGrow: true };
+    const given = nextRun(state({ a: { side: 100, ...grows }, b: { side: 104, ...grows } }), CAPACITY, DEFAULT_COST);
+    expect(given?.window).toEqual({ width: 104, height: 104 });
+    expect(given?.members).toEqual([{ name: 'a' }, { name: 'b' }]);
+  });
+});
+
+describe('the next request to join a run', () => {
+  it('has the window of the newest run', () => {
+    const jobs = { a: { side: 64 }, b: { side: 100 } };
+    expect(nextToJoin(state(jobs, { runs: [run()] }), CAPACITY, 5)).toEqual({ name: 'b' });
+  });
+
+  it.each([
+    ['the run is full', run({ sent: 8 }), 5],
+    ['its batch has begun', run(), 11],
+  ])('is none when %s', (_why, newest, now) => {
+    expect(nextToJoin(state({ a: {} }, { runs: [newest] }), CAPACITY, now)).toBeUndefined();
+  });
+});
