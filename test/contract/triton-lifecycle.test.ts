@@ -156,6 +156,7 @@ describe('what is away, where the repository is restricted', () => {
     const reason = () => triton.refresh(patient).then(() => triton.unready().get('ranked'), codeOf);
     await expect.poll(reason, { timeout: 10_000 }).toBe('the server no longer serves it');
     await expect.poll(() => forgetful.ready(patient), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => forgetful.contracts().has('ranked'), { timeout: 10_000 }).toBe(false);
     expect(await routed(triton, 'ranked')).toBe('MODEL_UNAVAILABLE');
     expect(await routed(forgetful, 'ranked')).toBe('UNKNOWN_MODEL');
     await server.restart();
