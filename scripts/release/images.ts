@@ -29,17 +29,10 @@ import { Suite } from './suite.js';
 const signal = giveUpOnSignals();
 const suite = new Suite();
 
-async function check(name: string, body: () => Promise<string | undefined>): Promise<boolean> {
+async function check(name: string, body: () => unknown): Promise<boolean> {
   signal.throwIfAborted();
   return suite.check(name, body);
 }
-
-/** With the time that it takes. */
-const timed = (body: () => Promise<void>) => async () => {
-  const begun = Date.now();
-  await body();
-  return `${Math.round((Date.now() - begun) / 1000)} s`;
-};
 
 async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
   const run = randomUUID();
@@ -58,17 +51,9 @@ async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
       await installTriton(stack, options, say);
       await makeBases(buildah, options, say);
       say('building');
-      const built = [
-        await check(
-          'Dockerfile builds',
-          timed(() => buildah.build(worker)),
-        ),
-        await check(
-          'triton/Dockerfile builds',
-          timed(() => buildah.build(triton)),
-        ),
-      ];
-      if (built.includes(false)) return;
+      const one = await check('Dockerfile builds', () => buildah.build(worker));
+      const other = await check('triton/Dockerfile builds', () => buildah.build(triton));
+      if (!one || !other) return;
     }
     const scene: Scene = {
       ...{ worker: await buildah.unpack(worker.tag), triton: await buildah.unpack(triton.tag) },
@@ -95,16 +80,10 @@ const triton: Build = {
 
 /** Its files alone, for a base: it runs in the image. */
 async function installTriton({ dir, ports }: Stack, options: RunOptions, say: (text: string) => void): Promise<void> {
+  const context = { dir, ports, cache: cacheDir, models: ['style_aged'], modelRepositories: [], tritonArgs: [] };
   const step = (text: string) => say(`triton: ${text}`);
-  const context = { dir, ports, cache: cacheDir, models: ['style_aged'], modelRepositories: [], tritonArgs: [], step };
-  await withLock(cacheDir, quietly, () =>
-    tritonPart.install({
-      ...context,
-      run: async (command, args) => {
-        await runTool(command, args, options);
-      },
-    }),
-  );
+  const run = (command: string, args: readonly string[]) => runTool(command, args, options);
+  await withLock(cacheDir, quietly, () => tritonPart.install({ ...context, step, run }));
 }
 
 async function tellSizes(buildah: Buildah, { worker: ours, triton: theirs }: Scene): Promise<void> {
@@ -132,17 +111,14 @@ async function sweep(): Promise<void> {
   await rm(join(imagesDir, 'mountpoints'), { recursive: true, force: true });
 }
 
+const { built = false, clean } = program
+  .name('npm run test:images --')
+  .option('--built', 'try the images that an earlier run has built')
+  .option('--clean', 'remove what was made')
+  .parse()
+  .opts<{ built?: true; clean?: true }>();
+
 async function main(): Promise<void> {
-  const { built = false, clean } = program
-    .name('npm run test:images --')
-    .option('--built', 'try the images that an earlier run has built')
-    .option('--clean', 'remove what was made')
-    .parse()
-    .opts<{ built?: true; clean?: true }>();
-  if (clean) {
-    await rm(imagesDir, { recursive: true, force: true });
-    return;
-  }
   const missing = missingTools();
   if (missing.length > 0) {
     const how = 'Debian packages: bash scripts/install-debian-packages.sh images';
@@ -152,14 +128,12 @@ async function main(): Promise<void> {
   await writeFile(logFile, '');
   const progress = createProgress();
   try {
-    await withLock(
-      imagesDir,
-      (holder) => progress.say(`waiting for ${holder}`),
-      () => test(progress, built),
-    );
+    const onWait = (holder: string) => progress.say(`waiting for ${holder}`);
+    await withLock(imagesDir, onWait, () => test(progress, built));
   } finally {
     progress.close();
   }
 }
 
-await suite.run(main);
+if (clean) await rm(imagesDir, { recursive: true, force: true });
+else await suite.run(main);

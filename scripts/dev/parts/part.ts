@@ -63,5 +63,5 @@ export interface Context {
   /** Names what is being done now, in a few words. */
   step(text: string): void;
   /** Runs a program to its end, its output going to the part's log; rejects with the log's tail when it fails. */
-  run(command: string, args: readonly string[]): Promise<void>;
+  run(command: string, args: readonly string[]): Promise<unknown>;
 }

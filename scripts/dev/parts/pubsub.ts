@@ -2,7 +2,7 @@ import { readdirSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { root, which } from '../stack/paths.js';
-import { outputOf } from './output.js';
+import { outputOf } from '../run.js';
 import type { Missing, Part } from './part.js';
 import { answers } from './probe.js';
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { installOnce } from '../stack/cache.js';
-import { outputOf } from './output.js';
+import { outputOf } from '../run.js';
 import type { Context, Missing } from './part.js';
 
 /** The wheels of triton/requirements.txt exist for these. */

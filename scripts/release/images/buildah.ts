@@ -1,22 +1,19 @@
 import { join } from 'node:path';
 import { imagesDir, run, type RunOptions } from './tools.js';
 
-/** What an image says about itself, in Docker's words. */
-export interface ImageConfig {
-  readonly User?: string;
-  readonly Env?: readonly string[];
-  readonly Entrypoint?: readonly string[];
-  readonly Cmd?: readonly string[];
-  readonly WorkingDir?: string;
-  readonly ExposedPorts?: Readonly<Record<string, unknown>>;
-  readonly Labels?: Readonly<Record<string, string>>;
-  readonly Healthcheck?: { readonly Test?: readonly string[] };
-}
-
-/** An image whose files lie in a folder. */
+/** An image whose files lie in a folder, and what it says about itself, in Docker's words. */
 export interface Unpacked {
-  readonly config: ImageConfig;
   readonly folder: string;
+  readonly config: {
+    readonly User?: string;
+    readonly Env?: readonly string[];
+    readonly Entrypoint?: readonly string[];
+    readonly Cmd?: readonly string[];
+    readonly WorkingDir?: string;
+    readonly ExposedPorts?: Readonly<Record<string, unknown>>;
+    readonly Labels?: Readonly<Record<string, string>>;
+    readonly Healthcheck?: { readonly Test?: readonly string[] };
+  };
 }
 
 export interface Build {
@@ -39,8 +36,8 @@ export class Buildah {
   }
 
   /** Removes what an earlier run has left in the middle of something. */
-  async sweep(): Promise<void> {
-    await this.#run('rm', '--all');
+  sweep(): Promise<unknown> {
+    return this.#run('rm', '--all');
   }
 
   async has(tag: string): Promise<boolean> {
@@ -58,10 +55,9 @@ export class Buildah {
 
   async unpack(tag: string): Promise<Unpacked> {
     const inspected = JSON.parse(await this.#run('inspect', '--type', 'image', tag)) as {
-      readonly Docker: { readonly config: ImageConfig };
+      readonly Docker: Pick<Unpacked, 'config'>;
     };
     const container = (await this.#run('from', '--pull-never', tag)).trim();
-    const folder = (await this.#run('mount', container)).trim();
-    return { config: inspected.Docker.config, folder };
+    return { ...inspected.Docker, folder: (await this.#run('mount', container)).trim() };
   }
 }

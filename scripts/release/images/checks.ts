@@ -7,7 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { demoJobs } from '../../dev/demo/jobs.js';
 import { runJobs } from '../../dev/demo/run.js';
 import type { Progress } from '../../dev/progress.js';
+import { answers } from '../../dev/parts/probe.js';
 import type { Stack } from '../../dev/stack/up.js';
+import { until } from '../../dev/until.js';
 import type { Unpacked } from './buildah.js';
 import { Container, type ContainerOptions } from './container.js';
 import { imagesDir, type RunOptions } from './tools.js';
@@ -22,7 +24,7 @@ export interface Scene {
 }
 
 /** Throws where something is not as it should be. @returns what is worth telling */
-export type Check = (scene: Scene) => Promise<string | undefined>;
+type Check = (scene: Scene) => unknown;
 
 const LIMIT_MS = 120_000;
 const user = '1000:1000';
@@ -32,7 +34,6 @@ const noWriting = /Read-only file system/;
 export function checks(): Readonly<Record<string, Check>> {
   let server: Container | undefined;
   let worker: Container | undefined;
-  let ready = false;
   return {
     'worker: user, entry point, port and health check as documented': ({ worker: { config } }) => {
       assert.equal(config.User, user);
@@ -40,7 +41,6 @@ export function checks(): Readonly<Record<string, Check>> {
       assert.deepEqual(Object.keys(config.ExposedPorts ?? {}), ['8080/tcp']);
       assert.equal(config.Healthcheck?.Test?.[0], 'CMD');
       assert.equal(config.Labels?.['org.opencontainers.image.title'], 'imagen-worker');
-      return done();
     },
 
     'worker: holds nothing that only developers need, and nothing of this machine': async ({ worker: { folder } }) => {
@@ -71,7 +71,6 @@ export function checks(): Readonly<Record<string, Check>> {
         assert.equal(refused.length + (ended.output.match(/Permission denied/g) ?? []).length, 5, ended.output);
         if (who === '0:0') assert.equal(refused.length, 5, ended.output);
       }
-      return done();
     },
 
     'worker: jemalloc is in use': async (scene) => {
@@ -80,7 +79,6 @@ export function checks(): Readonly<Record<string, Check>> {
         command: [],
       });
       assert.match(ended.output, /libjemalloc\.so\.2/);
-      return done();
     },
 
     'worker: takes the commands of the command line': async (scene) => {
@@ -90,7 +88,6 @@ export function checks(): Readonly<Record<string, Check>> {
       const wrong = await runOnce(scene, 'wrong', scene.worker, { command: ['worker'] });
       assert.equal(wrong.code, 2, wrong.output);
       assert.match(wrong.output, /GOOGLE_CLOUD_PROJECT/);
-      return done();
     },
 
     'triton: user, entry point, ports and health check as documented': async ({ triton: { config, folder } }) => {
@@ -100,7 +97,6 @@ export function checks(): Readonly<Record<string, Check>> {
       assert.equal(config.Healthcheck?.Test?.[0], 'CMD');
       const models = await readdir(join(folder, 'opt/imagen/model_repository'));
       assert.deepEqual(models.sort(), ['background_remove', 'enhance', 'style_aged', 'style_comic', 'upscale']);
-      return done();
     },
 
     'triton: seeds an empty volume as its user': async (scene) => {
@@ -110,7 +106,6 @@ export function checks(): Readonly<Record<string, Check>> {
       });
       assert.equal(ended.code, 0, ended.output);
       assert.equal(ended.output.match(/model\.onnx\n/g)?.length, 6, ended.output);
-      return done();
     },
 
     'triton: serves all models, its files read-only': async (scene) => {
@@ -123,7 +118,7 @@ export function checks(): Readonly<Record<string, Check>> {
         ],
         writable: ['/tmp', '/dev/shm'],
       });
-      await answers(server, `http://127.0.0.1:${ports.tritonHttp}/v2/health/ready`);
+      await ready(server, `http://127.0.0.1:${ports.tritonHttp}/v2/health/ready`);
       const metrics = await (await fetch(`http://127.0.0.1:${ports.tritonMetrics}/metrics`)).text();
       for (const model of ['background_remove', 'enhance', 'style_aged', 'style_comic', 'upscale']) {
         assert.ok(metrics.includes(`nv_inference_count{model="${model}"`), `${model} is not served`);
@@ -134,7 +129,6 @@ export function checks(): Readonly<Record<string, Check>> {
     'worker: setup makes topics, subscriptions and buckets': async (scene) => {
       const ended = await runOnce(scene, 'setup', scene.worker, { command: ['setup'], env: scene.stack.env });
       assert.equal(ended.code, 0, ended.output);
-      return done();
     },
 
     'worker: pulls jobs as its user; jemalloc, no capabilities, no new ones': async (scene) => {
@@ -142,8 +136,7 @@ export function checks(): Readonly<Record<string, Check>> {
         // Beside what the image has; a folder of routes lies where a container would have it mounted.
         env: { ...scene.stack.env, IMAGEN_ROUTES_FILE: '/mnt/routes.json', HOSTNAME: 'image-under-test' },
       });
-      await answers(worker, `http://127.0.0.1:${scene.stack.ports.worker}/readyz`);
-      ready = true;
+      await ready(worker, `http://127.0.0.1:${scene.stack.ports.worker}/readyz`);
       const [tini, node, ...others] = worker.processes();
       assert.deepEqual(others, []);
       assert.match(commandOf(tini), /^\/usr\/bin\/tini/);
@@ -166,12 +159,11 @@ export function checks(): Readonly<Record<string, Check>> {
         });
       assert.equal((await asked(scene.stack.ports.worker)).code, 0);
       assert.equal((await asked(scene.stack.ports.prometheus)).code, 1); // where nobody listens
-      return done();
     },
 
     "the demo's jobs go through both images": async (scene) => {
       const first = worker?.first();
-      assert.ok(ready && first, 'there is no worker');
+      assert.ok(first, 'there is no worker');
       const folder = join(imagesDir, 'demo');
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
@@ -206,11 +198,10 @@ export function checks(): Readonly<Record<string, Check>> {
       const waiting = await Container.start('no-handler', scene.worker, scene.options, {
         ...{ entrypoint: ['/usr/bin/tini', '--', 'node', '-e'], command: ['setInterval(() => {}, 1000)'] },
       });
-      await until(() => waiting.processes().length === 2);
+      await until(() => waiting.processes().length === 2, { limitMs: LIMIT_MS });
       await sleep(500);
       const ended = await waiting.stop(10_000);
       assert.equal(ended.code, 143, JSON.stringify(ended));
-      return done();
     },
 
     'triton: SIGTERM to process 1 ends it with code 0': async () => {
@@ -223,31 +214,14 @@ export function checks(): Readonly<Record<string, Check>> {
   };
 }
 
-const done = () => Promise.resolve(undefined);
-
 async function runOnce({ options }: Scene, name: string, image: Unpacked, how: ContainerOptions) {
-  const container = await Container.start(name, image, options, how);
-  const timer = setTimeout(() => container.signal('SIGKILL'), LIMIT_MS);
-  return container.ended.finally(() => clearTimeout(timer));
+  return (await Container.start(name, image, options, how)).end(LIMIT_MS);
 }
 
-async function answers(container: Container, url: string): Promise<void> {
-  await until(async () => {
-    const ended = await Promise.race([container.ended, sleep(100)]);
-    if (ended) throw new Error(`it ended before it answered\n${ended.output}`);
-    return fetch(url).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-  });
-}
-
-async function until(so: () => boolean | Promise<boolean>): Promise<void> {
-  const limit = Date.now() + LIMIT_MS;
-  while (!(await so())) {
-    if (Date.now() > limit) throw new Error('it took too long');
-    await sleep(50);
-  }
+/** Waits until the address answers. @throws Error with its output when the program ends before that */
+async function ready({ ended }: Container, url: string): Promise<void> {
+  const failed = ended.then(({ output }) => Promise.reject(new Error(`it ended before it answered\n${output}`)));
+  await Promise.race([failed, until(() => answers(url), { limitMs: LIMIT_MS, what: url })]);
 }
 
 const commandOf = (pid: number | undefined) =>
