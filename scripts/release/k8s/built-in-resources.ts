@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { installVenv } from '../../dev/parts/python.js';
 import { run } from '../../dev/run.js';
 import { cacheDir, localDir } from '../../dev/stack/paths.js';
-import type { Manifest } from './manifest.js';
+import type { Manifest } from './kustomize.js';
 
 const PACKAGE = 'kubernetes-validate==1.37.0';
 /** The oldest that it has, and the newest: between them the clusters of today. */

@@ -1,8 +1,7 @@
 /** Builds every kustomization and checks every object against its schema: part of `npm run check`. */
 import { problemsWith, VERSIONS } from './built-in-resources.js';
 import { isCustom, problemsOf } from './custom-resources.js';
-import { build, kustomizations } from './kustomize.js';
-import type { Manifest } from './manifest.js';
+import { build, kustomizations, type Manifest } from './kustomize.js';
 
 const began = performance.now();
 const folders = kustomizations('Kustomization');

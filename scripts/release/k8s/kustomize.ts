@@ -4,7 +4,20 @@ import { dirname, join, relative } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { run } from '../../dev/run.js';
 import { root, which } from '../../dev/stack/paths.js';
-import type { Manifest } from './manifest.js';
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** What every object of Kubernetes has. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Labels;
+    readonly annotations?: Labels;
+  };
+}
 
 export const k8sDir = join(root, 'k8s');
 const OLDEST_MINOR = 27;

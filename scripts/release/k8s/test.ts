@@ -3,10 +3,16 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type ApiServer, installApiServer, startApiServer, VERSION } from './api-server.js';
 import { crdsDir } from './custom-resources.js';
-import { applicable, build, k8sDir, kubectl } from './kustomize.js';
-import { type Deployment, type Manifest, ofKind } from './manifest.js';
+import { applicable, build, k8sDir, kubectl, type Labels, type Manifest } from './kustomize.js';
 import { run } from '../../dev/run.js';
 import { Suite } from '../suite.js';
+
+interface Deployment extends Manifest {
+  readonly spec: { readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: object } };
+}
+
+const deployments = (manifests: readonly Manifest[]) =>
+  manifests.filter((manifest): manifest is Deployment => manifest.kind === 'Deployment');
 
 const suite = new Suite();
 
@@ -56,7 +62,7 @@ async function testAll(server: ApiServer): Promise<void> {
   });
   /** Deployments are taken unseen: only a pod is judged by Pod Security, and wholly validated. */
   const podsAreAccepted = async (manifests: readonly Manifest[]) => {
-    for (const deployment of ofKind(manifests, 'Deployment')) {
+    for (const deployment of deployments(manifests)) {
       await accepted(['create', '--dry-run=server', '--validate=strict', '--filename=-'], asPod(deployment));
     }
   };
@@ -94,7 +100,7 @@ async function testAll(server: ApiServer): Promise<void> {
 
   // What is wrong on purpose, so that a server that takes anything would be found out.
   const gke = await build('overlays/gke');
-  const [worker] = ofKind(gke, 'Deployment').filter(({ metadata }) => metadata.name === 'imagen-worker');
+  const worker = deployments(gke).find(({ metadata }) => metadata.name === 'imagen-worker');
   if (!worker) throw new Error('expected a Deployment imagen-worker');
   const create = ['create', '--dry-run=server', '--validate=strict', '--filename=-'];
   const changed = <T extends Manifest>(manifest: T, change: (text: string) => string): T => {
@@ -125,7 +131,7 @@ async function testAll(server: ApiServer): Promise<void> {
   const noVolume = /volumeMounts\[0\]\.name: Not found/;
   await badPod('a volume that is mounted and not there', noVolume, '"name":"routes"', '"name":"maps"');
   await test('refused: a misspelt field of a ScaledObject', async () => {
-    const [scaled] = ofKind(await build('overlays/gke-keda'), 'ScaledObject');
+    const scaled = (await build('overlays/gke-keda')).find(({ kind }) => kind === 'ScaledObject');
     if (!scaled) throw new Error('expected a ScaledObject');
     await refused(
       /spec\.minReplicas: field not declared in schema/,

@@ -1,13 +1,6 @@
 /** Everything that people apply, built once for a file of tests. */
-import { applicable, build } from '../../../scripts/release/k8s/kustomize.js';
-import {
-  type ConfigMap,
-  type Container,
-  type Deployment,
-  type Manifest,
-  ofKind,
-  type PodSpec,
-} from '../../../scripts/release/k8s/manifest.js';
+import { applicable, build, type Manifest } from '../../../scripts/release/k8s/kustomize.js';
+import { type ConfigMap, type Container, type Deployment, ofKind, type PodSpec } from './manifest.js';
 import { readText } from '../../support/deploy.js';
 
 export interface Overlay {
