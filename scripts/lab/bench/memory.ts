@@ -10,8 +10,8 @@ import type { Header } from '../../../src/pipeline/decode.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
 import { picture } from './corpus.js';
 import type { StandIn } from '../make-models.js';
-import { type Ground, withGround } from './ground.js';
-import { type Benchmark, type Figure, figure, round } from './result.js';
+import { type Ground, jobOf, withGround } from './ground.js';
+import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
 
 const SIDE = 10_000;
 const PIXELS = SIDE * SIDE;
@@ -43,18 +43,12 @@ const modelOf = (tile: number): StandIn => ({
   ...{ name: `echo_${tile}`, fixedMs: 0, eachMs: 0, plans: ['tile'], tileSizes: [tile], margin: 16 },
 });
 
-export const memory: Benchmark = async ({ progress, wanted }) => {
+export const memory: Benchmark = (asked) => {
   // glibc keeps an arena for each thread and gives little of it back; few arenas make it a measurement of the worker.
   process.env.MALLOC_ARENA_MAX ??= '2';
-  return withGround([modelOf(128), modelOf(512)], progress, async (ground) => {
-    const figures: Figure[] = [];
-    for (const one of CASES.filter(({ name }) => wanted(name))) {
-      const measured = await measure(ground, one);
-      progress.say(`${measured.name}: ${measured.ratio}`);
-      figures.push(measured);
-    }
-    return figures;
-  });
+  return withGround([modelOf(128), modelOf(512)], asked.progress, (ground) =>
+    figuresFor(CASES, asked, (one) => measure(ground, one)),
+  );
 };
 
 async function measure(ground: Ground, one: Case): Promise<Figure> {
@@ -64,16 +58,11 @@ async function measure(ground: Ground, one: Case): Promise<Figure> {
   await ground.freshWorker();
   await sleep(2000);
   const idle = statusOf(ground.workerPid(), 'VmRSS');
-  const { seconds, completions } = await ground.run([
-    {
-      job: {
-        jobId: `memory.${name}.${Math.random().toString(36).slice(2)}`,
-        operations: Array<string>(operations).fill(`echo_${tile}`),
-        input: { uri },
-        output: { format: output },
-      },
-    },
-  ]);
+  const job = jobOf(`memory.${name}.${Math.random().toString(36).slice(2)}`, '', uri, {
+    operations: Array<string>(operations).fill(`echo_${tile}`),
+    output: { format: output },
+  });
+  const { seconds, completions } = await ground.run([{ job }]);
   const peak = statusOf(ground.workerPid(), 'VmHWM');
   const [completion] = completions;
   const files = bytes.length + (completion?.output?.bytes ?? 0);
@@ -120,6 +109,4 @@ function statusOf(pid: number, line: 'VmRSS' | 'VmHWM'): number {
   return Number(kB) * 1024;
 }
 
-function inMB(bytes: number): number {
-  return Math.round(bytes / MB);
-}
+const inMB = (bytes: number): number => Math.round(bytes / MB);

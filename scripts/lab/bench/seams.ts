@@ -5,7 +5,7 @@
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { Size } from '../../../src/domain/raster.js';
 import { withStack } from './ground.js';
-import { type Benchmark, type Figure, figure, round } from './result.js';
+import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
 import { apart, atOnce, EXACT, scenery, stitched, type Tiled, tiledVersions } from './stitch.js';
 
 const PHOTOGRAPH = { width: 2000, height: 1500 };
@@ -14,22 +14,16 @@ const TOLERANT = { width: 512, height: 512 };
 const LIMIT_MS = 1_800_000;
 
 /** One figure for each version and tile size: the largest difference as a part of what is tolerated. */
-export const seams: Benchmark = ({ progress, wanted }) =>
-  withStack(['triton'], progress, async ({ TRITON_URL: url }) => {
+export const seams: Benchmark = (asked) =>
+  withStack(['triton'], asked.progress, async ({ TRITON_URL: url }) => {
     const models = connectTriton({ url, inferTimeoutMs: LIMIT_MS });
-    const figures: Figure[] = [];
     try {
       await models.refresh(new AbortController().signal);
-      for (const tiled of tiledVersions(models)) {
-        const name = `${tiled.model.model}.${tiled.version}`;
-        if (!wanted(name)) continue;
-        progress.say(`${name}: computing on the CPU`);
-        figures.push(...(await figuresOf(models, tiled, name)));
-      }
+      const cases = tiledVersions(models).map((tiled) => ({ name: `${tiled.model.model}.${tiled.version}`, tiled }));
+      return await figuresFor(cases, asked, ({ name, tiled }) => figuresOf(models, tiled, name));
     } finally {
       await models.close();
     }
-    return figures;
   });
 
 async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled, name: string): Promise<Figure[]> {

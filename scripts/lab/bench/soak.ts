@@ -8,11 +8,12 @@ import type { JobMessage } from '../../../src/domain/job.js';
 import type { Parts } from '../ground.js';
 import { controlModel } from '../../dev/parts/triton.js';
 import { root } from '../../dev/stack/paths.js';
+import { until } from '../../dev/until.js';
 import { metricIn, startWorker, type Worker } from '../../dev/workers.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture, THUMBNAILS, uploadPictures } from './corpus.js';
-import { toldBy, withTraffic } from './ground.js';
+import { endWorker, toldBy, withTraffic } from './ground.js';
 import { type Benchmark, type Figure, figure, median, round } from './result.js';
 
 const JOBS = 5_000;
@@ -30,17 +31,11 @@ const COUNTS_GOAL = 1.1;
 const quick: StandIn = { name: 'quick', fixedMs: 2, eachMs: 0, plans: ['whole'], failsOnDemand: true };
 const away: StandIn = { ...quick, name: 'away' };
 
-/** What the worker holds. */
-interface Kept {
-  readonly rss: number;
-  readonly heapUsed: number;
-  readonly external: number;
-  readonly files: number;
-  /** Of abort signals. */
-  readonly listeners: number;
-  /** What keeps the event loop alive, by kind: sockets, timers and so on. */
+/** What the worker holds (count-kept.js); `resources` keep its event loop alive, by kind. */
+interface Kept extends Record<(typeof NUMBERS)[number], number> {
   readonly resources: Readonly<Record<string, number>>;
 }
+const NUMBERS = ['rss', 'heapUsed', 'external', 'files', 'listeners'] as const;
 
 export const soak: Benchmark = ({ progress }) =>
   withTraffic({ models: [quick, away], progress, env: LIMITS }, async (parts, traffic) => {
@@ -63,8 +58,7 @@ export const soak: Benchmark = ({ progress }) =>
       const failed = metricIn(text, 'imagen_jobs_total', { status: 'failed' });
       return figuresOf(rounds, { simulated: 'models sleep', putBack, failed, malloc: MALLOC });
     } finally {
-      worker.signal('SIGTERM');
-      await worker.exit;
+      await endWorker(worker);
     }
   });
 
@@ -77,12 +71,9 @@ const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC
 /** Few places, so that jobs of a model that is away are put back instead of standing aside. */
 const LIMITS = { IMAGEN_MAX_JOBS: '8', IMAGEN_MODEL_WAIT_SECONDS: '1' };
 
-interface Inputs {
-  readonly good: readonly string[];
-  readonly broken: string;
-}
+type Inputs = Awaited<ReturnType<typeof uploadInputs>>;
 
-async function uploadInputs(parts: Parts): Promise<Inputs> {
+async function uploadInputs(parts: Parts) {
   const good = (await uploadPictures(parts, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
   const whole = await picture({ width: 96, height: 64 });
   return { good, broken: await parts.upload('broken.jpg', whole.subarray(0, whole.length / 2)) };
@@ -115,18 +106,18 @@ async function oneRound({ stack }: Parts, traffic: Traffic, { good, broken }: In
   }));
   await controlModel(stack.ports, away.name, 'unload');
   await traffic.publish([...waiting, ...others, ...fine]);
-  await traffic.until(before + ROUND - AWAY);
+  await traffic.untilEnded(before + ROUND - AWAY);
   await sleep(3_000); // with nothing else to do, some of those that stand aside are put back
   await controlModel(stack.ports, away.name, 'load');
-  await traffic.until(before + ROUND);
+  await traffic.untilEnded(before + ROUND);
 }
 
 async function idle(worker: Worker): Promise<void> {
-  for (;;) {
+  const isIdle = async () => {
     const text = await worker.metrics();
-    if (metricIn(text, 'imagen_jobs_active') + metricIn(text, 'imagen_jobs_parked') === 0) break;
-    await sleep(200);
-  }
+    return metricIn(text, 'imagen_jobs_active') + metricIn(text, 'imagen_jobs_parked') === 0;
+  };
+  await until(isIdle, { everyMs: 200 });
   await sleep(2_000); // connections that are not needed have been closed, timers of the jobs have run out
 }
 
@@ -139,14 +130,9 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
   }
   const middle = (of: (kept: Kept) => number) => median(samples.map(of));
   const kinds = new Set(samples.flatMap(({ resources }) => Object.keys(resources)));
-  return {
-    rss: middle(({ rss }) => rss),
-    heapUsed: middle(({ heapUsed }) => heapUsed),
-    external: middle(({ external }) => external),
-    files: middle(({ files }) => files),
-    listeners: middle(({ listeners }) => listeners),
-    resources: Object.fromEntries([...kinds].map((kind) => [kind, middle((kept) => kept.resources[kind] ?? 0)])),
-  };
+  const numbers = Object.fromEntries(NUMBERS.map((name) => [name, middle((kept) => kept[name])]));
+  const resources = Object.fromEntries([...kinds].map((kind) => [kind, middle((kept) => kept.resources[kind] ?? 0)]));
+  return { ...numbers, resources } as Kept;
 }
 
 const shown = (kept: Kept | undefined) =>
@@ -158,9 +144,9 @@ function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   const compared = { first: shown(first), last: shown(last) };
   const rssMB = rounds.map(({ rss }) => inMB(rss));
   const counts = {
-    listeners: pick('listeners'),
-    files: pick('files'),
-    handles: ({ resources }: Kept) => sum(resources),
+    listeners: ({ listeners }: Kept) => listeners,
+    files: ({ files }: Kept) => files,
+    handles: ({ resources }: Kept) => Object.values(resources).reduce((a, b) => a + b, 0),
   };
   return [
     figure('soak.memory', last.rss / first.rss, '<=', GOAL, { ...about, rssMB, ...compared }),
@@ -173,6 +159,4 @@ function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   ];
 }
 
-const pick = (name: 'listeners' | 'files') => (kept: Kept) => kept[name];
-const sum = (numbers: Readonly<Record<string, number>>) => Object.values(numbers).reduce((a, b) => a + b, 0);
 const inMB = (bytes: number) => round(bytes / 1e6);

@@ -1,9 +1,7 @@
 /**
  * What metrics cost, and traces that are off, as a share of the worker's processor time for a job; and beside it the log.
- * Too little to be seen as the difference of two runs, so it is put together from what can be measured well: the calls
- * that a real worker makes for each job, counted in it, and the lines that it logs; what one of them costs, measured over
- * very many; what a scrape costs the worker, measured over many. All of it is divided by the processor time of the same
- * worker in the same run, as the system counts it.
+ * Too little to be seen as the difference of two runs, so it is put together: the calls and lines of a real worker for
+ * each job, counted in it, times what one of them costs, measured over very many; and what a scrape costs.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +15,7 @@ import { cloudTraceFields } from '../../../src/tracing/trace-fields.js';
 import { root } from '../../dev/stack/paths.js';
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, toldBy, withGround } from './ground.js';
+import { type Ground, jobOf, toldBy, withGround } from './ground.js';
 import { type Benchmark, figure, median, round, simulated } from './result.js';
 
 /** Thumbnails: the smaller a job's work, the larger the share of what is the same for every job. */
@@ -48,27 +46,18 @@ export const telemetry: Benchmark = async ({ progress }) => {
   const logFile = join(tmpdir(), `imagen-log-${process.pid}`);
   process.env.COUNTS = file;
   const start = { preload: [join(root, 'scripts/lab/bench/count-telemetry.js')], logFile };
-  const run = (ground: Ground) => measure(ground, { file, logFile, say: (text) => progress.say(text) });
   try {
-    return await withGround([model], progress, run, start);
+    return await withGround([model], progress, (ground) => measure(ground, file, logFile), start);
   } finally {
     for (const one of [file, logFile]) rmSync(one, { force: true });
   }
 };
 
-interface Files {
-  /** Gets the counts. */
-  readonly file: string;
-  readonly logFile: string;
-  readonly say: (text: string) => void;
-}
-
-async function measure(ground: Ground, { file, logFile, say }: Files) {
+/** @param file gets the counts */
+async function measure(ground: Ground, file: string, logFile: string) {
   const pictures = await uploadPictures(ground, THUMBNAILS, JOBS);
   const run = (name: string) =>
-    ground.run(
-      pictures.map(({ uri }, i) => ({ job: { jobId: `${name}.${i}`, operations: [model.name], input: { uri } } })),
-    );
+    ground.run(pictures.map(({ uri }, i) => ({ job: jobOf(`${name}.${i}`, model.name, uri) })));
   await run('warm');
   await toldBy(ground.workerPid(), file); // and begins again
   const linesBefore = linesIn(logFile).length;
@@ -81,7 +70,6 @@ async function measure(ground: Ground, { file, logFile, say }: Files) {
   const lines = linesIn(logFile).slice(linesBefore);
   const line = lines.find((one) => one.includes('"job ended"'));
   if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
-  say(`${(jobSeconds * 1000).toFixed(2)} ms of the worker's processor for a job`);
 
   const scrapeSeconds = await costOfScrape(ground);
   const perCall = {
@@ -173,9 +161,7 @@ function log(line: string): () => void {
   return () => logger.info(told, String(message));
 }
 
-function linesIn(file: string): string[] {
-  return readFileSync(file, 'utf8').trimEnd().split('\n');
-}
+const linesIn = (file: string): string[] => readFileSync(file, 'utf8').trimEnd().split('\n');
 
 /** User and system time of a process; Linux counts it in hundredths. */
 function cpuSeconds(pid: number): number {

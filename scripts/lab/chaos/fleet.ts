@@ -1,5 +1,6 @@
 /** Workers that are started again as soon as one has ended, as a deployment does. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../dev/until.js';
 import type { Worker } from '../../dev/workers.js';
 
 /** An end that nobody has asked for, or that was not as it should be. */
@@ -8,18 +9,7 @@ export interface BadEnd {
   readonly how: string;
 }
 
-export interface Fleet {
-  /** Those that pull jobs now. */
-  readonly up: readonly Worker[];
-  readonly badEnds: readonly BadEnd[];
-  /** Signals one that pulls jobs; waits for one if there is none. @param dice from 0 to 1: which */
-  signal(name: 'SIGKILL' | 'SIGTERM', dice: number): Promise<void>;
-  /** Ends all by SIGTERM and starts none again. */
-  stop(): Promise<void>;
-  /** How many of the killed have been killed by `signal`. @param crashed process ids of those that died of a job */
-  killed(crashed: ReadonlySet<number>): number;
-  terminated(): number;
-}
+export type Fleet = ReturnType<typeof startFleet>;
 
 const AGAIN_MS = 200;
 
@@ -32,7 +22,7 @@ export function startFleet(
   start: (worker: number) => Promise<Worker>,
   drainMs: number,
   isCrash: (pid: number) => boolean,
-): Fleet {
+) {
   const up = new Set<Worker>();
   const killed = new Set<number>();
   const terminated = new Map<number, number>();
@@ -74,31 +64,30 @@ export function startFleet(
 
   const places = Array.from({ length: size }, (_, place) => keepUp(place));
   return {
-    get up() {
-      return [...up];
-    },
-    badEnds,
-    async signal(name, dice) {
-      let worker: Worker | undefined;
-      for (;;) {
+    /** Those that pull jobs now. */
+    up: (): readonly Worker[] => [...up],
+    badEnds: badEnds as readonly BadEnd[],
+    /** Signals one that pulls jobs; waits for one if there is none. @param dice from 0 to 1: which */
+    async signal(name: 'SIGKILL' | 'SIGTERM', dice: number): Promise<void> {
+      const worker = await until(() => {
         const free = [...up].filter(({ pid }) => !terminated.has(pid) && !killed.has(pid));
-        worker = free[Math.floor(dice * free.length)];
-        if (worker) break;
-        await sleep(AGAIN_MS);
-      }
-      if (name === 'SIGTERM') {
+        return free[Math.floor(dice * free.length)];
+      });
+      if (name === 'SIGKILL') {
+        killed.add(worker.pid);
+        worker.signal(name);
+      } else {
         terminate(worker);
-        return;
       }
-      killed.add(worker.pid);
-      worker.signal('SIGKILL');
     },
-    async stop() {
+    /** Ends all by SIGTERM and starts none again. */
+    async stop(): Promise<void> {
       stopping.abort();
       for (const worker of up) if (!terminated.has(worker.pid)) terminate(worker);
       await Promise.all(places);
     },
-    killed: (crashed) => [...killed].filter((pid) => !crashed.has(pid)).length,
+    /** How many of the killed have been killed by `signal`. @param crashed process ids of those that died of a job */
+    killed: (crashed: ReadonlySet<number>): number => [...killed].filter((pid) => !crashed.has(pid)).length,
     terminated: () => terminated.size,
   };
 }

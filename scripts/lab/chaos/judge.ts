@@ -145,7 +145,7 @@ function strangers(seen: readonly Seen[], { accepted, deadLetters }: Evidence): 
   ];
 }
 
-function groupBy<T, K>(list: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
+export function groupBy<T, K>(list: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
   for (const one of list) {
     const key = keyOf(one);

@@ -1,22 +1,22 @@
 /** One fault run: a load through real parts, faults while it lasts, and then what outsiders have seen of it. */
-import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { openParts, type Parts } from '../ground.js';
 import { openTraffic, type Traffic } from '../traffic.js';
 import type { Progress } from '../../dev/progress.js';
-import { seeded } from '../random.js';
+import { run } from '../../dev/run.js';
+import { until } from '../../dev/until.js';
 import { cli, startWorker } from '../../dev/workers.js';
-import { crashPoints, readCrashes, refusalPoints } from './crashes.js';
+import { seeded } from '../random.js';
+import { type Crash, crashPoints, readCrashes, refusalPoints } from './crashes.js';
 import { createFaults, openProxies, type Proxies } from './faults.js';
 import { recordRef } from '../../../src/records/record.js';
 import { objectRef } from '../../../src/domain/uri.js';
-import { type BadEnd, type Fleet, startFleet } from './fleet.js';
+import { type Fleet, startFleet } from './fleet.js';
 import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';
-import { type Accepted, judge, type Verdict } from './judge.js';
-import { type Limits, watchLimits } from './limits.js';
+import { type Accepted, groupBy, judge } from './judge.js';
+import { watchLimits } from './limits.js';
 import { planLoad, type PlannedJob, STAND_INS } from './load.js';
 import { planFaults } from './plan.js';
 import { drain, readRecords, readResults } from './witness.js';
@@ -31,16 +31,6 @@ export interface ChaosOptions {
   readonly signal: AbortSignal;
   /** Gets the workers' logs. */
   readonly logs: string;
-}
-
-export interface Report {
-  readonly accepted: number;
-  readonly completions: number;
-  readonly verdict: Verdict;
-  readonly limits: Limits;
-  readonly badEnds: readonly BadEnd[];
-  /** How often each kind has come to pass. */
-  readonly faults: Readonly<Record<string, number>>;
 }
 
 const NAME = 'chaos';
@@ -68,7 +58,7 @@ const QUIET_MS = 3_000;
 /** Without a completion for so long, what has not ended is lost. */
 const PATIENCE_MS = 90_000;
 
-export async function runChaos(options: ChaosOptions): Promise<Report> {
+export async function runChaos(options: ChaosOptions) {
   const { progress, signal } = options;
   const env = { ...WORKER_ENV, IMAGEN_MAX_ATTEMPTS: String(maxAttempts(options.durationMs)) };
   const parts = await openParts({ name: NAME, models: STAND_INS, progress, env });
@@ -87,7 +77,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
   }
 }
 
-async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unknown)[]): Promise<Report> {
+async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unknown)[]) {
   const { jobs, durationMs, progress } = options;
   const random = seeded(options.seed);
   const load = planLoad(jobs, durationMs, await uploadInputs(parts), random);
@@ -99,24 +89,24 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   const witness = openTraffic(parts);
   const refusals = join(parts.dir, 'refusals');
   const fleet = openFleet(parts, proxies, { crashes, refusals, logs: options.logs });
-  const faults = createFaults(parts, proxies, fleet, { longestMs: durationMs / 5, refusals });
+  const faults = createFaults(parts, proxies, fleet, durationMs / 5, refusals);
   closers.push(
     () => witness.close(),
     () => faults.close(),
     // After a failure workers may still be waiting for their start: those end with the parts.
     () => Promise.race([fleet.stop(), sleep(DRAIN_SECONDS * 1_000, undefined, { ref: false })]),
   );
-  while (fleet.up.length < WORKERS) await sleep(50);
+  await until(() => fleet.up().length >= WORKERS);
 
   const task = progress.task(NAME);
   const sampling = new AbortController();
-  const limits = watchLimits(() => fleet.up, sampling.signal);
+  const limits = watchLimits(fleet.up, sampling.signal);
   const accepted: Accepted[] = [];
   const canceled = new Map<string, boolean>();
   const startedAt = performance.now();
   const at = async (ms: number) => sleep(Math.max(0, startedAt + ms - performance.now()));
   const telling = setInterval(() => {
-    const up = `${fleet.up.length} workers up`;
+    const up = `${fleet.up().length} workers up`;
     task.detail(`${accepted.length} messages accepted, ${witness.completions.length} completions, ${up}`);
   }, 1_000);
   closers.push(() => clearInterval(telling));
@@ -137,7 +127,7 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
 
   task.step('waiting for the last outcomes');
   await untilAllEnded(accepted, witness);
-  while (witness.quietMs() < QUIET_MS) await sleep(100);
+  await until(() => witness.quietMs() >= QUIET_MS);
   sampling.abort();
   const seenLimits = await limits;
   const deaths = countDeaths(fleet, crashes);
@@ -156,7 +146,8 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   return {
     ...{ accepted: accepted.length, completions: witness.completions.length, verdict, badEnds: fleet.badEnds },
     limits: seenLimits,
-    faults: { ...faults.counts(), ...deaths, ...countKinds(load) },
+    /** How often each kind has come to pass. */
+    faults: { ...faults.counts(), ...deaths, ...countKinds(load) } as Readonly<Record<string, number>>,
   };
 }
 
@@ -225,49 +216,43 @@ async function publish(
 async function cancel({ env }: Parts, jobId: string): Promise<boolean> {
   for (let failures = 1; ; failures++) {
     try {
-      await promisify(execFile)(process.execPath, [cli, 'cancel', jobId], { env });
+      await run(process.execPath, [cli, 'cancel', jobId], { env });
       return true;
     } catch (error) {
-      const { stderr = '' } = error as { readonly stderr?: string };
-      if (stderr.includes('has ended already')) return false;
-      if (failures === MOST_CANCELS || !stderr.includes('STORAGE_UNAVAILABLE')) throw error;
+      const { message } = error as Error;
+      if (message.includes('has ended already')) return false;
+      if (failures === MOST_CANCELS || !message.includes('STORAGE_UNAVAILABLE')) throw error;
     }
   }
 }
 
 async function untilAllEnded(accepted: readonly Accepted[], witness: Traffic): Promise<void> {
-  const open = new Set(accepted);
-  while (open.size > 0 && witness.quietMs() < PATIENCE_MS) {
+  await until(() => {
     const jobs = new Set(witness.ended.map(({ completion }) => completion.jobId));
     const messages = new Set(witness.ended.map(({ completion }) => completion.messageId));
-    for (const one of open) {
-      const { jobId } = one.job;
-      if (jobId === undefined ? messages.has(one.messageId) : jobs.has(jobId)) open.delete(one);
-    }
-    await sleep(100);
-  }
+    const hasEnded = ({ job: { jobId }, messageId }: Accepted) =>
+      jobId === undefined ? messages.has(messageId) : jobs.has(jobId);
+    return accepted.every(hasEnded) || witness.quietMs() >= PATIENCE_MS;
+  });
 }
 
-function countDeaths(fleet: Fleet, folder: string): Record<string, number> {
+function countDeaths(fleet: Fleet, folder: string) {
   const crashes = readCrashes(folder);
-  const counts: Record<string, number> = {
+  const kindOf = ({ jobId, step }: Crash) =>
+    jobId.endsWith('-kills-its-worker') ? 'crash.killer' : `crash.after.${step}`;
+  return {
     'worker.sigkill': fleet.killed(new Set(crashes.map(({ pid }) => pid))),
     'worker.sigterm': fleet.terminated(),
+    ...countBy(crashes, kindOf),
   };
-  for (const { jobId, step } of crashes) {
-    const kind = jobId.endsWith('-kills-its-worker') ? 'crash.killer' : `crash.after.${step}`;
-    counts[kind] = (counts[kind] ?? 0) + 1;
-  }
-  return counts;
 }
 
 /** What the load itself holds of faults. */
-function countKinds(load: readonly PlannedJob[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { kind, messages } of load) {
-    if (kind === 'good') continue;
-    const name = `load.${kind}`;
-    counts[name] = (counts[name] ?? 0) + (kind === 'duplicate' ? messages.length - 1 : 1);
-  }
-  return counts;
-}
+const countKinds = (load: readonly PlannedJob[]) =>
+  countBy(
+    load.filter(({ kind }) => kind !== 'good'),
+    ({ kind }) => `load.${kind}`,
+  );
+
+const countBy = <T>(list: readonly T[], kindOf: (one: T) => string) =>
+  Object.fromEntries([...groupBy(list, kindOf)].map(([kind, all]) => [kind, all.length]));
