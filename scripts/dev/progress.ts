@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters, styleText } from 'node:util';
 
 /**
@@ -24,60 +23,45 @@ export interface Task {
   fail(text: string): void;
 }
 
-export function createProgress(out: NodeJS.WriteStream = process.stderr): Progress {
-  return out.isTTY ? new Lines(out) : new Log(out);
-}
+export const createProgress = (out: NodeJS.WriteStream = process.stderr): Progress =>
+  out.isTTY ? createLines(out) : createLog(out);
+
+const ignore = (): void => undefined;
 
 export const noProgress: Progress = {
   task: () => ({ step: ignore, detail: ignore, done: ignore, skip: ignore, fail: ignore }),
-  say: ignore,
-  close: ignore,
+  ...{ say: ignore, close: ignore },
 };
 
-function ignore(): void {
-  // Nobody is looking.
-}
-
-type Outcome = 'done' | 'skip' | 'fail';
-
 /** How often a task's output may show up in a log, where every line stays. */
-const detailEveryMs = 5_000;
+const DETAIL_EVERY_MS = 5_000;
 
-class Log implements Progress {
-  readonly #start = Date.now();
-
-  constructor(private readonly out: NodeJS.WriteStream) {}
-
-  task(name: string): Task {
-    let ended = false;
-    let lastAt = Date.now();
-    const line = (text: string) => {
-      if (ended || text === '') return;
-      lastAt = Date.now();
-      this.say(`${name}: ${text}`);
-    };
-    const end = (text: string) => {
-      line(text);
-      ended = true;
-    };
-    return {
-      step: line,
-      detail: (text) => {
-        if (Date.now() - lastAt >= detailEveryMs) line(text);
-      },
-      done: end,
-      skip: (text) => end(`skipped: ${text}`),
-      fail: (text) => end(`FAILED: ${text}`),
-    };
-  }
-
-  say(text: string): void {
-    this.out.write(`[${seconds(Date.now() - this.#start).padStart(7)}] ${text}\n`);
-  }
-
-  close(): void {
-    // Every line is already out.
-  }
+function createLog(out: NodeJS.WriteStream): Progress {
+  const start = Date.now();
+  const say = (text: string) => void out.write(`[${seconds(Date.now() - start).padStart(7)}] ${text}\n`);
+  return {
+    ...{ say, close: ignore },
+    task(name) {
+      let ended = false;
+      let lastAt = Date.now();
+      const line = (text: string) => {
+        if (ended || text === '') return;
+        lastAt = Date.now();
+        say(`${name}: ${text}`);
+      };
+      const end = (prefix: string) => (text: string) => {
+        line(`${prefix}${text}`);
+        ended = true;
+      };
+      return {
+        step: line,
+        detail: (text) => {
+          if (Date.now() - lastAt >= DETAIL_EVERY_MS) line(text);
+        },
+        ...{ done: end(''), skip: end('skipped: '), fail: end('FAILED: ') },
+      };
+    },
+  };
 }
 
 interface Row {
@@ -85,87 +69,70 @@ interface Row {
   readonly start: number;
   text: string;
   detail: string;
-  end?: { outcome: Outcome; at: number };
+  end?: { mark: string; at: number };
 }
 
-const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-const marks = {
-  done: styleText('green', '✓'),
-  skip: styleText('yellow', '–'),
-  fail: styleText('red', '✗'),
-} as const;
+const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const FRAME_MS = 100;
 
-class Lines implements Progress {
-  readonly #rows: Row[] = [];
-  #drawn = 0;
-  #closed = false;
+function createLines(out: NodeJS.WriteStream): Progress {
+  const rows: Row[] = [];
+  let drawn = 0;
 
-  constructor(private readonly out: NodeJS.WriteStream) {
-    out.write('\x1b[?25l'); // hides the cursor; `close` shows it again
-    void this.#animate();
-  }
-
-  task(name: string): Task {
-    const row: Row = { name, start: Date.now(), text: '', detail: '' };
-    this.#rows.push(row);
-    const end = (outcome: Outcome) => (text: string) => {
-      row.end ??= { outcome, at: Date.now() };
-      row.text = text;
-      row.detail = '';
-    };
-    return {
-      step: (text) => {
-        row.text = text;
-        row.detail = '';
-      },
-      detail: (text) => {
-        if (!row.end) row.detail = stripVTControlCharacters(text).trim();
-      },
-      done: end('done'),
-      skip: end('skip'),
-      fail: end('fail'),
-    };
-  }
-
-  say(text: string): void {
-    this.#erase();
-    this.out.write(`${text}\n`);
-    this.#draw();
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#erase();
-    this.#draw();
-    this.out.write('\x1b[?25h');
-  }
-
-  async #animate(): Promise<void> {
-    while (!this.#closed) {
-      this.#erase();
-      this.#draw();
-      await sleep(100, undefined, { ref: false });
+  const erase = () => {
+    if (drawn > 0) out.write(`\x1b[${drawn}A\x1b[0J`);
+    drawn = 0;
+  };
+  const draw = () => {
+    const width = Math.max(...rows.map(({ name }) => name.length));
+    for (const { name, start, text, detail, end } of rows) {
+      const now = end?.at ?? Date.now();
+      const mark = end?.mark ?? FRAMES[Math.floor(now / FRAME_MS) % FRAMES.length] ?? '';
+      const head = `${name.padEnd(width)} ${seconds(now - start).padStart(7)}  ${text}`;
+      const room = (out.columns || 80) - 3;
+      const tail = detail && room - head.length > 8 ? `  ${detail}`.slice(0, room - head.length) : '';
+      out.write(`${mark} ${head.slice(0, room)}${styleText('dim', tail)}\n`);
     }
-  }
+    drawn = rows.length;
+  };
+  const redraw = (between = '') => {
+    erase();
+    out.write(between);
+    draw();
+  };
 
-  #erase(): void {
-    if (this.#drawn > 0) this.out.write(`\x1b[${this.#drawn}A\x1b[0J`);
-    this.#drawn = 0;
-  }
-
-  #draw(): void {
-    const width = Math.max(...this.#rows.map(({ name }) => name.length));
-    for (const row of this.#rows) {
-      const now = row.end?.at ?? Date.now();
-      const mark = row.end ? marks[row.end.outcome] : (frames[Math.floor(now / 100) % frames.length] ?? '');
-      const head = `${row.name.padEnd(width)} ${seconds(now - row.start).padStart(7)}  ${row.text}`;
-      const room = (this.out.columns || 80) - 3;
-      const tail = row.detail && room - head.length > 8 ? `  ${row.detail}`.slice(0, room - head.length) : '';
-      this.out.write(`${mark} ${head.slice(0, room)}${styleText('dim', tail)}\n`);
-    }
-    this.#drawn = this.#rows.length;
-  }
+  out.write('\x1b[?25l'); // hides the cursor; `close` shows it again
+  const timer = setInterval(() => redraw(), FRAME_MS).unref();
+  let close = () => {
+    clearInterval(timer);
+    redraw();
+    out.write('\x1b[?25h');
+    close = ignore;
+  };
+  return {
+    say: (text) => redraw(`${text}\n`),
+    close: () => close(),
+    task(name) {
+      const row: Row = { name, start: Date.now(), text: '', detail: '' };
+      rows.push(row);
+      const step = (text: string) => void Object.assign(row, { text, detail: '' });
+      const end = (mark: string) => (text: string) => {
+        row.end ??= { mark, at: Date.now() };
+        step(text);
+      };
+      return {
+        step,
+        detail: (text) => {
+          if (!row.end) row.detail = stripVTControlCharacters(text).trim();
+        },
+        ...{
+          done: end(styleText('green', '✓')),
+          skip: end(styleText('yellow', '–')),
+          fail: end(styleText('red', '✗')),
+        },
+      };
+    },
+  };
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

@@ -80,10 +80,10 @@ const triton: Build = {
 
 /** Its files alone, for a base: it runs in the image. */
 async function installTriton({ dir, ports }: Stack, options: RunOptions, say: (text: string) => void): Promise<void> {
-  const context = { dir, ports, cache: cacheDir, models: ['style_aged'], modelRepositories: [], tritonArgs: [] };
+  const context = { dir, ports, cache: cacheDir, models: ['style_aged'] };
   const step = (text: string) => say(`triton: ${text}`);
   const run = (command: string, args: readonly string[]) => runTool(command, args, options);
-  await withLock(cacheDir, quietly, () => tritonPart.install({ ...context, step, run }));
+  await withLock(cacheDir, quietly, async () => tritonPart.install?.({ ...context, step, run }));
 }
 
 async function tellSizes(buildah: Buildah, { worker: ours, triton: theirs }: Scene): Promise<void> {

@@ -5,22 +5,12 @@ import { answers } from './probe.js';
 
 /** What Cloud Monitoring knows of a subscription and the emulator does not tell: scripts/dev/backlog. */
 export const backlog: Part = {
-  id: 'backlog',
-  title: 'backlog exporter',
-  ports: ['backlog'],
-  readyTimeoutMs: 20_000,
-
-  prerequisites: () => Promise.resolve([]),
-
-  install: () => Promise.resolve(),
-
-  start({ ports }) {
-    return Promise.resolve({
-      ...exporter(ports.backlog),
-      env: stackEnv(ports),
-      ready: () => answers(`http://127.0.0.1:${ports.backlog}/metrics`),
-    });
-  },
+  ...{ id: 'backlog', title: 'backlog exporter', ports: ['backlog'], readyTimeoutMs: 20_000 },
+  start: ({ ports }) => ({
+    ...exporter(ports.backlog),
+    env: stackEnv(ports),
+    ready: () => answers(`http://127.0.0.1:${ports.backlog}/metrics`),
+  }),
 };
 
 /** The process that listens on this port. */

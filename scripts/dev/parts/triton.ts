@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { LOCAL_ADMIN_KEY } from '../stack/env.js';
-import { linkTree } from '../stack/files.js';
 import { root } from '../stack/paths.js';
 import type { Ports } from '../stack/ports.js';
 import { findMarked, stopAll } from '../stack/processes.js';
@@ -17,11 +16,8 @@ const requirements = join(root, 'triton/requirements.txt');
 
 /** NVIDIA Triton on the CPU, out of a virtual environment, serving its own copy of the models. */
 export const triton: Part = {
-  id: 'triton',
-  title: 'NVIDIA Triton',
+  ...{ id: 'triton', title: 'NVIDIA Triton', readyTimeoutMs: 300_000 },
   ports: ['tritonHttp', 'tritonGrpc', 'tritonMetrics'],
-  readyTimeoutMs: 300_000,
-
   prerequisites: missingPython,
 
   async install(context) {
@@ -41,11 +37,11 @@ export const triton: Part = {
     const { dir, ports } = context;
     const python = await requirePython();
     const site = files(python);
-    const repositories = [{ folder: models(dir) }, ...context.modelRepositories];
+    const repositories = [{ folder: models(dir) }, ...(context.modelRepositories ?? [])];
     const server = join(venv(context), site.server);
     return {
       command: 'sh',
-      args: [join(root, 'triton/entrypoint.sh'), 'serve', ...context.tritonArgs],
+      args: [join(root, 'triton/entrypoint.sh'), 'serve', ...(context.tritonArgs ?? [])],
       env: {
         // The server's own libraries, then the libpython that the backend's stub links to.
         LD_LIBRARY_PATH: `${join(venv(context), site.libraries)}:${python.libraryFolder}`,
@@ -107,18 +103,19 @@ function files({ version }: Python) {
 const MODEL_PROCESS = 'triton_python_backend_stub';
 const MODELS_OUTLIVE_MS = 1_000;
 
+const allModelProcesses = (dir: string) =>
+  findMarked((of) => of.dir === dir).filter(({ command }) => command.includes(MODEL_PROCESS));
+
 /** After a kill: the processes of its models may outlive a server, and hold its sockets and the file of their program. */
 export async function endModelProcesses(dir: string): Promise<void> {
-  const left = () => findMarked((of) => of.dir === dir).filter(({ command }) => command.includes(MODEL_PROCESS));
-  await stopAll(left, MODELS_OUTLIVE_MS);
+  await stopAll(() => allModelProcesses(dir), MODELS_OUTLIVE_MS);
 }
 
 /** @returns the ids of the processes in which a model runs */
-export function modelProcesses(dir: string, model: string): number[] {
-  const all = findMarked((of) => of.dir === dir);
-  const own = all.filter(({ command }) => command.includes(MODEL_PROCESS) && command.includes(`/${model}/`));
-  return own.map(({ pid }) => pid);
-}
+export const modelProcesses = (dir: string, model: string): number[] =>
+  allModelProcesses(dir)
+    .filter(({ command }) => command.includes(`/${model}/`))
+    .map(({ pid }) => pid);
 
 const CONTROL_LIMIT_MS = 60_000;
 
@@ -154,6 +151,20 @@ async function makeModels(context: Context): Promise<void> {
   }
 }
 
+/**
+ * A copy to add to and take from. Weights, which nobody edits in place, are hard links where the file system allows;
+ * all else is copied, so that an edit stays the copy's own.
+ */
+async function linkTree(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await linkTree(source, target);
+    else if (entry.name.endsWith('.onnx')) await link(source, target).catch(() => copyFile(source, target));
+    else await copyFile(source, target);
+  }
+}
+
 /** Named one by one, and not `*`, which takes no exceptions: a model that cannot be loaded ends the server at its start. */
 async function namesToLoad(repositories: readonly ModelRepository[]): Promise<string[]> {
   const names = repositories.map(async ({ folder, leaveOut = [] }) => {
@@ -169,7 +180,7 @@ async function makeBackends(context: Context, site: ReturnType<typeof files>): P
   const folder = join(backends, 'python');
   await mkdir(folder, { recursive: true });
   for (const file of [site.backend, site.utilities, site.stub]) {
-    const copy = join(folder, file.slice(file.lastIndexOf('/') + 1));
+    const copy = join(folder, basename(file));
     // A stub may outlive a server that was killed, and a program that runs cannot be written to.
     await rm(copy, { force: true });
     await copyFile(join(venv(context), file), copy);
