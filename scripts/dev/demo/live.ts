@@ -47,7 +47,7 @@ const feed = createFeed({
   snapshot: () => ({ ...state(), ...fixed, jobs: board.jobs(), maxBytes: MAX_BODY_BYTES, recentMs: RECENT_MS }),
   changes: () => ({ ...state(), ...board.takeChanges() }),
 });
-const watch = await watchTriton(triton, { metrics: process.env.WORKER_METRICS, onChange: () => feed.stir() });
+const watch = await watchTriton(triton, process.env.WORKER_METRICS, () => feed.stir());
 const jobs = await watchTopic(pubsub, config.jobsTopic, (delivery) => board.arrived(delivery));
 const completions = await watchTopic(pubsub, config.completionsTopic, ({ data }) => board.ended(data));
 const stopHearing = await hearSteps(port, (step) => board.stepped(step));

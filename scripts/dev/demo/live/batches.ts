@@ -1,30 +1,11 @@
 /** The sizes of Triton's batches since the page began: differences of what the server has counted. */
 import type { VersionStatistics } from '../../../../src/domain/ports.js';
 
-export interface ModelBatches {
-  readonly model: string;
-  /** Requests a run, on average; absent where there was no run. */
-  readonly mean?: number;
-  readonly sizes: readonly {
-    readonly size: number;
-    /** Runs of the model with a batch of this size. */
-    readonly runs: number;
-    /** Those of the last seconds. */
-    readonly recent: number;
-  }[];
-}
-
-interface Run {
-  readonly at: number;
-  readonly size: number;
-  readonly runs: number;
-}
-
 interface Tally {
   /** By version and size, as the server had counted when it was last asked. */
   counted: Map<string, number>;
   readonly bySize: Map<number, number>;
-  recent: Run[];
+  recent: { readonly at: number; readonly size: number; readonly runs: number }[];
 }
 
 export const RECENT_MS = 10_000;
@@ -57,15 +38,19 @@ export function createBatches() {
       tally.counted = counted;
     },
 
-    /** All models that the server has spoken of, by name. */
-    view(): ModelBatches[] {
+    /**
+     * All models that the server has spoken of, by name: of each size of a batch how many runs, and how many just now.
+     * `mean` is requests a run; absent where there was no run.
+     */
+    view() {
       return [...tallies]
         .map(([model, { bySize, recent }]) => {
           const sizes = [...bySize]
             .sort(([a], [b]) => a - b)
             .map(([size, runs]) => ({ size, runs, recent: sum(recent.filter((run) => run.size === size)) }));
           const requests = sizes.reduce((total, { size, runs }) => total + size * runs, 0);
-          return { model, ...(sizes.length > 0 ? { mean: requests / sum(sizes) } : {}), sizes };
+          const mean = sizes.length > 0 ? { mean: requests / sum(sizes) } : {};
+          return { model, ...mean, sizes };
         })
         .sort((a, b) => a.model.localeCompare(b.model));
     },

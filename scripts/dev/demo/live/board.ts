@@ -12,28 +12,7 @@ type StripStage = (typeof STRIP)[number];
 
 export type Side = 'before' | 'after';
 
-/** A job as the browser gets it. Texts are clipped, not escaped. */
-export interface JobView {
-  /** Names it among all on the board, in addresses too: its id, or `~<n>` where that stands for another. */
-  readonly key: string;
-  readonly jobId?: string | undefined;
-  /** Milliseconds since 1970. */
-  readonly arrivedAt: number;
-  readonly status: 'queued' | 'running' | Completion['status'];
-  /** How much of each stage of the strip is done, 0 to 1. */
-  readonly stages: readonly number[];
-  /** What was asked for until it is known what was done. */
-  readonly operations: readonly OperationView[];
-  readonly input?: Sized | undefined;
-  readonly output?: Sized | undefined;
-  readonly timingsMs?: Completion['timingsMs'];
-  readonly error?: { readonly code: string; readonly stage: string; readonly message: string } | undefined;
-  readonly warnings: readonly string[];
-  /** Pictures that a browser may ask for, in the words that make their addresses new when they are. */
-  readonly pictures: Partial<Record<Side, string>>;
-}
-
-export interface OperationView {
+interface OperationView {
   readonly model: string;
   readonly version?: string | undefined;
   readonly plan?: string;
@@ -47,30 +26,14 @@ export interface Sized {
   readonly contentType?: string;
 }
 
-export interface Facts {
-  /** Without an outcome: in the queue or with a worker. */
-  readonly underWay: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  /** Jobs that ended in the last minute. */
-  readonly perMinute: number;
-}
-
-export interface Changes {
-  readonly jobs: readonly JobView[];
-  /** Keys of those that had to make room. */
-  readonly gone: readonly string[];
-}
-
 export interface PictureRef extends ObjectRef {
   readonly generation?: string;
 }
 
-export interface BoardOptions {
+interface BoardOptions {
   readonly allowedInputs: readonly string[];
   readonly allowedOutputs: readonly string[];
   readonly limit?: number;
-  /** Milliseconds since 1970. */
   readonly now?: () => number;
   /** Told that there are changes, and no more of it until they are taken. */
   readonly onChange?: () => void;
@@ -88,6 +51,7 @@ const MINUTE_S = 60;
 const UNRECORDED: ReadonlySet<ErrorCode> = new Set(['INVALID_MESSAGE', 'UNSUPPORTED_SCHEMA', 'JOB_ID_REUSED']);
 
 interface Entry {
+  /** Names it among all on the board, in addresses too: its id, or `~<n>` where that stands for another. */
   readonly key: string;
   /** Never given twice, as keys may be. */
   readonly serial: number;
@@ -122,16 +86,10 @@ export function createBoard(options: BoardOptions) {
 
   function add(jobId: string | undefined, key = jobId): Entry {
     serial += 1;
-    const fresh = {
-      serial,
-      arrivedAt: now(),
-      operations: [],
-      attempt: 0,
-      done: new Set<string>(),
-      inferred: 0,
-      shown: false,
+    const entry: Entry = {
+      ...{ key: key ?? `~${serial}`, serial, jobId, arrivedAt: now(), operations: [] },
+      ...{ attempt: 0, done: new Set<string>(), inferred: 0, shown: false },
     };
-    const entry: Entry = { key: key ?? `~${serial}`, jobId, ...fresh };
     entries.set(entry.key, entry);
     gone.delete(entry.key);
     if (entries.size > limit) {
@@ -164,7 +122,8 @@ export function createBoard(options: BoardOptions) {
     return completion?.input ? permitted(completion.input, allowedInputs) : input;
   }
 
-  function view(entry: Entry): JobView {
+  /** A job as the browser gets it. Texts are clipped, not escaped. */
+  function view(entry: Entry) {
     const { key, jobId, arrivedAt, completion, operations, done } = entry;
     const running = done.size > 0 ? 'running' : 'queued';
     const before = pictureOf(entry, 'before');
@@ -173,18 +132,21 @@ export function createBoard(options: BoardOptions) {
     const { error } = completion ?? {};
     return {
       ...{ key, jobId, arrivedAt, status: completion?.status ?? running },
+      /** How much of each stage of the strip is done, 0 to 1. */
       stages: STRIP.map((stage) => progressOf(entry, stage)),
+      /** What was asked for until it is known what was done. */
       operations: completion?.steps?.length ? completion.steps.slice(0, MAX_STEPS).map(served) : operations,
       input: completion?.input && sized(completion.input),
       output: completion?.output && { ...sized(completion.output), contentType: clip(completion.output.contentType) },
       timingsMs: completion?.timingsMs,
       error: error && { code: error.code, stage: error.stage, message: clip(error.message) },
       warnings: (completion?.warnings ?? []).slice(0, MAX_STEPS).map(clip),
+      /** Those that a browser may ask for, in the words that make their addresses new when they are. */
       pictures: {
         // The same before and after the job has ended, so that the picture is loaded once.
         ...(showBefore ? { before: String(entry.serial) } : {}),
         ...(after ? { after: after.generation ?? '' } : {}),
-      },
+      } as Partial<Record<Side, string>>,
     };
   }
 
@@ -247,17 +209,18 @@ export function createBoard(options: BoardOptions) {
     },
 
     /** All jobs, oldest first. */
-    jobs: (): JobView[] => [...entries.values()].map(view),
+    jobs: () => [...entries.values()].map(view),
 
-    facts(): Facts {
+    /** How many jobs have no outcome yet, have ended, and have ended in the last minute. */
+    facts() {
       const since = Math.floor(now() / 1000) - MINUTE_S;
       const perMinute = ends.reduce((sum, { second, count }) => sum + (second > since ? count : 0), 0);
       const underWay = [...entries.values()].filter(({ completion }) => !completion).length;
       return { underWay, ...counts, perMinute };
     },
 
-    /** What has changed since this was asked last, oldest first. */
-    takeChanges(): Changes {
+    /** What has changed since this was asked last, oldest first, and the keys of those that had to make room. */
+    takeChanges() {
       const jobs = [...entries.values()].filter(({ key }) => changed.has(key)).map(view);
       const changes = { jobs, gone: [...gone] };
       changed.clear();
@@ -298,10 +261,9 @@ function readCompletion(data: Buffer): Completion | undefined {
   }
 }
 
-function permitted(
-  place: { readonly uri: string; readonly generation?: string | undefined } | undefined,
-  prefixes: readonly string[],
-): PictureRef | undefined {
+type Place = { readonly uri: string; readonly generation?: string | undefined } | undefined;
+
+function permitted(place: Place, prefixes: readonly string[]): PictureRef | undefined {
   if (!place) return undefined;
   const ref = parseObjectUri(place.uri);
   if (typeof ref === 'string' || !isPermitted(ref, prefixes)) return undefined;
@@ -313,8 +275,6 @@ function served(step: NonNullable<Completion['steps']>[number]): OperationView {
   return { model: clip(step.model), version: clip(step.servedVersion), plan: step.plan, requests: step.requests };
 }
 
-function sized({ width, height, bytes }: Sized): Sized {
-  return { width, height, bytes };
-}
+const sized = ({ width, height, bytes }: Sized): Sized => ({ width, height, bytes });
 
 const clip = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);

@@ -10,19 +10,8 @@ const EXPIRES_SECONDS = 86_400;
 const KEEPS_SECONDS = 600;
 const LIMIT_MS = 2_000;
 
-export interface TopicWatch {
-  /** Settles when no more messages can come, with the reason. */
-  readonly closed: Promise<Error>;
-  /** Deletes the subscription. */
-  stop(): Promise<void>;
-}
-
 /** Resolves when everything that is published from now on will come. */
-export async function watchTopic(
-  pubsub: PubSub,
-  topic: string,
-  onMessage: (delivery: Delivery) => void,
-): Promise<TopicWatch> {
+export async function watchTopic(pubsub: PubSub, topic: string, onMessage: (delivery: Delivery) => void) {
   const name = `live-page-${randomBytes(6).toString('hex')}`;
   await pubsub.topic(topic).createSubscription(name, {
     expirationPolicy: { ttl: { seconds: EXPIRES_SECONDS } },
@@ -35,8 +24,10 @@ export async function watchTopic(
     return Promise.resolve('ack');
   });
   return {
+    /** Settles when no more messages can come, with the reason. */
     closed: source.closed,
-    async stop() {
+    /** Deletes the subscription. */
+    async stop(): Promise<void> {
       await source.stop(LIMIT_MS);
       // With the stack, Pub/Sub may be gone already, and its subscriptions with it.
       await within(LIMIT_MS, `delete ${name}`, () => pubsub.subscription(name).delete()).catch(() => undefined);
