@@ -1,10 +1,6 @@
 /**
- * Compares autoscaling policies by simulation, the shipped one among them:
- *
- *   npm run autoscale
- *       writes .imagen/autoscale/report.md and its drawings; fails when the shipped policy is not good enough
- *   npm run autoscale -- --out docs/autoscaling
- *       the copy that the documentation shows
+ * Compares autoscaling policies by simulation; fails when the shipped one is not good enough. `npm run autoscale` writes
+ * .imagen/autoscale/report.md and its drawings; the documentation shows those of `-- --out docs/autoscaling`.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

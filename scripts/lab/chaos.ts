@@ -1,9 +1,6 @@
 /**
- * A fault run on real parts: whether anything is lost, said twice or left behind.
- *
- *   npm run chaos -- --jobs 1000 [--seed 1] [--minutes 5] [--json]
- *       publishes so many jobs in so many minutes while workers, Triton and connections come to harm; the last line on
- *       standard output is JSON with --json. The same seed plans the same jobs and faults
+ * A fault run on real parts: whether anything is lost, said twice or left behind when jobs are published while workers,
+ * Triton and connections come to harm. Options: `npm run chaos -- --help`.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -50,7 +47,7 @@ try {
   const short = missing(jobs, faults);
   const above = limits.jobsActive.above + limits.decodedBytes.above;
   const breaches = [
-    ...Object.entries(verdict).flatMap(([kind, all]) => (all as readonly string[]).map((one) => `${kind}: ${one}`)),
+    ...Object.entries(verdict).flatMap(([kind, all]) => all.map((one) => `${kind}: ${one}`)),
     ...badEnds.map(({ worker, how }) => `worker ${worker}: ${how}`),
     ...(above > 0 ? [`${above} samples above the limits`] : []),
     ...(limits.samples === 0 ? ['no worker was ever asked how much it has in work'] : []),
@@ -60,14 +57,8 @@ try {
   if (breaches.length > SHOWN) console.error(`and ${breaches.length - SHOWN} more`);
   const line = {
     jobs,
-    lost: verdict.lost.length,
-    conflicting: verdict.conflicting.length,
-    unsettled: verdict.unsettled.length,
-    unexpected: verdict.unexpected.length,
-    wronglyFailed: verdict.wronglyFailed.length,
-    badEnds: badEnds.length,
-    faults,
-    limits,
+    ...Object.fromEntries(Object.entries({ ...verdict, badEnds }).map(([kind, all]) => [kind, all.length])),
+    ...{ faults, limits },
     messages: report.accepted,
     completions: report.completions,
     seed,

@@ -18,10 +18,7 @@ export interface Row {
   readonly trace: readonly Moment[];
 }
 
-export interface Comparison {
-  readonly plant: Plant;
-  readonly rows: readonly Row[];
-}
+export type Comparison = ReturnType<typeof compare>;
 
 /** @param seeds each is another day; what is reported is over all of them together */
 export function compare(
@@ -29,7 +26,7 @@ export function compare(
   policies: readonly NamedPolicy[],
   seeds: readonly number[],
   changes: Partial<Plant> = {},
-): Comparison {
+) {
   const plant: Plant = { ...PLANT, topology, ...changes };
   const rows = ARRIVALS.flatMap((arrivals) => {
     const days = seeds.map((seed) => arrivalsOf(arrivals, plant.load * plant.gpuJobsPerSecond, seed));
@@ -55,20 +52,10 @@ function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
 }
 
-export interface Verdict {
-  /** The worst over the shapes of arrivals, of 95th percentiles: ours ÷ the other's. */
-  readonly queue: number;
-  /** The same for all jobs together, whatever the shape. */
-  readonly all: number;
-  /** Over all shapes together: ours ÷ the other's. */
-  readonly cost: number;
-  readonly killed: number;
-}
-
 /** Waits shorter than this are told apart by the simulation's steps only. */
 const SAME_SECONDS = 1;
 
-export function judge({ rows }: Comparison, policy: string, against: string): Verdict {
+export function judge({ rows }: Comparison, policy: string, against: string) {
   const of = (name: string) => rows.filter((row) => row.policy === name);
   const [ours, theirs] = [of(policy), of(against)];
   const ratio = (a: number, b: number) => Math.max(a, SAME_SECONDS) / Math.max(b, SAME_SECONDS);
@@ -79,8 +66,11 @@ export function judge({ rows }: Comparison, policy: string, against: string): Ve
     );
   const total = (list: readonly Row[]) => list.reduce((sum, { cost }) => sum + cost, 0);
   return {
+    /** The worst over the shapes of arrivals, of 95th percentiles: ours ÷ the other's. */
     queue: Math.max(...ours.map(({ p95 }, i) => ratio(p95, theirs[i]?.p95 ?? 0))),
+    /** The same for all jobs together, whatever the shape. */
     all: ratio(together(ours), together(theirs)),
+    /** Over all shapes together: ours ÷ the other's. */
     cost: total(ours) / total(theirs),
     killed: ours.reduce((sum, { killed }) => sum + killed, 0),
   };

@@ -17,31 +17,29 @@ const target = z.discriminatedUnion('type', [
   z.object({ type: z.literal('Value'), value: number }),
 ]);
 const named = z.object({ name: z.string() });
+const utilization = z.object({ type: z.literal('Utilization'), averageUtilization: z.number() });
 const metric = z.discriminatedUnion('type', [
   z.object({ type: z.literal('External'), external: z.object({ metric: named, target }) }),
   z.object({ type: z.literal('Pods'), pods: z.object({ metric: named, target }) }),
-  z.object({
-    type: z.literal('Resource'),
-    resource: z.object({
-      name: z.string(),
-      target: z.object({ type: z.literal('Utilization'), averageUtilization: z.number() }),
-    }),
-  }),
+  z.object({ type: z.literal('Resource'), resource: named.extend({ target: utilization }) }),
 ]);
-const rules = z.object({
-  stabilizationWindowSeconds: z.number().optional(),
-  selectPolicy: z.enum(['Max', 'Min']).optional(),
-  policies: z
-    .array(z.object({ type: z.enum(['Pods', 'Percent']), value: z.number(), periodSeconds: z.number() }))
-    .optional(),
-});
+const policy = z.object({ type: z.enum(['Pods', 'Percent']), value: z.number(), periodSeconds: z.number() });
+/** What a manifest leaves out is Kubernetes' default. */
+const rules = (defaults: Rules) =>
+  z
+    .object({
+      stabilizationWindowSeconds: z.number().default(defaults.stabilizationWindowSeconds),
+      selectPolicy: z.enum(['Max', 'Min']).default(defaults.selectPolicy),
+      policies: z.array(policy).default([...defaults.policies]),
+    })
+    .default(() => ({ ...defaults, policies: [...defaults.policies] }));
 const manifest = z.object({
   kind: z.literal('HorizontalPodAutoscaler'),
   spec: z.object({
     minReplicas: z.number(),
     maxReplicas: z.number(),
     metrics: z.array(metric),
-    behavior: z.object({ scaleUp: rules.optional(), scaleDown: rules.optional() }).optional(),
+    behavior: z.object({ scaleUp: rules(DEFAULT_UP), scaleDown: rules(DEFAULT_DOWN) }).prefault({}),
   }),
 });
 
@@ -55,14 +53,8 @@ export function readHpa(file: string, patch?: string): HpaSpec {
   const { spec } = manifest.parse(
     patch === undefined ? base : { ...base, spec: { ...base.spec, ...read(patch).spec } },
   );
-  return {
-    minReplicas: spec.minReplicas,
-    maxReplicas: spec.maxReplicas,
-    metrics: spec.metrics.map(toMetric),
-    scaleUp: withDefaults(spec.behavior?.scaleUp, DEFAULT_UP),
-    scaleDown: withDefaults(spec.behavior?.scaleDown, DEFAULT_DOWN),
-    tolerance: DEFAULT_TOLERANCE,
-  };
+  const { minReplicas, maxReplicas, behavior } = spec;
+  return { minReplicas, maxReplicas, metrics: spec.metrics.map(toMetric), ...behavior, tolerance: DEFAULT_TOLERANCE };
 }
 
 function toMetric(found: z.infer<typeof metric>): Metric {
@@ -72,19 +64,7 @@ function toMetric(found: z.infer<typeof metric>): Metric {
   }
   const { metric, target } = found.type === 'External' ? found.external : found.pods;
   const { name } = metric;
-  if (found.type === 'External') {
-    return target.type === 'AverageValue'
-      ? { type: 'External', name, averageValue: target.averageValue }
-      : { type: 'External', name, value: target.value };
-  }
-  if (target.type === 'AverageValue') return { type: 'Pods', name, averageValue: target.averageValue };
+  if (target.type === 'AverageValue') return { type: found.type, name, averageValue: target.averageValue };
+  if (found.type === 'External') return { type: 'External', name, value: target.value };
   throw new TypeError(`${name}: expected an AverageValue for a metric of type Pods`);
-}
-
-function withDefaults(found: z.infer<typeof rules> | undefined, defaults: Rules): Rules {
-  return {
-    stabilizationWindowSeconds: found?.stabilizationWindowSeconds ?? defaults.stabilizationWindowSeconds,
-    policies: found?.policies ?? defaults.policies,
-    selectPolicy: found?.selectPolicy ?? defaults.selectPolicy,
-  };
 }

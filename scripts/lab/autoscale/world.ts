@@ -41,7 +41,6 @@ interface Job extends Work {
 }
 
 class Worker implements Pod {
-  readonly readyAt: number;
   drainingSince?: number;
   readonly jobs = new Set<Job>();
   /** Jobs on its processor core, in order, with the time at which each leaves it. */
@@ -50,13 +49,12 @@ class Worker implements Pod {
   /** Of the core, lately: what the metrics server would say. */
   busy = 0;
   atGpu = 0;
-  /** In its own pod, where GPUs are sidecars. */
-  readonly gpu: Gpu<Job> | undefined;
 
-  constructor(readyAt: number, gpu: Gpu<Job> | undefined) {
-    this.readyAt = readyAt;
-    this.gpu = gpu;
-  }
+  /** @param gpu in its own pod, where GPUs are sidecars */
+  constructor(
+    readonly readyAt: number,
+    readonly gpu: Gpu<Job> | undefined,
+  ) {}
 }
 
 export interface Outcome {
@@ -87,15 +85,8 @@ const TAIL_SECONDS = 4 * 3600;
  * @param arrivals seconds, ascending
  * @param seconds of the run, for which is paid; the backlog is worked off afterwards
  */
-export function simulate(
-  plant: Plant,
-  scaling: Scaling,
-  arrivals: readonly number[],
-  seconds: number,
-  seed: number,
-): Outcome {
-  return new World(plant, scaling, seed).run(arrivals, seconds);
-}
+export const simulate = (plant: Plant, scaling: Scaling, arrivals: readonly number[], seconds: number, seed: number) =>
+  new World(plant, scaling, seed).run(arrivals, seconds);
 
 class World {
   readonly #plant: Plant;
@@ -167,12 +158,7 @@ class World {
       if (this.#now === seconds) cost = this.#cost();
     }
     for (const job of this.#jobs) if (!job.done) this.#waited.push(this.#now - job.publishedAt);
-    return {
-      waited: this.#waited,
-      killed: this.#killed,
-      cost: cost ?? this.#cost(),
-      trace,
-    };
+    return { waited: this.#waited, killed: this.#killed, cost: cost ?? this.#cost(), trace };
   }
 
   #scale(spec: HpaSpec, limits: Limits, pods: Pods<Pod>): void {
@@ -223,11 +209,10 @@ class World {
     for (const worker of everybody) {
       const busy = Math.min(STEP, Math.max(0, worker.cpuFreeAt - this.#now)) / STEP;
       worker.busy += (busy - worker.busy) * (STEP / CPU_WINDOW_SECONDS);
-      while (worker.onCpu[0] && worker.onCpu[0].at < until) {
-        const entry = worker.onCpu.shift();
-        if (!entry) break;
+      for (let next = worker.onCpu[0]; next && next.at < until; next = worker.onCpu[0]) {
+        worker.onCpu.shift();
         worker.atGpu++;
-        (worker.gpu ?? this.#gpu)?.add(entry.job);
+        (worker.gpu ?? this.#gpu)?.add(next.job);
       }
     }
     const done = (job: Job, before: number) => this.#finish(job, until - before);
@@ -316,8 +301,9 @@ class World {
   #decide(): void {
     const read = ({ name }: Metric) => this.#pubsub.read(this.#now, name) ?? this.#prometheus.read(this.#now, name);
     for (const { hpa, pods } of this.#scalers) {
-      if (pods.replicas === 0) continue; // KEDA's to wake up
-      const sight = { replicas: pods.replicas, ready: pods.ready(this.#now).length, read };
+      const replicas = pods.active.length;
+      if (replicas === 0) continue; // KEDA's to wake up
+      const sight = { replicas, ready: pods.ready(this.#now).length, read };
       pods.scale(this.#now, hpa.decide(this.#now, sight));
     }
   }
@@ -325,13 +311,14 @@ class World {
   #decideOnTheLast(after: number): void {
     const busy = (this.#pubsub.read(this.#now, METRICS.backlog) ?? 0) > 0;
     if (busy) this.#lastBusy = this.#now;
-    if (busy && this.#workers.replicas === 0) this.#workers.scale(this.#now, 1);
-    else if (this.#workers.replicas === 1 && this.#now - this.#lastBusy >= after) this.#workers.scale(this.#now, 0);
+    const { length: replicas } = this.#workers.active;
+    if (busy && replicas === 0) this.#workers.scale(this.#now, 1);
+    else if (replicas === 1 && this.#now - this.#lastBusy >= after) this.#workers.scale(this.#now, 0);
   }
 
   #moment(): Moment {
-    const gpus = (this.#gpuPods ?? this.#workers).replicas;
-    return { at: this.#now, backlog: this.#unacked, workers: this.#workers.replicas, gpus };
+    const gpus = (this.#gpuPods ?? this.#workers).active.length;
+    return { at: this.#now, backlog: this.#unacked, workers: this.#workers.active.length, gpus };
   }
 
   #cost(): number {

@@ -2,10 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../dev/stack/paths.js';
 
-/** To be loaded into workers; what it does is said there. */
+/** To be loaded into workers; what they do is said there. */
 export const crashPoints = join(root, 'scripts/lab/chaos/crash-points.js');
-
-/** To be loaded into workers, too. */
 export const refusalPoints = join(root, 'scripts/lab/chaos/refusals.js');
 
 /** The steps after which a worker can die, in their order; `publish` is the last moment before the ack. */

@@ -25,31 +25,17 @@ export interface Accepted {
   readonly body: string;
 }
 
-export interface StoredObject {
-  readonly uri: string;
-  readonly generation: string;
-  readonly bytes: number;
-  readonly crc32c: string;
-}
-
-/** Sentences, each about one breach. */
-export interface Verdict {
-  /** Accepted, and nobody will ever hear how it ended. */
-  readonly lost: readonly string[];
-  /** Two different things said about one job. */
-  readonly conflicting: readonly string[];
-  /** One outcome, but not the one that it must be. */
-  readonly unexpected: readonly string[];
-  /** Of those, the jobs that should have succeeded. */
-  readonly wronglyFailed: readonly string[];
-  readonly unsettled: readonly string[];
-}
+export type StoredObject = Pick<NonNullable<Completion['output']>, 'uri' | 'generation' | 'bytes' | 'crc32c'>;
 
 type Seen = Completion & { readonly body: string };
 
-export function judge(evidence: Evidence): Verdict {
+/** @returns sentences, each about one breach */
+export function judge(evidence: Evidence) {
+  /** Accepted, and nobody will ever hear how it ended. */
   const lost: string[] = [];
+  /** Two different things said about one job. */
   const conflicting: string[] = [];
+  /** One outcome, but not the one that it must be; `wronglyFailed` are the jobs of those that should have succeeded. */
   const unexpected: string[] = [];
   const wronglyFailed: string[] = [];
   const seen = evidence.completions.map((body): Seen => ({ ...(JSON.parse(body) as Completion), body }));
@@ -95,19 +81,14 @@ function unansweredOf(messages: readonly Accepted[], outcome: Seen, all: readonl
     .map(({ messageId }) => messageId);
 }
 
-/** As the record has it; nothing where it is none. */
-function completionIn(record: string): unknown {
-  const decoded = decodeRecord(Buffer.from(record));
-  return typeof decoded === 'string' ? undefined : decoded.completion;
-}
-
 /** What the buckets say otherwise than the completion. */
 function contradictions(outcome: Seen, { records, results }: Evidence): string[] {
   const { jobId = '', output } = outcome;
   const found: string[] = [];
   const record = records.get(jobId);
-  if (record === undefined) found.push('no record');
-  else if (JSON.stringify(completionIn(record)) !== outcome.body) {
+  const decoded = record === undefined ? undefined : decodeRecord(Buffer.from(record));
+  if (decoded === undefined) found.push('no record');
+  else if (typeof decoded === 'string' || JSON.stringify(decoded.completion) !== outcome.body) {
     found.push('the record says something else');
   }
   if (outcome.status !== 'succeeded') return found;
@@ -147,11 +128,6 @@ function strangers(seen: readonly Seen[], { accepted, deadLetters }: Evidence): 
 
 export function groupBy<T, K>(list: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
-  for (const one of list) {
-    const key = keyOf(one);
-    const group = groups.get(key);
-    if (group) group.push(one);
-    else groups.set(key, [one]);
-  }
+  for (const one of list) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
   return groups;
 }

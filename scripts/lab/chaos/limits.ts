@@ -2,26 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { metricIn, type Worker } from '../../dev/workers.js';
 
-export interface Limits {
-  readonly samples: number;
-  readonly jobsActive: Peak;
-  readonly decodedBytes: Peak;
-}
-
-export interface Peak {
-  readonly peak: number;
-  readonly limit: number;
-  /** Samples above the limit. */
-  readonly above: number;
-}
-
 const EVERY_MS = 250;
 /** A worker that is being killed does not answer; neither does one whose processor is busy. */
 const SAMPLE_LIMIT_MS = 2_000;
 const GAUGES = { jobsActive: 'imagen_jobs_active', decodedBytes: 'imagen_decoded_bytes' } as const;
 
-/** Samples until the signal. */
-export async function watchLimits(workers: () => readonly Worker[], signal: AbortSignal): Promise<Limits> {
+/** Samples until the signal. @returns of each gauge its peak, its limit, and how many samples were above that */
+export async function watchLimits(workers: () => readonly Worker[], signal: AbortSignal) {
   let samples = 0;
   const peaks = { jobsActive: { peak: 0, limit: NaN, above: 0 }, decodedBytes: { peak: 0, limit: NaN, above: 0 } };
   const sample = async (worker: Worker) => {

@@ -4,40 +4,23 @@ import { fingerprint } from '../../../src/domain/fingerprint.js';
 import { type JobMessage, parseJob } from '../../../src/domain/job.js';
 import type { Status } from '../../../src/domain/completion.js';
 import { CRASH_STEPS } from './crashes.js';
-import type { Inputs } from './inputs.js';
-
-export type Kind =
-  | 'good'
-  | 'crash'
-  | 'killer'
-  | 'poison'
-  | 'late'
-  | 'canceled'
-  | 'bad'
-  | 'raises'
-  | 'model-killer'
-  | 'decided'
-  | 'bucketless'
-  | 'reused'
-  | 'duplicate';
+import { type Inputs, LATE_BUCKET } from './inputs.js';
 
 export interface PlannedJob {
-  readonly kind: Kind;
+  readonly kind: 'good' | keyof typeof SHARES;
   /** Absent when it cannot be read out of its messages. */
   readonly jobId?: string;
-  readonly messages: readonly PlannedMessage[];
+  readonly messages: readonly {
+    /** From the beginning. */
+    readonly atMs: number;
+    /** @param now when it is published, in milliseconds since the epoch */
+    readonly body: (now: number) => string;
+  }[];
   readonly expected: Expected;
   /** The record that a newer worker has written before the first message. */
   readonly record?: object;
   /** `imagen cancel` comes so long after the first message, and decides what is expected. */
   readonly cancelAfterMs?: number;
-}
-
-export interface PlannedMessage {
-  /** From the beginning. */
-  readonly atMs: number;
-  /** @param now when it is published, in milliseconds since the epoch */
-  readonly body: (now: number) => string;
 }
 
 export interface Expected {
@@ -151,7 +134,7 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const messages = [message(sometime(), what), message(sometime(), what)];
     return { jobId, messages, record: newerRecord(what), expected: failed(NEW_CODE) };
   });
-  times('bucketless', () => single('-bucketless', GOOD, { output: { prefix: inputs.lateBucket } }));
+  times('bucketless', () => single('-bucketless', GOOD, { output: { prefix: LATE_BUCKET } }));
   times('reused', () => {
     const jobId = name('-reused');
     const atMs = sometime();
@@ -181,12 +164,8 @@ function newerRecord(what: JobMessage): object {
     version: 9,
     fingerprint: fingerprint(parseJob(Buffer.from(JSON.stringify(what)))),
     completion: {
-      schemaVersion: 1,
-      eventId: `of-${what.jobId}`,
-      jobId: what.jobId,
-      status: 'failed',
-      error,
-      novelty: {},
+      ...{ schemaVersion: 1, eventId: `of-${what.jobId}`, jobId: what.jobId },
+      ...{ status: 'failed', error, novelty: {} },
     },
   };
 }
