@@ -20,9 +20,9 @@ export interface StandIn {
   readonly failsOnDemand?: boolean;
   /** Side of the only input that the network takes; any size when absent. */
   readonly side?: number;
-  /** Whether Triton makes batches of its requests; it does unless told otherwise. */
+  /** Whether Triton makes batches of its requests; true by default. */
   readonly batching?: boolean;
-  /** Instances of the model; 1 unless given. */
+  /** 1 by default. */
   readonly instances?: number;
   /** Whether it shares one stand-in for a GPU, which runs one execution at a time, with the others that do. */
   readonly gpu?: boolean;
@@ -103,11 +103,8 @@ const FAILS_ON_DEMAND = { type: 'object', properties: { fail: { type: 'boolean' 
 function parametersOf(model: StandIn, lock: string): Readonly<Record<string, unknown>> {
   const { fixedMs, eachMs, side, plans, tileSizes, margin, maxWholePixels, failsOnDemand, gpu, red } = model;
   return {
-    fixed_ms: fixedMs,
-    each_ms: eachMs,
-    unit: side === undefined ? UNIT : side * side,
-    gpu: gpu ? lock : undefined,
-    red,
+    ...{ fixed_ms: fixedMs, each_ms: eachMs, unit: side === undefined ? UNIT : side * side },
+    ...{ gpu: gpu ? lock : undefined, red },
     'imagen.plans': JSON.stringify(plans),
     'imagen.tile_sizes': tileSizes && JSON.stringify(tileSizes),
     'imagen.margin': margin,
@@ -140,8 +137,9 @@ function config(model: StandIn, lock: string): string {
 /** Writes a model repository with the stand-ins. */
 export async function makeModels(folder: string, models: readonly StandIn[]): Promise<void> {
   for (const model of models) {
-    await mkdir(join(folder, model.name, '1'), { recursive: true });
-    await writeFile(join(folder, model.name, 'config.pbtxt'), config(model, join(folder, '../gpu.lock')));
-    await writeFile(join(folder, model.name, '1/model.py'), MODEL);
+    const version = join(folder, model.name, '1');
+    await mkdir(version, { recursive: true });
+    await writeFile(join(version, '../config.pbtxt'), config(model, join(folder, '../gpu.lock')));
+    await writeFile(join(version, 'model.py'), MODEL);
   }
 }

@@ -49,14 +49,14 @@ for (const frame of document.querySelectorAll('.frame:not(.failed)')) slide(fram
 `;
 }
 
-function card({ job, message, completion, problem, before, after }: Outcome): string {
+function card({ job, completion, problem, before, after }: Outcome): string {
   return `<article>
 ${after ? slider(job, before, after) : `<div class="frame failed"><p>${escape(problem?.code ?? 'no result')}</p></div>`}
 <h2>${escape(job.title)}</h2>
 <p class="text">${escape(job.text)}</p>
 ${problem ? `<p class="problem">${escape(problem.code)}: ${escape(problem.message)}</p>` : ''}
 <ol class="steps">
-${steps(message.operations, completion)}
+${steps(job, completion)}
 </ol>
 <p class="sizes">${link(before, sizeOf(completion?.input))} <span aria-label="to">→</span> ${link(after, sizeOf(completion?.output))}</p>
 ${completion?.timingsMs ? timings(completion.timingsMs) : ''}
@@ -75,15 +75,12 @@ function slider(job: Outcome['job'], before: string, after: string): string {
 </div>`;
 }
 
-function steps(operations: Outcome['message']['operations'], completion: Completion | undefined): string {
-  const done = completion?.steps ?? [];
-  const lines =
-    done.length > 0
-      ? done.map(({ model, servedVersion, plan, requests }) => {
-          const count = `${requests} request${requests === 1 ? '' : 's'}`;
-          return [model, `version ${servedVersion}, plan ${plan}, ${count}`];
-        })
-      : operations.map((operation) => [typeof operation === 'string' ? operation : operation.model, 'not run']);
+function steps({ operations }: Outcome['job'], completion: Completion | undefined): string {
+  const done = (completion?.steps ?? []).map(({ model, servedVersion, plan, requests }) => {
+    const count = `${requests} request${requests === 1 ? '' : 's'}`;
+    return [model, `version ${servedVersion}, plan ${plan}, ${count}`];
+  });
+  const lines = done.length > 0 ? done : operations.map((name) => [name, 'not run']);
   return lines.map(([name = '', rest = '']) => `<li><code>${escape(name)}</code> ${escape(rest)}</li>`).join('\n');
 }
 
@@ -110,13 +107,6 @@ const link = (file: string | undefined, text: string): string =>
 
 const percent = (share: number): string => `${Math.round(share * 1000) / 10}%`;
 
-const escapes: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => escapes[character] ?? character);
+const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 const beside = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8');

@@ -15,13 +15,13 @@ export async function writeReport(run: Run): Promise<string> {
   return page;
 }
 
-function summary({ message, completion, problem, before, after }: Outcome) {
+function summary({ job, jobId, completion, problem, before, after }: Outcome) {
   return {
-    jobId: message.jobId,
-    operations: message.operations,
+    jobId,
+    operations: job.operations,
     status: problem ? (completion && completion.status !== 'succeeded' ? completion.status : 'failed') : 'succeeded',
     ...(problem ? { error: { code: problem.code, message: problem.message } } : {}),
-    input: completion?.input ?? message.input,
+    input: completion?.input ?? null,
     output: completion?.output ?? null,
     steps: completion?.steps ?? [],
     warnings: completion?.warnings ?? [],

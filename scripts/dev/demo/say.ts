@@ -7,13 +7,15 @@ import type { Outcome } from './run.js';
 
 export function table(outcomes: readonly Outcome[]): string {
   const head = ['job', 'operations', 'size', 'requests', 'queued', 'inference', 'total ms', 'status'];
-  const rows = outcomes.map(({ job, message, completion, problem }) => {
+  const rows = outcomes.map(({ job, completion, problem }) => {
     const time = (key: keyof NonNullable<Completion['timingsMs']>) => round(completion?.timingsMs?.[key]);
     const requests = completion?.steps?.reduce((sum, step) => sum + step.requests, 0);
     return [
       job.name,
-      made(message.operations, completion),
-      [completion?.input, completion?.output].flatMap((image) => (image?.width ? size(image) : [])).join(' → '),
+      made(job, completion),
+      [completion?.input, completion?.output]
+        .flatMap((of) => (of?.width ? `${of.width}x${of.height ?? '?'}` : []))
+        .join(' → '),
       requests === undefined ? '' : String(requests),
       ...[time('queued'), time('inference'), time('total')],
       problem ? problem.code : 'succeeded',
@@ -33,8 +35,8 @@ export function table(outcomes: readonly Outcome[]): string {
 }
 
 export function failures(outcomes: readonly Outcome[], workerLog: string): string {
-  const failed = outcomes.flatMap(({ message, problem }) =>
-    problem ? `${message.jobId}: ${problem.code}: ${problem.message}` : [],
+  const failed = outcomes.flatMap(({ jobId, problem }) =>
+    problem ? `${jobId}: ${problem.code}: ${problem.message}` : [],
   );
   return `${failed.join('\n')}\nthe end of the worker's log:\n${tail(workerLog)}`;
 }
@@ -63,14 +65,10 @@ const earlier = `
   Each page shows all jobs, but the stages of its own worker's alone.`;
 
 /** `background_remove@1 → style_comic@1`: what served the job, or else what was asked for. */
-export function made(operations: Outcome['message']['operations'], completion: Completion | undefined): string {
+function made({ operations }: Outcome['job'], completion: Completion | undefined): string {
   const steps = completion?.steps ?? [];
-  if (steps.length > 0) return steps.map(({ model, servedVersion }) => `${model}@${servedVersion}`).join(' → ');
-  return operations.map((operation) => (typeof operation === 'string' ? operation : operation.model)).join(' → ');
-}
-
-function size({ width, height }: { width?: number | undefined; height?: number | undefined }): string {
-  return `${width ?? '?'}x${height ?? '?'}`;
+  const served = steps.map(({ model, servedVersion }) => `${model}@${servedVersion}`);
+  return (served.length > 0 ? served : operations).join(' → ');
 }
 
 const round = (ms: number | undefined): string => (ms === undefined ? '' : String(Math.round(ms)));

@@ -1,7 +1,7 @@
 /** What anybody could see when all is over: what the buckets hold, and what is left in the queue. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@google-cloud/pubsub';
 import { objectRef } from '../../../src/domain/uri.js';
+import { until } from '../../dev/until.js';
 import type { Parts } from '../ground.js';
 import { LATE_BUCKET } from './inputs.js';
 import type { StoredObject } from './judge.js';
@@ -24,10 +24,8 @@ export async function drain({ pubsub, env }: Parts, settledAt: number): Promise<
   });
   const startedAt = performance.now();
   const sentinel = await pubsub.topic(env.IMAGEN_JOBS_TOPIC).publishMessage({ data: Buffer.from('sentinel') });
-  while (performance.now() - startedAt < LEASE_MS || Date.now() < settledAt || !left.has(sentinel)) {
-    if (performance.now() - startedAt > SENTINEL_LIMIT_MS) throw new Error('the subscription delivers nothing');
-    await sleep(100);
-  }
+  const isOver = () => performance.now() - startedAt >= LEASE_MS && Date.now() >= settledAt && left.has(sentinel);
+  await until(isOver, { limitMs: SENTINEL_LIMIT_MS, what: 'the subscription delivers the sentinel' });
   await subscription.close();
   left.delete(sentinel);
   return [...left].map(([id, data]) => `${id}: ${data.slice(0, 200)}`);

@@ -168,10 +168,10 @@ export function checks(): Readonly<Record<string, Check>> {
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
       const { stack, options, progress } = scene;
+      const log = join(imagesDir, 'logs/worker.log');
       const house = {
-        ...{ env: { ...process.env, ...stack.env }, borrowed: true },
-        worker: { ...first, port: stack.ports.worker, log: join(imagesDir, 'logs/worker.log') },
-        ...{ close: () => Promise.resolve(), leave: () => Promise.resolve() },
+        env: { ...process.env, ...stack.env },
+        worker: { ...first, port: stack.ports.worker, log },
       };
       const { outcomes, wallMs } = await runJobs(demoJobs({ routed: true }), {
         ...{ house, progress, signal: options.signal, folder },

@@ -1,8 +1,12 @@
 /** Pictures out of Cloud Storage, for a browser. */
 import type { ObjectStore } from '../../../../src/domain/ports.js';
 import { type Format, FORMATS } from '../../../../src/pipeline/formats/index.js';
-import type { Picture } from '../send.js';
 import type { PictureRef } from './board.js';
+
+export interface Picture {
+  readonly bytes: Buffer;
+  readonly contentType: string;
+}
 
 const MAX_BYTES = 128 * 1024 ** 2;
 

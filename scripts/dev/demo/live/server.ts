@@ -12,10 +12,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { JobError } from '../../../../src/domain/errors.js';
-import type { Picture } from '../send.js';
 import type { Side } from './board.js';
 import type { Feed } from './feed.js';
 import { pageFiles } from './files.js';
+import type { Picture } from './pictures.js';
 import type { Order } from './submit.js';
 
 export interface LivePage {

@@ -1,11 +1,17 @@
 /** A picture that was dropped on the page becomes a job. */
 import { randomBytes } from 'node:crypto';
 import { JobError } from '../../../../src/domain/errors.js';
-import { type JobMessage, parseJob } from '../../../../src/domain/job.js';
-import { objectUri, under } from '../../../../src/domain/uri.js';
-import { send, type Door } from '../send.js';
+import { jobAttributes, type JobMessage, parseJob } from '../../../../src/domain/job.js';
+import type { ObjectStore, Publisher } from '../../../../src/domain/ports.js';
+import { objectRef, objectUri, under } from '../../../../src/domain/uri.js';
 import type { Board } from './board.js';
 import { formatOf } from './pictures.js';
+
+export interface Door {
+  readonly store: ObjectStore;
+  readonly topic: Publisher;
+  readonly signal: AbortSignal;
+}
 
 export interface Order {
   readonly bytes: Buffer;
@@ -32,7 +38,9 @@ export async function submit(
     ...(format === undefined ? {} : { output: outputOf(format) }),
   } satisfies JobMessage;
   const job = parseJob(Buffer.from(JSON.stringify(message)));
-  await send(message, { bytes, contentType: found.contentType }, door);
+  const { store, topic, signal } = door;
+  await store.create(objectRef(message.input.uri), bytes, { contentType: found.contentType, signal });
+  await topic.publish(Buffer.from(JSON.stringify(message)), jobAttributes(message));
   board.submitted(job);
   return jobId;
 }
