@@ -1,11 +1,4 @@
-/**
- * Everything once, on the real parts:
- *
- *   npm run demo
- *       starts them and a worker, sends the sample photographs through the queue, writes .imagen/demo/index.html, stops all
- *   npm run demo -- --keep
- *       the same, with a page on which one can watch, and leaves the parts, the worker and the page up
- */
+/** `npm run demo -- --help`: everything once, on the real parts; leaves .imagen/demo/index.html behind. */
 import { mkdir, rm } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { program } from 'commander';

@@ -1,7 +1,4 @@
-/**
- * @param again what a second signal does; nothing by default, for everything is being stopped already
- * @returns what fires at the first signal that asks this process to end; whoever listens stops what was started
- */
+/** @returns what fires at the first signal that asks this process to end. @param again what another signal does */
 export function giveUpOnSignals(again: () => void = () => undefined): AbortSignal {
   const giveUp = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -1,9 +1,6 @@
 import { stripVTControlCharacters, styleText } from 'node:util';
 
-/**
- * What several things that go on at once are doing. On a terminal each has one line, redrawn in place; elsewhere every
- * change is a line of its own, with the seconds since the start.
- */
+/** What several things are doing: on a terminal a line for each, redrawn in place; elsewhere a line for each change. */
 export interface Progress {
   task(name: string): Task;
   /** A line for the reader, outside of any task. */

@@ -1,7 +1,4 @@
-/**
- * Compares autoscaling policies by simulation; fails when the shipped one is not good enough. `npm run autoscale` writes
- * .imagen/autoscale/report.md and its drawings; the documentation shows those of `-- --out docs/autoscaling`.
- */
+/** Compares autoscaling policies by simulation; fails when the shipped one is not good enough. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { program } from 'commander';

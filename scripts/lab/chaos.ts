@@ -1,7 +1,4 @@
-/**
- * A fault run on real parts: whether anything is lost, said twice or left behind when jobs are published while workers,
- * Triton and connections come to harm. Options: `npm run chaos -- --help`.
- */
+/** A fault run on real parts: is anything lost, said twice or left behind? `npm run chaos -- --help`. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidArgumentError, program } from 'commander';

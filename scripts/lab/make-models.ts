@@ -1,7 +1,4 @@
-/**
- * The benchmarks' stand-ins for a GPU: Triton models that sleep as long as an execution would take and give their input
- * back. On two processors a model that computes would measure contention, not the worker; these cost next to nothing.
- */
+/** Stand-ins for a GPU: Triton models that sleep as long as an execution would take, and give their input back. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 

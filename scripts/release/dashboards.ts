@@ -1,8 +1,5 @@
 /**
- * What is made of the monitoring's sources, and committed:
- *
- *   npm run dashboards              Grafana's dashboards, and the alerts in the format that Compose's Prometheus reads
- *   npm run dashboards -- --check   says what is stale, and fails then: part of `npm run check`
+ * Makes what is committed of the monitoring's sources: Grafana's dashboards, and the alerts for Compose's Prometheus.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

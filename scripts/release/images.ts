@@ -1,11 +1,6 @@
 /**
- * Builds both images for real and tries what is in them, without Docker and without a registry of images:
- *
- *   npm run test:images              as root; wants Debian's buildah and debootstrap
- *   npm run test:images -- --built   tries the images that an earlier run has built
- *   npm run test:images -- --clean   removes what it has made, .imagen/images
- *
- * docs/images.md says what stands in for what. The last line says how many checks passed and failed.
+ * Builds both images for real and tries what is in them, without Docker and without a registry (docs/images.md):
+ * `npm run test:images -- --help`. The last line says how many checks passed and failed.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';

@@ -1,9 +1,6 @@
 /**
- * The backlog of the jobs subscription, which the Pub/Sub emulator does not tell, under the names that Managed Prometheus
- * gives to Cloud Monitoring's metrics. It listens to what is published on subscriptions of its own and never touches that
- * of the workers; it begins with what is published after the topics are there.
- *
- *   exporter.ts <port>     with the environment of a worker
+ * Tells the backlog of the jobs subscription, which the emulator does not, under Managed Prometheus' names for Cloud
+ * Monitoring's metrics. It has subscriptions of its own. `exporter.ts <port>`, in the environment of a worker.
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';

@@ -1,8 +1,6 @@
 /**
- * How many messages a jobs subscription still has, from what can be seen without touching it: what is published to its
- * topic, and what its workers publish in turn before they ack. Each message that they ack leaves one of two things: a
- * completion, or a copy of itself that was put back into the queue. Either of them may come twice (a worker dies between
- * the publish and the ack), and each may be seen before the message itself, since they come by different subscriptions.
+ * How many messages a subscription still has, from what is published: a message that is acked leaves a completion, or a
+ * copy of itself in the queue. Either may come twice, or before the message itself.
  */
 
 /** A message of the jobs topic. */

@@ -32,10 +32,7 @@ export interface PrometheusOptions {
   readonly targets: Readonly<Record<string, readonly number[]>>;
 }
 
-/**
- * Writes its configuration: JSON is YAML, so it needs no templates. More workers are found in `targets/*.json`, in the
- * format of Prometheus' file_sd; all get the labels that Managed Prometheus would give them. @returns its arguments
- */
+/** Writes its configuration; JSON is YAML. More workers are found in `targets/*.json`. @returns its arguments */
 export async function configure(options: PrometheusOptions): Promise<string[]> {
   const { folder, port, rules, scrapeEvery, evaluateEvery, targets } = options;
   const config = join(folder, 'prometheus.yml');

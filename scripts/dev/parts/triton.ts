@@ -151,10 +151,7 @@ async function makeModels(context: Context): Promise<void> {
   }
 }
 
-/**
- * A copy to add to and take from. Weights, which nobody edits in place, are hard links where the file system allows;
- * all else is copied, so that an edit stays the copy's own.
- */
+/** A copy to change. Weights, which nobody edits in place, are hard links where the file system allows. */
 async function linkTree(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const entry of await readdir(from, { withFileTypes: true })) {

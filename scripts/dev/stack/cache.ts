@@ -17,8 +17,7 @@ interface Stamp {
 }
 
 /**
- * Builds a folder once. The stamp is written last and removed first, so a folder with a stamp is whole; it is built
- * again from nothing when the key differs, or when an essential file is missing or has another size.
+ * Builds a folder once; again when the key differs, or an essential file has another size. The stamp is written last.
  * (No build-aside-and-rename: a virtual environment has its own path in its files.)
  */
 export async function installOnce({ folder, key, essential, build }: Installation): Promise<void> {

@@ -34,8 +34,7 @@ export async function freePorts(): Promise<Ports> {
 }
 
 /**
- * A port below the range from which Linux takes the local end of outgoing connections (32768 and up), so that no
- * client of anybody's can sit on it between this look and the bind.
+ * A free port below those that Linux gives to outgoing connections (32768 and up), so that no client can take it.
  * @param taken ports given out before; the new one is added
  */
 export async function freePort(taken = new Set<number>()): Promise<number> {

@@ -56,8 +56,8 @@ export function findMarked(matches: (marker: Marker) => boolean): MarkedProcess[
 }
 
 /**
- * Ends what `find` finds, until it finds nothing: SIGTERM once to each process whose parent is not among them (a server
- * ends its own children, and better than we could), SIGKILL to all that is left after the grace period.
+ * Ends what `find` finds, until it finds nothing: SIGTERM to each whose parent is not among them, for a server ends its
+ * own children; after the grace period SIGKILL to all.
  */
 export async function stopAll(find: () => LiveProcess[], graceMs = 10_000): Promise<LiveProcess[]> {
   const asked = new Map<number, LiveProcess>();

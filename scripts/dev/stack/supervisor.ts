@@ -32,10 +32,7 @@ export async function runTool(command: string, args: readonly string[], launch: 
   }
 }
 
-/**
- * Starts a process and returns when it answers. `onSpawn` hears of the process before that. Where this rejects the process
- * may still be alive: whoever decided to start it sweeps.
- */
+/** Starts a process, and returns when it answers. Where this rejects it may still be alive: the caller sweeps. */
 export async function startProcess(
   spec: ProcessSpec,
   readyTimeoutMs: number,

@@ -6,10 +6,7 @@ export interface Source {
   readonly delaySeconds: readonly [number, number];
 }
 
-/**
- * Cloud Monitoring's metrics of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", and found some
- * time after that: what is read is 2 to 4 minutes old.
- */
+/** Cloud Monitoring's of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", found later still. */
 export const CLOUD_MONITORING: Source = { everySeconds: 60, delaySeconds: [120, 180] };
 
 type Values = ReadonlyMap<string, number>;

@@ -31,10 +31,7 @@ export class Gpu<W extends Work> {
     this.jobs--;
   }
 
-  /**
-   * @param rate jobs a second, of all together, by how many there are
-   * @param done hears of those that are done, with how long before the end of these seconds
-   */
+  /** @param rate jobs a second of all together. @param done hears how long before the end of the time a job was done */
   run(seconds: number, rate: (jobs: number) => number, done: (work: W, before: number) => void): void {
     for (let left = seconds; this.jobs > 0;) {
       const each = rate(this.jobs) / this.jobs;

@@ -6,10 +6,7 @@
 /** The controller's default, `--horizontal-pod-autoscaler-sync-period`. */
 export const SYNC_SECONDS = 15;
 
-/**
- * One entry of `spec.metrics`. External: `averageValue` shares the whole value out, `value` multiplies the number of
- * ready pods. Pods: the mean over the pods; Resource, too, whose utilization is a share of what pods ask for.
- */
+/** External: `averageValue` shares the value out, `value` multiplies the pods that are ready. Pods, Resource: means. */
 export type Metric =
   | { readonly type: 'External' | 'Pods' | 'Resource'; readonly name: string; readonly averageValue: number }
   | { readonly type: 'External'; readonly name: string; readonly value: number };
@@ -63,10 +60,7 @@ export class Hpa {
 
   constructor(private readonly spec: HpaSpec) {}
 
-  /**
-   * @param now seconds
-   * @returns the new `spec.replicas`
-   */
+  /** @param now seconds. @returns the new `spec.replicas` */
   decide(now: number, sight: Sight): number {
     const { minReplicas, maxReplicas } = this.spec;
     const { replicas } = sight;

@@ -76,11 +76,7 @@ export function chapters(): Chapter[] {
   });
 }
 
-/**
- * Among what is shipped and its neighbours: the cheapest that keeps the limits with heavy and with light jobs, on the days
- * for choosing.
- * @returns its name
- */
+/** @returns the cheapest of what is shipped and its neighbours that keeps the limits, on the days for choosing */
 export function winner(): string {
   const candidates = [...policiesFor('shared'), ...variations()];
   const [heavy, light] = [{}, LIGHT].map((changes) =>

@@ -81,10 +81,7 @@ const TRACE_SECONDS = 60;
 /** After the last arrival, for what is left to be done; whatever is not done then counts with its age. */
 const TAIL_SECONDS = 4 * 3600;
 
-/**
- * @param arrivals seconds, ascending
- * @param seconds of the run, for which is paid; the backlog is worked off afterwards
- */
+/** @param arrivals seconds, ascending. @param seconds are paid for; the backlog is worked off afterwards */
 export const simulate = (plant: Plant, scaling: Scaling, arrivals: readonly number[], seconds: number, seed: number) =>
   new World(plant, scaling, seed).run(arrivals, seconds);
 
@@ -233,8 +230,7 @@ class World {
   }
 
   /**
-   * Jobs a second. An execution takes as long with few requests as with many, so that a batch half full is half the
-   * rate: what makes batching worth while on a GPU whose launches are dear.
+   * Jobs a second. An execution takes as long with few requests as with many: a batch half full is half the rate.
    * @param shares how many workers' requests there may be in flight
    */
   #rate(jobs: number, replicas: number, shares: number): number {

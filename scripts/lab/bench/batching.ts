@@ -1,7 +1,4 @@
-/**
- * Do batches form with pictures of mixed sizes, and is what margins and padding cost won back?
- * The whole path on real parts; the models sleep instead of computing.
- */
+/** Do batches form with pictures of mixed sizes, and is what margins and padding cost won back? Models sleep. */
 import { CORPORA, type Corpus, type Uploaded, uploadPictures, WEB } from './corpus.js';
 import { type Ground, jobOf, withGround } from './ground.js';
 import type { StandIn } from '../make-models.js';

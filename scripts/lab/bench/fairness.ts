@@ -1,7 +1,6 @@
 /**
- * Does a large job, or a burst for another model, keep small ones waiting? What a thumbnail waits, from publish to
- * completion, beside such a load and without it. The models sleep instead of computing; in `fairness.model` they share
- * one stand-in for a GPU, which runs one execution at a time.
+ * What a thumbnail waits beside a large job, and a job beside a burst for another model, against what they wait alone.
+ * In `fairness.model` the models share one stand-in for a GPU, which runs one execution at a time.
  */
 import type { StandIn } from '../make-models.js';
 import { picture, type Sized, THUMBNAILS, uploadPictures, WEB } from './corpus.js';

@@ -1,7 +1,4 @@
-/**
- * How much memory does the worker need for one picture of 100 megapixels? The whole path on real parts; the model gives
- * its input back. What is compared with the measured peak is the bound that docs/pixels.md derives.
- */
+/** How much memory the worker needs for one picture of 100 megapixels, against the bound of docs/pixels.md. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';

@@ -1,7 +1,6 @@
 /**
- * What an outage costs those who are not part of it, and how soon all is well again afterwards: one model of five unloaded
- * for a minute, Triton gone for a minute, and a queue that is too small for the workers that fill it. The models sleep
- * instead of computing; each has as much to do as it can, so that a rate is its own and not that of the publisher.
+ * What an outage costs those who are not part of it, and how soon all is well again: one model of five unloaded, Triton
+ * gone, and a queue that is too small. Each model has as much to do as it can, so that a rate is its own.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion } from '../../../src/domain/completion.js';
@@ -33,10 +32,7 @@ const limited = { fixedMs: 200, eachMs: 25 };
 const CROWDED = sleeper('crowded_queue', { ...limited, queueSize: 16 });
 const ROOMY = sleeper('roomy_queue', { ...limited, queueSize: 10_000 });
 
-/**
- * Jobs per second, until the first worker has no more of them and until the last one has. The emulator hands all of them out
- * at once, and not in equal parts; the service gives a worker no more than it asks for.
- */
+/** Jobs a second until the first and until the last worker has no more: the emulator hands out unequal parts. */
 interface Rates {
   readonly rate: number;
   readonly toTheLast: number;

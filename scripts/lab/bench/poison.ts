@@ -1,10 +1,6 @@
 /**
- * Do bad jobs slow down the good ones? The models sleep instead of computing.
- *
- * poison         the same good jobs alone, and with one bad one among each hundred: unreadable, without an input, with a
- *                broken one, for a model that does not exist, or at which the model fails
- * poison.batch   one picture of each eight makes the model raise for its whole batch, with a short and with a long launch:
- *                the rate of the other seven beside their rate when the eighth is a good one
+ * Do bad jobs slow down the good ones? `poison`: one bad job among each hundred. `poison.batch`: one picture of each
+ * eight makes the model raise for its whole batch.
  */
 import sharp from 'sharp';
 import type { Completion } from '../../../src/domain/completion.js';
@@ -28,10 +24,7 @@ const RAISING = [5, 45].map((fixedMs): StandIn => {
   return { name: `raising_${fixedMs}`, fixedMs, eachMs: 1, plans: ['whole'], red: 'raise' };
 });
 
-/**
- * Good jobs a second, from the first publish to the last completion of one.
- * @param isGood which completions are those of good jobs; all of them must have succeeded
- */
+/** @returns good jobs a second. @param isGood which completions are theirs; all of them must have succeeded */
 async function rateOf(
   traffic: Traffic,
   name: string,

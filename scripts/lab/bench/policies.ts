@@ -1,7 +1,4 @@
-/**
- * What Triton's levels of priority and limits of the queue cost: with them, Triton 2.51 does not fetch the next batch
- * while one is running, and may notice half a second late that an instance is free.
- */
+/** What Triton's levels of priority and limits of the queue cost (docs/decisions/0007-priorities-at-triton.md). */
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
 import { type Ground, jobOf, withGround } from './ground.js';

@@ -1,6 +1,5 @@
 /**
- * Seams at the size of real photographs: stitched against whole, on the real models, computed on the CPU (minutes).
- * The tests try many small sizes; a whole picture this large needs gigabytes and is worth it once.
+ * Seams at the size of real photographs, on the real models: minutes, and gigabytes. The tests try many small sizes.
  */
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { Size } from '../../../src/domain/raster.js';

@@ -1,7 +1,4 @@
-/**
- * Does a worker grow? 5,000 jobs through one worker, some of which fail and some of which are put back because their model is
- * away for a while. After each 500, when the worker has nothing to do and has collected its garbage, it is asked what it holds.
- */
+/** Does a worker grow? It is asked after each 500 of 5,000 jobs, some of which fail, and some are put back. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobMessage } from '../../../src/domain/job.js';

@@ -1,6 +1,5 @@
 /**
- * Do large pictures stop small ones? What a thumbnail waits, from publish to completion, while decoders, encoders and memory
- * are full of large pictures that become AVIF. Everything is real but the model, which sleeps for 20 ms. The worker
+ * What a thumbnail waits while decoders, encoders and memory are full of large pictures that become AVIF. The worker
  * reaches storage by a name, which is looked up in the thread pool that decoders and encoders share.
  */
 import type { StandIn } from '../make-models.js';

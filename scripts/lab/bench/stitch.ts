@@ -1,7 +1,4 @@
-/**
- * Stitched pictures against whole ones: the worker's own tile plan and one request of the whole picture, both answered
- * by the same version of the same real model. For the seam tests and the benchmark.
- */
+/** Stitched pictures against whole ones, by the same version of the same model; for the seam tests and the benchmark. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -33,9 +30,7 @@ export function tiledVersions(models: ModelServer): Tiled[] {
 }
 
 /**
- * A photograph with what it lacks laid over: waves that grow finer to the right, hard edges, and noise. The same
- * pixels every time, so a picture of any size is made again for a second run.
- * @param photo one of test/fixtures/photos
+ * A photograph with what it lacks: waves that grow finer to the right, hard edges, noise; the same pixels every time.
  */
 export async function scenery({ width, height }: Size, photo = 'coffee'): Promise<Raster> {
   const file = await readFile(join(root, `test/fixtures/photos/${photo}.jpg`));
@@ -109,8 +104,7 @@ function atMost(limit: number): (task: () => Promise<void>) => Promise<void> {
 }
 
 /**
- * What the model makes of the whole picture in one request. A picture smaller than a tile is judged as the model would
- * see it: grown by repeating its edges up to `atLeast`, and its answer cut back.
+ * What the model makes of the whole picture in one request. One smaller than `atLeast` is grown by repeating its edges.
  */
 export async function atOnce(models: ModelServer, tiled: Tiled, raster: Raster, atLeast: Size): Promise<Buffer> {
   const { scale } = tiled.contract;

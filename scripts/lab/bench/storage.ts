@@ -1,7 +1,4 @@
-/**
- * CPU of the worker's storage client beside Google's (@google-cloud/storage), both against fake-gcs-server, which is a
- * process of its own. The peer does what the worker did with it before: metadata, then the bytes; both check CRC32C.
- */
+/** CPU of the worker's storage client beside Google's, against the same fake-gcs-server. Both check CRC32C. */
 import { randomBytes } from 'node:crypto';
 import type { Storage } from '@google-cloud/storage';
 import { createStorageClient } from '../../../src/adapters/gcs/client.js';

@@ -1,7 +1,6 @@
 /**
- * What metrics cost, and traces that are off, as a share of the worker's processor time for a job; and beside it the log.
- * Too little to be seen as the difference of two runs, so it is put together: the calls and lines of a real worker for
- * each job, counted in it, times what one of them costs, measured over very many; and what a scrape costs.
+ * What metrics, traces that are off, and the log cost, as shares of the worker's processor time for a job. Too little
+ * for a difference of two runs: calls and lines of a real worker are counted, and multiplied by what one of them costs.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

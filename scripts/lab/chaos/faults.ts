@@ -31,8 +31,7 @@ const UNLOADED_MS = 1_500;
 const REFUSED_MS = 60_000;
 
 /**
- * @param longestMs no stall and no refusal takes longer
- * @param refusals while this file exists, workers find the completions topic refusing
+ * @param longestMs the longest stall or refusal. @param refusals while this file exists, the completions topic refuses
  */
 export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longestMs: number, refusals: string) {
   const counts: Partial<Record<FaultKind, number>> = {};

@@ -13,10 +13,7 @@ export type Fleet = ReturnType<typeof startFleet>;
 
 const AGAIN_MS = 200;
 
-/**
- * @param drainMs a worker that was asked to end must have exited with 0 by then
- * @param isCrash whether a process has died of a job, as it was meant to
- */
+/** @param drainMs the limit for an exit after SIGTERM. @param isCrash whether a process has died of a job on purpose */
 export function startFleet(
   size: number,
   start: (worker: number) => Promise<Worker>,

@@ -43,10 +43,7 @@ const WORKER_ENV = {
   IMAGEN_MAX_JOBS: '6',
   IMAGEN_MAX_DECODED_BYTES: String(LARGEST_BYTES),
 };
-/**
- * A killed worker costs an attempt of all that it held, so an innocent job needs several; and a killer needs them all,
- * at the price of a lease of ten seconds each. A short run has fewer kills.
- */
+/** A killed worker costs an attempt of all that it held; a killer needs all attempts, at ten seconds each. */
 const maxAttempts = (durationMs: number) => (durationMs < SHORT_MS ? 4 : 7);
 const SHORT_MS = 120_000;
 /** A lease and some more: what was held at the last fault has come again so long after it. */

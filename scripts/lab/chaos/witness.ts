@@ -11,9 +11,8 @@ const LEASE_MS = 12_000;
 const SENTINEL_LIMIT_MS = 60_000;
 
 /**
- * What the jobs' subscription still holds, when no worker pulls it any more. A message of our own shows that what is
- * there does arrive.
- * @param settledAt when everything that was held at the last fault has come again, in milliseconds since the epoch
+ * What the jobs' subscription still holds; a sentinel shows that what is there does arrive.
+ * @param settledAt when what was held at the last fault has come again, in milliseconds since the epoch
  */
 export async function drain({ pubsub, env }: Parts, settledAt: number): Promise<string[]> {
   const left = new Map<string, string>();

@@ -1,18 +1,14 @@
 import type { Socket } from 'node:net';
 
 /**
- * Two sockets joined, with back-pressure, and three ways to part them. Both must allow half-open: an end is passed on
- * like any byte, and must not be answered by the proxy itself.
+ * Two sockets joined, with back-pressure. Both must allow half-open: an end is passed on, not answered by the proxy.
  */
 export class Connection {
   /** Bytes that came from the server since somebody set it to 0. */
   received = 0;
   #state: 'passing' | 'held' | 'dead' = 'passing';
 
-  /**
-   * @param permit what of the server's bytes the client may have; less than all ends the connection
-   * @param onClose told once, when both sockets are closed
-   */
+  /** @param permit what of the server's bytes may pass; less than all ends the connection */
   constructor(
     private readonly client: Socket,
     private readonly server: Socket,

@@ -5,8 +5,7 @@ import { freePort } from '../../dev/stack/ports.js';
 import { Connection } from './connection.js';
 
 /**
- * A TCP proxy before one server (the Pub/Sub emulator, fake-gcs-server, Triton) that passes everything on until it is
- * told to do harm. Its address stays the same for its life.
+ * A TCP proxy before one server that passes everything on until it is told to do harm. It keeps its address for life.
  */
 export class FaultProxy {
   /** In connections: let through; accepted into a black hole; reset; dead without a word; ended in the middle of an answer. */
@@ -54,9 +53,8 @@ export class FaultProxy {
   }
 
   /**
-   * Connections die without being closed, as when a machine or a network is gone: what is sent on those open now
-   * vanishes, both ways and for good, and neither side hears of it, nor of the other's closing.
-   * @param newConnections `pass`: they work; `swallow`: until `heal` they are accepted, and that is all
+   * Connections die without being closed, as when a network is gone: what is sent on those open now vanishes for good.
+   * @param newConnections `swallow`: until `heal` they are accepted, and that is all
    */
   blackHole(newConnections: 'pass' | 'swallow' = 'pass'): void {
     this.counts.blackHoled += [...this.#connections].filter((connection) => connection.die()).length;
@@ -70,8 +68,7 @@ export class FaultProxy {
   }
 
   /**
-   * The first connection on which the server sends more than `bytes` from now on is cut there.
-   * @param how `close`: both sides see it end; `silence`: it dies as in `blackHole`
+   * The first connection on which the server sends more than `bytes` from now on is cut there; `silence` lets it die.
    */
   cutNext(bytes: number, how: 'close' | 'silence' = 'close'): void {
     this.#cut = { after: bytes, how };

@@ -113,10 +113,7 @@ async function makeNode(node: string, options: RunOptions, say: (text: string) =
   await writeRegistries(files);
 }
 
-/**
- * How npm and pip on this machine reach their registries, for the steps that run in the image. In the base, and not in
- * what is built on it: the Dockerfiles know nothing of it.
- */
+/** How npm and pip on this machine reach their registries: in the base, so that the Dockerfiles know nothing of it. */
 async function writeRegistries(files: string): Promise<void> {
   const { npm, pip, certificates } = JSON.parse(await registries()) as {
     npm: object;

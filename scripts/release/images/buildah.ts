@@ -24,8 +24,7 @@ export interface Build {
 }
 
 /**
- * Debian's buildah with a storage of its own. Its `vfs` driver copies whole folders and needs nothing of the kernel;
- * `chroot` isolation is none, but runs the steps for real.
+ * Buildah with a storage of its own. The `vfs` driver needs nothing of the kernel; `chroot` runs the steps for real.
  */
 export class Buildah {
   constructor(private readonly options: RunOptions) {}

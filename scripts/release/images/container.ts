@@ -29,10 +29,7 @@ const KEPT = 20_000;
 const READABLE = join(root, 'scripts/dev/stack');
 let count = 0;
 
-/**
- * The program of an image, as process 1 of its own, by the image's user, environment and folder, its files read-only,
- * without capabilities (enter.sh). What is not as in a container: it has the machine's network.
- */
+/** The program of an image, as process 1 of its own, its files read-only, without capabilities (enter.sh). */
 export class Container {
   private constructor(
     private readonly child: ChildProcess,

@@ -15,9 +15,8 @@ export function createBatches() {
 
   return {
     /**
-     * What the server says now. The first word on a model is where its counting begins; a count that has become smaller
-     * is that of a model loaded anew.
-     * @param at milliseconds of any clock
+     * What the server says now, in any clock's milliseconds. Its first word on a model begins the counting; a count that
+     * has become smaller is that of a model loaded anew.
      */
     add(model: string, versions: readonly VersionStatistics[], at: number): void {
       const counted = new Map<string, number>();
@@ -38,10 +37,7 @@ export function createBatches() {
       tally.counted = counted;
     },
 
-    /**
-     * All models that the server has spoken of, by name: of each size of a batch how many runs, and how many just now.
-     * `mean` is requests a run; absent where there was no run.
-     */
+    /** All models by name: how many runs of each size of a batch, in all and just now; `mean` is requests a run. */
     view() {
       return [...tallies]
         .map(([model, { bySize, recent }]) => {

@@ -20,10 +20,7 @@ export interface Order {
   readonly format?: string | undefined;
 }
 
-/**
- * @returns the job's id
- * @throws JobError `INPUT_EMPTY`, `UNSUPPORTED_FORMAT`, `INVALID_MESSAGE`, `STORAGE_UNAVAILABLE`; Error of the publish
- */
+/** @returns the job's id. @throws JobError where it is no job; whatever storage and Pub/Sub throw */
 export async function submit(
   { bytes, operations, format }: Order,
   { board, door, uploadPrefix }: { readonly board: Board; readonly door: Door; readonly uploadPrefix: string },

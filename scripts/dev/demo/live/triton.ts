@@ -6,10 +6,7 @@ import { createBatches } from './batches.js';
 
 const EVERY_MS = 1_000;
 
-/**
- * Resolves when it has asked once; from there on batches count.
- * @param metrics address of a worker's metrics
- */
+/** Resolves when it has asked once; from there on batches count. @param metrics address of a worker's metrics */
 export async function watchTriton(server: ModelServer, metrics: string | undefined, onChange: () => void) {
   const batches = createBatches();
   const stopped = new AbortController();
