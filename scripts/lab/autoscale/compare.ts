@@ -7,10 +7,9 @@ import { type Moment, simulate } from './world.js';
 export interface Row {
   readonly policy: string;
   readonly arrivals: Arrivals;
-  /** Seconds in queue, wherever the queue was: subscription, worker or Triton. */
-  readonly p95: number;
-  /** Every job's, in ascending order. */
+  /** Seconds in queue, wherever the queue was: of every job, in ascending order. */
   readonly waited: readonly number[];
+  readonly p95: number;
   /** In hours of a GPU node. */
   readonly cost: number;
   readonly killed: number;

@@ -52,23 +52,19 @@ export function policiesFor(topology: Topology): NamedPolicy[] {
       scaling: both(backlog(2)),
     },
     topology === 'shared' && {
-      name: `${SAMPLE}, workers only`,
-      about: 'for Triton what is shipped',
+      ...{ name: `${SAMPLE}, workers only`, about: 'for Triton what is shipped' },
       scaling: { workers: hpa(backlog(2)), gpus: ours.gpus },
     },
     {
-      name: `backlog ${JOBS}`,
-      about: 'the same metric, with a target above what a worker holds',
+      ...{ name: `backlog ${JOBS}`, about: 'the same metric, with a target above what a worker holds' },
       scaling: both(backlog(JOBS)),
     },
     {
-      name: 'oldest age',
-      about: `oldest_unacked_message_age, Value ${LATE_SECONDS} s`,
+      ...{ name: 'oldest age', about: `oldest_unacked_message_age, Value ${LATE_SECONDS} s` },
       scaling: both(age(LATE_SECONDS)),
     },
     {
-      name: 'backlog and age',
-      about: 'whichever asks for more',
+      ...{ name: 'backlog and age', about: 'whichever asks for more' },
       scaling: both(backlog(JOBS), age(LATE_SECONDS)),
     },
     topology === 'shared' && {
@@ -102,12 +98,8 @@ export function variations(): NamedPolicy[] {
   });
   return [4, 5, 6, 7].flatMap((requests) =>
     [4, 8, 12].map((jobs) => ({
-      name: `jobs ${jobs}, requests ${requests}`,
-      about: '',
-      scaling: {
-        workers: retarget(workers, METRICS.active, jobs),
-        gpus: retarget(gpus, METRICS.load, requests),
-      },
+      ...{ name: `jobs ${jobs}, requests ${requests}`, about: '' },
+      scaling: { workers: retarget(workers, METRICS.active, jobs), gpus: retarget(gpus, METRICS.load, requests) },
     })),
   );
 }

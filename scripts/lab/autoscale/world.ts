@@ -57,16 +57,6 @@ class Worker implements Pod {
   ) {}
 }
 
-export interface Outcome {
-  /** Seconds that each job took longer than it would have taken alone, in the order of completion. */
-  readonly waited: readonly number[];
-  /** Jobs that a worker gave back because its time to drain was over: done again by another, so paid twice. */
-  readonly killed: number;
-  /** Of all nodes, in hours of a GPU node. */
-  readonly cost: number;
-  readonly trace: readonly Moment[];
-}
-
 export interface Moment {
   readonly at: number;
   readonly backlog: number;
@@ -86,7 +76,6 @@ export const simulate = (plant: Plant, scaling: Scaling, arrivals: readonly numb
   new World(plant, scaling, seed).run(arrivals, seconds);
 
 class World {
-  readonly #plant: Plant;
   readonly #random: () => number;
   readonly #workers: Pods<Worker>;
   readonly #gpuPods: Pods<Pod> | undefined;
@@ -101,7 +90,9 @@ class World {
   #queue: Job[] = [];
   #head = 0;
   #unacked = 0;
+  /** Seconds that each job took longer than it would have taken alone, in the order of completion. */
   readonly #waited: number[] = [];
+  /** Jobs that a worker gave back because its time to drain was over: done again by another, so paid twice. */
   #killed = 0;
   /** Requests at Triton, a ring of the last seconds. */
   readonly #load: number[] = [];
@@ -111,8 +102,11 @@ class World {
   readonly #toZeroAfterSeconds: number | undefined;
   #lastBusy = 0;
 
-  constructor(plant: Plant, scaling: Scaling, seed: number) {
-    this.#plant = plant;
+  constructor(
+    private readonly plant: Plant,
+    scaling: Scaling,
+    seed: number,
+  ) {
     this.#random = seeded(seed);
     this.#pubsub = new Delayed(CLOUD_MONITORING, this.#random);
     this.#prometheus = new Delayed(plant.prometheus, this.#random);
@@ -134,7 +128,7 @@ class World {
     this.#alone = plant.workerCpuSeconds + 1 / this.#rate(1, 1, 1);
   }
 
-  run(arrivals: readonly number[], seconds: number): Outcome {
+  run(arrivals: readonly number[], seconds: number) {
     const trace: Moment[] = [];
     let next = 0;
     let cost: number | undefined;
@@ -177,14 +171,14 @@ class World {
   /** Pub/Sub gives messages to whoever has the most room. */
   #dispatch(): void {
     if (this.#head >= this.#queue.length) return;
-    const free = this.#workers.ready(this.#now).filter(({ jobs }) => jobs.size < this.#plant.maxJobs);
+    const free = this.#workers.ready(this.#now).filter(({ jobs }) => jobs.size < this.plant.maxJobs);
     while (free.length > 0) {
       const job = this.#queue[this.#head];
       if (!job) break;
       this.#head++;
       const worker = free.reduce((a, b) => (b.jobs.size < a.jobs.size ? b : a));
       this.#begin(worker, job);
-      if (worker.jobs.size >= this.#plant.maxJobs) free.splice(free.indexOf(worker), 1);
+      if (worker.jobs.size >= this.plant.maxJobs) free.splice(free.indexOf(worker), 1);
     }
     if (this.#head > 10_000) {
       this.#queue = this.#queue.slice(this.#head);
@@ -196,7 +190,7 @@ class World {
     worker.jobs.add(job);
     job.worker = worker;
     job.aborted = false;
-    worker.cpuFreeAt = Math.max(this.#now, worker.cpuFreeAt) + this.#plant.workerCpuSeconds * job.size;
+    worker.cpuFreeAt = Math.max(this.#now, worker.cpuFreeAt) + this.plant.workerCpuSeconds * job.size;
     worker.onCpu.push({ job, at: worker.cpuFreeAt });
   }
 
@@ -214,10 +208,10 @@ class World {
     }
     const done = (job: Job, before: number) => this.#finish(job, until - before);
     const most = this.#requests(everybody);
-    this.#load[(this.#now / STEP) % (this.#plant.loadSeconds / STEP)] = most;
+    this.#load[(this.#now / STEP) % (this.plant.loadSeconds / STEP)] = most;
     if (this.#gpu) {
       const replicas = this.#gpuPods?.ready(this.#now).length ?? 0;
-      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, most / this.#plant.requestsPerWorker), done);
+      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, most / this.plant.requestsPerWorker), done);
     } else {
       for (const { gpu } of everybody) gpu?.run(STEP, (jobs) => this.#rate(jobs, 1, 1), done);
     }
@@ -225,7 +219,7 @@ class World {
 
   /** Requests that workers may have in flight at the moment: each has its own limit. */
   #requests(workers: readonly Worker[]): number {
-    const { requestsPerJob, requestsPerWorker } = this.#plant;
+    const { requestsPerJob, requestsPerWorker } = this.plant;
     return workers.reduce((sum, { atGpu }) => sum + Math.min(requestsPerWorker, atGpu * requestsPerJob), 0);
   }
 
@@ -234,7 +228,7 @@ class World {
    * @param shares how many workers' requests there may be in flight
    */
   #rate(jobs: number, replicas: number, shares: number): number {
-    const { requestsPerJob, requestsPerWorker, batch, gpuJobsPerSecond } = this.#plant;
+    const { requestsPerJob, requestsPerWorker, batch, gpuJobsPerSecond } = this.plant;
     const requests = Math.min(jobs * requestsPerJob, shares * requestsPerWorker);
     return gpuJobsPerSecond * Math.min(replicas, requests / batch);
   }
@@ -252,7 +246,7 @@ class World {
   /** A worker that drains goes with its last job, or gives back what it has when its time is over. */
   #endDrained(): void {
     for (const worker of this.#workers.draining) {
-      const over = this.#now - (worker.drainingSince ?? this.#now) >= this.#plant.drainSeconds;
+      const over = this.#now - (worker.drainingSince ?? this.#now) >= this.plant.drainSeconds;
       if (worker.jobs.size > 0 && !over) continue;
       const atGpu = new Set(worker.jobs);
       for (const { job } of worker.onCpu) atGpu.delete(job);
@@ -289,7 +283,7 @@ class World {
         [METRICS.cpu, workers.reduce((sum, { busy }) => sum + busy, 0)],
         [METRICS.active, workers.reduce((sum, { jobs }) => sum + jobs.size, 0)],
         [METRICS.load, this.#load.reduce((sum, value) => sum + value, 0) / Math.max(1, this.#load.length)],
-        [METRICS.pending, Math.max(0, requests - replicas * this.#plant.batch)],
+        [METRICS.pending, Math.max(0, requests - replicas * this.plant.batch)],
       ]);
     });
   }
