@@ -11,7 +11,6 @@ export interface Progress {
 
 /** Ends once, with `done`, `skip` or `fail`; what comes after is ignored. */
 export interface Task {
-  /** What is done now, in a few words. */
   step(text: string): void;
   /** The last line of its output: shown while it is the last, and not kept. */
   detail(text: string): void;

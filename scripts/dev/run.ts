@@ -2,7 +2,6 @@ import { execFile, type ExecFileOptions } from 'node:child_process';
 import { promisify } from 'node:util';
 
 export interface RunOptions extends ExecFileOptions {
-  /** What it reads from its input. */
   readonly input?: string;
 }
 

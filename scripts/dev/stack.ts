@@ -1,4 +1,3 @@
-/** `npm run stack -- --help`: the local parts alone. */
 import { Argument, program } from 'commander';
 import { giveUpOnSignals } from './give-up.js';
 import { parts } from './parts/index.js';

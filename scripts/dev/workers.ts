@@ -1,4 +1,3 @@
-/** Workers as processes of their own, as a deployment runs them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -6,7 +5,6 @@ import { join } from 'node:path';
 import { root } from './stack/paths.js';
 import { until } from './until.js';
 
-/** The command line, as it is built. */
 export const cli = join(root, 'dist/main.js');
 
 export type Worker = Awaited<ReturnType<typeof startWorker>>;
@@ -29,7 +27,6 @@ export async function startWorker(env: NodeJS.ProcessEnv, { preload = [], logFil
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = once(child, 'exit') as Promise<[code: number | null, signal: NodeJS.Signals | null]>;
-  /** Settles when the process has ended, however that came. */
   const exit = ended.then(([code, signal]) => ({ code, signal }));
   const file = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a' });
   let log = '';

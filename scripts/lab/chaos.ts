@@ -31,7 +31,6 @@ const durationMs = minutes === undefined ? Math.max(LEAST_MS, (jobs / JOBS_A_SEC
 
 const giveUp = giveUpOnSignals();
 
-/** The workers' logs of the last run. */
 const logs = join(localDir, 'chaos-logs');
 const progress = createProgress();
 try {

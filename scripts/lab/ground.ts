@@ -36,12 +36,10 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
     modelRepositories: [{ folder: repository }],
   };
   const stack = await upStack(options);
-  /** For workers and commands. */
   const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'warn', IMAGEN_ROUTES_FILE: '', ...more };
   const projectId = env.GOOGLE_CLOUD_PROJECT;
   const storage = createStorageClient({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
   const pubsub = createPubSubClient({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
-  /** Ends everything and removes the folder. */
   const close = async () => {
     await pubsub.close();
     await stack.down();

@@ -19,7 +19,6 @@ export interface StandIn {
   readonly side?: number;
   /** Whether Triton makes batches of its requests; true by default. */
   readonly batching?: boolean;
-  /** 1 by default. */
   readonly instances?: number;
   /** Whether it shares one stand-in for a GPU, which runs one execution at a time, with the others that do. */
   readonly gpu?: boolean;
@@ -96,7 +95,6 @@ const POLICIES = `
 
 const FAILS_ON_DEMAND = { type: 'object', properties: { fail: { type: 'boolean' } } };
 
-/** What the worker is told of the model, and the model of itself. */
 function parametersOf(model: StandIn, lock: string): Readonly<Record<string, unknown>> {
   const { fixedMs, eachMs, side, plans, tileSizes, margin, maxWholePixels, failsOnDemand, gpu, red } = model;
   return {
@@ -131,7 +129,6 @@ function config(model: StandIn, lock: string): string {
   ].join('\n');
 }
 
-/** Writes a model repository with the stand-ins. */
 export async function makeModels(folder: string, models: readonly StandIn[]): Promise<void> {
   for (const model of models) {
     const version = join(folder, model.name, '1');

@@ -48,7 +48,6 @@ export function openTraffic({ pubsub, env, completionsSubscription }: Parts) {
     const bodies = jobs.map((job) => Buffer.from(typeof job === 'string' ? job : JSON.stringify(job)));
     await Promise.all(bodies.map((data) => topic.publishMessage({ data })));
   };
-  /** Waits for so many ends in all. */
   const untilEnded = (count: number) =>
     until(() => ended.length >= count, { everyMs: 20, limitMs: LIMIT_MS, what: `${count} jobs have ended` });
   return {
@@ -69,7 +68,6 @@ export function openTraffic({ pubsub, env, completionsSubscription }: Parts) {
       const count = ended.filter(({ at, completion }) => at >= from && at < to && counts(completion)).length;
       return count / ((to - from) / 1000);
     },
-    /** Milliseconds since the last completion or dead letter. */
     quietMs: () => performance.now() - lastAt,
     close: () => Promise.all([completions.close(), deadLetters.close()]),
   };

@@ -101,7 +101,6 @@ async function tellSizes(buildah: Buildah, { worker: ours, triton: theirs }: Sce
 /** Ends and removes what an earlier run, or this one, has left in the middle of something. */
 async function sweep(): Promise<void> {
   await stopAll(() => findMarked(({ dir }) => dir === imagesDir), 1_000);
-  // Also where the user has given up.
   await new Buildah({ signal: new AbortController().signal, marker: {} }).sweep();
   await rm(join(imagesDir, 'mountpoints'), { recursive: true, force: true });
 }

@@ -21,7 +21,6 @@ export class Suite {
     }
   }
 
-  /** Runs all of it. A failure between the checks counts as one. */
   async run(body: () => Promise<void>): Promise<void> {
     await body().catch((error: unknown) => this.#fail('the run', error));
     if (this.#failed > 0 || this.#passed === 0) process.exitCode ??= 1;

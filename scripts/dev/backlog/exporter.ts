@@ -26,7 +26,6 @@ const pubsub = createPubSubClient({ projectId: config.projectId, emulator: confi
 const subscriptionId = config.jobsSubscriptions[0]?.name ?? '';
 let tally = createTally();
 
-/** What each topic tells; nothing about a message is known for sure but what its publisher has put there. */
 const listeners: readonly [topic: string, (tally: Tally, delivery: Delivery) => void][] = [
   [
     config.jobsTopic,

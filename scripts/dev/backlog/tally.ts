@@ -3,7 +3,6 @@
  * copy of itself in the queue. Either may come twice, or before the message itself.
  */
 
-/** A message of the jobs topic. */
 export interface Message {
   readonly id: string;
   /** When this message, which may be a copy, was published: what Pub/Sub counts from. */
@@ -15,9 +14,7 @@ export interface Message {
   readonly deferrals: number;
 }
 
-/** What says that a message has been dealt with. */
 export interface End {
-  /** Of the announcement itself: Pub/Sub may deliver it twice. */
   readonly id: string;
   readonly key?: string | undefined;
   /** The first id of the message that it names; another one's, where a duplicate was answered from the job's record. */
@@ -26,7 +23,6 @@ export interface End {
 
 export interface Backlog {
   readonly messages: number;
-  /** Of the oldest of them, in seconds; 0 where there is none. */
   readonly oldestAgeSeconds: number;
 }
 
@@ -41,9 +37,7 @@ const REMEMBERED_MS = 60_000;
 
 export function createTally(now: () => number = Date.now): Tally {
   const open = new Map<string, Message>();
-  /** Ids of messages and ends that have been counted. */
   const seen = remember(now);
-  /** Ends without a message yet: by the exact copy, or by its job. */
   const early = remember(now);
 
   const closeFirst = (matches: (message: Message) => boolean): boolean => {

@@ -17,24 +17,19 @@ import { until } from '../until.js';
 import { cli } from '../workers.js';
 
 export interface HouseOptions {
-  /** What is started is meant to stay: it becomes the stack that `npm run stack` speaks of. */
   readonly keep: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** A folder for the logs of a stack that is gone afterwards. */
   readonly logs: string;
 }
 
 export interface House {
   readonly env: Readonly<Record<string, string | undefined>> & Stack['env'];
-  /** Whether the stack was up before, and is therefore left up. */
   readonly borrowed: boolean;
   readonly worker: Worker;
   /** The live page's process; only in a house that is kept. */
   readonly page?: Page | undefined;
-  /** Ends the page, the worker, and the stack unless it is borrowed. */
   close(): Promise<void>;
-  /** Lets them outlive this process. */
   leave(): Promise<void>;
 }
 
@@ -50,7 +45,6 @@ interface Page extends ProcessId {
 const needed: readonly PartId[] = ['pubsub', 'gcs', 'triton'];
 const tellSteps = join(root, 'scripts/dev/demo/tell-steps.js');
 const readyMs = 60_000;
-/** More than the worker grants itself for its drain. */
 const drainMs = 30_000;
 /** For a reader who has asked for an end: the jobs in work are nobody's any more. */
 const hurriedMs = 3_000;
@@ -108,13 +102,11 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
   }
 }
 
-/** Rejects when the worker's process has ended. */
 export async function untilGone(worker: ProcessId, signal: AbortSignal): Promise<never> {
   await until(() => !isAlive(worker), { everyMs: 200, signal });
   throw new Error('the worker has ended before its jobs');
 }
 
-/** Builds the worker where it is older than its sources; makes topics, subscriptions and buckets. */
 async function prepare(stack: Stack, port: number, launch: Launch): Promise<void> {
   if (isStale()) {
     launch.task.step('building');
@@ -152,7 +144,6 @@ async function startPage(stack: Stack, workerPort: number, launch: Launch, onSpa
   return { ...id, url };
 }
 
-/** Of Node.js; returns when it answers. */
 async function startProgram(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -168,7 +159,6 @@ async function startProgram(
 /** The usual one, or any free one where an earlier demo's process has stayed. */
 const freeOr = async (usual: number): Promise<number> => ((await isFree(usual)) ? usual : freePort());
 
-/** Whether the built worker is missing, or older than its sources. */
 function isStale(): boolean {
   if (!existsSync(cli)) return true;
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
@@ -176,7 +166,6 @@ function isStale(): boolean {
   return newest > statSync(cli).mtimeMs;
 }
 
-/** Folders of demos that were killed. */
 async function removeRemains(): Promise<void> {
   for (const name of existsSync(localDir) ? readdirSync(localDir) : []) {
     const dir = join(localDir, name);

@@ -11,7 +11,6 @@ export interface DemoJob {
   readonly photo: string;
   /** As `imagen submit` takes them. */
   readonly operations: readonly string[];
-  /** What is done to the photograph before it is uploaded. */
   readonly prepare?: (photo: Buffer) => Promise<Buffer>;
   /** Where the page's line stands at first, in per cent of the width; in the middle by default. */
   readonly line?: number;

@@ -23,7 +23,6 @@ import { submit } from './live/submit.js';
 import { watchTopic } from './live/topics.js';
 import { watchTriton } from './live/triton.js';
 
-/** Of one request: a picture in or out. */
 const LIMIT_MS = 30_000;
 const LAST_WORDS_MS = 5_000;
 
@@ -61,7 +60,6 @@ const server = await startPageServer(port, {
   },
 });
 console.log(server.url);
-/** Jobs a minute become fewer without any event. */
 const clock = setInterval(() => feed.stir(), 5_000);
 
 const told = new Promise<undefined>((resolve) => ended.addEventListener('abort', () => resolve(undefined)));

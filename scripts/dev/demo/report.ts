@@ -7,7 +7,6 @@ import type { Outcome, Run } from './run.js';
 
 export const demoDir = join(localDir, 'demo');
 
-/** Returns the page's path. */
 export async function writeReport(run: Run): Promise<string> {
   const page = join(demoDir, 'index.html');
   await writeFile(join(demoDir, 'summary.json'), `${JSON.stringify(run.outcomes.map(summary), null, 2)}\n`);

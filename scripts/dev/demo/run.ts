@@ -14,7 +14,6 @@ export interface Outcome {
   /** Absent when none was seen in time. */
   readonly completion?: Completion | undefined;
   readonly problem?: { readonly code: string; readonly message: string };
-  /** Names of pictures in the demo's folder. */
   readonly before: string;
   readonly after?: string;
 }
@@ -29,7 +28,6 @@ interface Place {
   readonly house: Pick<House, 'env' | 'worker'>;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** Where the pictures go. */
   readonly folder: string;
 }
 

@@ -1,4 +1,3 @@
-/** What the demo says in the terminal when its jobs have ended. */
 import type { Completion } from '../../../src/domain/completion.js';
 import { defaultPagePort } from '../stack/ports.js';
 import { tail } from '../stack/supervisor.js';
@@ -64,7 +63,6 @@ const earlier = `
   This is the page of this run: port ${defaultPagePort()} was taken, perhaps by an earlier one's, which may still be up.
   Each page shows all jobs, but the stages of its own worker's alone.`;
 
-/** `background_remove@1 → style_comic@1`: what served the job, or else what was asked for. */
 function made({ operations }: Outcome['job'], completion: Completion | undefined): string {
   const steps = completion?.steps ?? [];
   const served = steps.map(({ model, servedVersion }) => `${model}@${servedVersion}`);

@@ -13,7 +13,6 @@ export const backlog: Part = {
   }),
 };
 
-/** The process that listens on this port. */
 export function exporter(port: number): { readonly command: string; readonly args: readonly string[] } {
   return { command: process.execPath, args: [...scriptArgs('scripts/dev/backlog/exporter.ts'), String(port)] };
 }

@@ -25,7 +25,6 @@ export interface Part {
   clean?(dir: string): Promise<void>;
 }
 
-/** A folder of models, served beside ours as it stands. */
 export interface ModelRepository {
   readonly folder: string;
   /** Models in it that are not loaded at the start; they can be loaded later. */
@@ -42,13 +41,10 @@ export interface ProcessSpec {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Asked repeatedly from the start on. */
   ready(): Promise<boolean>;
 }
 
-/** What Triton serves, and how. */
 export interface Serving {
-  /** All of ours by default. */
   readonly models?: readonly string[] | undefined;
   readonly modelRepositories?: readonly ModelRepository[];
   /** Its own options, beside those that it always has. */
@@ -58,12 +54,10 @@ export interface Serving {
 }
 
 export interface Context extends Serving {
-  /** The instance's own folder. */
   readonly dir: string;
   /** Shared by all instances; written to by `install` only. */
   readonly cache: string;
   readonly ports: Ports;
-  /** Names what is being done now, in a few words. */
   step(text: string): void;
   /** Runs a program to its end, its output going to the part's log; rejects with the log's tail when it fails. */
   run(command: string, args: readonly string[]): Promise<unknown>;

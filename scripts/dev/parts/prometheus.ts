@@ -28,7 +28,6 @@ export interface PrometheusOptions {
   readonly rules: readonly RuleGroup[];
   readonly scrapeEvery: string;
   readonly evaluateEvery: string;
-  /** Ports of this machine, by job. */
   readonly targets: Readonly<Record<string, readonly number[]>>;
 }
 

@@ -10,9 +10,7 @@ const versions = ['3.9', '3.10', '3.11', '3.12'];
 
 export interface Python {
   readonly command: string;
-  /** Major and minor. */
   readonly version: string;
-  /** The folder of libpython, which Triton's Python backend links to. */
   readonly libraryFolder: string;
 }
 

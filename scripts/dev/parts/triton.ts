@@ -14,7 +14,6 @@ import { installVenv, missingPython, requirePython, type Python } from './python
 const wheel = 'nvidia-pytriton==0.7.0';
 const requirements = join(root, 'triton/requirements.txt');
 
-/** NVIDIA Triton on the CPU, out of a virtual environment, serving its own copy of the models. */
 export const triton: Part = {
   ...{ id: 'triton', title: 'NVIDIA Triton', readyTimeoutMs: 300_000 },
   ports: ['tritonHttp', 'tritonGrpc', 'tritonMetrics'],
@@ -111,7 +110,6 @@ export async function endModelProcesses(dir: string): Promise<void> {
   await stopAll(() => allModelProcesses(dir), MODELS_OUTLIVE_MS);
 }
 
-/** @returns the ids of the processes in which a model runs */
 export const modelProcesses = (dir: string, model: string): number[] =>
   allModelProcesses(dir)
     .filter(({ command }) => command.includes(`/${model}/`))
@@ -119,7 +117,6 @@ export const modelProcesses = (dir: string, model: string): number[] =>
 
 const CONTROL_LIMIT_MS = 60_000;
 
-/** @throws Error with the server's answer when it does not do so */
 export async function controlModel({ tritonHttp }: Ports, model: string, verb: 'load' | 'unload'): Promise<void> {
   const url = `http://127.0.0.1:${tritonHttp}/v2/repository/models/${model}/${verb}`;
   const signal = AbortSignal.timeout(CONTROL_LIMIT_MS);

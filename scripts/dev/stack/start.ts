@@ -34,7 +34,6 @@ export async function startParts(parts: readonly Part[], start: Start): Promise<
     const launch: Launch = { marker, log, task, signal };
     const context = contextOf(part, start, launch);
 
-    /** @returns whether it is done */
     const attempt = async (work: () => Promise<void>): Promise<boolean> => {
       try {
         signal.throwIfAborted();

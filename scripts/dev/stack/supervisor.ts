@@ -7,7 +7,6 @@ import type { Task } from '../progress.js';
 import { inspect, type ProcessId } from './processes.js';
 
 export interface Launch {
-  /** Marks the process and its children as ours. */
   readonly marker: Readonly<Record<string, string>>;
   readonly log: string;
   readonly task: Task;

@@ -18,7 +18,6 @@ export interface UpOptions extends Serving {
   readonly dir?: string;
   /** `default`: the fixed ports, or what their variables say. `free`: any that nobody uses. */
   readonly ports?: 'default' | 'free' | Ports;
-  /** All of them by default. */
   readonly parts?: readonly PartId[];
   /** The stack outlives this process, and only `downStack` ends it. By default it dies with this process, however that dies. */
   readonly outlive?: boolean;
@@ -30,7 +29,6 @@ export interface UpOptions extends Serving {
 export interface Stack {
   readonly dir: string;
   readonly ports: Ports;
-  /** What a worker needs to know. */
   readonly env: StackEnv;
   /** In the environment of a process these make it one of the stack's own: it ends with it, and the leak check sees it. */
   readonly marker: Readonly<Record<string, string>>;
@@ -87,7 +85,6 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
   };
 }
 
-/** All that is missing, in one error. */
 async function demandPrerequisites(parts: readonly Part[]): Promise<void> {
   if (parts.length === 0) return;
   const missing = (await Promise.all(parts.map(async (part) => (await part.prerequisites?.()) ?? []))).flat();
@@ -101,7 +98,6 @@ async function demandPrerequisites(parts: readonly Part[]): Promise<void> {
   throw new Error(['The local parts need what only root can install:', ...lines, hint].join('\n'));
 }
 
-/** All ports that somebody else has, in one error. */
 async function demandFreePorts(parts: readonly Part[], ports: Ports): Promise<void> {
   const taken: string[] = [];
   for (const { id, name } of parts.flatMap((part) => part.ports.map((name) => ({ id: part.id, name })))) {

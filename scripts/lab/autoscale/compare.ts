@@ -10,10 +10,8 @@ export interface Row {
   /** Seconds in queue, wherever the queue was: of every job, in ascending order. */
   readonly waited: readonly number[];
   readonly p95: number;
-  /** In hours of a GPU node. */
   readonly cost: number;
   readonly killed: number;
-  /** Of the first seed. */
   readonly trace: readonly Moment[];
 }
 
@@ -46,7 +44,6 @@ export function compare(
   return { plant, rows };
 }
 
-/** The smallest value that so large a share does not exceed. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
 }
@@ -67,7 +64,6 @@ export function judge({ rows }: Comparison, policy: string, against: string) {
   return {
     /** The worst over the shapes of arrivals, of 95th percentiles: ours ÷ the other's. */
     queue: Math.max(...ours.map(({ p95 }, i) => ratio(p95, theirs[i]?.p95 ?? 0))),
-    /** The same for all jobs together, whatever the shape. */
     all: ratio(together(ours), together(theirs)),
     /** Over all shapes together: ours ÷ the other's. */
     cost: total(ours) / total(theirs),

@@ -28,7 +28,6 @@ export class Delayed {
     this.#samples.push({ visibleAt: now + least + (most - least) * this.random(), values: values() });
   }
 
-  /** The latest sample that can be seen. */
   read(now: number, name: string): number | undefined {
     const seen = this.#samples.findLastIndex(({ visibleAt }) => visibleAt <= now);
     if (seen > 0) this.#samples = this.#samples.slice(seen);

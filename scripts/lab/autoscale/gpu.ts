@@ -1,7 +1,6 @@
 /** GPUs that share all the jobs at them evenly, and remember what each has still to do. */
 
 export interface Work {
-  /** In jobs: 1 is the mean one. */
   readonly size: number;
   aborted: boolean;
 }

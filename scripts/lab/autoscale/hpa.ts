@@ -42,9 +42,7 @@ export const DEFAULT_DOWN: Rules = {
 };
 export const DEFAULT_TOLERANCE = 0.1;
 
-/** What the controller sees of the pods and the metrics at one moment. */
 export interface Sight {
-  /** The Deployment's `spec.replicas`. */
   readonly replicas: number;
   readonly ready: number;
   /** An external metric's value, or the sum over the pods that report; undefined where there is none yet. */
@@ -53,14 +51,12 @@ export interface Sight {
 
 /** One HorizontalPodAutoscaler; `decide` is to be called every SYNC_SECONDS. */
 export class Hpa {
-  /** Recommendations inside the longer of the two windows. */
   #recommended: { readonly at: number; readonly replicas: number }[] = [];
   /** Pods more, or fewer when negative. */
   #changes: { readonly at: number; readonly by: number }[] = [];
 
   constructor(private readonly spec: HpaSpec) {}
 
-  /** @param now seconds. @returns the new `spec.replicas` */
   decide(now: number, sight: Sight): number {
     const { minReplicas, maxReplicas } = this.spec;
     const { replicas } = sight;
@@ -99,7 +95,6 @@ export class Hpa {
     if (wanted === replicas) return replicas;
     const direction = wanted > replicas ? 1 : -1;
     const { policies, selectPolicy } = direction > 0 ? scaleUp : scaleDown;
-    // How far from what there is, at the most.
     const limits = policies.map(({ type, value, periodSeconds }) => {
       const recent = this.#changes.filter(({ at }) => at > now - periodSeconds);
       const before = replicas - recent.reduce((sum, { by }) => sum + by, 0);

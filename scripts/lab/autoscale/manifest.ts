@@ -5,7 +5,6 @@ import { parse } from 'yaml';
 import { root } from '../../dev/stack/paths.js';
 import { DEFAULT_DOWN, DEFAULT_TOLERANCE, DEFAULT_UP, type HpaSpec, type Metric, type Rules } from './hpa.js';
 
-/** As much of a HorizontalPodAutoscaler as the simulator knows. */
 interface Spec {
   readonly minReplicas: number;
   readonly maxReplicas: number;

@@ -18,7 +18,6 @@ export interface Limits {
 export interface Machine {
   /** From a pod's creation until it is ready, on a node that is there: image, start, models. */
   readonly podSeconds: number;
-  /** Until a new node can take a pod. */
   readonly nodeSeconds: number;
   readonly podsPerNode: number;
   /** Price of a node-hour, in units of a GPU node's. An input: prices differ by region and change. */
@@ -29,7 +28,6 @@ export interface Machine {
 export const NODE_UNNEEDED_SECONDS = 600;
 
 export const PLANT = {
-  /** GPUs that a load of 1 in the arrivals keeps busy. */
   load: 1,
   /** Jobs a second that a busy GPU finishes with full batches. The design promises this for its mix on a T4. */
   gpuJobsPerSecond: 0.3,
@@ -39,9 +37,7 @@ export const PLANT = {
   requestsPerWorker: 16,
   /** Requests that one job has in flight: 1 for a thumbnail, more for a picture in tiles. */
   requestsPerJob: 2,
-  /** Of the worker's one core: decoding, packing, encoding. */
   workerCpuSeconds: 0.35,
-  /** `IMAGEN_MAX_JOBS`, `IMAGEN_DRAIN_SECONDS` of the manifests. */
   ...{ maxJobs: 16, drainSeconds: 540 },
   /** How Managed Prometheus' metrics come: scraped, and seen soon after. An assumption; the report shows another. */
   prometheus: { everySeconds: 30, delaySeconds: [15, 30] } as Source,

@@ -9,9 +9,7 @@ export interface Pod {
 
 export class Pods<P extends Pod> {
   readonly draining = new Set<P>();
-  /** In the order of creation. */
   active: P[] = [];
-  /** When each node can take pods, or could. */
   #nodes: number[] = [];
   #unneededSince: number | undefined;
   /** Seconds that nodes were there, times their price an hour, over 3600. */
@@ -43,7 +41,6 @@ export class Pods<P extends Pod> {
     }
   }
 
-  /** Pods that are there when the simulation begins. */
   begin(replicas: number): void {
     this.#nodes = Array.from({ length: Math.ceil(replicas / this.machine.podsPerNode) }, () => 0);
     while (this.active.length < replicas) this.active.push(this.make(0));

@@ -34,7 +34,6 @@ const MANIFESTS = {
   sidecar: 'k8s/components/triton-sidecar/hpa.yaml',
 } as const;
 
-/** What the manifests contain, for this way of deploying. */
 export function shipped(topology: Topology): Scaling {
   const gpus = readHpa(MANIFESTS.gpus);
   return topology === 'sidecar'

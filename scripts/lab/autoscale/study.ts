@@ -1,4 +1,3 @@
-/** Which comparisons are made, and with what. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -16,7 +15,6 @@ const CHOOSING = [1, 2];
 export const QUEUE_AT_MOST = 1.05;
 export const COST_AT_MOST = 0.8;
 
-/** The plant as the manifests have it. */
 function plantOf(topology: Topology, changes: Partial<Plant> = {}): Partial<Plant> {
   const env = parseEnv(readFileSync(join(root, 'k8s/worker/worker.env'), 'utf8'));
   const { workers, gpus } = shipped(topology);

@@ -14,7 +14,6 @@ export const METRICS = {
   backlog: 'pubsub.googleapis.com|subscription|num_undelivered_messages',
   /** Seconds since the oldest of them was published. */
   age: 'pubsub.googleapis.com|subscription|oldest_unacked_message_age',
-  /** Jobs in work, of a worker. */
   active: 'prometheus.googleapis.com|imagen_jobs_active|gauge',
   /** Requests at all Tritons, waiting or in execution: their mean over the last minute. */
   load: 'prometheus.googleapis.com|imagen:triton_requests:mean1m|gauge',
@@ -25,7 +24,6 @@ export const METRICS = {
 export interface Scaling {
   /** Of the worker's Deployment: with GPUs as sidecars, that of both. */
   readonly workers: HpaSpec;
-  /** Looked at where Triton is a Deployment that scales. */
   readonly gpus: HpaSpec;
   /** KEDA instead: it leaves the rest to an HPA, but takes away the last worker when nothing was to do for so long. */
   readonly toZeroAfterSeconds?: number;
@@ -43,7 +41,6 @@ interface Job extends Work {
 class Worker implements Pod {
   drainingSince?: number;
   readonly jobs = new Set<Job>();
-  /** Jobs on its processor core, in order, with the time at which each leaves it. */
   readonly onCpu: { readonly job: Job; readonly at: number }[] = [];
   cpuFreeAt = 0;
   /** Of the core, lately: what the metrics server would say. */
@@ -94,10 +91,8 @@ class World {
   readonly #waited: number[] = [];
   /** Jobs that a worker gave back because its time to drain was over: done again by another, so paid twice. */
   #killed = 0;
-  /** Requests at Triton, a ring of the last seconds. */
   readonly #load: number[] = [];
   #now = 0;
-  /** Seconds that the mean job takes when it is the only one. */
   readonly #alone: number;
   readonly #toZeroAfterSeconds: number | undefined;
   #lastBusy = 0;
@@ -168,7 +163,6 @@ class World {
     this.#unacked++;
   }
 
-  /** Pub/Sub gives messages to whoever has the most room. */
   #dispatch(): void {
     if (this.#head >= this.#queue.length) return;
     const free = this.#workers.ready(this.#now).filter(({ jobs }) => jobs.size < this.plant.maxJobs);
@@ -217,7 +211,6 @@ class World {
     }
   }
 
-  /** Requests that workers may have in flight at the moment: each has its own limit. */
   #requests(workers: readonly Worker[]): number {
     const { requestsPerJob, requestsPerWorker } = this.plant;
     return workers.reduce((sum, { atGpu }) => sum + Math.min(requestsPerWorker, atGpu * requestsPerJob), 0);

@@ -57,7 +57,6 @@ export const batching: Benchmark = (asked) =>
 
 type Measured = Awaited<ReturnType<typeof measure>>;
 
-/** All pictures through one model, by a worker that knows nothing of it yet. */
 async function measure(ground: Ground, model: string, pictures: readonly Uploaded[]) {
   await ground.freshWorker();
   const before = await ground.counted(model);

@@ -21,7 +21,6 @@ const FIXED_MS = 45;
 const EACH_MS = 5;
 /** 40 megapixels: 744 tiles of 256 × 256, some 93 batches. */
 const LARGE: Sized = { width: 7303, height: 5477 };
-/** Thumbnails while the large job is at it. */
 const SMALL_ONES = 40;
 const BURST = 150;
 const CUT_OUTS = 30;

@@ -25,7 +25,6 @@ export interface TimedJob {
 }
 
 export interface GroundOptions extends WorkerStart {
-  /** More of its workers' environment. */
   readonly env?: (env: StackEnv) => Readonly<Record<string, string>>;
 }
 
@@ -40,7 +39,6 @@ export const jobOf = (jobId: string, model: string, uri: string, more: Partial<J
   ...more,
 });
 
-/** Some parts alone, in a folder of their own, for as long as the work takes. */
 export async function withStack<T>(
   parts: readonly PartId[],
   progress: Progress,
@@ -130,7 +128,6 @@ async function openGround(parts: Parts, traffic: Traffic, { env: more, ...start 
     upload: (name: string, bytes: Buffer) => parts.upload(name, bytes),
     run: (jobs: readonly TimedJob[]) => runJobs(parts, traffic, jobs),
     counted: (model: string) => counted(parts, model),
-    /** One of the worker's metrics, for a model if it is named. */
     metric: async (name: string, model?: string) =>
       metricIn(await worker.metrics(), name, model === undefined ? {} : { model }),
     /** Ends the worker and starts a new one, which has learned nothing yet. */
@@ -138,7 +135,6 @@ async function openGround(parts: Parts, traffic: Traffic, { env: more, ...start 
       await endWorker(worker);
       worker = await startWorker(workerEnv, start);
     },
-    /** Of the worker that runs now. */
     workerPid: () => worker.pid,
     close: () => endWorker(worker),
   };

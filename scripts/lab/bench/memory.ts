@@ -22,7 +22,6 @@ interface Case {
   readonly name: string;
   readonly input: 'jpeg' | 'turned' | 'alpha';
   readonly output: OutputFormat;
-  /** Side of the tiles. */
   readonly tile: 128 | 512;
   readonly operations: number;
 }
@@ -100,7 +99,6 @@ async function largePicture(input: Case['input']): Promise<Buffer> {
     .toBuffer();
 }
 
-/** A line of the kernel's account of a process, in bytes. */
 function statusOf(pid: number, line: 'VmRSS' | 'VmHWM'): number {
   const kB = new RegExp(`^${line}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kB) * 1024;

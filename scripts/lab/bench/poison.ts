@@ -46,7 +46,6 @@ async function inBatches(parts: Parts, traffic: Traffic, { name: model, fixedMs 
       return parts.upload(`${model}/${background.slice(1)}.png`, await image.png().toBuffer());
     }),
   );
-  /** The seven of each eight, a second. */
   const run = (name: string, eighth: string) => {
     const jobs = Array.from({ length: JOBS }, (_, i) => {
       const isEighth = i % OF_EIGHT === 3;

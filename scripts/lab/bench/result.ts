@@ -1,4 +1,3 @@
-/** What a benchmark is given, what it gives back, and what lies between the two. */
 import type { Progress } from '../../dev/progress.js';
 
 export interface Asked {
@@ -21,7 +20,6 @@ export interface Figure {
 
 type Detail = Readonly<Record<string, unknown>>;
 
-/** What stands in for computing in most of them. */
 export const simulated = 'the models sleep instead of computing';
 
 export function figure(name: string, ratio: number, op: '>=' | '<=', goal: number, detail: Detail): Figure {

@@ -10,7 +10,6 @@ import { atOnce as codec } from '../../../src/pipeline/codec.js';
 import { PLAN_TABLE, type Send, type Shape, type View } from '../../../src/pipeline/plans/index.js';
 import { root } from '../../dev/stack/paths.js';
 
-/** A version of a model that may be sent in tiles. */
 export interface Tiled {
   readonly model: ModelContract;
   readonly version: string;
@@ -58,7 +57,6 @@ export function corner({ width, height, rgb }: Raster, size: Size): Raster {
   return { ...size, rgb: Buffer.concat(rows) };
 }
 
-/** The picture made at least as large as `size`, its last column and row repeated. */
 export function edgeReplicated({ width, height, rgb }: Raster, size: Size): Raster {
   const grown = { width: Math.max(width, size.width), height: Math.max(height, size.height) };
   const data = Buffer.alloc(grown.width * grown.height * 3);
@@ -71,7 +69,6 @@ export function edgeReplicated({ width, height, rgb }: Raster, size: Size): Rast
   return { ...grown, rgb: data };
 }
 
-/** What the worker would make of a picture with tiles of the given side; pixels of the answer, rows from the top. */
 export async function stitched(models: ModelServer, tiled: Tiled, side: number, raster: Raster): Promise<Buffer> {
   const { contract } = tiled;
   const [shape] = PLAN_TABLE.tile.shapes({ ...contract, tileSizes: [side] }, raster);
@@ -116,7 +113,6 @@ export async function atOnce(models: ModelServer, tiled: Tiled, raster: Raster, 
   return Buffer.concat(rows);
 }
 
-/** How far two pictures of one size are apart, in levels of 255. */
 export function apart(a: Buffer, b: Buffer): { readonly largest: number; readonly mean: number } {
   if (a.length !== b.length) throw new RangeError(`pictures of ${a.length} and ${b.length} bytes`);
   let largest = 0;

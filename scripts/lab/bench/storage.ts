@@ -9,7 +9,6 @@ import { type Benchmark, figure, figuresFor, median, round } from './result.js';
 const BUCKET = 'bench-storage';
 const KIB = 1024;
 const ROUNDS = 5;
-/** Requests at once, as of a worker with as many jobs. */
 const AT_ONCE = 8;
 /** The largest part of the peer's CPU that is allowed. */
 const GOAL = 0.5;
@@ -22,7 +21,6 @@ interface Client {
 
 interface Case {
   readonly name: string;
-  /** In one round of each client. */
   readonly times: number;
   readonly work: (client: Client, id: string) => Promise<unknown>;
 }
@@ -46,7 +44,6 @@ export const storage: Benchmark = (asked) =>
 
 async function compare({ name, times, work }: Case, clients: Record<'ours' | 'theirs', Client>) {
   const spent = { ours: [] as number[], theirs: [] as number[] };
-  // The first round warms both up.
   for (let round = -1; round < ROUNDS; round++) {
     for (const who of ['ours', 'theirs'] as const) {
       const used = await cpuOf(times, (i) => work(clients[who], `${name}-${who}-${round}-${i}`));
@@ -61,7 +58,6 @@ async function compare({ name, times, work }: Case, clients: Record<'ours' | 'th
   });
 }
 
-/** @returns CPU of this process, in microseconds */
 async function cpuOf(times: number, work: (i: number) => Promise<unknown>): Promise<number> {
   const before = process.cpuUsage();
   let next = 0;

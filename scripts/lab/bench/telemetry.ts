@@ -32,11 +32,9 @@ const model: StandIn = {
 };
 
 interface Counts {
-  /** Spans begun. */
   readonly spans: number;
   /** Looks at which span is active: two for each span, and one for each attribute or header that is not wanted. */
   readonly looks: number;
-  /** Counters, gauges and histograms told something. */
   readonly metrics: number;
 }
 
@@ -52,7 +50,6 @@ export const telemetry: Benchmark = async ({ progress }) => {
   }
 };
 
-/** @param file gets the counts */
 async function measure(ground: Ground, file: string, logFile: string) {
   const pictures = await uploadPictures(ground, THUMBNAILS, JOBS);
   const run = (name: string) =>
@@ -106,7 +103,6 @@ async function measure(ground: Ground, file: string, logFile: string) {
   ];
 }
 
-/** From seconds. */
 function micros(costs: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(costs).map(([name, seconds]) => [name, round(seconds * 1e6)]));
 }
@@ -123,7 +119,6 @@ async function costOfScrape(ground: Ground): Promise<number> {
   return Math.max(0, scraped - begun - (cpuSeconds(pid) - scraped)) / SCRAPES;
 }
 
-/** Processor seconds of one call: the median of some rounds. */
 async function costOf(call: () => unknown, calls = CALLS): Promise<number> {
   const rounds: number[] = [];
   for (let round = 0; round <= ROUNDS; round++) {

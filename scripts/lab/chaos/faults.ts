@@ -1,4 +1,3 @@
-/** Does what the plan says, and counts what really happened. */
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
@@ -64,7 +63,6 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
     process.kill(await until(() => modelProcesses(parts.dir, dice < 0.5 ? 'quick' : 'steady')[0]), 'SIGKILL');
   }
 
-  /** @returns whether anything was refused */
   async function refuseCompletions(): Promise<boolean> {
     const seen = () => (existsSync(`${refusals}.seen`) ? statSync(`${refusals}.seen`).size : 0);
     const before = seen();
@@ -109,7 +107,6 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
       ...counts,
       ...Object.fromEntries(CONNECTIONS.map((name) => [`${name}.cut`, proxies[name].counts.cut])),
     }),
-    /** For so long the last stall goes on. */
     stillMs: () => Math.max(0, stalledUntil - performance.now()),
     async close() {
       await tritonFree;

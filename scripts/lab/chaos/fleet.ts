@@ -61,7 +61,6 @@ export function startFleet(
 
   const places = Array.from({ length: size }, (_, place) => keepUp(place));
   return {
-    /** Those that pull jobs now. */
     up: (): readonly Worker[] => [...up],
     badEnds: badEnds as readonly BadEnd[],
     /** Signals one that pulls jobs; waits for one if there is none. @param dice from 0 to 1: which */

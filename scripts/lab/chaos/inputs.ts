@@ -1,4 +1,3 @@
-/** Small pictures of mixed sizes and formats, and inputs that are none. */
 import { join } from 'node:path';
 import sharp from 'sharp';
 import type { Parts } from '../ground.js';
@@ -32,7 +31,6 @@ export async function uploadInputs(parts: Parts) {
   const red = sharp({ create: { width: 96, height: 64, channels: 3, background: '#f00' } });
   return {
     good,
-    /** Address of a picture that some models cannot bear. */
     red: await parts.upload('red.png', await red.png().toBuffer()),
     /** Addresses that cannot be worked on, by the code that their jobs must end with. */
     bad: {

@@ -4,18 +4,13 @@ import { decodeRecord } from '../../../src/records/record.js';
 import type { Expected, PlannedJob } from './load.js';
 
 export interface Evidence {
-  /** Every message that Pub/Sub has accepted. */
   readonly accepted: readonly Accepted[];
-  /** Bodies of all completions that were published. */
   readonly completions: readonly string[];
-  /** Attributes of all dead letters. */
   readonly deadLetters: readonly Readonly<Record<string, string>>[];
-  /** The records' texts, by job id. */
   readonly records: ReadonlyMap<string, string>;
   readonly results: readonly StoredObject[];
   /** What `imagen cancel` has said, by job id: whether the job ends as canceled. */
   readonly canceled: ReadonlyMap<string, boolean>;
-  /** What the subscription still holds. */
   readonly leftOver: readonly string[];
 }
 
@@ -29,7 +24,6 @@ export type StoredObject = Pick<NonNullable<Completion['output']>, 'uri' | 'gene
 
 type Seen = Completion & { readonly body: string };
 
-/** @returns sentences, each about one breach */
 export function judge(evidence: Evidence) {
   /** Accepted, and nobody will ever hear how it ended. */
   const lost: string[] = [];
@@ -81,7 +75,6 @@ function unansweredOf(messages: readonly Accepted[], outcome: Seen, all: readonl
     .map(({ messageId }) => messageId);
 }
 
-/** What the buckets say otherwise than the completion. */
 function contradictions(outcome: Seen, { records, results }: Evidence): string[] {
   const { jobId = '', output } = outcome;
   const found: string[] = [];

@@ -11,7 +11,6 @@ export interface PlannedJob {
   /** Absent when it cannot be read out of its messages. */
   readonly jobId?: string;
   readonly messages: readonly {
-    /** From the beginning. */
     readonly atMs: number;
     /** @param now when it is published, in milliseconds since the epoch */
     readonly body: (now: number) => string;
@@ -25,7 +24,6 @@ export interface PlannedJob {
 
 export interface Expected {
   readonly status: Status;
-  /** Any of them. */
   readonly codes?: readonly string[];
   readonly deadLetter?: true;
 }

@@ -1,4 +1,3 @@
-/** Which faults come when, and how many there must have been. */
 import { CRASH_STEPS } from './crashes.js';
 
 export const FAULTS = [

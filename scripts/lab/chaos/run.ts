@@ -29,7 +29,6 @@ export interface ChaosOptions {
   readonly progress: Progress;
   /** Aborting gives up: everything that was started ends before the promise rejects. */
   readonly signal: AbortSignal;
-  /** Gets the workers' logs. */
   readonly logs: string;
 }
 
@@ -143,7 +142,6 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   return {
     ...{ accepted: accepted.length, completions: witness.completions.length, verdict, badEnds: fleet.badEnds },
     limits: seenLimits,
-    /** How often each kind has come to pass. */
     faults: { ...faults.counts(), ...deaths, ...countKinds(load) } as Readonly<Record<string, number>>,
   };
 }
@@ -175,7 +173,6 @@ function openFleet(
   );
 }
 
-/** Those that workers of a later version are said to have written. */
 async function writeRecords({ storage, env }: Parts, load: readonly PlannedJob[]): Promise<void> {
   for (const { jobId, record } of load) {
     if (record === undefined || jobId === undefined) continue;
@@ -244,7 +241,6 @@ function countDeaths(fleet: Fleet, folder: string) {
   };
 }
 
-/** What the load itself holds of faults. */
 const countKinds = (load: readonly PlannedJob[]) =>
   countBy(
     load.filter(({ kind }) => kind !== 'good'),

@@ -30,7 +30,6 @@ export async function drain({ pubsub, env }: Parts, settledAt: number): Promise<
   return [...left].map(([id, data]) => `${id}: ${data.slice(0, 200)}`);
 }
 
-/** The text of every record, by job id. */
 export async function readRecords({ storage, env }: Parts): Promise<Map<string, string>> {
   const { bucket, name: folder } = objectRef(`${env.IMAGEN_STATE_PREFIX}x`);
   const [files] = await storage.bucket(bucket).getFiles({ versions: true });
@@ -46,7 +45,6 @@ export async function readRecords({ storage, env }: Parts): Promise<Map<string, 
   return records;
 }
 
-/** Every generation of every result. */
 export async function readResults({ storage, env }: Parts): Promise<StoredObject[]> {
   const buckets = [env.IMAGEN_OUTPUT_PREFIX, LATE_BUCKET].map((prefix) => objectRef(`${prefix}x`).bucket);
   const found = await Promise.all(

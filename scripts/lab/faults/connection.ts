@@ -59,7 +59,6 @@ export class Connection {
     for (const socket of [this.client, this.server]) socket.resume();
   }
 
-  /** Ends both sides at once, with a reset. */
   reset(): void {
     for (const socket of [this.client, this.server]) {
       if (socket.connecting) socket.destroy();

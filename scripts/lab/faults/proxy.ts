@@ -10,7 +10,6 @@ import { Connection } from './connection.js';
 export class FaultProxy {
   /** In connections: let through; accepted into a black hole; reset; dead without a word; ended in the middle of an answer. */
   readonly counts = { accepted: 0, swallowed: 0, reset: 0, blackHoled: 0, cut: 0 };
-  /** `host:port` to connect to in the server's place. */
   readonly address: string;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
@@ -82,7 +81,6 @@ export class FaultProxy {
     if (!this.#closed) await this.#listen();
   }
 
-  /** Ends everything that it carries, and itself. */
   close(): void {
     this.#closed = true;
     this.#server.close();

@@ -21,7 +21,6 @@ const drawn = {
   ...shared,
   /** Of Grafana's: `s`, `bytes`, `percentunit`, `reqps`, `short` … */
   unit: z.string(),
-  /** Of 24. */
   width: z.number().optional(),
   max: z.number().optional(),
   stacked: z.boolean().optional(),
@@ -39,7 +38,6 @@ const panelSchema = z.union([
 const variableSchema = z.union([
   /** One or several of the values that a label of this metric has, all of them at first. */
   z.strictObject({ name: z.string(), label: z.string(), metric: z.string() }),
-  /** A text that a viewer fills in. */
   z.strictObject({ name: z.string(), label: z.string(), value: z.string(), about: z.string() }),
 ]);
 
@@ -76,7 +74,6 @@ function thresholds({ warnAt, alarmAt }: Drawn): grafana.ThresholdsConfigBuilder
     ]);
 }
 
-/** Lines over time. */
 function lines(title: string, options: Drawn): timeseries.PanelBuilder {
   const { about, queries, unit, width = 8, max, stacked = false } = options;
   const panel = new timeseries.PanelBuilder()

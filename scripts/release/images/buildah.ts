@@ -34,7 +34,6 @@ export class Buildah {
     return run('buildah', [...storage, '--storage-driver', 'vfs', ...args], this.options);
   }
 
-  /** Removes what an earlier run has left in the middle of something. */
   sweep(): Promise<unknown> {
     return this.#run('rm', '--all');
   }

@@ -1,4 +1,3 @@
-/** What the images are to keep, seen on what was built. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';

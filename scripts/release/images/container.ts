@@ -36,7 +36,6 @@ export class Container {
     readonly ended: Promise<Ended>,
   ) {}
 
-  /** @param name of its log */
   static async start(
     name: string,
     { config, folder }: Unpacked,
@@ -72,7 +71,6 @@ export class Container {
     return new Container(child, ended);
   }
 
-  /** All processes in it. */
   processes(): number[] {
     const below = (pid: number): number[] => childrenOf(pid).flatMap((child) => [child, ...below(child)]);
     return below(this.child.pid ?? 0);
@@ -90,7 +88,6 @@ export class Container {
     return this.ended.finally(() => clearTimeout(timer));
   }
 
-  /** @returns how it ended, by the signal or, where that does not help, by force */
   stop(limitMs: number): Promise<Ended> {
     this.#signal('SIGTERM');
     return this.end(limitMs);

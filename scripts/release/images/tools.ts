@@ -1,4 +1,3 @@
-/** Programs that the images' test runs, and what there is of them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
@@ -12,7 +11,6 @@ export const logFile = join(imagesDir, 'log.txt');
 
 export interface RunOptions {
   readonly signal: AbortSignal;
-  /** Marks the process and its children as ours. */
   readonly marker: Readonly<Record<string, string>>;
 }
 

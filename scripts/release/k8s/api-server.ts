@@ -18,7 +18,6 @@ const binaries = join(cacheDir, 'kubernetes', VERSION);
 const READY_MS = 90_000;
 
 export interface ApiServer {
-  /** For kubectl. */
   readonly kubeconfig: string;
   /** Forgets the namespace and all that is in it. Deleting them would take controllers that are not there. */
   forget(namespace: string): Promise<void>;
@@ -92,7 +91,6 @@ export async function startApiServer(): Promise<ApiServer> {
   }
 }
 
-/** The folders of runs that were killed. */
 async function forgetTheDead(): Promise<void> {
   for (const name of await readdir(localDir)) {
     const [, pid] = /^k8s-(\d+)$/.exec(name) ?? [];

@@ -35,7 +35,6 @@ export const isCustom = (manifest: Manifest): boolean => {
   return group.includes('.') && !group.endsWith('.k8s.io');
 };
 
-/** @returns what is wrong with it, a sentence each */
 export function problemsOf(manifest: Manifest): string[] {
   validators ??= readDefinitions();
   const validate = validators.get(nameOf(manifest));

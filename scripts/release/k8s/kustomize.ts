@@ -7,7 +7,6 @@ import { root, which } from '../../dev/stack/paths.js';
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** What every object of Kubernetes has. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;

@@ -2,7 +2,6 @@
 import type { VersionStatistics } from '../../../../src/domain/ports.js';
 
 interface Tally {
-  /** By version and size, as the server had counted when it was last asked. */
   counted: Map<string, number>;
   readonly bySize: Map<number, number>;
   recent: { readonly at: number; readonly size: number; readonly runs: number }[];

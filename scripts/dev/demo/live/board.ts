@@ -6,7 +6,6 @@ import type { Delivery } from '../../../../src/domain/ports.js';
 import { isPermitted, type ObjectRef, parseObjectUri } from '../../../../src/domain/uri.js';
 import type { StepDone } from '../../../../src/pipeline/steps.js';
 
-/** The stages that the page shows, in order. */
 export const STRIP = ['queued', 'fetch', 'decode', 'infer', 'encode', 'store', 'record', 'publish'] as const;
 type StripStage = (typeof STRIP)[number];
 
@@ -35,7 +34,6 @@ interface BoardOptions {
   readonly allowedOutputs: readonly string[];
   readonly limit?: number;
   readonly now?: () => number;
-  /** Told that there are changes, and no more of it until they are taken. */
   readonly onChange?: () => void;
 }
 
@@ -53,10 +51,8 @@ const UNRECORDED: ReadonlySet<ErrorCode> = new Set(['INVALID_MESSAGE', 'UNSUPPOR
 interface Entry {
   /** Names it among all on the board, in addresses too: its id, or `~<n>` where that stands for another. */
   readonly key: string;
-  /** Never given twice, as keys may be. */
   readonly serial: number;
   readonly jobId: string | undefined;
-  /** Of the message that it came in, if that was seen. */
   messageId?: string;
   arrivedAt: number;
   operations: readonly OperationView[];
@@ -74,7 +70,6 @@ export function createBoard(options: BoardOptions) {
   const entries = new Map<string, Entry>();
   const changed = new Set<string>();
   const gone = new Set<string>();
-  /** Of each second of the last minute: which one, and how many jobs ended in it. */
   const ends = Array.from({ length: MINUTE_S }, () => ({ second: 0, count: 0 }));
   const counts = { succeeded: 0, failed: 0 };
   let serial = 0;
@@ -104,7 +99,6 @@ export function createBoard(options: BoardOptions) {
     return entry;
   }
 
-  /** The entry that a completion speaks of; undefined where that outcome is on the board already. */
   function entryOf({ jobId, messageId, eventId, error }: Completion): Entry | undefined {
     const all = [...entries.values()];
     if (all.some(({ completion }) => completion?.eventId === eventId)) return undefined;
@@ -132,7 +126,6 @@ export function createBoard(options: BoardOptions) {
     const { error } = completion ?? {};
     return {
       ...{ key, jobId, arrivedAt, status: completion?.status ?? running },
-      /** How much of each stage of the strip is done, 0 to 1. */
       stages: STRIP.map((stage) => progressOf(entry, stage)),
       /** What was asked for until it is known what was done. */
       operations: completion?.steps?.length ? completion.steps.slice(0, MAX_STEPS).map(served) : operations,
@@ -165,7 +158,6 @@ export function createBoard(options: BoardOptions) {
       touch(entry);
     },
 
-    /** What a worker has just done. The first step of an attempt begins the job's way anew. */
     stepped({ jobId, attempt, step }: StepDone): void {
       const entry = entries.get(jobId) ?? (step === 'route' && isJobId(jobId) ? add(jobId) : undefined);
       if (!entry || entry.completion || attempt < entry.attempt) return;
@@ -179,7 +171,6 @@ export function createBoard(options: BoardOptions) {
       touch(entry);
     },
 
-    /** A message on the completions topic; what is none is passed over. */
     ended(data: Buffer): void {
       const completion = readCompletion(data);
       const entry = completion && entryOf(completion);
@@ -208,7 +199,6 @@ export function createBoard(options: BoardOptions) {
       return entry && pictureOf(entry, side);
     },
 
-    /** All jobs, oldest first. */
     jobs: () => [...entries.values()].map(view),
 
     /** How many jobs have no outcome yet, have ended, and have ended in the last minute. */

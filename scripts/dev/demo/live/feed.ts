@@ -3,7 +3,6 @@ import type { ServerResponse } from 'node:http';
 
 export type Feed = ReturnType<typeof createFeed>;
 
-/** Shortest time between two messages. */
 const PAUSE_MS = 100;
 const HEARTBEAT_MS = 15_000;
 /** A browser that has not taken so much is left behind; when it comes back it gets everything anew. */
@@ -24,7 +23,6 @@ export function createFeed({ snapshot, changes }: { snapshot: () => unknown; cha
   }
 
   return {
-    /** Takes the response over until the browser leaves. */
     join(response: ServerResponse): void {
       if (browsers.size >= MAX_BROWSERS) browsers.values().next().value?.destroy();
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
@@ -32,7 +30,6 @@ export function createFeed({ snapshot, changes }: { snapshot: () => unknown; cha
       browsers.add(response);
       response.on('close', () => browsers.delete(response));
     },
-    /** Says soon what has changed. */
     stir(): void {
       timer ??= setTimeout(() => {
         timer = undefined;

@@ -1,4 +1,3 @@
-/** What the page is made of, read once. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { extname, join } from 'node:path';
@@ -16,7 +15,6 @@ export const samples = readdirSync(photos)
   .filter((name) => name.endsWith('.jpg'))
   .map((name) => name.slice(0, -'.jpg'.length));
 
-/** By the path of their address. */
 export function pageFiles(): ReadonlyMap<string, Picture> {
   const page = fileURLToPath(new URL('./page', import.meta.url));
   const shared = fileURLToPath(new URL('..', import.meta.url));

@@ -1,4 +1,3 @@
-/** Pictures out of Cloud Storage, for a browser. */
 import type { ObjectStore } from '../../../../src/domain/ports.js';
 import { type Format, FORMATS } from '../../../../src/pipeline/formats/index.js';
 import type { PictureRef } from './board.js';

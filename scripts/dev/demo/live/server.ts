@@ -20,7 +20,6 @@ import type { Order } from './submit.js';
 
 export interface LivePage {
   readonly feed: Pick<Feed, 'join'>;
-  /** @throws JobError */
   submit(order: Order): Promise<string>;
   /** Undefined where there is none that may be shown. @throws JobError */
   picture(key: string, side: Side): Promise<Picture | undefined>;
@@ -46,7 +45,6 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 };
 
-/** Port 0 takes a free one. */
 export async function startPageServer(port: number, page: LivePage): Promise<PageServer> {
   const files = pageFiles();
   let hosts: readonly string[] = [];
@@ -89,7 +87,6 @@ export async function startPageServer(port: number, page: LivePage): Promise<Pag
   const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     handle(request, response).catch((error: unknown) => {
-      // What is left of the body is not waited for.
       if (!request.complete) response.setHeader('connection', 'close');
       const { status, code, message } = refusalOf(error);
       answerJson(response, status, { error: { code, message } });

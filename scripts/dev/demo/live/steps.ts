@@ -1,4 +1,3 @@
-/** What workers tell through tell-steps.js. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { z } from 'zod';

@@ -1,4 +1,3 @@
-/** A picture that was dropped on the page becomes a job. */
 import { randomBytes } from 'node:crypto';
 import { JobError } from '../../../../src/domain/errors.js';
 import { jobAttributes, type JobMessage, parseJob } from '../../../../src/domain/job.js';
@@ -16,7 +15,6 @@ export interface Door {
 export interface Order {
   readonly bytes: Buffer;
   readonly operations: readonly string[];
-  /** Of the result; chosen by the worker when absent. */
   readonly format?: string | undefined;
 }
 

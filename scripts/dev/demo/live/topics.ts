@@ -26,7 +26,6 @@ export async function watchTopic(pubsub: PubSub, topic: string, onMessage: (deli
   return {
     /** Settles when no more messages can come, with the reason. */
     closed: source.closed,
-    /** Deletes the subscription. */
     async stop(): Promise<void> {
       await source.stop(LIMIT_MS);
       // With the stack, Pub/Sub may be gone already, and its subscriptions with it.

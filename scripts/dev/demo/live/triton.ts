@@ -21,7 +21,6 @@ export async function watchTriton(server: ModelServer, metrics: string | undefin
     const inFlight = await requestsInFlight(metrics, signal);
     return {
       answers: said.length > 0 && said.every(({ status }) => status === 'fulfilled'),
-      /** What a job may ask for, by name. */
       models,
       /** Of models that have run, or are about to; `inFlight` are requests of the worker's that wait for an answer. */
       batches: batches
@@ -49,7 +48,6 @@ export async function watchTriton(server: ModelServer, metrics: string | undefin
   return { view: () => view, stop: () => stopped.abort() };
 }
 
-/** Of a worker that does not answer, none is known. */
 async function requestsInFlight(metrics: string | undefined, signal: AbortSignal): Promise<(model: string) => number> {
   const asked = metrics === undefined ? undefined : fetch(metrics, { signal }).then((answer) => answer.text());
   const text = await asked?.catch(() => undefined);

@@ -1,7 +1,6 @@
 import { element, plural, write } from './dom.js';
 import { slide } from './slider.js';
 
-/** Of the times that a worker tells, in order. */
 const TIMES = ['queued', 'fetch', 'decode', 'inference', 'encode', 'store'];
 const CLASS_OF = { infer: 'inference' };
 
@@ -28,7 +27,6 @@ export function createCard({ key, jobId }, strip) {
     ...[steps, problem, warnings, sizes, times],
   );
 
-  /** When it arrived, while it is under way. */
   let since;
 
   return {

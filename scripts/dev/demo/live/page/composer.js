@@ -5,7 +5,6 @@ import { problemOf } from './look.js';
 const MOST_OPERATIONS = 8;
 const NO_PICTURE = ['INPUT_EMPTY', 'choose a picture first'];
 
-/** The form that makes a picture a job. */
 export function createComposer() {
   const [form, drop, file, preview, format] = ['composer', 'drop', 'file', 'preview', 'format'].map(byId);
   const invitation = [...byId('drop-text').childNodes];
@@ -20,7 +19,6 @@ export function createComposer() {
   const limits = new Promise((resolve) => (know = resolve));
   let offered = '';
   let sending = false;
-  /** The job that was sent last. */
   let own;
   /** Jobs that were heard of while one was sent, whose answer may come after its outcome. */
   const heard = new Map();
@@ -103,7 +101,6 @@ export function createComposer() {
     byId('submit').setAttribute('aria-disabled', String(yes));
   }
 
-  /** Says how the job that was sent last has ended. */
   function follow(job) {
     const { jobId, status, timingsMs, error } = job;
     if (jobId === undefined || status === 'queued' || status === 'running') return;
@@ -157,7 +154,6 @@ export function createComposer() {
       );
     },
 
-    /** The operations that Triton serves now. */
     offer(models, answers) {
       const now = models.join();
       if (now === offered && byId('operations').childElementCount > 0) return;
