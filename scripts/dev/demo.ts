@@ -16,15 +16,11 @@ async function demo(keep: boolean): Promise<void> {
   const progress = createProgress();
   await rm(demoDir, { recursive: true, force: true });
   await mkdir(demoDir, { recursive: true });
-  const house = await openHouse({ keep, progress, signal: giveUp, logs: demoDir }).catch((error: unknown) => {
-    progress.close();
-    throw error;
-  });
+  const house = await openHouse({ keep, progress, signal: giveUp, logs: demoDir });
   let kept = false;
   try {
     const jobs = demoJobs({ routed: Boolean(house.env.IMAGEN_ROUTES_FILE) });
     const run = await runJobs(jobs, { house, progress, signal: giveUp, folder: demoDir });
-    progress.close();
     const page = await writeReport(run);
     console.log(`\n${table(run.outcomes)}\n\n${relative(process.cwd(), page)}\n`);
     if (run.outcomes.some(({ problem }) => problem)) {
@@ -37,7 +33,6 @@ async function demo(keep: boolean): Promise<void> {
       console.log(howToGoOn(house));
     }
   } finally {
-    progress.close();
     if (!kept) await house.close();
   }
 }

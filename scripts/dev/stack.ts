@@ -16,16 +16,11 @@ const exitAtOnce = (): void => process.exit(1);
 const ids = parts.map(({ id }) => id);
 
 async function up(chosen: readonly PartId[], { testModels: withTestModels }: { testModels?: true }): Promise<void> {
-  const progress = createProgress();
-  try {
-    await upStack({
-      ...{ outlive: true, progress, signal: giveUpOnSignals(exitAtOnce) },
-      parts: chosen.length === 0 ? ids : chosen,
-      modelRepositories: withTestModels ? [testModels] : [],
-    });
-  } finally {
-    progress.close();
-  }
+  await upStack({
+    ...{ outlive: true, progress: createProgress(), signal: giveUpOnSignals(exitAtOnce) },
+    parts: chosen.length === 0 ? ids : chosen,
+    modelRepositories: withTestModels ? [testModels] : [],
+  });
 }
 
 async function down({ all }: { all?: true }): Promise<void> {

@@ -32,13 +32,11 @@ const durationMs = minutes === undefined ? Math.max(LEAST_MS, (jobs / JOBS_A_SEC
 const giveUp = giveUpOnSignals();
 
 const logs = join(localDir, 'chaos-logs');
-const progress = createProgress();
 try {
   await rm(logs, { recursive: true, force: true });
   await mkdir(logs, { recursive: true });
   const startedAt = performance.now();
-  const report = await runChaos({ ...{ jobs, seed, durationMs, progress, logs }, signal: giveUp });
-  progress.close();
+  const report = await runChaos({ ...{ jobs, seed, durationMs, logs }, progress: createProgress(), signal: giveUp });
   const { verdict, limits, badEnds, faults } = report;
   const short = missing(jobs, faults);
   const above = limits.jobsActive.above + limits.decodedBytes.above;
@@ -65,7 +63,6 @@ try {
   // Everything is stopped; but a client whose connection was broken on purpose may still wait to make another.
   process.stdout.write('', () => process.exit(line.pass ? 0 : 1));
 } catch (error) {
-  progress.close();
   console.error(error instanceof Error ? error.message : error);
   process.exit(process.exitCode ?? 1); // what is still planned would go on waiting for its time
 }

@@ -4,12 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { program } from 'commander';
 import { giveUpOnSignals } from '../dev/give-up.js';
 import { makeBases, NODE, standInPython, TRITON } from './images/bases.js';
 import { Buildah, type Build } from './images/buildah.js';
-import { checks, sizeOf, type Scene } from './images/checks.js';
+import { checks, type Scene } from './images/checks.js';
 import { composeChecks } from './images/compose.js';
 import { imagesDir, logFile, missingTools, run as runTool, type RunOptions } from './images/tools.js';
 import { triton as tritonPart } from '../dev/parts/triton.js';
@@ -55,7 +55,7 @@ async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
       ...{ stack, options, progress },
     };
     for (const [name, body] of Object.entries(checks())) await check(name, () => body(scene));
-    await tellSizes(buildah, scene);
+    for (const tag of [NODE, worker.tag, TRITON, triton.tag]) console.log(await sizesOf(buildah, tag, options));
   } finally {
     await stack.down();
     await watchdog.release();
@@ -81,21 +81,15 @@ async function installTriton({ dir, ports }: Stack, options: RunOptions, say: (t
   await withLock(cacheDir, quietly, async () => tritonPart.install?.({ ...context, step, run }));
 }
 
-async function tellSizes(buildah: Buildah, { worker: ours, triton: theirs }: Scene): Promise<void> {
-  const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
-  for (const [name, { folder }, base] of [
-    ['imagen-worker', ours, NODE],
-    ['triton-imagen', theirs, TRITON],
-  ] as const) {
-    const [whole, below] = [await sizeOf(folder), await sizeOf((await buildah.unpack(base)).folder)];
-    console.log(
-      `size    ${name}: ${megabytes(whole)}, ${megabytes(below)} of them the base's stand-in, ${megabytes(whole - below)} ours`,
-    );
-    for (const part of ['opt/imagen/node_modules', 'opt/imagen/model_repository', 'opt/imagen/python']) {
-      const bytes = await sizeOf(join(folder, part)).catch(() => 0);
-      if (bytes > 0) console.log(`size      ${part}: ${megabytes(bytes)}`);
-    }
-  }
+/** Of all files of an image, and of what we have put there; beneath ours are those of its base. */
+async function sizesOf(buildah: Buildah, tag: string, options: RunOptions): Promise<string> {
+  const { folder } = await buildah.unpack(tag);
+  const all = (await runTool('du', ['--bytes', '--max-depth=3', folder], options)).trimEnd().split('\n');
+  return all
+    .map((line) => line.split('\t'))
+    .filter(([, path = '']) => path === folder || dirname(path) === join(folder, 'opt/imagen'))
+    .map(([bytes, path]) => `size    ${tag}${path?.slice(folder.length) ?? ''}: ${Math.round(Number(bytes) / 1e6)} MB`)
+    .join('\n');
 }
 
 /** Ends and removes what an earlier run, or this one, has left in the middle of something. */
@@ -121,12 +115,8 @@ async function main(): Promise<void> {
   await mkdir(imagesDir, { recursive: true });
   await writeFile(logFile, '');
   const progress = createProgress();
-  try {
-    const onWait = (holder: string) => progress.say(`waiting for ${holder}`);
-    await withLock(imagesDir, onWait, () => test(progress, built));
-  } finally {
-    progress.close();
-  }
+  const onWait = (holder: string) => progress.say(`waiting for ${holder}`);
+  await withLock(imagesDir, onWait, () => test(progress, built));
 }
 
 if (clean) await rm(imagesDir, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { demoJobs } from '../../dev/demo/jobs.js';
@@ -227,18 +227,3 @@ const commandOf = (pid: number | undefined) =>
   readFileSync(`/proc/${pid ?? 0}/cmdline`, 'utf8')
     .split('\0')
     .join(' ');
-
-/** Of all files of an image, in bytes, as its layers would hold them. */
-export async function sizeOf(folder: string): Promise<number> {
-  let bytes = 0;
-  const seen = new Set<string>();
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const { size, dev, ino, nlink } = await stat(join(entry.parentPath, entry.name));
-    const id = `${dev}:${ino}`;
-    if (nlink > 1 && seen.has(id)) continue;
-    seen.add(id);
-    bytes += size;
-  }
-  return bytes;
-}
