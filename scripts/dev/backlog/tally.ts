@@ -21,21 +21,12 @@ export interface End {
   readonly firstId?: string | undefined;
 }
 
-export interface Backlog {
-  readonly messages: number;
-  readonly oldestAgeSeconds: number;
-}
-
-export interface Tally {
-  published(message: Message): void;
-  ended(end: End): void;
-  backlog(): Backlog;
-}
+export type Tally = ReturnType<typeof createTally>;
 
 /** For so long an end waits for a message that has not been seen, and is a repetition known as one. */
 const REMEMBERED_MS = 60_000;
 
-export function createTally(now: () => number = Date.now): Tally {
+export function createTally(now: () => number = Date.now) {
   const open = new Map<string, Message>();
   const seen = remember(now);
   const early = remember(now);
@@ -50,7 +41,7 @@ export function createTally(now: () => number = Date.now): Tally {
   const lifeOf = ({ firstId, deferrals }: Pick<Message, 'firstId' | 'deferrals'>) => `life ${firstId} ${deferrals}`;
 
   return {
-    published(message) {
+    published(message: Message): void {
       if (!seen.add(`message ${message.id}`)) return;
       const { firstId, deferrals } = message;
       if (deferrals > 0) {
@@ -63,13 +54,14 @@ export function createTally(now: () => number = Date.now): Tally {
       if (early.take(lifeOf(message)) || early.take(`key ${message.key}`) || early.take(`first ${firstId}`)) return;
       open.set(message.id, message);
     },
-    ended({ id, key, firstId }) {
+    ended({ id, key, firstId }: End): void {
       if (!seen.add(`end ${id}`)) return;
       if (firstId !== undefined && closeFirst((one) => one.firstId === firstId)) return;
       if (key !== undefined && closeFirst((one) => one.key === key)) return;
       if (key !== undefined) early.put(`key ${key}`);
       else if (firstId !== undefined) early.put(`first ${firstId}`);
     },
+    /** How many messages there are, and how old the oldest of them is; 0 where there is none. */
     backlog() {
       const oldest = Math.min(now(), ...[...open.values()].map(({ publishedAtMs }) => publishedAtMs));
       return { messages: open.size, oldestAgeSeconds: Math.max(0, now() - oldest) / 1000 };
@@ -86,13 +78,11 @@ function remember(now: () => number) {
     if (left.length > 0) times.set(name, left);
     else times.delete(name);
   };
-  const sweep = () => {
-    if (now() < swept + REMEMBERED_MS) return;
-    swept = now();
-    for (const name of [...times.keys()]) keep(name, fresh(name));
-  };
   const put = (name: string) => {
-    sweep();
+    if (now() >= swept + REMEMBERED_MS) {
+      swept = now();
+      for (const one of [...times.keys()]) keep(one, fresh(one));
+    }
     keep(name, [...fresh(name), now()]);
   };
   const has = (name: string) => fresh(name).length > 0;

@@ -12,6 +12,7 @@ import { connectTriton } from '../../../src/adapters/triton/server.js';
 import { readConfig } from '../../../src/config/index.js';
 import { OUTPUT_FORMATS } from '../../../src/domain/job.js';
 import { giveUpOnSignals } from '../give-up.js';
+import { watchTopic } from '../watch-topic.js';
 import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';
 import { RECENT_MS } from './live/batches.js';
 import { createFeed } from './live/feed.js';
@@ -20,7 +21,6 @@ import { beginning, readPicture } from './live/pictures.js';
 import { MAX_BODY_BYTES, startPageServer } from './live/server.js';
 import { hearSteps } from './live/steps.js';
 import { submit } from './live/submit.js';
-import { watchTopic } from './live/topics.js';
 import { watchTriton } from './live/triton.js';
 
 const LIMIT_MS = 30_000;

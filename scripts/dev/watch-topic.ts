@@ -1,9 +1,9 @@
-/** The jobs and completions topics, read through subscriptions of our own: nobody's messages are taken away. */
+/** A topic, read through a subscription of our own: nobody's messages are taken away. */
 import { randomBytes } from 'node:crypto';
 import type { PubSub } from '@google-cloud/pubsub';
-import { createJobSource } from '../../../../src/adapters/pubsub/source.js';
-import { within } from '../../../../src/adapters/within.js';
-import type { Delivery } from '../../../../src/domain/ports.js';
+import { createJobSource } from '../../src/adapters/pubsub/source.js';
+import { within } from '../../src/adapters/within.js';
+import type { Delivery } from '../../src/domain/ports.js';
 
 /** Should nobody delete a subscription, Pub/Sub does after a day, the shortest time that it permits. */
 const EXPIRES_SECONDS = 86_400;
@@ -12,7 +12,7 @@ const LIMIT_MS = 2_000;
 
 /** Resolves when everything that is published from now on will come. */
 export async function watchTopic(pubsub: PubSub, topic: string, onMessage: (delivery: Delivery) => void) {
-  const name = `live-page-${randomBytes(6).toString('hex')}`;
+  const name = `watch-${randomBytes(6).toString('hex')}`;
   await pubsub.topic(topic).createSubscription(name, {
     expirationPolicy: { ttl: { seconds: EXPIRES_SECONDS } },
     messageRetentionDuration: { seconds: KEEPS_SECONDS },
