@@ -22,15 +22,12 @@ const STORM_WORKERS = 4;
 const STORM_JOBS = 400;
 const STORM_TURNS = 2;
 
-const sleeper = (name: string, more: Partial<StandIn> = {}): StandIn => ({
-  ...{ name, fixedMs: 400, eachMs: 100, plans: ['whole'] },
-  ...more,
-});
-const FIVE = ['one', 'two', 'three', 'four', 'five'].map((name) => sleeper(name));
+const sleeper = { fixedMs: 400, eachMs: 100, plans: ['whole'] } as const;
+const FIVE = ['one', 'two', 'three', 'four', 'five'].map((name) => ({ ...sleeper, name }));
 const GONE = 'five';
-const limited = { fixedMs: 200, eachMs: 25 };
-const CROWDED = sleeper('crowded_queue', { ...limited, queueSize: 16 });
-const ROOMY = sleeper('roomy_queue', { ...limited, queueSize: 10_000 });
+const limited = { fixedMs: 200, eachMs: 25, plans: ['whole'] } as const;
+const CROWDED = { ...limited, name: 'crowded_queue', queueSize: 16 };
+const ROOMY = { ...limited, name: 'roomy_queue', queueSize: 10_000 };
 
 /** Jobs a second until the first and until the last worker has no more: the emulator hands out unequal parts. */
 interface Rates {
@@ -121,9 +118,7 @@ async function storm(parts: Parts, traffic: Traffic, uri: string): Promise<Figur
 
 /** Jobs for all five in turn, more than they can do in that time. @returns how many */
 async function backlog(traffic: Traffic, uri: string, ms: number): Promise<number> {
-  const [first] = FIVE;
-  if (!first) throw new TypeError('no model');
-  const mostASecond = (FIVE.length * 8) / ((first.fixedMs + 8 * first.eachMs) / 1000);
+  const mostASecond = (FIVE.length * 8) / ((sleeper.fixedMs + 8 * sleeper.eachMs) / 1000);
   const count = Math.ceil((mostASecond * ms) / 1000);
   const jobs = Array.from({ length: count }, (_, i) => jobOf(`job.${i}`, FIVE[i % FIVE.length]?.name ?? '', uri));
   await traffic.publish(jobs);

@@ -53,11 +53,14 @@ export async function scenery({ width, height }: Size, photo = 'coffee'): Promis
 /** The upper left part of a picture. @throws RangeError where the picture is smaller */
 export function corner({ width, height, rgb }: Raster, size: Size): Raster {
   if (size.width > width || size.height > height) throw new RangeError(`${width}x${height} has no such corner`);
-  const rows = Array.from({ length: size.height }, (_, y) => rgb.subarray(y * width * 3, (y * width + size.width) * 3));
-  return { ...size, rgb: Buffer.concat(rows) };
+  return { ...size, rgb: rowsOf(rgb, width * 3, size.width * 3, size.height) };
 }
 
-export function edgeReplicated({ width, height, rgb }: Raster, size: Size): Raster {
+/** The beginnings, of so many bytes, of so many rows. */
+const rowsOf = (data: Buffer, pitch: number, bytes: number, count: number): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, y) => data.subarray(y * pitch, y * pitch + bytes)));
+
+function edgeReplicated({ width, height, rgb }: Raster, size: Size): Raster {
   const grown = { width: Math.max(width, size.width), height: Math.max(height, size.height) };
   const data = Buffer.alloc(grown.width * grown.height * 3);
   for (let y = 0; y < grown.height; y++) {
@@ -77,9 +80,8 @@ export async function stitched(models: ModelServer, tiled: Tiled, side: number, 
 }
 
 /** What the worker would make of a picture that is padded to a window. */
-export async function padded(models: ModelServer, tiled: Tiled, window: Size, raster: Raster): Promise<Buffer> {
-  return send(models, tiled, { plan: 'whole', ...window, requests: 1 }, raster);
-}
+export const padded = (models: ModelServer, tiled: Tiled, window: Size, raster: Raster): Promise<Buffer> =>
+  send(models, tiled, { plan: 'whole', ...window, requests: 1 }, raster);
 
 async function send(models: ModelServer, tiled: Tiled, shape: Shape, raster: Raster): Promise<Buffer> {
   const inTurn = atMost(capacityOf(tiled.model).inFlight);
@@ -107,20 +109,17 @@ export async function atOnce(models: ModelServer, tiled: Tiled, raster: Raster, 
   const { scale } = tiled.contract;
   const grown = edgeReplicated(raster, atLeast);
   const { data } = await ask(models, tiled, { x: 0, y: 0, ...grown }, raster);
-  const bytes = raster.width * scale * channelsOf(tiled);
-  const pitch = grown.width * scale * channelsOf(tiled);
-  const rows = Array.from({ length: raster.height * scale }, (_, y) => data.subarray(y * pitch, y * pitch + bytes));
-  return Buffer.concat(rows);
+  const bytes = scale * channelsOf(tiled);
+  return rowsOf(data, grown.width * bytes, raster.width * bytes, raster.height * scale);
 }
 
 export function apart(a: Buffer, b: Buffer): { readonly largest: number; readonly mean: number } {
   if (a.length !== b.length) throw new RangeError(`pictures of ${a.length} and ${b.length} bytes`);
-  let largest = 0;
-  let sum = 0;
+  let [largest, sum] = [0, 0];
   for (let i = 0; i < a.length; i++) {
     const difference = Math.abs((a[i] ?? 0) - (b[i] ?? 0));
     sum += difference;
-    if (difference > largest) largest = difference;
+    largest = Math.max(largest, difference);
   }
   return { largest, mean: sum / a.length };
 }
@@ -138,10 +137,6 @@ async function ask(models: ModelServer, { model, version }: Tiled, view: View, w
   return output;
 }
 
-function channelsOf({ model }: Tiled): 1 | 3 {
-  return model.output === 'mask' ? 1 : 3;
-}
+const channelsOf = ({ model }: Tiled): 1 | 3 => (model.output === 'mask' ? 1 : 3);
 
-function clamp(value: number): number {
-  return Math.max(0, Math.min(255, value));
-}
+const clamp = (value: number): number => Math.max(0, Math.min(255, value));

@@ -85,17 +85,13 @@ async function measure(ground: Ground, file: string, logFile: string) {
   const logSeconds = linesPerJob * lineSeconds;
   return [
     figure('telemetry', ratio, '<=', 0.01, {
-      method:
-        "calls a job makes, counted in a real worker, times what one costs, and a scrape's share at one in 15 s; divided by the worker's processor time for a job in the same run",
       ...{ jobs: JOBS, scrapeMs: round(scrapeSeconds * 1000), jobMs: round(jobSeconds * 1000) },
-      microsecondsForAJob: micros(parts),
-      callsForAJob: Object.fromEntries(Object.entries(perJob).map(([name, count]) => [name, round(count)])),
-      microsecondsForACall: micros(perCall),
+      microsecondsForAJob: scaled(parts, 1e6),
+      callsForAJob: scaled(perJob, 1),
+      microsecondsForACall: scaled(perCall, 1e6),
       simulated,
     }),
     figure('telemetry.log', logSeconds / jobSeconds, '<=', 0.01, {
-      method:
-        "lines a real worker logs for a job, times what one of them costs (as the worker writes it, secrets taken out, into /dev/null); divided by the worker's processor time for a job in the same run",
       ...{ jobs: JOBS, jobMs: round(jobSeconds * 1000), linesForAJob: round(linesPerJob) },
       ...{ bytesOfALine: Buffer.byteLength(line) + 1, microsecondsForAJob: round(logSeconds * 1e6) },
       simulated,
@@ -103,9 +99,8 @@ async function measure(ground: Ground, file: string, logFile: string) {
   ];
 }
 
-function micros(costs: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(costs).map(([name, seconds]) => [name, round(seconds * 1e6)]));
-}
+const scaled = (values: Readonly<Record<string, number>>, by: number): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, round(value * by)]));
 
 /** Processor seconds of the worker for one scrape, beyond what it uses in the same time without. */
 async function costOfScrape(ground: Ground): Promise<number> {
@@ -132,13 +127,9 @@ async function costOf(call: () => unknown, calls = CALLS): Promise<number> {
 
 /** The dearest kind of call: a histogram with as many labels and buckets as any of ours. */
 function observe(): () => void {
-  const histogram = new Histogram({
-    name: 'x',
-    help: 'x',
-    labelNames: ['a', 'b', 'c', 'd', 'e'],
-    buckets: Array.from({ length: 16 }, (_, i) => 2 ** i),
-    registers: [new Registry()],
-  });
+  const buckets = Array.from({ length: 16 }, (_, i) => 2 ** i);
+  const labelNames = ['a', 'b', 'c', 'd', 'e'];
+  const histogram = new Histogram({ name: 'x', help: 'x', labelNames, buckets, registers: [new Registry()] });
   let turn = 0;
   return () => histogram.observe({ a: 'a', b: 'b', c: 'c', d: 'd', e: 'e' }, turn++ % 1_000);
 }
@@ -148,10 +139,8 @@ function log(line: string): () => void {
   const { worker, message, ...told } = JSON.parse(line) as Record<string, unknown>;
   delete told.severity;
   delete told.time;
-  const logger = createLogger(...(['info', { worker }] as const), {
-    traceFields: cloudTraceFields('project'),
-    to: destination('/dev/null'),
-  });
+  const how = { traceFields: cloudTraceFields('project'), to: destination('/dev/null') };
+  const logger = createLogger('info', { worker }, how);
   return () => logger.info(told, String(message));
 }
 
