@@ -4,7 +4,7 @@ import { relative } from 'node:path';
 import { program } from 'commander';
 import { openHouse } from './demo/house.js';
 import { demoJobs } from './demo/jobs.js';
-import { demoDir, writeReport } from './demo/report.js';
+import { demoDir, writeReport } from './demo/page.js';
 import { runJobs } from './demo/run.js';
 import { failures, howToGoOn, table } from './demo/say.js';
 import { giveUpOnSignals } from './give-up.js';

@@ -8,10 +8,17 @@ import { dirname, join } from 'node:path';
 import { program } from 'commander';
 import { giveUpOnSignals } from '../dev/give-up.js';
 import { makeBases, NODE, standInPython, TRITON } from './images/bases.js';
-import { Buildah, type Build } from './images/buildah.js';
 import { checks, type Scene } from './images/checks.js';
 import { composeChecks } from './images/compose.js';
-import { imagesDir, logFile, missingTools, run as runTool, type RunOptions } from './images/tools.js';
+import {
+  Buildah,
+  type Build,
+  imagesDir,
+  logFile,
+  missingTools,
+  run as runTool,
+  type RunOptions,
+} from './images/tools.js';
 import { triton as tritonPart } from '../dev/parts/triton.js';
 import { createProgress, type Progress } from '../dev/progress.js';
 import { guard } from '../dev/stack/guard.js';

@@ -13,10 +13,9 @@ import { type Crash, crashPoints, readCrashes, refusalPoints } from './crashes.j
 import { createFaults, openProxies, type Proxies } from './faults.js';
 import { recordRef } from '../../../src/records/record.js';
 import { objectRef } from '../../../src/domain/uri.js';
-import { type Fleet, startFleet } from './fleet.js';
+import { type Fleet, startFleet, watchLimits } from './fleet.js';
 import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';
 import { type Accepted, groupBy, judge } from './judge.js';
-import { watchLimits } from './limits.js';
 import { planLoad, type PlannedJob, STAND_INS } from './load.js';
 import { planFaults } from './plan.js';
 import { drain, readRecords, readResults } from './witness.js';

@@ -5,8 +5,7 @@ import { basename, join } from 'node:path';
 import { outputOf } from '../../dev/run.js';
 import { cacheDir, root } from '../../dev/stack/paths.js';
 import { installOnce } from '../../dev/stack/cache.js';
-import type { Buildah } from './buildah.js';
-import { imagesDir, run, type RunOptions } from './tools.js';
+import { type Buildah, imagesDir, run, type RunOptions } from './tools.js';
 
 const suite = 'bookworm';
 /** The Python of `suite`, for which the wheel of Triton has a stub. */

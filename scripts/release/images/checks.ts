@@ -9,9 +9,8 @@ import type { Progress } from '../../dev/progress.js';
 import { answers } from '../../dev/parts/probe.js';
 import type { Stack } from '../../dev/stack/up.js';
 import { until } from '../../dev/until.js';
-import type { Unpacked } from './buildah.js';
 import { Container, type ContainerOptions } from './container.js';
-import { imagesDir, type RunOptions } from './tools.js';
+import { type Unpacked, imagesDir, type RunOptions } from './tools.js';
 
 export interface Scene {
   readonly worker: Unpacked;

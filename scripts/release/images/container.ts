@@ -6,8 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { root } from '../../dev/stack/paths.js';
 import { inspect, type ProcessId } from '../../dev/stack/processes.js';
-import type { Unpacked } from './buildah.js';
-import { imagesDir, type RunOptions } from './tools.js';
+import { type Unpacked, imagesDir, type RunOptions } from './tools.js';
 
 export interface ContainerOptions {
   /** These two and `user` in the place of the image's own; `0:0` is root. */
