@@ -112,10 +112,7 @@ function steps({ operations }: Outcome['job'], completion: Completion | undefine
 }
 
 function timings(times: NonNullable<Completion['timingsMs']>): string {
-  const known = stages.flatMap((stage) => {
-    const ms = times[stage];
-    return ms === undefined ? [] : [{ stage, ms }];
-  });
+  const known = stages.map((stage) => ({ stage, ms: times[stage] ?? NaN })).filter(({ ms }) => !Number.isNaN(ms));
   const parts = known.map(({ stage, ms }) => `<i class="${stage}" style="flex-grow:${Math.max(ms, 0.01)}"></i>`);
   const legend = known.map(({ stage, ms }) => `<li><i class="${stage}"></i>${stage} <b>${Math.round(ms)}</b></li>`);
   return `<div class="bar" aria-hidden="true">${parts.join('')}</div>

@@ -37,10 +37,8 @@ const NUMBERS = ['rss', 'heapUsed', 'external', 'files', 'listeners'] as const;
 export const soak: Benchmark = ({ progress }) =>
   withTraffic({ models: [quick, away], progress, env: LIMITS }, async (parts, traffic) => {
     const file = join(parts.dir, 'kept.json');
-    const worker = await startWorker(
-      { ...parts.env, ...MALLOC, KEPT: file },
-      { preload: [join(root, 'scripts/lab/bench/count-kept.js')] },
-    );
+    const preload = [join(root, 'scripts/lab/bench/count-kept.js')];
+    const worker = await startWorker({ ...parts.env, ...MALLOC, KEPT: file }, { preload });
     try {
       const inputs = await uploadInputs(parts);
       const rounds: Kept[] = [];
@@ -86,15 +84,13 @@ async function oneRound({ stack }: Parts, traffic: Traffic, { good, broken }: In
       const job = make(n);
       return job ? { ...job, jobId } : `not a job: ${jobId}`;
     });
+  const failing = { model: quick.name, parameters: { fail: true } };
   const waiting = of('away', AWAY, (n) => ({ operations: [away.name], input: input(n) }));
   const others = [
     ...of('unreadable', FAILING, () => undefined),
     ...of('broken', FAILING, () => ({ operations: [quick.name], input: { uri: broken } })),
     ...of('missing', FAILING, () => ({ operations: [quick.name], input: { uri: `${broken}.missing` } })),
-    ...of('failing', FAILING, (n) => ({
-      operations: [{ model: quick.name, parameters: { fail: true } }],
-      input: input(n),
-    })),
+    ...of('failing', FAILING, (n) => ({ operations: [failing], input: input(n) })),
   ];
   const formats = ['jpeg', 'png', 'webp', 'jpeg'] as const;
   const fine = of('fine', ROUND - AWAY - others.length, (n) => ({

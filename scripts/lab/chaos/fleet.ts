@@ -24,16 +24,14 @@ export function startFleet(
   const killed = new Set<number>();
   const terminated = new Map<number, number>();
   const badEnds: BadEnd[] = [];
+  const bad = (worker: number, how: string) => badEnds.push({ worker, how });
   const stopping = new AbortController();
   const isOver = () => stopping.signal.aborted;
 
   async function keepUp(place: number): Promise<void> {
     while (!isOver()) {
-      let worker: Worker;
-      try {
-        worker = await start(place);
-      } catch (error) {
-        badEnds.push({ worker: place, how: error instanceof Error ? error.message : String(error) });
+      const worker = await start(place).catch((error: unknown) => void bad(place, String(error)));
+      if (!worker) {
         await sleep(AGAIN_MS);
         continue;
       }
@@ -48,10 +46,9 @@ export function startFleet(
   function judge(place: number, pid: number, code: number | null, signal: NodeJS.Signals | null): void {
     const askedAt = terminated.get(pid);
     if (signal === 'SIGKILL' && (killed.has(pid) || isCrash(pid))) return;
-    if (askedAt === undefined) badEnds.push({ worker: place, how: `ended by itself: ${signal ?? code ?? ''}` });
-    else if (code !== 0) badEnds.push({ worker: place, how: `exited with ${signal ?? code ?? ''} after SIGTERM` });
-    else if (performance.now() - askedAt > drainMs)
-      badEnds.push({ worker: place, how: 'exited too late after SIGTERM' });
+    if (askedAt === undefined) bad(place, `ended by itself: ${signal ?? code ?? ''}`);
+    else if (code !== 0) bad(place, `exited with ${signal ?? code ?? ''} after SIGTERM`);
+    else if (performance.now() - askedAt > drainMs) bad(place, 'exited too late after SIGTERM');
   }
 
   function terminate(worker: Worker): void {

@@ -92,10 +92,7 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   const red = { input: { uri: inputs.red } };
 
   for (const step of CRASH_STEPS) {
-    times('crash', () => {
-      const jobId = name(`-dies-after-${step}`);
-      return { jobId, messages: [message(sometime(0.9), job(jobId))], expected: GOOD };
-    });
+    times('crash', () => single(`-dies-after-${step}`, GOOD, {}, 0.9));
   }
   times('killer', (i) => {
     // What comes back together with a killer dies with it again and again, if it strikes at once; not all of them do.
@@ -104,22 +101,18 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   });
   times('poison', (i) => {
     const body = ['not JSON', '{"jobId":', '{"jobId": 7}', '[]'][i % 4] ?? '';
-    return {
-      messages: [{ atMs: sometime(), body: () => body }],
-      expected: { ...failed('INVALID_MESSAGE'), deadLetter: true },
-    };
+    const expected = { ...failed('INVALID_MESSAGE'), deadLetter: true } as const;
+    return { messages: [{ atMs: sometime(), body: () => body }], expected };
   });
   times('late', () => {
     const jobId = name('-late');
-    const body = (now: number) =>
-      JSON.stringify(job(jobId, { operations: ['slow'], deadline: new Date(now + LATE_MS).toISOString() }));
+    const slow = job(jobId, { operations: ['slow'] });
+    const body = (now: number) => JSON.stringify({ ...slow, deadline: new Date(now + LATE_MS).toISOString() });
     const expected = { status: 'expired', codes: ['DEADLINE_EXCEEDED'] } as const;
     return { jobId, messages: [{ atMs: sometime(), body }], expected };
   });
-  times('canceled', () => ({
-    ...single('-canceled', GOOD, { operations: ['slow'] }),
-    cancelAfterMs: CANCEL_AFTER_MS,
-  }));
+  const cancelAfterMs = CANCEL_AFTER_MS;
+  times('canceled', () => ({ ...single('-canceled', GOOD, { operations: ['slow'] }), cancelAfterMs }));
   times('bad', (i) => {
     const [code = '', uri = ''] = Object.entries(inputs.bad)[i % Object.keys(inputs.bad).length] ?? [];
     return single('-bad', failed(code), { input: { uri } });
@@ -148,10 +141,7 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const again = i % 2 === 0 ? atMs : atMs + random() * 5_000;
     return { jobId, messages: [message(atMs, what), message(again, what)], expected: GOOD };
   });
-  while (planned.length < jobs) {
-    const jobId = name();
-    planned.push({ kind: 'good', jobId, messages: [message(sometime(), job(jobId))], expected: GOOD });
-  }
+  while (planned.length < jobs) planned.push({ kind: 'good', ...single('', GOOD) });
   return planned;
 }
 

@@ -83,7 +83,7 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   await mkdir(crashes);
   const witness = openTraffic(parts);
   const refusals = join(parts.dir, 'refusals');
-  const fleet = openFleet(parts, proxies, { crashes, refusals, logs: options.logs });
+  const fleet = openFleet(parts, proxies, crashes, refusals, options.logs);
   const faults = createFaults(parts, proxies, fleet, durationMs / 5, refusals);
   closers.push(
     () => witness.close(),
@@ -100,18 +100,11 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   const canceled = new Map<string, boolean>();
   const startedAt = performance.now();
   const at = async (ms: number) => sleep(Math.max(0, startedAt + ms - performance.now()));
-  const telling = setInterval(() => {
-    const up = `${fleet.up().length} workers up`;
-    task.detail(`${accepted.length} messages accepted, ${witness.completions.length} completions, ${up}`);
-  }, 1_000);
-  closers.push(() => clearInterval(telling));
-
   task.step(`publishing ${jobs} jobs in ${Math.round(durationMs / 1000)} s`);
   await writeRecords(parts, load);
   const publishing = load.map((job) => publish(parts, job, at, accepted, canceled));
-  const creating = at(durationMs * LATE_BUCKET_AT).then(() =>
-    parts.storage.createBucket(objectRef(`${LATE_BUCKET}x`).bucket),
-  );
+  const late = objectRef(`${LATE_BUCKET}x`).bucket;
+  const creating = at(durationMs * LATE_BUCKET_AT).then(() => parts.storage.createBucket(late));
   const injecting = plan.map(async (fault) => {
     await at(fault.atMs);
     await faults.inject(fault);
@@ -146,30 +139,22 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
 }
 
 /** Workers reach the services through the proxies alone. */
-function openFleet(
-  parts: Parts,
-  proxies: Proxies,
-  { crashes, refusals, logs }: { readonly crashes: string; readonly refusals: string; readonly logs: string },
-): Fleet {
+function openFleet(parts: Parts, proxies: Proxies, crashes: string, refusals: string, logs: string): Fleet {
   const env = {
     ...parts.env,
     PUBSUB_EMULATOR_HOST: proxies.pubsub.address,
     STORAGE_EMULATOR_HOST: `http://${proxies.gcs.address}`,
     TRITON_URL: proxies.triton.address,
-    CRASHES: crashes,
-    REFUSALS: refusals,
+    ...{ CRASHES: crashes, REFUSALS: refusals },
     IMAGEN_ALLOWED_OUTPUTS: `${parts.env.IMAGEN_ALLOWED_OUTPUTS},${LATE_BUCKET}`,
   };
-  return startFleet(
-    WORKERS,
-    (place) =>
-      startWorker(
-        { ...env, HOSTNAME: `worker-${place}` },
-        { preload: [crashPoints, refusalPoints], logFile: join(logs, `worker-${place}.log`) },
-      ),
-    DRAIN_SECONDS * 1_000 + SLACK_MS,
-    (pid) => readCrashes(crashes).some((crash) => crash.pid === pid),
-  );
+  const start = (place: number) => {
+    const name = `worker-${place}`;
+    const how = { preload: [crashPoints, refusalPoints], logFile: join(logs, `${name}.log`) };
+    return startWorker({ ...env, HOSTNAME: name }, how);
+  };
+  const isCrash = (pid: number) => readCrashes(crashes).some((crash) => crash.pid === pid);
+  return startFleet(WORKERS, start, DRAIN_SECONDS * 1_000 + SLACK_MS, isCrash);
 }
 
 async function writeRecords({ storage, env }: Parts, load: readonly PlannedJob[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** Builds the manifests of k8s/, with the kustomize that is in kubectl. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { run } from '../../dev/run.js';
 import { root, which } from '../../dev/stack/paths.js';
@@ -42,13 +42,6 @@ interface Kustomization {
 
 export const readKustomization = (folder: string): Kustomization =>
   parse(readFileSync(join(k8sDir, folder, 'kustomization.yaml'), 'utf8')) as Kustomization;
-
-/** The folders under k8s/ that one is made of, itself included. */
-export function partsOf(folder: string): string[] {
-  const { resources = [], components = [] } = readKustomization(folder);
-  const folders = [...resources, ...components].filter((name) => !name.endsWith('.yaml'));
-  return [folder, ...folders.flatMap((name) => partsOf(relative(k8sDir, join(k8sDir, folder, name))))];
-}
 
 /** @throws Error that says what to install, or kustomize's own about what cannot be built */
 export async function build(folder: string): Promise<Manifest[]> {
