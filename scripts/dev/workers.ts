@@ -56,9 +56,8 @@ export async function startWorker(env: NodeJS.ProcessEnv, { preload = [], logFil
 /** The sum of the lines of that name with all of those labels, out of the text format; NaN where there is none. */
 export function metricIn(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number {
   const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
-  const values = text
-    .split('\n')
-    .filter((one) => (one.startsWith(`${name}{`) || one.startsWith(`${name} `)) && wanted.every((l) => one.includes(l)))
-    .map((line) => Number(line.slice(line.lastIndexOf(' '))));
+  const isOf = (line: string) => line.startsWith(`${name}{`) || line.startsWith(`${name} `);
+  const lines = text.split('\n').filter((line) => isOf(line) && wanted.every((label) => line.includes(label)));
+  const values = lines.map((line) => Number(line.slice(line.lastIndexOf(' '))));
   return values.length === 0 ? NaN : values.reduce((sum, value) => sum + value);
 }

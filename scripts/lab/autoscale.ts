@@ -30,8 +30,7 @@ for (const { title, comparison } of all) {
   );
 }
 const best = winner();
-console.log(`the cheapest that keeps the limits: ${best}`);
-console.log(`written: ${file}`);
+console.log(`the cheapest that keeps the limits: ${best}\nwritten: ${file}`);
 
 const [first] = all;
 const verdict = first && judge(first.comparison, SHIPPED, SAMPLE);

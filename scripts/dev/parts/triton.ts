@@ -66,11 +66,7 @@ export const triton: Part = {
 const venv = ({ cache }: Context): string => join(cache, 'triton');
 const models = (dir: string): string => join(dir, 'triton/models');
 
-function entrypointEnv(
-  { dir, ports }: Context,
-  repositories: readonly ModelRepository[],
-  names: readonly string[],
-): Record<string, string> {
+function entrypointEnv({ dir, ports }: Context, repositories: readonly ModelRepository[], names: readonly string[]) {
   const here = '127.0.0.1';
   return {
     // Of this is made the name of its shared memory.
@@ -100,14 +96,13 @@ function files({ version }: Python) {
 }
 
 const MODEL_PROCESS = 'triton_python_backend_stub';
-const MODELS_OUTLIVE_MS = 1_000;
 
 const allModelProcesses = (dir: string) =>
   findMarked((of) => of.dir === dir).filter(({ command }) => command.includes(MODEL_PROCESS));
 
 /** After a kill: the processes of its models may outlive a server, and hold its sockets and the file of their program. */
 export async function endModelProcesses(dir: string): Promise<void> {
-  await stopAll(() => allModelProcesses(dir), MODELS_OUTLIVE_MS);
+  await stopAll(() => allModelProcesses(dir), 1_000);
 }
 
 export const modelProcesses = (dir: string, model: string): number[] =>
@@ -115,19 +110,15 @@ export const modelProcesses = (dir: string, model: string): number[] =>
     .filter(({ command }) => command.includes(`/${model}/`))
     .map(({ pid }) => pid);
 
-const CONTROL_LIMIT_MS = 60_000;
-
 export async function controlModel({ tritonHttp }: Ports, model: string, verb: 'load' | 'unload'): Promise<void> {
   const url = `http://127.0.0.1:${tritonHttp}/v2/repository/models/${model}/${verb}`;
-  const signal = AbortSignal.timeout(CONTROL_LIMIT_MS);
+  const signal = AbortSignal.timeout(60_000);
   const answer = await fetch(url, { method: 'POST', headers: { 'imagen-admin': LOCAL_ADMIN_KEY }, signal });
   if (!answer.ok) throw new Error(`${verb} ${model}: ${answer.status} ${await answer.text()}`);
 }
 
 /** Tells this instance's regions under /dev/shm from those of any other Triton. */
-export function sharedMemoryPrefix(dir: string): string {
-  return `triton_${hostName(dir)}_`;
-}
+export const sharedMemoryPrefix = (dir: string): string => `triton_${hostName(dir)}_`;
 
 const hostName = (dir: string): string => `imagen-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`;
 
@@ -161,11 +152,12 @@ async function linkTree(from: string, to: string): Promise<void> {
 
 /** Named one by one, and not `*`, which takes no exceptions: a model that cannot be loaded ends the server at its start. */
 async function namesToLoad(repositories: readonly ModelRepository[]): Promise<string[]> {
-  const names = repositories.map(async ({ folder, leaveOut = [] }) => {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() && !leaveOut.includes(entry.name)).map(({ name }) => name);
-  });
-  return (await Promise.all(names)).flat();
+  const names: string[] = [];
+  for (const { folder, leaveOut = [] } of repositories) {
+    const entries = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+    names.push(...entries.map(({ name }) => name).filter((name) => !leaveOut.includes(name)));
+  }
+  return names;
 }
 
 /** The wheel keeps one stub for each version of Python; the backend looks for the one beside itself. */

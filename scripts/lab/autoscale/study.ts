@@ -77,12 +77,10 @@ export function chapters(): Chapter[] {
 /** @returns the cheapest of what is shipped and its neighbours that keeps the limits, on the days for choosing */
 export function winner(): string {
   const candidates = [...policiesFor('shared'), ...variations()];
-  const [heavy, light] = [{}, LIGHT].map((changes) =>
-    compare('shared', candidates, CHOOSING, plantOf('shared', changes)),
-  );
-  if (!heavy || !light) throw new TypeError('no comparison');
+  const run = (changes: Partial<Plant>) => compare('shared', candidates, CHOOSING, plantOf('shared', changes));
+  const comparisons = [run({}), run(LIGHT)];
   const good = candidates.flatMap(({ name }) => {
-    const verdicts = [heavy, light].map((comparison) => judge(comparison, name, SAMPLE));
+    const verdicts = comparisons.map((comparison) => judge(comparison, name, SAMPLE));
     const keeps = verdicts.every(({ queue, killed }) => queue <= QUEUE_AT_MOST && killed === 0);
     return keeps ? [{ name, cost: verdicts[0]?.cost ?? NaN }] : [];
   });

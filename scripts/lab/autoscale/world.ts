@@ -107,10 +107,8 @@ class World {
     this.#prometheus = new Delayed(plant.prometheus, this.#random);
     const sidecar = plant.topology === 'sidecar';
     this.#gpu = sidecar ? undefined : new Gpu<Job>();
-    this.#workers = new Pods(
-      sidecar ? plant.gpu : plant.worker,
-      (readyAt) => new Worker(readyAt, sidecar ? new Gpu<Job>() : undefined),
-    );
+    const make = (readyAt: number) => new Worker(readyAt, sidecar ? new Gpu<Job>() : undefined);
+    this.#workers = new Pods(sidecar ? plant.gpu : plant.worker, make);
     const limits = sidecar ? plant.gpus : plant.workers;
     this.#workers.begin(limits.min);
     this.#scale(scaling.workers, limits, this.#workers);

@@ -93,15 +93,11 @@ async function largePicture(input: Case['input']): Promise<Buffer> {
   if (input === 'turned') return large.withMetadata({ orientation: 6 }).jpeg({ quality: 80 }).toBuffer();
   const alpha = Buffer.alloc(PIXELS);
   for (let y = 0; y < SIDE; y++) alpha.fill(y % 256, y * SIDE, (y + 1) * SIDE);
-  return large
-    .joinChannel(alpha, { raw: { width: SIDE, height: SIDE, channels: 1 } })
-    .png()
-    .toBuffer();
+  const raw = { width: SIDE, height: SIDE, channels: 1 } as const;
+  return large.joinChannel(alpha, { raw }).png().toBuffer();
 }
 
-function statusOf(pid: number, line: 'VmRSS' | 'VmHWM'): number {
-  const kB = new RegExp(`^${line}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kB) * 1024;
-}
+const statusOf = (pid: number, line: 'VmRSS' | 'VmHWM'): number =>
+  Number(new RegExp(`^${line}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 
 const inMB = (bytes: number): number => Math.round(bytes / MB);

@@ -33,14 +33,14 @@ async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled,
   const figures: Figure[] = [];
   for (const side of tiled.contract.tileSizes) {
     const { largest, mean } = apart(await stitched(models, tiled, side, picture), whole);
-    figures.push(
-      figure(`seams.${name}.${side}`, largest / tolerance, '<=', 1, {
-        computed: 'on the CPU',
-        size: `${size.width}x${size.height}`,
-        margin: tiled.contract.margin,
-        levels: { largest, mean: round(mean), tolerance },
-      }),
-    );
+    const levels = { largest, mean: round(mean), tolerance };
+    const detail = {
+      computed: 'on the CPU',
+      size: `${size.width}x${size.height}`,
+      margin: tiled.contract.margin,
+      levels,
+    };
+    figures.push(figure(`seams.${name}.${side}`, largest / tolerance, '<=', 1, detail));
   }
   return figures;
 }

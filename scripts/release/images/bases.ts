@@ -44,6 +44,11 @@ async function once(buildah: Buildah, tag: string, name: string, made: string, f
   return key;
 }
 
+const WASTE = [
+  ...['doc', 'info', 'locale', 'man'].map((name) => `usr/share/${name}/*`),
+  ...['var/cache/apt/archives/*.deb', 'var/lib/apt/lists/*_*'],
+];
+
 /** As Debian's own slim image: without manuals and translations, now and for packages to come. */
 const slim = `path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright
@@ -60,20 +65,11 @@ async function makeDebian(options: RunOptions, say: (text: string) => void): Pro
       say(`making a Debian (${suite}) with debootstrap`);
       await run('debootstrap', ['--variant=minbase', suite, folder, ...(await mirror())], options);
       await writeFile(join(folder, 'etc/dpkg/dpkg.cfg.d/slim'), slim);
-      for (const waste of ['doc', 'info', 'locale', 'man']) {
-        await rm(join(folder, 'usr/share', waste), { recursive: true, force: true });
-        await mkdir(join(folder, 'usr/share', waste));
-      }
-      await rm(join(folder, 'etc/resolv.conf'), { force: true }); // this machine's
-      for (const cache of ['var/cache/apt/archives', 'var/lib/apt/lists']) {
-        for (const name of await readdir(join(folder, cache))) {
-          if (name !== 'partial' && name !== 'lock') await rm(join(folder, cache, name), { recursive: true });
-        }
-      }
     },
   });
   const archive = join(imagesDir, 'bases/debian/debian.tar');
-  await run('tar', ['--directory', folder, '--exclude=./.stamp.json', '-cf', archive, '.'], options);
+  const without = [...WASTE, 'etc/resolv.conf', '.stamp.json'].map((path) => `--exclude=./${path}`);
+  await run('tar', ['--directory', folder, ...without, '-cf', archive, '.'], options);
 }
 
 /** Where this machine gets its Debian packages from; nothing, where it does not say, and then debootstrap knows. */

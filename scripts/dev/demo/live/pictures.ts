@@ -10,11 +10,7 @@ export interface Picture {
 const MAX_BYTES = 128 * 1024 ** 2;
 
 /** @returns undefined for what is not there, too large or no picture. @throws JobError `STORAGE_UNAVAILABLE` */
-export async function readPicture(
-  store: ObjectStore,
-  ref: PictureRef,
-  signal: AbortSignal,
-): Promise<Picture | undefined> {
+export async function readPicture(store: ObjectStore, ref: PictureRef, signal: AbortSignal) {
   const found = await store.read(ref, { maxBytes: MAX_BYTES, signal });
   const format = found.kind === 'found' ? formatOf(found.bytes) : undefined;
   return found.kind === 'found' && format ? { bytes: found.bytes, contentType: format.contentType } : undefined;

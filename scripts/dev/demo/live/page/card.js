@@ -137,11 +137,8 @@ function sizeOf(size) {
 
 function timesOf(times) {
   const known = TIMES.filter((name) => times[name] !== undefined);
-  const parts = known.map((name) => {
-    const part = element('i', { class: name });
-    part.style.flexGrow = String(Math.max(times[name], 0.01));
-    return part;
-  });
+  const parts = known.map((name) => element('i', { class: name }));
+  parts.forEach((part, index) => (part.style.flexGrow = String(Math.max(times[known[index]], 0.01))));
   const entry = (name) =>
     element('li', {}, element('i', { class: name }), `${name} `, bold(String(Math.round(times[name]))));
   const total = element('li', { class: 'total' }, 'total ', bold(`${Math.round(times.total)} ms`));

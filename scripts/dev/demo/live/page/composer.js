@@ -77,10 +77,7 @@ export function createComposer() {
       complain();
       if (problem) return complain(...problem);
       if (chosen.length === 0) return complain('INVALID_MESSAGE', 'choose at least one operation');
-      const query = new URLSearchParams({
-        operations: chosen.join(','),
-        ...(format.value && { format: format.value }),
-      });
+      const query = new URLSearchParams({ operations: chosen, ...(format.value && { format: format.value }) });
       const response = await fetch(`/jobs?${query}`, { method: 'POST', body: picture });
       const { jobId, error } = await response.json();
       if (error) return complain(error.code, error.message);
@@ -114,9 +111,7 @@ export function createComposer() {
     event.preventDefault();
     void send();
   });
-  format.addEventListener('change', () => {
-    byId('format-hint').hidden = format.value !== 'jpeg';
-  });
+  format.addEventListener('change', () => (byId('format-hint').hidden = format.value !== 'jpeg'));
   file.addEventListener('change', () => {
     const [taken] = file.files;
     if (taken) take(taken, taken.name);
