@@ -111,15 +111,12 @@ function parametersOf(model: StandIn, lock: string): Readonly<Record<string, unk
 
 function config(model: StandIn, lock: string): string {
   const { name, batching = true, side = -1, instances = 1, policies, queueSize } = model;
-  const dims = `[ ${side}, ${side}, 3 ]`;
+  const pixels = `name: "image" data_type: TYPE_UINT8 dims: [ ${side}, ${side}, 3 ]`;
   const queue = queueSize === undefined ? '' : `default_queue_policy { max_queue_size: ${queueSize} }`;
   const parameters = Object.entries(parametersOf(model, lock)).filter(([, value]) => value !== undefined);
   return [
-    `name: "${name}"`,
-    'backend: "python"',
-    `max_batch_size: ${MAX_BATCH}`,
-    `input [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
-    `output [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
+    ...[`name: "${name}"`, 'backend: "python"', `max_batch_size: ${MAX_BATCH}`],
+    ...[`input [ { ${pixels} } ]`, `output [ { ${pixels} } ]`],
     `instance_group [ { count: ${instances} kind: KIND_CPU } ]`,
     ...(batching ? [`dynamic_batching { max_queue_delay_microseconds: 20000 ${policies ? POLICIES : queue} }`] : []),
     ...parameters.map(

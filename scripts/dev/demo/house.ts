@@ -16,7 +16,7 @@ import { upStack, type Stack } from '../stack/up.js';
 import { until } from '../until.js';
 import { cli } from '../workers.js';
 
-export interface HouseOptions {
+interface HouseOptions {
   readonly keep: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;

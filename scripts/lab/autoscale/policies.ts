@@ -35,10 +35,8 @@ const MANIFESTS = {
 } as const;
 
 export function shipped(topology: Topology): Scaling {
-  const gpus = readHpa(MANIFESTS.gpus);
-  return topology === 'sidecar'
-    ? { workers: readHpa(MANIFESTS.workers, MANIFESTS.sidecar), gpus }
-    : { workers: readHpa(MANIFESTS.workers), gpus };
+  const patch = topology === 'sidecar' ? MANIFESTS.sidecar : undefined;
+  return { workers: readHpa(MANIFESTS.workers, patch), gpus: readHpa(MANIFESTS.gpus) };
 }
 
 export function policiesFor(topology: Topology): NamedPolicy[] {

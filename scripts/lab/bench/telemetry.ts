@@ -68,11 +68,9 @@ async function measure(ground: Ground, file: string, logFile: string) {
   if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
 
   const scrapeSeconds = await costOfScrape(ground);
-  const perCall = {
-    span: await costOf(() => inSpan('none', { attributes: () => ({}) }, () => undefined)),
-    look: await costOf(() => annotate(() => ({}))),
-    metric: await costOf(observe()),
-  };
+  const emptySpan = () => inSpan('none', { attributes: () => ({}) }, () => undefined);
+  const look = () => annotate(() => ({}));
+  const perCall = { span: await costOf(emptySpan), look: await costOf(look), metric: await costOf(observe()) };
   const lineSeconds = await costOf(log(line), LINES);
   const perJob = { spans: counts.spans / JOBS, looks: counts.looks / JOBS, metrics: counts.metrics / JOBS };
   const linesPerJob = lines.length / JOBS;
@@ -148,8 +146,7 @@ const linesIn = (file: string): string[] => readFileSync(file, 'utf8').trimEnd()
 
 /** User and system time of a process; Linux counts it in hundredths. */
 function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ');
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }

@@ -11,17 +11,10 @@ type StripStage = (typeof STRIP)[number];
 
 export type Side = 'before' | 'after';
 
-interface OperationView {
-  readonly model: string;
-  readonly version?: string | undefined;
-  readonly plan?: string;
-  readonly requests?: number;
-}
+type Step = NonNullable<Completion['steps']>[number];
+type OperationView = Partial<Pick<Step, 'plan' | 'requests'>> & { model: string; version?: string | undefined };
 
-export interface Sized {
-  readonly width?: number | undefined;
-  readonly height?: number | undefined;
-  readonly bytes?: number | undefined;
+export interface Sized extends Partial<Record<'width' | 'height' | 'bytes', number | undefined>> {
   readonly contentType?: string;
 }
 
@@ -102,10 +95,8 @@ export function createBoard(options: BoardOptions) {
   function entryOf({ jobId, messageId, eventId, error }: Completion): Entry | undefined {
     const all = [...entries.values()];
     if (all.some(({ completion }) => completion?.eventId === eventId)) return undefined;
-    const waiting =
-      jobId === undefined
-        ? all.find((entry) => entry.jobId === undefined && entry.messageId === messageId)
-        : entries.get(jobId);
+    const unnamed = all.find((entry) => entry.jobId === undefined && entry.messageId === messageId);
+    const waiting = jobId === undefined ? unnamed : entries.get(jobId);
     if (!waiting) return add(jobId);
     // The id stands for another job, which has an outcome of its own.
     return waiting.completion || error?.code === 'JOB_ID_REUSED' ? add(jobId, `~${serial + 1}`) : waiting;
@@ -261,9 +252,9 @@ function permitted(place: Place, prefixes: readonly string[]): PictureRef | unde
   return generation !== undefined && /^[0-9]{1,18}$/.test(generation) ? { ...ref, generation } : ref;
 }
 
-function served(step: NonNullable<Completion['steps']>[number]): OperationView {
-  return { model: clip(step.model), version: clip(step.servedVersion), plan: step.plan, requests: step.requests };
-}
+const served = ({ model, servedVersion, plan, requests }: Step): OperationView => ({
+  ...{ model: clip(model), version: clip(servedVersion), plan, requests },
+});
 
 const sized = ({ width, height, bytes }: Sized): Sized => ({ width, height, bytes });
 
