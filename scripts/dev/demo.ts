@@ -6,7 +6,7 @@ import { openHouse } from './demo/house.js';
 import { demoJobs } from './demo/jobs.js';
 import { demoDir, writeReport } from './demo/page.js';
 import { runJobs } from './demo/run.js';
-import { failures, howToGoOn, table } from './demo/say.js';
+import { failures, howToGoOn, rowsOf } from './demo/say.js';
 import { giveUpOnSignals } from './give-up.js';
 import { createProgress } from './progress.js';
 
@@ -22,7 +22,8 @@ async function demo(keep: boolean): Promise<void> {
     const jobs = demoJobs({ routed: Boolean(house.env.IMAGEN_ROUTES_FILE) });
     const run = await runJobs(jobs, { house, progress, signal: giveUp, folder: demoDir });
     const page = await writeReport(run);
-    console.log(`\n${table(run.outcomes)}\n\n${relative(process.cwd(), page)}\n`);
+    console.table(rowsOf(run.outcomes));
+    console.log(`\n${relative(process.cwd(), page)}\n`);
     if (run.outcomes.some(({ problem }) => problem)) {
       console.error(failures(run.outcomes, house.worker.log));
       process.exitCode = 1;
