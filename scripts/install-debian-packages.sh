@@ -22,6 +22,9 @@ command -v java >/dev/null || packages+=(default-jre-headless)
 # (IMAGEN_PYTHON) does as well.
 packages+=(python3 python3-venv libpython3-dev)
 
+# The image's allocator, for `npm run bench -- soak`.
+packages+=(libjemalloc2)
+
 # The stack's metrics and the checks of alert rules; the pages' tests and pictures.
 fresh_prometheus=$(command -v prometheus >/dev/null || echo yes)
 packages+=(prometheus chromium)

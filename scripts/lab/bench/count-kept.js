@@ -33,16 +33,16 @@ function listeners() {
 
 process.on('SIGUSR2', async () => {
   for (let i = 0; i < 3; i++) {
-    collect();
+    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' }); // returns unused pages, too
     await sleep(100);
   }
   const resources = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
-  const { heapUsed, external } = process.memoryUsage();
+  const { heapTotal, heapUsed, external } = process.memoryUsage();
   const rss = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]) * 1024;
   const files = readdirSync('/proc/self/fd').length;
   writeFileSync(
     process.env.KEPT,
-    JSON.stringify({ rss, heapUsed, external, files, listeners: listeners(), resources }),
+    JSON.stringify({ rss, heapTotal, heapUsed, external, files, listeners: listeners(), resources }),
   );
 });

@@ -32,7 +32,8 @@ const away: StandIn = { ...quick, name: 'away' };
 interface Kept extends Record<(typeof NUMBERS)[number], number> {
   readonly resources: Readonly<Record<string, number>>;
 }
-const NUMBERS = ['rss', 'heapUsed', 'external', 'files', 'listeners'] as const;
+const BYTES = ['rss', 'heapTotal', 'heapUsed', 'external'] as const;
+const NUMBERS = [...BYTES, 'files', 'listeners'] as const;
 
 export const soak: Benchmark = ({ progress }) =>
   withTraffic({ models: [quick, away], progress, env: LIMITS }, async (parts, traffic) => {
@@ -45,8 +46,9 @@ export const soak: Benchmark = ({ progress }) =>
       for (let i = 0; i < JOBS / ROUND; i++) {
         await oneRound(parts, traffic, inputs, i);
         await idle(worker);
-        rounds.push(await sample(worker, file));
-        progress.say(`after ${(i + 1) * ROUND}: ${JSON.stringify(shown(rounds.at(-1)))}`);
+        const kept = await sample(worker, file);
+        rounds.push(kept);
+        progress.say(`after ${(i + 1) * ROUND}: ${JSON.stringify(shown(kept))}`);
       }
       const text = await worker.metrics();
       const putBack = metricIn(text, 'imagen_deferred_total');
@@ -57,11 +59,10 @@ export const soak: Benchmark = ({ progress }) =>
     }
   });
 
-/**
- * glibc keeps what has been freed: in an arena for each thread, and in what it has grown to. With these it gives back what it
- * can, as the image's jemalloc does, so that what is resident is what is held.
- */
-const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };
+/** The image's allocator, with its settings (Dockerfile). Its background thread returns freed pages. */
+const MALLOC = { LD_PRELOAD: 'libjemalloc.so.2', MALLOC_CONF: 'background_thread:true' };
+/** Freed pages are returned within ten seconds (`dirty_decay_ms`), connections closed and timers of the jobs run out. */
+const REST_MS = 12_000;
 
 /** Few places, so that jobs of a model that is away are put back instead of standing aside. */
 const LIMITS = { IMAGEN_MAX_JOBS: '8', IMAGEN_MODEL_WAIT_SECONDS: '1' };
@@ -111,7 +112,7 @@ async function idle(worker: Worker): Promise<void> {
     return metricIn(text, 'imagen_jobs_active') + metricIn(text, 'imagen_jobs_parked') === 0;
   };
   await until(isIdle, { everyMs: 200 });
-  await sleep(2_000); // connections that are not needed have been closed, timers of the jobs have run out
+  await sleep(REST_MS);
 }
 
 /** The median of each number. */
@@ -128,8 +129,10 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
   return { ...numbers, resources } as Kept;
 }
 
-const shown = (kept: Kept | undefined) =>
-  kept && { ...kept, rss: inMB(kept.rss), heapUsed: inMB(kept.heapUsed), external: inMB(kept.external) };
+const shown = (kept: Kept): object => ({
+  ...kept,
+  ...Object.fromEntries(BYTES.map((name) => [name, inMB(kept[name])])),
+});
 
 function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   const [first, last] = [rounds[0], rounds.at(-1)];
