@@ -92,7 +92,10 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   const red = { input: { uri: inputs.red } };
 
   for (const step of CRASH_STEPS) {
-    times('crash', () => single(`-dies-after-${step}`, GOOD, {}, 0.9));
+    times('crash', () => {
+      const jobId = name(`-dies-after-${step}`);
+      return { jobId, messages: [message(sometime(0.9), job(jobId))], expected: GOOD };
+    });
   }
   times('killer', (i) => {
     // What comes back together with a killer dies with it again and again, if it strikes at once; not all of them do.
@@ -106,8 +109,8 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   });
   times('late', () => {
     const jobId = name('-late');
-    const slow = job(jobId, { operations: ['slow'] });
-    const body = (now: number) => JSON.stringify({ ...slow, deadline: new Date(now + LATE_MS).toISOString() });
+    const body = (now: number) =>
+      JSON.stringify(job(jobId, { operations: ['slow'], deadline: new Date(now + LATE_MS).toISOString() }));
     const expected = { status: 'expired', codes: ['DEADLINE_EXCEEDED'] } as const;
     return { jobId, messages: [{ atMs: sometime(), body }], expected };
   });
@@ -141,7 +144,10 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const again = i % 2 === 0 ? atMs : atMs + random() * 5_000;
     return { jobId, messages: [message(atMs, what), message(again, what)], expected: GOOD };
   });
-  while (planned.length < jobs) planned.push({ kind: 'good', ...single('', GOOD) });
+  while (planned.length < jobs) {
+    const jobId = name();
+    planned.push({ kind: 'good', jobId, messages: [message(sometime(), job(jobId))], expected: GOOD });
+  }
   return planned;
 }
 
