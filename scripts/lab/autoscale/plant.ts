@@ -51,3 +51,18 @@ export const PLANT = {
 };
 
 export type Plant = Readonly<typeof PLANT> & { readonly topology: Topology };
+
+/** The names under which the autoscalers find what is measured; those of the manifests. */
+export const METRICS = {
+  /** Of the cores that a worker asks for, the share that is busy. */
+  cpu: 'cpu',
+  /** Not acked yet: waiting ones and those in work. */
+  backlog: 'pubsub.googleapis.com|subscription|num_undelivered_messages',
+  /** Seconds since the oldest of them was published. */
+  age: 'pubsub.googleapis.com|subscription|oldest_unacked_message_age',
+  active: 'prometheus.googleapis.com|imagen_jobs_active|gauge',
+  /** Requests at all Tritons, waiting or in execution: their mean over the last minute. */
+  load: 'prometheus.googleapis.com|imagen:triton_requests:mean1m|gauge',
+  /** Requests that wait for an execution, of a Triton. */
+  pending: 'prometheus.googleapis.com|nv_inference_pending_request_count|gauge',
+} as const;

@@ -1,8 +1,8 @@
 /** The policies that are compared. The one that is shipped is read from the manifests. */
 import { DEFAULT_DOWN, DEFAULT_TOLERANCE, DEFAULT_UP, type HpaSpec, type Metric } from './hpa.js';
 import { readHpa } from './manifest.js';
-import type { Topology } from './plant.js';
-import { METRICS, type Scaling } from './world.js';
+import { METRICS, type Topology } from './plant.js';
+import type { Scaling } from './world.js';
 
 export interface NamedPolicy {
   readonly name: string;

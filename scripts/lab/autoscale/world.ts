@@ -3,23 +3,8 @@ import { seeded } from '../random.js';
 import { CLOUD_MONITORING, Delayed } from './delayed.js';
 import { Gpu, type Work } from './gpu.js';
 import { Hpa, type HpaSpec, type Metric, SYNC_SECONDS } from './hpa.js';
-import type { Limits, Plant } from './plant.js';
+import { type Limits, METRICS, type Plant } from './plant.js';
 import { type Pod, Pods } from './pods.js';
-
-/** The names under which the autoscalers find what is measured; those of the manifests. */
-export const METRICS = {
-  /** Of the cores that a worker asks for, the share that is busy. */
-  cpu: 'cpu',
-  /** Not acked yet: waiting ones and those in work. */
-  backlog: 'pubsub.googleapis.com|subscription|num_undelivered_messages',
-  /** Seconds since the oldest of them was published. */
-  age: 'pubsub.googleapis.com|subscription|oldest_unacked_message_age',
-  active: 'prometheus.googleapis.com|imagen_jobs_active|gauge',
-  /** Requests at all Tritons, waiting or in execution: their mean over the last minute. */
-  load: 'prometheus.googleapis.com|imagen:triton_requests:mean1m|gauge',
-  /** Requests that wait for an execution, of a Triton. */
-  pending: 'prometheus.googleapis.com|nv_inference_pending_request_count|gauge',
-} as const;
 
 export interface Scaling {
   /** Of the worker's Deployment: with GPUs as sidecars, that of both. */
