@@ -1,19 +1,12 @@
-/**
- * Everything once, on the real parts:
- *
- *   npm run demo
- *       starts them and a worker, sends the sample photographs through the queue, writes .imagen/demo/index.html, stops all
- *   npm run demo -- --keep
- *       the same, with a page on which one can watch, and leaves the parts, the worker and the page up
- */
+/** `npm run demo -- --help`: everything once, on the real parts; leaves .imagen/demo/index.html behind. */
 import { mkdir, rm } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { program } from 'commander';
 import { openHouse } from './demo/house.js';
 import { demoJobs } from './demo/jobs.js';
-import { demoDir, writeReport } from './demo/report.js';
+import { demoDir, writeReport } from './demo/page.js';
 import { runJobs } from './demo/run.js';
-import { failures, howToGoOn, table } from './demo/say.js';
+import { failures, howToGoOn, rowsOf } from './demo/say.js';
 import { giveUpOnSignals } from './give-up.js';
 import { createProgress } from './progress.js';
 
@@ -23,17 +16,14 @@ async function demo(keep: boolean): Promise<void> {
   const progress = createProgress();
   await rm(demoDir, { recursive: true, force: true });
   await mkdir(demoDir, { recursive: true });
-  const house = await openHouse({ keep, progress, signal: giveUp, logs: demoDir }).catch((error: unknown) => {
-    progress.close();
-    throw error;
-  });
+  const house = await openHouse({ keep, progress, signal: giveUp, logs: demoDir });
   let kept = false;
   try {
     const jobs = demoJobs({ routed: Boolean(house.env.IMAGEN_ROUTES_FILE) });
     const run = await runJobs(jobs, { house, progress, signal: giveUp, folder: demoDir });
-    progress.close();
     const page = await writeReport(run);
-    console.log(`\n${table(run.outcomes)}\n\n${relative(process.cwd(), page)}\n`);
+    console.table(rowsOf(run.outcomes));
+    console.log(`\n${relative(process.cwd(), page)}\n`);
     if (run.outcomes.some(({ problem }) => problem)) {
       console.error(failures(run.outcomes, house.worker.log));
       process.exitCode = 1;
@@ -44,7 +34,6 @@ async function demo(keep: boolean): Promise<void> {
       console.log(howToGoOn(house));
     }
   } finally {
-    progress.close();
     if (!kept) await house.close();
   }
 }

@@ -1,50 +1,26 @@
-/**
- * The local parts alone:
- *
- *   npm run stack -- up [part…] [--test-models]
- *       installs and starts them; they keep running. With --test-models, Triton serves those of the tests as well
- *   npm run stack -- down [--all]
- *       stops them; with --all, those of every test and demo of this checkout as well
- *   npm run stack -- env
- *       prints the variables that a worker needs: eval "$(npm run -s stack -- env)"
- */
 import { Argument, program } from 'commander';
+import { giveUpOnSignals } from './give-up.js';
 import { parts } from './parts/index.js';
 import type { PartId } from './parts/part.js';
 import { createProgress } from './progress.js';
-import { downStack } from './stack/down.js';
+import { downStack, leftovers } from './stack/down.js';
 import { exportLines, stackEnv } from './stack/env.js';
-import { leftovers } from './stack/leftovers.js';
 import { defaultStackDir, testModels } from './stack/paths.js';
 import { defaultPorts } from './stack/ports.js';
 import { readState } from './stack/state.js';
 import { upStack } from './stack/up.js';
 
+/** The watchdog ends what we started. */
+const exitAtOnce = (): void => process.exit(1);
+
 const ids = parts.map(({ id }) => id);
+
 async function up(chosen: readonly PartId[], { testModels: withTestModels }: { testModels?: true }): Promise<void> {
-  const giveUp = new AbortController();
-  const progress = createProgress();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (giveUp.signal.aborted) process.exit(1); // asked twice: the watchdog ends what we started
-      progress.say(`${signal}: stopping what was started`);
-      process.exitCode = 130;
-      giveUp.abort(new Error('given up'));
-    });
-  }
-  try {
-    await upStack({
-      ...{
-        outlive: true,
-        progress,
-        signal: giveUp.signal,
-        parts: ids.filter((id) => chosen.length === 0 || chosen.includes(id)),
-      },
-      modelRepositories: withTestModels ? [testModels] : [],
-    });
-  } finally {
-    progress.close();
-  }
+  await upStack({
+    ...{ outlive: true, progress: createProgress(), signal: giveUpOnSignals(exitAtOnce) },
+    parts: chosen.length === 0 ? ids : chosen,
+    modelRepositories: withTestModels ? [testModels] : [],
+  });
 }
 
 async function down({ all }: { all?: true }): Promise<void> {

@@ -1,22 +1,13 @@
-/** Workers as processes of their own, as a deployment runs them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from './stack/paths.js';
+import { until } from './until.js';
 
-/** The command line, as it is built. */
 export const cli = join(root, 'dist/main.js');
 
-export interface Worker {
-  readonly pid: number;
-  /** Settles when the process has ended, however that came. */
-  readonly exit: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
-  signal(name: NodeJS.Signals): void;
-  /** All its metrics, in Prometheus' text format. @throws Error when it does not answer */
-  metrics(limitMs?: number): Promise<string>;
-}
+export type Worker = Awaited<ReturnType<typeof startWorker>>;
 
 export interface WorkerStart {
   /** Modules that are loaded before the worker, beside it. */
@@ -29,19 +20,14 @@ const START_LIMIT_MS = 60_000;
 const LOG_KEPT = 10_000;
 
 /** Returns when it pulls jobs. @throws Error with the end of its log when it does not come to that */
-export async function startWorker(
-  env: NodeJS.ProcessEnv,
-  { preload = [], logFile }: WorkerStart = {},
-): Promise<Worker> {
+export async function startWorker(env: NodeJS.ProcessEnv, { preload = [], logFile }: WorkerStart = {}) {
   const args = [...preload.flatMap((module) => ['--import', module]), cli, 'worker'];
   const child = spawn(process.execPath, args, {
     env: { ...env, PORT: '0', LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const exit = once(child, 'exit').then(([code, signal]) => ({
-    code: code as number | null,
-    signal: signal as NodeJS.Signals | null,
-  }));
+  const ended = once(child, 'exit') as Promise<[code: number | null, signal: NodeJS.Signals | null]>;
+  const exit = ended.then(([code, signal]) => ({ code, signal }));
   const file = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a' });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -50,21 +36,18 @@ export async function startWorker(
       file?.write(chunk);
     });
   }
-  const limit = AbortSignal.timeout(START_LIMIT_MS);
   void exit.then(() => file?.end());
-  while (!log.includes('"pulling jobs"')) {
-    if (limit.aborted || child.exitCode !== null || child.signalCode !== null) {
-      child.kill('SIGKILL');
-      throw new Error(`the worker did not start\n${log}`);
-    }
-    await sleep(50);
-  }
+  const pulls = () => log.includes('"pulling jobs"');
+  const settled = () => pulls() || child.exitCode !== null || child.signalCode !== null;
+  await until(settled, { limitMs: START_LIMIT_MS }).catch(() => child.kill('SIGKILL'));
+  if (!pulls()) throw new Error(`the worker did not start\n${log}`);
   const port = Number(/"port":(\d+)/.exec(log)?.[1]);
   return {
     pid: child.pid ?? 0,
     exit,
-    signal: (name) => child.kill(name),
-    async metrics(limitMs = 10_000) {
+    signal: (name: NodeJS.Signals): boolean => child.kill(name),
+    /** All its metrics, in Prometheus' text format. @throws Error when it does not answer */
+    async metrics(limitMs = 10_000): Promise<string> {
       return (await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(limitMs) })).text();
     },
   };
@@ -73,9 +56,8 @@ export async function startWorker(
 /** The sum of the lines of that name with all of those labels, out of the text format; NaN where there is none. */
 export function metricIn(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number {
   const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
-  const values = text
-    .split('\n')
-    .filter((one) => (one.startsWith(`${name}{`) || one.startsWith(`${name} `)) && wanted.every((l) => one.includes(l)))
-    .map((line) => Number(line.slice(line.lastIndexOf(' '))));
+  const isOf = (line: string) => line.startsWith(`${name}{`) || line.startsWith(`${name} `);
+  const lines = text.split('\n').filter((line) => isOf(line) && wanted.every((label) => line.includes(label)));
+  const values = lines.map((line) => Number(line.slice(line.lastIndexOf(' '))));
   return values.length === 0 ? NaN : values.reduce((sum, value) => sum + value);
 }

@@ -1,11 +1,4 @@
-/**
- * Compares autoscaling policies by simulation, the shipped one among them:
- *
- *   npm run autoscale
- *       writes .imagen/autoscale/report.md and its drawings; fails when the shipped policy is not good enough
- *   npm run autoscale -- --out docs/autoscaling
- *       the copy that the documentation shows
- */
+/** Compares autoscaling policies by simulation; fails when the shipped one is not good enough. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { program } from 'commander';
@@ -37,8 +30,7 @@ for (const { title, comparison } of all) {
   );
 }
 const best = winner();
-console.log(`the cheapest that keeps the limits: ${best}`);
-console.log(`written: ${file}`);
+console.log(`the cheapest that keeps the limits: ${best}\nwritten: ${file}`);
 
 const [first] = all;
 const verdict = first && judge(first.comparison, SHIPPED, SAMPLE);

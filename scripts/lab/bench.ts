@@ -1,11 +1,4 @@
-/**
- * Benchmarks, as ratios within one run:
- *
- *   npm run bench
- *       all of them
- *   npm run bench -- batching.fixed batching.any.thumbnails --json
- *       those whose names begin so, a JSON line for each figure on standard output
- */
+/** Benchmarks, as ratios within one run: `npm run bench -- batching.fixed batching.any.thumbnails --json`. */
 import { program } from 'commander';
 import { batching } from './bench/batching.js';
 import { fairness } from './bench/fairness.js';
@@ -28,30 +21,23 @@ const { args } = program
   .parse();
 const { json } = program.opts<{ json?: true }>();
 const chosen = args.length > 0 ? args : Object.keys(GROUPS);
-const stranger = chosen.find(
-  (name) => !Object.keys(GROUPS).some((group) => name === group || name.startsWith(`${group}.`)),
-);
+const isOf = (group: string) => (name: string) => name === group || name.startsWith(`${group}.`);
+const stranger = chosen.find((name) => !Object.keys(GROUPS).some((group) => isOf(group)(name)));
 if (stranger !== undefined) {
   console.error(`${stranger}: expected names that begin with ${Object.keys(GROUPS).join(' or ')}`);
   process.exit(2);
 }
 
 const progress = createProgress();
-try {
-  for (const [group, run] of Object.entries(GROUPS)) {
-    const mine = chosen.filter((name) => name === group || name.startsWith(`${group}.`));
-    if (mine.length === 0) continue;
-    const wanted = (name: string) => mine.some((one) => one === group || `${group}.${name}`.startsWith(one));
-    const figures = await run({ progress, wanted });
-    for (const one of figures) {
-      if (json) console.log(JSON.stringify(one));
-      else
-        console.log(
-          `${one.pass ? 'ok  ' : 'MISS'} ${one.name}: ${one.ratio} (${one.op} ${one.goal ?? ''}) ${JSON.stringify(one.detail)}`,
-        );
-      if (!one.pass) process.exitCode = 1;
-    }
+for (const [group, run] of Object.entries(GROUPS)) {
+  const mine = chosen.filter(isOf(group));
+  if (mine.length === 0) continue;
+  const wanted = (name: string) => mine.some((one) => one === group || `${group}.${name}`.startsWith(one));
+  const figures = await run({ progress, wanted });
+  for (const one of figures) {
+    const { pass, name, ratio, op, goal, detail } = one;
+    const words = `${pass ? 'ok  ' : 'MISS'} ${name}: ${ratio} (${op} ${goal ?? ''}) ${JSON.stringify(detail)}`;
+    console.log(json ? JSON.stringify(one) : words);
+    if (!pass) process.exitCode = 1;
   }
-} finally {
-  progress.close();
 }

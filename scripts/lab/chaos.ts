@@ -1,10 +1,4 @@
-/**
- * A fault run on real parts: whether anything is lost, said twice or left behind.
- *
- *   npm run chaos -- --jobs 1000 [--seed 1] [--minutes 5] [--json]
- *       publishes so many jobs in so many minutes while workers, Triton and connections come to harm; the last line on
- *       standard output is JSON with --json. The same seed plans the same jobs and faults
- */
+/** A fault run on real parts: is anything lost, said twice or left behind? `npm run chaos -- --help`. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidArgumentError, program } from 'commander';
@@ -37,20 +31,17 @@ const durationMs = minutes === undefined ? Math.max(LEAST_MS, (jobs / JOBS_A_SEC
 
 const giveUp = giveUpOnSignals();
 
-/** The workers' logs of the last run. */
 const logs = join(localDir, 'chaos-logs');
-const progress = createProgress();
 try {
   await rm(logs, { recursive: true, force: true });
   await mkdir(logs, { recursive: true });
   const startedAt = performance.now();
-  const report = await runChaos({ ...{ jobs, seed, durationMs, progress, logs }, signal: giveUp });
-  progress.close();
+  const report = await runChaos({ ...{ jobs, seed, durationMs, logs }, progress: createProgress(), signal: giveUp });
   const { verdict, limits, badEnds, faults } = report;
   const short = missing(jobs, faults);
   const above = limits.jobsActive.above + limits.decodedBytes.above;
   const breaches = [
-    ...Object.entries(verdict).flatMap(([kind, all]) => (all as readonly string[]).map((one) => `${kind}: ${one}`)),
+    ...Object.entries(verdict).flatMap(([kind, all]) => all.map((one) => `${kind}: ${one}`)),
     ...badEnds.map(({ worker, how }) => `worker ${worker}: ${how}`),
     ...(above > 0 ? [`${above} samples above the limits`] : []),
     ...(limits.samples === 0 ? ['no worker was ever asked how much it has in work'] : []),
@@ -60,14 +51,8 @@ try {
   if (breaches.length > SHOWN) console.error(`and ${breaches.length - SHOWN} more`);
   const line = {
     jobs,
-    lost: verdict.lost.length,
-    conflicting: verdict.conflicting.length,
-    unsettled: verdict.unsettled.length,
-    unexpected: verdict.unexpected.length,
-    wronglyFailed: verdict.wronglyFailed.length,
-    badEnds: badEnds.length,
-    faults,
-    limits,
+    ...Object.fromEntries(Object.entries({ ...verdict, badEnds }).map(([kind, all]) => [kind, all.length])),
+    ...{ faults, limits },
     messages: report.accepted,
     completions: report.completions,
     seed,
@@ -78,7 +63,6 @@ try {
   // Everything is stopped; but a client whose connection was broken on purpose may still wait to make another.
   process.stdout.write('', () => process.exit(line.pass ? 0 : 1));
 } catch (error) {
-  progress.close();
   console.error(error instanceof Error ? error.message : error);
   process.exit(process.exitCode ?? 1); // what is still planned would go on waiting for its time
 }

@@ -1,37 +1,22 @@
-/** What benchmarks and fault runs stand on: real parts in a folder of their own, with stand-ins for the models. */
-import { execFile } from 'node:child_process';
+/** What benchmarks and fault runs stand on: real parts in a folder of their own, and an outsider's clients. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import type { PubSub } from '@google-cloud/pubsub';
-import type { Storage } from '@google-cloud/storage';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createStorageClient } from '../../src/adapters/gcs/client.js';
 import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
 import { objectRef } from '../../src/domain/uri.js';
-import { makeModels, type StandIn } from './make-models.js';
+import { endModelProcesses } from '../dev/parts/triton.js';
 import type { Progress } from '../dev/progress.js';
-import type { StackEnv } from '../dev/stack/env.js';
+import { run } from '../dev/run.js';
 import { localDir } from '../dev/stack/paths.js';
+import { isAlive } from '../dev/stack/processes.js';
+import { readState } from '../dev/stack/state.js';
 import { type Stack, upStack, type UpOptions } from '../dev/stack/up.js';
+import { until } from '../dev/until.js';
 import { cli } from '../dev/workers.js';
+import { makeModels, type StandIn } from './make-models.js';
 
-export interface Parts {
-  readonly dir: string;
-  readonly stack: Stack;
-  /** How the stack was brought up: to bring a part of it up again. */
-  readonly options: UpOptions;
-  /** For workers and commands. */
-  readonly env: NodeJS.ProcessEnv & StackEnv;
-  /** An outsider's clients. */
-  readonly storage: Storage;
-  readonly pubsub: PubSub;
-  /** Keeps the completions for an outsider. */
-  readonly completionsSubscription: string;
-  /** Stores an input. @returns its address */
-  upload(name: string, bytes: Buffer): Promise<string>;
-  /** Ends everything and removes the folder. */
-  close(): Promise<void>;
-}
+export type Parts = Awaited<ReturnType<typeof openParts>>;
 
 export interface PartsOptions {
   /** Of the folder, together with the id of this process; and of the subscription that keeps the completions. */
@@ -42,7 +27,7 @@ export interface PartsOptions {
 }
 
 /** Starts the parts and lets `imagen setup` make topics, subscriptions and buckets. */
-export async function openParts({ name, models, progress, env: more }: PartsOptions): Promise<Parts> {
+export async function openParts({ name, models, progress, env: more }: PartsOptions) {
   const dir = join(localDir, `${name}-${process.pid}`);
   const repository = join(dir, 'stand-ins');
   await makeModels(repository, models);
@@ -52,30 +37,39 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
   };
   const stack = await upStack(options);
   const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'warn', IMAGEN_ROUTES_FILE: '', ...more };
-  const connection = { projectId: env.GOOGLE_CLOUD_PROJECT };
-  const storage = createStorageClient({ ...connection, emulator: env.STORAGE_EMULATOR_HOST });
-  const pubsub = createPubSubClient({ ...connection, emulator: env.PUBSUB_EMULATOR_HOST });
+  const projectId = env.GOOGLE_CLOUD_PROJECT;
+  const storage = createStorageClient({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
+  const pubsub = createPubSubClient({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
   const close = async () => {
     await pubsub.close();
     await stack.down();
     await rm(dir, { recursive: true, force: true });
   };
   try {
-    await promisify(execFile)(process.execPath, [cli, 'setup', '--completions-subscription', name], { env });
+    await run(process.execPath, [cli, 'setup', '--completions-subscription', name], { env });
   } catch (error) {
     await close();
     throw error;
   }
   return {
-    ...{ dir, stack, options, env, storage, pubsub, completionsSubscription: name, close },
-    async upload(object, bytes) {
+    ...{ dir, stack, env, storage, pubsub, completionsSubscription: name, close },
+    /** Stores an input. @returns its address */
+    async upload(object: string, bytes: Buffer): Promise<string> {
       const uri = `${env.IMAGEN_UPLOAD_PREFIX}${object}`;
       const { bucket, name: path } = objectRef(uri);
-      await storage
-        .bucket(bucket)
-        .file(path)
-        .save(bytes, { resumable: false, preconditionOpts: { ifGenerationMatch: 0 } });
+      const create = { resumable: false, preconditionOpts: { ifGenerationMatch: 0 } };
+      await storage.bucket(bucket).file(path).save(bytes, create);
       return uri;
+    },
+    /** Ends Triton by that signal, and starts it again so long after it has ended. */
+    async restartTriton(signal: NodeJS.Signals, afterMs = 0): Promise<Stack> {
+      const running = readState(dir)?.parts.triton;
+      if (!running) throw new Error('Triton is not running');
+      process.kill(running.pid, signal);
+      await until(() => !isAlive(running));
+      await sleep(afterMs);
+      await endModelProcesses(dir);
+      return upStack({ ...options, ports: stack.ports, parts: ['triton'] });
     },
   };
 }

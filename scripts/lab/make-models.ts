@@ -1,7 +1,4 @@
-/**
- * The benchmarks' stand-ins for a GPU: Triton models that sleep as long as an execution would take and give their input
- * back. On two processors a model that computes would measure contention, not the worker; these cost next to nothing.
- */
+/** Stand-ins for a GPU: Triton models that sleep as long as an execution would take, and give their input back. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -20,9 +17,8 @@ export interface StandIn {
   readonly failsOnDemand?: boolean;
   /** Side of the only input that the network takes; any size when absent. */
   readonly side?: number;
-  /** Whether Triton makes batches of its requests; it does unless told otherwise. */
+  /** Whether Triton makes batches of its requests; true by default. */
   readonly batching?: boolean;
-  /** Instances of the model; 1 unless given. */
   readonly instances?: number;
   /** Whether it shares one stand-in for a GPU, which runs one execution at a time, with the others that do. */
   readonly gpu?: boolean;
@@ -103,15 +99,11 @@ const POLICIES = `
 
 const FAILS_ON_DEMAND = { type: 'object', properties: { fail: { type: 'boolean' } } };
 
-/** What the worker is told of the model, and the model of itself. */
 function parametersOf(model: StandIn, lock: string): Readonly<Record<string, unknown>> {
   const { fixedMs, eachMs, side, plans, tileSizes, margin, maxWholePixels, failsOnDemand, gpu, red } = model;
   return {
-    fixed_ms: fixedMs,
-    each_ms: eachMs,
-    unit: side === undefined ? UNIT : side * side,
-    gpu: gpu ? lock : undefined,
-    red,
+    ...{ fixed_ms: fixedMs, each_ms: eachMs, unit: side === undefined ? UNIT : side * side },
+    ...{ gpu: gpu ? lock : undefined, red },
     'imagen.plans': JSON.stringify(plans),
     'imagen.tile_sizes': tileSizes && JSON.stringify(tileSizes),
     'imagen.margin': margin,
@@ -123,15 +115,12 @@ function parametersOf(model: StandIn, lock: string): Readonly<Record<string, unk
 
 function config(model: StandIn, lock: string): string {
   const { name, batching = true, side = -1, instances = 1, policies, queueSize } = model;
-  const dims = `[ ${side}, ${side}, 3 ]`;
+  const pixels = `name: "image" data_type: TYPE_UINT8 dims: [ ${side}, ${side}, 3 ]`;
   const queue = queueSize === undefined ? '' : `default_queue_policy { max_queue_size: ${queueSize} }`;
   const parameters = Object.entries(parametersOf(model, lock)).filter(([, value]) => value !== undefined);
   return [
-    `name: "${name}"`,
-    'backend: "python"',
-    `max_batch_size: ${MAX_BATCH}`,
-    `input [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
-    `output [ { name: "image" data_type: TYPE_UINT8 dims: ${dims} } ]`,
+    ...[`name: "${name}"`, 'backend: "python"', `max_batch_size: ${MAX_BATCH}`],
+    ...[`input [ { ${pixels} } ]`, `output [ { ${pixels} } ]`],
     `instance_group [ { count: ${instances} kind: KIND_CPU } ]`,
     ...(batching ? [`dynamic_batching { max_queue_delay_microseconds: 20000 ${policies ? POLICIES : queue} }`] : []),
     ...parameters.map(
@@ -141,11 +130,11 @@ function config(model: StandIn, lock: string): string {
   ].join('\n');
 }
 
-/** Writes a model repository with the stand-ins. */
 export async function makeModels(folder: string, models: readonly StandIn[]): Promise<void> {
   for (const model of models) {
-    await mkdir(join(folder, model.name, '1'), { recursive: true });
-    await writeFile(join(folder, model.name, 'config.pbtxt'), config(model, join(folder, '../gpu.lock')));
-    await writeFile(join(folder, model.name, '1/model.py'), MODEL);
+    const version = join(folder, model.name, '1');
+    await mkdir(version, { recursive: true });
+    await writeFile(join(version, '../config.pbtxt'), config(model, join(folder, '../gpu.lock')));
+    await writeFile(join(version, 'model.py'), MODEL);
   }
 }

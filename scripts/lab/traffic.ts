@@ -1,11 +1,11 @@
 /** An outside publisher, who sees completions and dead letters as they come. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@google-cloud/pubsub';
 import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
+import { until } from '../dev/until.js';
 import type { Parts } from './ground.js';
 
-export interface Published {
+interface Published {
   readonly body: string;
   readonly attributes: Readonly<Record<string, string>>;
 }
@@ -16,30 +16,11 @@ export interface Ended {
   readonly at: number;
 }
 
-export interface Traffic {
-  /** Publishes them all at once, in this order; what is no job goes as it is. */
-  publish(jobs: readonly (JobMessage | string)[]): Promise<void>;
-  /** Everything that was said, repetitions included. */
-  readonly completions: readonly Published[];
-  /** The first completion of each job, and of each message that is none. */
-  readonly ended: readonly Ended[];
-  readonly deadLetters: readonly Published[];
-  /** Waits for so many ends in all. */
-  until(count: number): Promise<void>;
-  /** Publishes them and waits until so many more have ended. @returns these ends, and when it began */
-  through(
-    jobs: readonly (JobMessage | string)[],
-  ): Promise<{ readonly ended: readonly Ended[]; readonly begin: number }>;
-  /** Ends per second in that time, in milliseconds of `performance.now()`, of those that `counts`. */
-  rate(from: number, to: number, counts?: (completion: Completion) => boolean): number;
-  /** Milliseconds since the last completion or dead letter. */
-  quietMs(): number;
-  close(): Promise<void>;
-}
+export type Traffic = ReturnType<typeof openTraffic>;
 
 const LIMIT_MS = 900_000;
 
-export function openTraffic({ pubsub, env, completionsSubscription }: Parts): Traffic {
+export function openTraffic({ pubsub, env, completionsSubscription }: Parts) {
   const ended: Ended[] = [];
   const seen = new Set<string>();
   let lastAt = performance.now();
@@ -62,33 +43,32 @@ export function openTraffic({ pubsub, env, completionsSubscription }: Parts): Tr
   });
   const deadLetters = listen(env.IMAGEN_DEAD_LETTER_SUBSCRIPTION);
   const topic = pubsub.topic(env.IMAGEN_JOBS_TOPIC);
-  const traffic: Traffic = {
-    ...{ ended, completions: completions.published, deadLetters: deadLetters.published },
-    async publish(jobs) {
-      const bodies = jobs.map((job) => Buffer.from(typeof job === 'string' ? job : JSON.stringify(job)));
-      await Promise.all(bodies.map((data) => topic.publishMessage({ data })));
-    },
-    async until(count) {
-      const giveUpAt = performance.now() + LIMIT_MS;
-      while (ended.length < count) {
-        if (performance.now() > giveUpAt) throw new Error(`${ended.length} of ${count} ended`);
-        await sleep(20);
-      }
-    },
-    async through(jobs) {
+  /** Publishes them all at once, in this order; what is no job goes as it is. */
+  const publish = async (jobs: readonly (JobMessage | string)[]) => {
+    const bodies = jobs.map((job) => Buffer.from(typeof job === 'string' ? job : JSON.stringify(job)));
+    await Promise.all(bodies.map((data) => topic.publishMessage({ data })));
+  };
+  const untilEnded = (count: number) =>
+    until(() => ended.length >= count, { everyMs: 20, limitMs: LIMIT_MS, what: `${count} jobs have ended` });
+  return {
+    ...{ publish, untilEnded },
+    /** Everything that was said, repetitions included. */
+    ...{ completions: completions.published, deadLetters: deadLetters.published },
+    /** The first completion of each job, and of each message that is none. */
+    ended: ended as readonly Ended[],
+    /** Publishes them and waits until so many more have ended. @returns these ends, and when it began */
+    async through(jobs: readonly (JobMessage | string)[]) {
       const [begin, before] = [performance.now(), ended.length];
-      await traffic.publish(jobs);
-      await traffic.until(before + jobs.length);
+      await publish(jobs);
+      await untilEnded(before + jobs.length);
       return { begin, ended: ended.slice(before) };
     },
-    rate(from, to, counts = () => true) {
+    /** Ends per second in that time, in milliseconds of `performance.now()`, of those that `counts`. */
+    rate(from: number, to: number, counts: (completion: Completion) => boolean = () => true): number {
       const count = ended.filter(({ at, completion }) => at >= from && at < to && counts(completion)).length;
       return count / ((to - from) / 1000);
     },
     quietMs: () => performance.now() - lastAt,
-    async close() {
-      await Promise.all([completions.close(), deadLetters.close()]);
-    },
+    close: () => Promise.all([completions.close(), deadLetters.close()]),
   };
-  return traffic;
 }

@@ -1,10 +1,7 @@
 /**
- * What is made of the monitoring's sources, and committed:
- *
- *   npm run dashboards              Grafana's dashboards, and the alerts in the format that Compose's Prometheus reads
- *   npm run dashboards -- --check   says what is stale, and fails then: part of `npm run check`
+ * Makes what is committed of the monitoring's sources: Grafana's dashboards, and the alerts for Compose's Prometheus.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { program } from 'commander';
 import { format, resolveConfig } from 'prettier';
@@ -30,7 +27,7 @@ const stale: string[] = [];
 for (const [name, text] of wanted) {
   const path = join(root, name);
   const formatted = await format(text, { ...(await resolveConfig(path)), filepath: path });
-  if (read(path) === formatted) continue;
+  if (existsSync(path) && readFileSync(path, 'utf8') === formatted) continue;
   stale.push(name);
   if (check) continue;
   mkdirSync(dirname(path), { recursive: true });
@@ -46,15 +43,6 @@ if (check && stale.length > 0) {
   console.error(`stale, to be made by \`npm run dashboards\`: ${stale.join(', ')}`);
   process.exitCode = 1;
 } else {
-  console.log(
-    check ? `dashboards: ${wanted.size} files are as their sources` : `written: ${stale.join(', ') || 'none'}`,
-  );
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
+  const names = stale.length > 0 ? stale.join(', ') : 'none';
+  console.log(check ? `dashboards: ${wanted.size} files are as their sources` : `written: ${names}`);
 }

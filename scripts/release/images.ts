@@ -1,22 +1,24 @@
 /**
- * Builds both images for real and tries what is in them, without Docker and without a registry of images:
- *
- *   npm run test:images              as root; wants Debian's buildah and debootstrap
- *   npm run test:images -- --built   tries the images that an earlier run has built
- *   npm run test:images -- --clean   removes what it has made, .imagen/images
- *
- * docs/images.md says what stands in for what. The last line says how many checks passed and failed.
+ * Builds both images for real and tries what is in them, without Docker and without a registry (docs/images.md):
+ * `npm run test:images -- --help`. The last line says how many checks passed and failed.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { program } from 'commander';
 import { giveUpOnSignals } from '../dev/give-up.js';
 import { makeBases, NODE, standInPython, TRITON } from './images/bases.js';
-import { Buildah, type Build } from './images/buildah.js';
-import { checks, sizeOf, type Scene } from './images/checks.js';
+import { checks, type Scene } from './images/checks.js';
 import { composeChecks } from './images/compose.js';
-import { imagesDir, logFile, missingTools, run as runTool, type RunOptions } from './images/tools.js';
+import {
+  Buildah,
+  type Build,
+  imagesDir,
+  logFile,
+  missingTools,
+  run as runTool,
+  type RunOptions,
+} from './images/tools.js';
 import { triton as tritonPart } from '../dev/parts/triton.js';
 import { createProgress, type Progress } from '../dev/progress.js';
 import { guard } from '../dev/stack/guard.js';
@@ -29,17 +31,10 @@ import { Suite } from './suite.js';
 const signal = giveUpOnSignals();
 const suite = new Suite();
 
-async function check(name: string, body: () => Promise<string | undefined>): Promise<boolean> {
+async function check(name: string, body: () => unknown): Promise<boolean> {
   signal.throwIfAborted();
   return suite.check(name, body);
 }
-
-/** With the time that it takes. */
-const timed = (body: () => Promise<void>) => async () => {
-  const begun = Date.now();
-  await body();
-  return `${Math.round((Date.now() - begun) / 1000)} s`;
-};
 
 async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
   const run = randomUUID();
@@ -58,24 +53,16 @@ async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
       await installTriton(stack, options, say);
       await makeBases(buildah, options, say);
       say('building');
-      const built = [
-        await check(
-          'Dockerfile builds',
-          timed(() => buildah.build(worker)),
-        ),
-        await check(
-          'triton/Dockerfile builds',
-          timed(() => buildah.build(triton)),
-        ),
-      ];
-      if (built.includes(false)) return;
+      const one = await check('Dockerfile builds', () => buildah.build(worker));
+      const other = await check('triton/Dockerfile builds', () => buildah.build(triton));
+      if (!one || !other) return;
     }
     const scene: Scene = {
       ...{ worker: await buildah.unpack(worker.tag), triton: await buildah.unpack(triton.tag) },
       ...{ stack, options, progress },
     };
     for (const [name, body] of Object.entries(checks())) await check(name, () => body(scene));
-    await tellSizes(buildah, scene);
+    for (const tag of [NODE, worker.tag, TRITON, triton.tag]) console.log(await sizesOf(buildah, tag, options));
   } finally {
     await stack.down();
     await watchdog.release();
@@ -95,54 +82,38 @@ const triton: Build = {
 
 /** Its files alone, for a base: it runs in the image. */
 async function installTriton({ dir, ports }: Stack, options: RunOptions, say: (text: string) => void): Promise<void> {
+  const context = { dir, ports, cache: cacheDir, models: ['style_aged'] };
   const step = (text: string) => say(`triton: ${text}`);
-  const context = { dir, ports, cache: cacheDir, models: ['style_aged'], modelRepositories: [], tritonArgs: [], step };
-  await withLock(cacheDir, quietly, () =>
-    tritonPart.install({
-      ...context,
-      run: async (command, args) => {
-        await runTool(command, args, options);
-      },
-    }),
-  );
+  const run = (command: string, args: readonly string[]) => runTool(command, args, options);
+  await withLock(cacheDir, quietly, async () => tritonPart.install?.({ ...context, step, run }));
 }
 
-async function tellSizes(buildah: Buildah, { worker: ours, triton: theirs }: Scene): Promise<void> {
-  const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
-  for (const [name, { folder }, base] of [
-    ['imagen-worker', ours, NODE],
-    ['triton-imagen', theirs, TRITON],
-  ] as const) {
-    const [whole, below] = [await sizeOf(folder), await sizeOf((await buildah.unpack(base)).folder)];
-    console.log(
-      `size    ${name}: ${megabytes(whole)}, ${megabytes(below)} of them the base's stand-in, ${megabytes(whole - below)} ours`,
-    );
-    for (const part of ['opt/imagen/node_modules', 'opt/imagen/model_repository', 'opt/imagen/python']) {
-      const bytes = await sizeOf(join(folder, part)).catch(() => 0);
-      if (bytes > 0) console.log(`size      ${part}: ${megabytes(bytes)}`);
-    }
-  }
+/** Of all files of an image, and of what we have put there; beneath ours are those of its base. */
+async function sizesOf(buildah: Buildah, tag: string, options: RunOptions): Promise<string> {
+  const { folder } = await buildah.unpack(tag);
+  const all = (await runTool('du', ['--bytes', '--max-depth=3', folder], options)).trimEnd().split('\n');
+  return all
+    .map((line) => line.split('\t'))
+    .filter(([, path = '']) => path === folder || dirname(path) === join(folder, 'opt/imagen'))
+    .map(([bytes, path]) => `size    ${tag}${path?.slice(folder.length) ?? ''}: ${Math.round(Number(bytes) / 1e6)} MB`)
+    .join('\n');
 }
 
 /** Ends and removes what an earlier run, or this one, has left in the middle of something. */
 async function sweep(): Promise<void> {
   await stopAll(() => findMarked(({ dir }) => dir === imagesDir), 1_000);
-  // Also where the user has given up.
   await new Buildah({ signal: new AbortController().signal, marker: {} }).sweep();
   await rm(join(imagesDir, 'mountpoints'), { recursive: true, force: true });
 }
 
+const { built = false, clean } = program
+  .name('npm run test:images --')
+  .option('--built', 'try the images that an earlier run has built')
+  .option('--clean', 'remove what was made')
+  .parse()
+  .opts<{ built?: true; clean?: true }>();
+
 async function main(): Promise<void> {
-  const { built = false, clean } = program
-    .name('npm run test:images --')
-    .option('--built', 'try the images that an earlier run has built')
-    .option('--clean', 'remove what was made')
-    .parse()
-    .opts<{ built?: true; clean?: true }>();
-  if (clean) {
-    await rm(imagesDir, { recursive: true, force: true });
-    return;
-  }
   const missing = missingTools();
   if (missing.length > 0) {
     const how = 'Debian packages: bash scripts/install-debian-packages.sh images';
@@ -151,15 +122,9 @@ async function main(): Promise<void> {
   await mkdir(imagesDir, { recursive: true });
   await writeFile(logFile, '');
   const progress = createProgress();
-  try {
-    await withLock(
-      imagesDir,
-      (holder) => progress.say(`waiting for ${holder}`),
-      () => test(progress, built),
-    );
-  } finally {
-    progress.close();
-  }
+  const onWait = (holder: string) => progress.say(`waiting for ${holder}`);
+  await withLock(imagesDir, onWait, () => test(progress, built));
 }
 
-await suite.run(main);
+if (clean) await rm(imagesDir, { recursive: true, force: true });
+else await suite.run(main);

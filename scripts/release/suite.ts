@@ -8,28 +8,27 @@ export class Suite {
     console.log(`[${((performance.now() - this.#began) / 1000).toFixed(1)} s] ${text}`);
   }
 
-  /** @param body throws where something is not as it should be, and returns what is worth telling. @returns whether all is well */
-  async check(name: string, body: () => Promise<string | undefined>): Promise<boolean> {
+  /** @param body throws where something is not as it should be; a text that it returns is told. @returns whether all is well */
+  async check(name: string, body: () => unknown): Promise<boolean> {
     try {
       const said = await body();
       this.#passed++;
-      this.say(`ok: ${name}${said === undefined ? '' : `: ${said}`}`);
+      this.say(`ok: ${name}${typeof said === 'string' ? `: ${said}` : ''}`);
       return true;
     } catch (error) {
-      this.fail(name, error);
+      this.#fail(name, error);
       return false;
     }
   }
 
-  fail(name: string, error: unknown): void {
-    this.#failed++;
-    this.say(`FAILED: ${name}\n${error instanceof Error ? error.message : String(error)}`);
-  }
-
-  /** Runs all of it. A failure between the checks counts as one. */
   async run(body: () => Promise<void>): Promise<void> {
-    await body().catch((error: unknown) => this.fail('the run', error));
+    await body().catch((error: unknown) => this.#fail('the run', error));
     if (this.#failed > 0 || this.#passed === 0) process.exitCode ??= 1;
     console.log(`${this.#passed} passed, ${this.#failed} failed`);
+  }
+
+  #fail(name: string, error: unknown): void {
+    this.#failed++;
+    this.say(`FAILED: ${name}\n${error instanceof Error ? error.message : String(error)}`);
   }
 }

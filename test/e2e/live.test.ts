@@ -144,8 +144,7 @@ describe('the live page', () => {
 
   it('shares its slider with the page that the demo leaves behind, which is a file', async () => {
     const job = { name: 'x', title: 'X', text: 'x', photo, operations: [] };
-    const message = { jobId: 'x', operations: [], input: { uri: 'gs://in/x.jpg' } };
-    const outcome = { job, message, before: 'x.png', after: 'x.png' };
+    const outcome = { job, jobId: 'x', before: 'x.png', after: 'x.png' };
     await writeFile(join(pictures, 'x.png'), await sharp(photo).resize(60, 40).png().toBuffer());
     await writeFile(join(pictures, 'static.html'), renderPage({ outcomes: [outcome], wallMs: 1 }, new Date()));
     const file = await browser.newPage();

@@ -6,7 +6,7 @@ import type { StackEnv } from '../../scripts/dev/stack/env.js';
 import { defaultStackDir, localDir, testModels } from '../../scripts/dev/stack/paths.js';
 import { freePort, type Ports } from '../../scripts/dev/stack/ports.js';
 import { readState } from '../../scripts/dev/stack/state.js';
-import { type Stack, type UpOptions, upStack } from '../../scripts/dev/stack/up.js';
+import { type UpOptions, upStack } from '../../scripts/dev/stack/up.js';
 
 /** What tests get with `inject('stack')`. */
 export interface TestStack {
@@ -39,13 +39,8 @@ type Wanted = Pick<UpOptions, 'parts' | 'modelRepositories' | 'tritonArgs'>;
 export async function provideStack(project: TestProject, wanted: Wanted, otlpPort?: number) {
   const reuse = mayReuse();
   const dir = reuse ? defaultStackDir : join(localDir, `test-${project.name}-${process.pid}`);
-  const progress = createProgress();
-  let stack: Stack;
-  try {
-    stack = await upStack({ dir, progress, ports: reuse ? 'default' : 'free', outlive: reuse, ...wanted });
-  } finally {
-    progress.close();
-  }
+  const how = { dir, progress: createProgress(), ports: reuse ? 'default' : 'free', outlive: reuse } as const;
+  const stack = await upStack({ ...how, ...wanted });
   const { ports, env, marker } = stack;
   project.provide('stack', { dir, ports, env, marker, otlpPort });
   const down = async () => {

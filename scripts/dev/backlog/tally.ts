@@ -1,11 +1,8 @@
 /**
- * How many messages a jobs subscription still has, from what can be seen without touching it: what is published to its
- * topic, and what its workers publish in turn before they ack. Each message that they ack leaves one of two things: a
- * completion, or a copy of itself that was put back into the queue. Either of them may come twice (a worker dies between
- * the publish and the ack), and each may be seen before the message itself, since they come by different subscriptions.
+ * How many messages a subscription still has, from what is published: a message that is acked leaves a completion, or a
+ * copy of itself in the queue. Either may come twice, or before the message itself.
  */
 
-/** A message of the jobs topic. */
 export interface Message {
   readonly id: string;
   /** When this message, which may be a copy, was published: what Pub/Sub counts from. */
@@ -17,35 +14,21 @@ export interface Message {
   readonly deferrals: number;
 }
 
-/** What says that a message has been dealt with. */
 export interface End {
-  /** Of the announcement itself: Pub/Sub may deliver it twice. */
   readonly id: string;
   readonly key?: string | undefined;
   /** The first id of the message that it names; another one's, where a duplicate was answered from the job's record. */
   readonly firstId?: string | undefined;
 }
 
-export interface Backlog {
-  readonly messages: number;
-  /** Of the oldest of them, in seconds; 0 where there is none. */
-  readonly oldestAgeSeconds: number;
-}
-
-export interface Tally {
-  published(message: Message): void;
-  ended(end: End): void;
-  backlog(): Backlog;
-}
+export type Tally = ReturnType<typeof createTally>;
 
 /** For so long an end waits for a message that has not been seen, and is a repetition known as one. */
 const REMEMBERED_MS = 60_000;
 
-export function createTally(now: () => number = Date.now): Tally {
+export function createTally(now: () => number = Date.now) {
   const open = new Map<string, Message>();
-  /** Ids of messages and ends that have been counted. */
   const seen = remember(now);
-  /** Ends without a message yet: by the exact copy, or by its job. */
   const early = remember(now);
 
   const closeFirst = (matches: (message: Message) => boolean): boolean => {
@@ -58,7 +41,7 @@ export function createTally(now: () => number = Date.now): Tally {
   const lifeOf = ({ firstId, deferrals }: Pick<Message, 'firstId' | 'deferrals'>) => `life ${firstId} ${deferrals}`;
 
   return {
-    published(message) {
+    published(message: Message): void {
       if (!seen.add(`message ${message.id}`)) return;
       const { firstId, deferrals } = message;
       if (deferrals > 0) {
@@ -71,13 +54,14 @@ export function createTally(now: () => number = Date.now): Tally {
       if (early.take(lifeOf(message)) || early.take(`key ${message.key}`) || early.take(`first ${firstId}`)) return;
       open.set(message.id, message);
     },
-    ended({ id, key, firstId }) {
+    ended({ id, key, firstId }: End): void {
       if (!seen.add(`end ${id}`)) return;
       if (firstId !== undefined && closeFirst((one) => one.firstId === firstId)) return;
       if (key !== undefined && closeFirst((one) => one.key === key)) return;
       if (key !== undefined) early.put(`key ${key}`);
       else if (firstId !== undefined) early.put(`first ${firstId}`);
     },
+    /** How many messages there are, and how old the oldest of them is; 0 where there is none. */
     backlog() {
       const oldest = Math.min(now(), ...[...open.values()].map(({ publishedAtMs }) => publishedAtMs));
       return { messages: open.size, oldestAgeSeconds: Math.max(0, now() - oldest) / 1000 };
@@ -94,13 +78,11 @@ function remember(now: () => number) {
     if (left.length > 0) times.set(name, left);
     else times.delete(name);
   };
-  const sweep = () => {
-    if (now() < swept + REMEMBERED_MS) return;
-    swept = now();
-    for (const name of [...times.keys()]) keep(name, fresh(name));
-  };
   const put = (name: string) => {
-    sweep();
+    if (now() >= swept + REMEMBERED_MS) {
+      swept = now();
+      for (const one of [...times.keys()]) keep(one, fresh(one));
+    }
     keep(name, [...fresh(name), now()]);
   };
   const has = (name: string) => fresh(name).length > 0;

@@ -1,56 +1,50 @@
 /** The parts, the topics and buckets, and one worker: all that a job needs. With a page to watch it, if it is to stay. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { PartId } from '../parts/part.js';
 import { answers } from '../parts/probe.js';
 import type { Progress } from '../progress.js';
+import { leftovers } from '../stack/down.js';
 import { guard } from '../stack/guard.js';
-import { leftovers } from '../stack/leftovers.js';
 import { defaultStackDir, localDir, root, scriptArgs } from '../stack/paths.js';
 import { defaultPagePort, freePort, isFree } from '../stack/ports.js';
 import { inspect, isAlive, markerOfRun, stopAll, type ProcessId } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
 import { runTool, startProcess, type Launch } from '../stack/supervisor.js';
 import { upStack, type Stack } from '../stack/up.js';
+import { until } from '../until.js';
+import { cli } from '../workers.js';
 
-export interface HouseOptions {
-  /** What is started is meant to stay: it becomes the stack that `npm run stack` speaks of. */
+interface HouseOptions {
   readonly keep: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** A folder for the logs of a stack that is gone afterwards. */
   readonly logs: string;
 }
 
 export interface House {
   readonly env: Readonly<Record<string, string | undefined>> & Stack['env'];
-  /** Whether the stack was up before, and is therefore left up. */
   readonly borrowed: boolean;
   readonly worker: Worker;
-  /** Only in a house that is kept. */
+  /** The live page's process; only in a house that is kept. */
   readonly page?: Page | undefined;
-  /** Ends the page, the worker, and the stack unless it is borrowed. */
   close(): Promise<void>;
-  /** Lets them outlive this process. */
   leave(): Promise<void>;
 }
 
-export interface Worker extends ProcessId {
+interface Worker extends ProcessId {
   readonly port: number;
   readonly log: string;
 }
 
-/** The live page's process. */
-export interface Page extends ProcessId {
+interface Page extends ProcessId {
   readonly url: string;
 }
 
 const needed: readonly PartId[] = ['pubsub', 'gcs', 'triton'];
-const main = join(root, 'dist/main.js');
 const tellSteps = join(root, 'scripts/dev/demo/tell-steps.js');
 const readyMs = 60_000;
-/** More than the worker grants itself for its drain. */
 const drainMs = 30_000;
 /** For a reader who has asked for an end: the jobs in work are nobody's any more. */
 const hurriedMs = 3_000;
@@ -75,36 +69,29 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
   // Should this process be killed, what it started dies with it; unless it is to stay, the stack has seen to that.
   const watchdog = keep ? guard(dir, stack.marker[markerOfRun] ?? '') : undefined;
 
-  let worker: Worker | undefined;
-  let page: Page | undefined;
+  const alive: ProcessId[] = [];
   const close = async () => {
-    await stopAll(() => alive(worker, page), signal.aborted ? hurriedMs : drainMs);
+    const left = () => alive.filter(isAlive).flatMap(({ pid }) => inspect(pid) ?? []);
+    await stopAll(left, signal.aborted ? hurriedMs : drainMs);
     if (!borrowed) await stack.down();
     await watchdog?.release();
     await clearAway();
   };
-
   const launch = (name: string) => ({
     ...{ marker: stack.marker, log: join(logs, 'setup.log'), signal },
     task: progress.task(name),
   });
   const working = launch('worker');
   const showing = keep ? launch('page') : undefined;
+  const onSpawn = (id: ProcessId) => void alive.push(id);
   try {
     const port = await freeOr(stack.ports.worker);
     await prepare(stack, port, working);
     // Before the worker, whose steps it shows.
-    if (showing) {
-      await startPage(stack, port, showing, (found) => (page = found));
-      showing.task.done(started(page).url);
-    }
-    await startWorker(stack, { port, keep, page }, working, (found) => (worker = found));
-    working.task.done(`pulling jobs, port ${port}`);
-    return {
-      env: { ...process.env, ...stack.env },
-      ...{ borrowed, worker: started(worker), page, close },
-      leave: async () => watchdog?.release(),
-    };
+    const page = showing && (await startPage(stack, port, showing, onSpawn));
+    const worker = await startWorker(stack, { port, keep, page }, working, onSpawn);
+    const leave = async () => watchdog?.release();
+    return { env: { ...process.env, ...stack.env }, borrowed, worker, page, close, leave };
   } catch (error) {
     for (const { task } of [working, ...(showing ? [showing] : [])]) {
       if (signal.aborted) task.skip('given up');
@@ -115,99 +102,72 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
   }
 }
 
-function started<T>(process: T | undefined): T {
-  if (!process) throw new Error('a process ended as soon as it was ready');
-  return process;
+export async function untilGone(worker: ProcessId, signal: AbortSignal): Promise<never> {
+  await until(() => !isAlive(worker), { everyMs: 200, signal });
+  throw new Error('the worker has ended before its jobs');
 }
 
-/** The worker's process. Rejects when it has ended. */
-export async function untilGone(worker: Worker, signal: AbortSignal): Promise<never> {
-  for (;;) {
-    signal.throwIfAborted();
-    if (!isAlive(worker)) throw new Error('the worker has ended before its jobs');
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
-/** Builds the worker where it is older than its sources; makes topics, subscriptions and buckets. */
 async function prepare(stack: Stack, port: number, launch: Launch): Promise<void> {
   if (isStale()) {
     launch.task.step('building');
     await runTool(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'src')], launch);
   }
-  const env = { ...stack.env, PORT: String(port) };
   launch.task.step('making topics, subscriptions and buckets');
-  await runTool(process.execPath, [main, 'setup'], { ...launch, marker: { ...env, ...launch.marker } });
+  const marker = { ...stack.env, PORT: String(port), ...launch.marker };
+  await runTool(process.execPath, [cli, 'setup'], { ...launch, marker });
 }
 
 async function startWorker(
   stack: Stack,
   { port, keep, page }: { readonly port: number; readonly keep: boolean; readonly page: Page | undefined },
   launch: Launch,
-  onSpawn: (worker: Worker) => void,
-): Promise<void> {
+  onSpawn: (id: ProcessId) => void,
+): Promise<Worker> {
   // A worker that stays logs where the next demo does not clear away, and beside an earlier one that has stayed.
   const log = keep ? join(stack.dir, 'logs', `worker-${port}.log`) : join(dirname(launch.log), 'worker.log');
   const steps = page ? { STEPS_PORT: new URL(page.url).port } : {};
-  await startProgram(
-    {
-      args: [...(page ? ['--import', tellSteps] : []), main, 'worker'],
-      env: { ...stack.env, ...steps, PORT: String(port) },
-      url: `http://127.0.0.1:${port}/readyz`,
-    },
-    { ...launch, log },
-    (id) => onSpawn({ ...id, port, log }),
-  );
+  const args = [...(page ? ['--import', tellSteps] : []), cli, 'worker'];
+  const env = { ...stack.env, ...steps, PORT: String(port) };
+  const id = await startProgram(args, env, `http://127.0.0.1:${port}/readyz`, { ...launch, log }, onSpawn);
+  launch.task.done(`pulling jobs, port ${port}`);
+  return { ...id, port, log };
 }
 
-async function startPage(stack: Stack, workerPort: number, launch: Launch, onSpawn: (page: Page) => void) {
+async function startPage(stack: Stack, workerPort: number, launch: Launch, onSpawn: (id: ProcessId) => void) {
   const port = await freeOr(defaultPagePort());
   const url = `http://127.0.0.1:${port}/`;
-  await startProgram(
-    {
-      args: scriptArgs('scripts/dev/demo/live.ts'),
-      env: {
-        ...stack.env,
-        PAGE_PORT: String(port),
-        WORKER_METRICS: `http://127.0.0.1:${workerPort}/metrics`,
-      },
-      url,
-    },
-    { ...launch, log: join(stack.dir, 'logs', `page-${port}.log`) },
-    (id) => onSpawn({ ...id, url }),
-  );
+  const log = join(stack.dir, 'logs', `page-${port}.log`);
+  const env = { PAGE_PORT: String(port), WORKER_METRICS: `http://127.0.0.1:${workerPort}/metrics` };
+  const args = scriptArgs('scripts/dev/demo/live.ts');
+  const id = await startProgram(args, { ...stack.env, ...env }, url, { ...launch, log }, onSpawn);
+  launch.task.done(url);
+  return { ...id, url };
 }
 
-/** Of Node.js; returns when it answers. */
 async function startProgram(
-  { args, env, url }: { readonly args: string[]; readonly env: Readonly<Record<string, string>>; readonly url: string },
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  url: string,
   launch: Launch,
   onSpawn: (id: ProcessId) => void,
-): Promise<void> {
+): Promise<ProcessId> {
   launch.task.step('starting');
-  await startProcess({ command: process.execPath, args, env, ready: () => answers(url) }, readyMs, launch, onSpawn);
+  const spec = { command: process.execPath, args, env, ready: () => answers(url) };
+  return startProcess(spec, readyMs, launch, onSpawn);
 }
 
 /** The usual one, or any free one where an earlier demo's process has stayed. */
-async function freeOr(usual: number): Promise<number> {
-  return (await isFree(usual)) ? usual : freePort();
-}
+const freeOr = async (usual: number): Promise<number> => ((await isFree(usual)) ? usual : freePort());
 
-function alive(...processes: readonly (ProcessId | undefined)[]) {
-  return processes.flatMap((id) => (id && isAlive(id) ? (inspect(id.pid) ?? []) : []));
-}
-
-/** Whether the built worker is missing, or older than its sources. */
 function isStale(): boolean {
-  if (!existsSync(main)) return true;
+  if (!existsSync(cli)) return true;
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
   const newest = Math.max(...sources.map((name) => statSync(join(root, 'src', name)).mtimeMs));
-  return newest > statSync(main).mtimeMs;
+  return newest > statSync(cli).mtimeMs;
 }
 
-/** Folders of demos that were killed. */
 async function removeRemains(): Promise<void> {
-  for (const name of existsSync(localDir) ? await readdir(localDir) : []) {
+  for (const name of existsSync(localDir) ? readdirSync(localDir) : []) {
     const dir = join(localDir, name);
     const pid = Number(/^demo-(\d+)$/.exec(name)?.[1]);
     if (pid > 0 && !inspect(pid) && leftovers(dir).length === 0) await rm(dir, { recursive: true, force: true });

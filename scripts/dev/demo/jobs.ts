@@ -1,7 +1,6 @@
 /** What the demo asks for: the five operations, each on a photograph that suits it, and two of them in one job. */
 import { join } from 'node:path';
 import sharp from 'sharp';
-import type { JobMessage } from '../../../src/domain/job.js';
 import { root } from '../stack/paths.js';
 
 export interface DemoJob {
@@ -10,8 +9,8 @@ export interface DemoJob {
   readonly title: string;
   readonly text: string;
   readonly photo: string;
-  readonly operations: JobMessage['operations'];
-  /** What is done to the photograph before it is uploaded. */
+  /** As `imagen submit` takes them. */
+  readonly operations: readonly string[];
   readonly prepare?: (photo: Buffer) => Promise<Buffer>;
   /** Where the page's line stands at first, in per cent of the width; in the middle by default. */
   readonly line?: number;
@@ -57,7 +56,7 @@ export function demoJobs({ routed }: { routed: boolean }): DemoJob[] {
       title: 'Upscaled four times',
       text: 'A learned network (Real-ESRGAN, compact) makes each side four times as long. Shown: a detail.',
       photo: photo('chelsea'),
-      operations: [routed ? 'upscale' : { model: 'upscale', version: '1' }],
+      operations: [routed ? 'upscale' : 'upscale@1'],
       detail: { zoom: 3.2, x: 0.29, y: 0.36 },
     },
     {

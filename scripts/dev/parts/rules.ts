@@ -40,5 +40,4 @@ export function ruleGroups(): RuleGroup[] {
     );
 }
 
-/** In the format of Prometheus' rule files. */
 export const asRuleFile = (groups: readonly RuleGroup[]): string => stringify({ groups }, { lineWidth: 0 });

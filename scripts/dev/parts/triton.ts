@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { LOCAL_ADMIN_KEY } from '../stack/env.js';
-import { linkTree } from '../stack/files.js';
 import { root } from '../stack/paths.js';
 import type { Ports } from '../stack/ports.js';
 import { findMarked, stopAll } from '../stack/processes.js';
@@ -15,13 +14,9 @@ import { installVenv, missingPython, requirePython, type Python } from './python
 const wheel = 'nvidia-pytriton==0.7.0';
 const requirements = join(root, 'triton/requirements.txt');
 
-/** NVIDIA Triton on the CPU, out of a virtual environment, serving its own copy of the models. */
 export const triton: Part = {
-  id: 'triton',
-  title: 'NVIDIA Triton',
+  ...{ id: 'triton', title: 'NVIDIA Triton', readyTimeoutMs: 300_000 },
   ports: ['tritonHttp', 'tritonGrpc', 'tritonMetrics'],
-  readyTimeoutMs: 300_000,
-
   prerequisites: missingPython,
 
   async install(context) {
@@ -41,11 +36,11 @@ export const triton: Part = {
     const { dir, ports } = context;
     const python = await requirePython();
     const site = files(python);
-    const repositories = [{ folder: models(dir) }, ...context.modelRepositories];
+    const repositories = [{ folder: models(dir) }, ...(context.modelRepositories ?? [])];
     const server = join(venv(context), site.server);
     return {
       command: 'sh',
-      args: [join(root, 'triton/entrypoint.sh'), 'serve', ...context.tritonArgs],
+      args: [join(root, 'triton/entrypoint.sh'), 'serve', ...(context.tritonArgs ?? [])],
       env: {
         // The server's own libraries, then the libpython that the backend's stub links to.
         LD_LIBRARY_PATH: `${join(venv(context), site.libraries)}:${python.libraryFolder}`,
@@ -71,11 +66,7 @@ export const triton: Part = {
 const venv = ({ cache }: Context): string => join(cache, 'triton');
 const models = (dir: string): string => join(dir, 'triton/models');
 
-function entrypointEnv(
-  { dir, ports }: Context,
-  repositories: readonly ModelRepository[],
-  names: readonly string[],
-): Record<string, string> {
+function entrypointEnv({ dir, ports }: Context, repositories: readonly ModelRepository[], names: readonly string[]) {
   const here = '127.0.0.1';
   return {
     // Of this is made the name of its shared memory.
@@ -105,35 +96,29 @@ function files({ version }: Python) {
 }
 
 const MODEL_PROCESS = 'triton_python_backend_stub';
-const MODELS_OUTLIVE_MS = 1_000;
+
+const allModelProcesses = (dir: string) =>
+  findMarked((of) => of.dir === dir).filter(({ command }) => command.includes(MODEL_PROCESS));
 
 /** After a kill: the processes of its models may outlive a server, and hold its sockets and the file of their program. */
 export async function endModelProcesses(dir: string): Promise<void> {
-  const left = () => findMarked((of) => of.dir === dir).filter(({ command }) => command.includes(MODEL_PROCESS));
-  await stopAll(left, MODELS_OUTLIVE_MS);
+  await stopAll(() => allModelProcesses(dir), 1_000);
 }
 
-/** @returns the ids of the processes in which a model runs */
-export function modelProcesses(dir: string, model: string): number[] {
-  const all = findMarked((of) => of.dir === dir);
-  const own = all.filter(({ command }) => command.includes(MODEL_PROCESS) && command.includes(`/${model}/`));
-  return own.map(({ pid }) => pid);
-}
+export const modelProcesses = (dir: string, model: string): number[] =>
+  allModelProcesses(dir)
+    .filter(({ command }) => command.includes(`/${model}/`))
+    .map(({ pid }) => pid);
 
-const CONTROL_LIMIT_MS = 60_000;
-
-/** @throws Error with the server's answer when it does not do so */
 export async function controlModel({ tritonHttp }: Ports, model: string, verb: 'load' | 'unload'): Promise<void> {
   const url = `http://127.0.0.1:${tritonHttp}/v2/repository/models/${model}/${verb}`;
-  const signal = AbortSignal.timeout(CONTROL_LIMIT_MS);
+  const signal = AbortSignal.timeout(60_000);
   const answer = await fetch(url, { method: 'POST', headers: { 'imagen-admin': LOCAL_ADMIN_KEY }, signal });
   if (!answer.ok) throw new Error(`${verb} ${model}: ${answer.status} ${await answer.text()}`);
 }
 
 /** Tells this instance's regions under /dev/shm from those of any other Triton. */
-export function sharedMemoryPrefix(dir: string): string {
-  return `triton_${hostName(dir)}_`;
-}
+export const sharedMemoryPrefix = (dir: string): string => `triton_${hostName(dir)}_`;
 
 const hostName = (dir: string): string => `imagen-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`;
 
@@ -154,13 +139,25 @@ async function makeModels(context: Context): Promise<void> {
   }
 }
 
+/** A copy to change. Weights, which nobody edits in place, are hard links where the file system allows. */
+async function linkTree(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await linkTree(source, target);
+    else if (entry.name.endsWith('.onnx')) await link(source, target).catch(() => copyFile(source, target));
+    else await copyFile(source, target);
+  }
+}
+
 /** Named one by one, and not `*`, which takes no exceptions: a model that cannot be loaded ends the server at its start. */
 async function namesToLoad(repositories: readonly ModelRepository[]): Promise<string[]> {
-  const names = repositories.map(async ({ folder, leaveOut = [] }) => {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() && !leaveOut.includes(entry.name)).map(({ name }) => name);
-  });
-  return (await Promise.all(names)).flat();
+  const names: string[] = [];
+  for (const { folder, leaveOut = [] } of repositories) {
+    const entries = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+    names.push(...entries.map(({ name }) => name).filter((name) => !leaveOut.includes(name)));
+  }
+  return names;
 }
 
 /** The wheel keeps one stub for each version of Python; the backend looks for the one beside itself. */
@@ -169,7 +166,7 @@ async function makeBackends(context: Context, site: ReturnType<typeof files>): P
   const folder = join(backends, 'python');
   await mkdir(folder, { recursive: true });
   for (const file of [site.backend, site.utilities, site.stub]) {
-    const copy = join(folder, file.slice(file.lastIndexOf('/') + 1));
+    const copy = join(folder, basename(file));
     // A stub may outlive a server that was killed, and a program that runs cannot be written to.
     await rm(copy, { force: true });
     await copyFile(join(venv(context), file), copy);

@@ -11,34 +11,26 @@ export interface Installation {
   readonly build: () => Promise<void>;
 }
 
-interface Stamp {
-  readonly key: string;
-  readonly sizes: Readonly<Record<string, number>>;
-}
-
 /**
- * Builds a folder once. The stamp is written last and removed first, so a folder with a stamp is whole; it is built
- * again from nothing when the key differs, or when an essential file is missing or has another size.
+ * Builds a folder once; again when the key differs, or an essential file has another size. The stamp is written last.
  * (No build-aside-and-rename: a virtual environment has its own path in its files.)
  */
 export async function installOnce({ folder, key, essential, build }: Installation): Promise<void> {
   const stampFile = join(folder, '.stamp.json');
   const hash = createHash('sha256').update(key).digest('hex');
-  const sizes = (): Stamp['sizes'] =>
-    Object.fromEntries(essential.map((name) => [name, statSync(join(folder, name)).size]));
-  if (isWhole(stampFile, hash, sizes)) return;
+  const sizes = () => Object.fromEntries(essential.map((name) => [name, statSync(join(folder, name)).size]));
+  const stamp = () => JSON.stringify({ key: hash, sizes: sizes() });
+  if (isWhole(stampFile, stamp)) return;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   await build();
-  const stamp: Stamp = { key: hash, sizes: sizes() };
-  writeFileSync(`${stampFile}.new`, JSON.stringify(stamp));
+  writeFileSync(`${stampFile}.new`, stamp());
   renameSync(`${stampFile}.new`, stampFile);
 }
 
-function isWhole(stampFile: string, hash: string, sizes: () => Stamp['sizes']): boolean {
+function isWhole(stampFile: string, stamp: () => string): boolean {
   try {
-    const stamp = JSON.parse(readFileSync(stampFile, 'utf8')) as Stamp;
-    return stamp.key === hash && JSON.stringify(stamp.sizes) === JSON.stringify(sizes());
+    return readFileSync(stampFile, 'utf8') === stamp();
   } catch {
     return false;
   }

@@ -1,7 +1,13 @@
+import { sep } from 'node:path';
 import { parts } from '../parts/index.js';
 import { quietly, withLock } from './lock.js';
-import { findMarked, inspect, stopAll, type LiveProcess } from './processes.js';
+import { localDir } from './paths.js';
+import { findMarked, inspect, stopAll, type LiveProcess, type MarkedProcess } from './processes.js';
 import { readState, writeState } from './state.js';
+
+/** What is still alive of an instance, or of all instances of this checkout: nothing, after a clean end. */
+export const leftovers = (dir?: string): MarkedProcess[] =>
+  findMarked((marker) => (dir ? marker.dir === dir : marker.dir.startsWith(localDir + sep)));
 
 /** Ends everything that belongs to the instance. Returns what had to be told to end. */
 export function downStack({ dir }: { dir: string }): Promise<LiveProcess[]> {

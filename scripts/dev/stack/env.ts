@@ -6,7 +6,6 @@ import type { Ports } from './ports.js';
 /** Opens the restricted protocols of every local Triton. They listen on this machine only. */
 export const LOCAL_ADMIN_KEY = 'imagen-local';
 
-/** Everything a worker needs to know to work with the local parts. */
 export function stackEnv(ports: Ports) {
   return {
     GOOGLE_CLOUD_PROJECT: 'imagen-local',
@@ -34,7 +33,6 @@ export function stackEnv(ports: Ports) {
 
 export type StackEnv = Readonly<Record<keyof ReturnType<typeof stackEnv>, string>>;
 
-/** Lines for a shell's `eval`. */
 export function exportLines(env: StackEnv): string {
   return Object.entries(env)
     .map(

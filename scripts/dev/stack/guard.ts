@@ -8,7 +8,6 @@ import { markerEnv } from './processes.js';
 
 export interface Guard {
   readonly pid: number;
-  /** Sends the watchdog home; what it guarded lives on. */
   release(): Promise<void>;
 }
 

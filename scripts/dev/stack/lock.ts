@@ -3,9 +3,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * One holder per folder on this machine. The lock is a listening socket in Linux's abstract namespace, named after the
- * folder: binding it is atomic, the kernel frees it however its holder dies, and there is no file to go stale. Who
- * waits connects to the holder, reads who that is, and tries again when the connection breaks.
+ * One holder per folder on this machine. The lock is a listening socket in Linux's abstract namespace, which the kernel
+ * frees however its holder dies. Others connect to it to learn who holds it, and try again when the connection breaks.
  */
 export async function withLock<T>(
   folder: string,

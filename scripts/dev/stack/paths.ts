@@ -3,7 +3,6 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-/** The repository. */
 export const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** Everything local lives here; git ignores it, and deleting it is always safe while nothing runs. */
@@ -12,7 +11,6 @@ export const localDir = join(root, '.imagen');
 /** What is downloaded or built once and shared by all instances. Written only under its lock. */
 export const cacheDir = join(localDir, 'cache');
 
-/** The instance that `npm run stack` speaks of. */
 export const defaultStackDir = join(localDir, 'stack');
 
 /** Models that make single behaviours easy to test; one of them is there to fail when it is loaded. */
@@ -23,7 +21,6 @@ export function scriptArgs(script: string): string[] {
   return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, join(root, script)];
 }
 
-/** A program's file, searched for as a shell would. */
 export function which(program: string): string | undefined {
   const folders = (process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin').split(':').filter(Boolean);
   return folders.map((folder) => join(folder, program)).find(isExecutable);

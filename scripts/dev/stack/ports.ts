@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /** Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health and metrics. */
@@ -18,14 +19,12 @@ export type Ports = Readonly<Record<PortName, number>>;
 export const portNames = Object.keys(known) as PortName[];
 export const portVariable = (name: PortName): string => known[name].variable;
 
-export function defaultPorts(env: NodeJS.ProcessEnv = process.env): Ports {
-  return mapPorts((name) => chosen(known[name], env));
-}
+export const defaultPorts = (env: NodeJS.ProcessEnv = process.env): Ports =>
+  mapPorts((name) => chosen(known[name], env));
 
 /** Of the demo's live page, which is no part of an instance: there is one for each demo that was kept. */
-export function defaultPagePort(env: NodeJS.ProcessEnv = process.env): number {
-  return chosen({ port: 8090, variable: 'IMAGEN_STACK_PAGE_PORT' }, env);
-}
+export const defaultPagePort = (env: NodeJS.ProcessEnv = process.env): number =>
+  chosen({ port: 8090, variable: 'IMAGEN_STACK_PAGE_PORT' }, env);
 
 export async function freePorts(): Promise<Ports> {
   const taken = new Set<number>();
@@ -34,8 +33,7 @@ export async function freePorts(): Promise<Ports> {
 }
 
 /**
- * A port below the range from which Linux takes the local end of outgoing connections (32768 and up), so that no
- * client of anybody's can sit on it between this look and the bind.
+ * A free port below those that Linux gives to outgoing connections (32768 and up), so that no client can take it.
  * @param taken ports given out before; the new one is added
  */
 export async function freePort(taken = new Set<number>()): Promise<number> {
@@ -48,15 +46,17 @@ export async function freePort(taken = new Set<number>()): Promise<number> {
 }
 
 /** Binding every address is refused where anybody listens on any one of them. */
-export function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(false);
-      else reject(error);
-    });
-    server.listen({ port, host: '0.0.0.0', exclusive: true }, () => server.close(() => resolve(true)));
-  });
+export async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen({ port, host: '0.0.0.0', exclusive: true });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
+    throw error;
+  }
+  server.close();
+  await once(server, 'close');
+  return true;
 }
 
 function mapPorts(value: (name: PortName, index: number) => number): Ports {
@@ -64,11 +64,8 @@ function mapPorts(value: (name: PortName, index: number) => number): Ports {
 }
 
 function chosen({ port, variable }: { port: number; variable: string }, env: NodeJS.ProcessEnv): number {
-  const text = env[variable];
-  if (text === undefined || text === '') return port;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 65_535) {
-    throw new Error(`${variable} must be a port number from 1 to 65535, not '${text}'`);
-  }
-  return value;
+  const text = env[variable] ?? '';
+  const value = text === '' ? port : Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
+  throw new Error(`${variable} must be a port number from 1 to 65535, not '${text}'`);
 }

@@ -16,9 +16,9 @@ export interface Marker {
   readonly run?: string | undefined;
 }
 
-export function markerEnv(dir: string, run: string): Record<string, string> {
-  return { [markerOfFolder]: dir, [markerOfRun]: run };
-}
+export const markerEnv = (dir: string, run: string): Record<string, string> => ({
+  ...{ [markerOfFolder]: dir, [markerOfRun]: run },
+});
 
 export interface LiveProcess extends ProcessId {
   readonly parent: number;
@@ -40,9 +40,7 @@ export function inspect(pid: number): LiveProcess | undefined {
   return { pid, parent: Number(fields[1]), startTime: Number(fields[19]), command };
 }
 
-export function isAlive(id: ProcessId): boolean {
-  return inspect(id.pid)?.startTime === id.startTime;
-}
+export const isAlive = (id: ProcessId): boolean => inspect(id.pid)?.startTime === id.startTime;
 
 /** What of an instance is alive now: by the marker in its environment, whoever its parent is by now. Never ourselves or our ancestors. */
 export function findMarked(matches: (marker: Marker) => boolean): MarkedProcess[] {
@@ -56,8 +54,8 @@ export function findMarked(matches: (marker: Marker) => boolean): MarkedProcess[
 }
 
 /**
- * Ends what `find` finds, until it finds nothing: SIGTERM once to each process whose parent is not among them (a server
- * ends its own children, and better than we could), SIGKILL to all that is left after the grace period.
+ * Ends what `find` finds, until it finds nothing: SIGTERM to each whose parent is not among them, for a server ends its
+ * own children; after the grace period SIGKILL to all.
  */
 export async function stopAll(find: () => LiveProcess[], graceMs = 10_000): Promise<LiveProcess[]> {
   const asked = new Map<number, LiveProcess>();
@@ -95,12 +93,7 @@ export function listenerOn(port: number): LiveProcess | undefined {
 }
 
 function signal(target: ProcessId, name: NodeJS.Signals): void {
-  if (!isAlive(target)) return;
-  try {
-    process.kill(target.pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
+  if (isAlive(target)) attempt(() => process.kill(target.pid, name)); // it may end at this moment
 }
 
 function markerOf(pid: number): Marker | undefined {
@@ -114,18 +107,11 @@ function markerOf(pid: number): Marker | undefined {
 
 function ancestors(): Set<number> {
   const lineage = new Set<number>();
-  for (let pid: number | undefined = process.pid; pid !== undefined && pid > 0 && !lineage.has(pid);) {
-    lineage.add(pid);
-    pid = inspect(pid)?.parent;
-  }
+  for (let pid = process.pid; pid > 0 && !lineage.has(pid); pid = inspect(pid)?.parent ?? 0) lineage.add(pid);
   return lineage;
 }
 
-function pids(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-}
+const pids = (): number[] => readdirSync('/proc').map(Number).filter(Number.isInteger);
 
 function openFiles(pid: number): string[] {
   const folder = `/proc/${pid}/fd`;

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Context, ModelRepository, Part } from '../parts/part.js';
+import type { Context, Part, Serving } from '../parts/part.js';
 import type { Progress } from '../progress.js';
 import { withLock } from './lock.js';
 import { cacheDir } from './paths.js';
@@ -15,25 +15,23 @@ export interface Start {
   readonly run: string;
   readonly marker: Readonly<Record<string, string>>;
   readonly before: State | undefined;
-  readonly models: readonly string[] | undefined;
-  readonly modelRepositories: readonly ModelRepository[];
-  readonly tritonArgs: readonly string[];
-  readonly tritonEnv: Readonly<Record<string, string>> | undefined;
+  readonly serving: Serving;
   readonly progress: Progress;
   readonly signal: AbortSignal | undefined;
 }
 
 /** All at once: each part starts as soon as it is installed, and the first that fails makes the others give up. */
 export async function startParts(parts: readonly Part[], start: Start): Promise<void> {
+  const { dir, ports, run, marker, progress } = start;
   const giveUp = new AbortController();
-  const signal = start.signal ? AbortSignal.any([start.signal, giveUp.signal]) : giveUp.signal;
+  const signal = AbortSignal.any([giveUp.signal, ...(start.signal ? [start.signal] : [])]);
   const failures: string[] = [];
-  let state: State = { boot: bootId(), ports: start.ports, parts: start.before?.parts ?? {} };
+  let state: State = { boot: bootId(), ports, parts: start.before?.parts ?? {} };
 
   const bringUp = (part: Part) => {
-    const task = start.progress.task(part.id);
-    const log = join(start.dir, 'logs', `${part.id}.log`);
-    const launch: Launch = { marker: start.marker, log, task, signal };
+    const task = progress.task(part.id);
+    const log = join(dir, 'logs', `${part.id}.log`);
+    const launch: Launch = { marker, log, task, signal };
     const context = contextOf(part, start, launch);
 
     const attempt = async (work: () => Promise<void>): Promise<boolean> => {
@@ -52,33 +50,26 @@ export async function startParts(parts: readonly Part[], start: Start): Promise<
         return false;
       }
     };
-
-    const installed = attempt(() => part.install(context));
-    const ready = installed.then(async (ok) => {
-      if (!ok) return;
-      await attempt(async () => {
-        task.step('starting');
-        const begun = Date.now();
-        await startProcess(await part.start(context), part.readyTimeoutMs, launch, (id) => {
-          state = { ...state, parts: { ...state.parts, [part.id]: { ...id, run: start.run, log } } };
-          writeState(start.dir, state);
-        });
-        task.done(`ready after ${((Date.now() - begun) / 1000).toFixed(1)} s, ${portList(part, start.ports)}`);
+    const rise = async () => {
+      task.step('starting');
+      const begun = Date.now();
+      await startProcess(await part.start(context), part.readyTimeoutMs, launch, (id) => {
+        state = { ...state, parts: { ...state.parts, [part.id]: { ...id, run, log } } };
+        writeState(dir, state);
       });
-    });
-    return { installed, ready };
+      task.done(`ready after ${((Date.now() - begun) / 1000).toFixed(1)} s, ${portList(part, ports)}`);
+    };
+    const installed = attempt(async () => part.install?.(context));
+    return { installed, ready: installed.then((ok) => ok && attempt(rise)) };
   };
 
   mkdirSync(cacheDir, { recursive: true });
-  const rising = await withLock(
-    cacheDir,
-    (holder) => start.progress.say(`waiting for ${holder}, which is installing`),
-    async () => {
-      const all = parts.map(bringUp);
-      await Promise.all(all.map(({ installed }) => installed));
-      return all;
-    },
-  );
+  const onWait = (holder: string) => progress.say(`waiting for ${holder}, which is installing`);
+  const rising = await withLock(cacheDir, onWait, async () => {
+    const all = parts.map(bringUp);
+    await Promise.all(all.map(({ installed }) => installed));
+    return all;
+  });
   await Promise.all(rising.map(({ ready }) => ready));
   start.signal?.throwIfAborted();
   if (failures.length > 0) throw new Error(failures.join('\n'));
@@ -87,21 +78,11 @@ export async function startParts(parts: readonly Part[], start: Start): Promise<
 export const portList = (part: Part, ports: Ports): string =>
   `port ${part.ports.map((name) => ports[name]).join(', ')}`;
 
-function contextOf(
-  part: Part,
-  { dir, ports, models, modelRepositories, tritonArgs, tritonEnv }: Start,
-  launch: Launch,
-): Context {
-  const log = join(dir, 'logs', `${part.id}-install.log`);
+function contextOf({ id }: Part, { dir, ports, serving }: Start, launch: Launch): Context {
+  const log = join(dir, 'logs', `${id}-install.log`);
   rmSync(log, { force: true });
   return {
-    dir,
-    cache: cacheDir,
-    ports,
-    models,
-    modelRepositories,
-    tritonArgs,
-    tritonEnv,
+    ...{ ...serving, dir, ports, cache: cacheDir },
     step: (text) => launch.task.step(text),
     run: (command, args) => runTool(command, args, { ...launch, log }),
   };

@@ -4,16 +4,11 @@ import type { PartId } from '../parts/part.js';
 import type { Ports } from './ports.js';
 import { bootId, isAlive, type ProcessId } from './processes.js';
 
-export interface RunningPart extends ProcessId {
-  readonly run: string;
-  readonly log: string;
-}
-
 /** What an instance folder remembers. Read and written only under the folder's lock. */
 export interface State {
   readonly boot: string;
   readonly ports: Ports;
-  readonly parts: Partial<Record<PartId, RunningPart>>;
+  readonly parts: Partial<Record<PartId, ProcessId & { readonly run: string; readonly log: string }>>;
 }
 
 const file = (dir: string): string => join(dir, 'state.json');

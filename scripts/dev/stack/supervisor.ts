@@ -7,7 +7,6 @@ import type { Task } from '../progress.js';
 import { inspect, type ProcessId } from './processes.js';
 
 export interface Launch {
-  /** Marks the process and its children as ours. */
   readonly marker: Readonly<Record<string, string>>;
   readonly log: string;
   readonly task: Task;
@@ -16,8 +15,7 @@ export interface Launch {
 
 /** Runs a program to its end, its output added to the log. */
 export async function runTool(command: string, args: readonly string[], launch: Launch): Promise<void> {
-  const child = launchProcess({ command, args }, launch, 'a');
-  const exit = exitOf(child);
+  const { child, exit } = launchProcess({ command, args }, launch, 'a');
   const stop = () => child.kill('SIGTERM');
   launch.signal.addEventListener('abort', stop);
   try {
@@ -33,33 +31,32 @@ export async function runTool(command: string, args: readonly string[], launch: 
   }
 }
 
-/**
- * Starts a part and returns when it answers. `onSpawn` hears of the process before that. Where this rejects the process
- * may still be alive: whoever decided to start it sweeps.
- */
+/** Starts a process, and returns when it answers. Where this rejects it may still be alive: the caller sweeps. */
 export async function startProcess(
   spec: ProcessSpec,
   readyTimeoutMs: number,
   launch: Launch,
   onSpawn: (id: ProcessId) => void,
-): Promise<void> {
-  const child = launchProcess(spec, launch, 'w');
-  const exit = exitOf(child);
-  const id = child.pid === undefined ? undefined : inspect(child.pid);
-  if (id) onSpawn({ pid: id.pid, startTime: id.startTime });
+): Promise<ProcessId> {
+  const { child, exit } = launchProcess(spec, launch, 'w');
+  const live = child.pid === undefined ? undefined : inspect(child.pid);
+  const id = live && { pid: live.pid, startTime: live.startTime };
+  if (id) onSpawn(id);
   const deadline = Date.now() + readyTimeoutMs;
   let ended: string | undefined;
   void exit.then((how) => (ended = how));
   for (;;) {
-    const ready = await spec.ready().catch(() => false);
+    const ready = await spec.ready();
     launch.signal.throwIfAborted();
     if (ended) throw new Error(`${ended} before it was ready\n${tail(launch.log)}`);
-    if (ready) break;
+    if (ready && id) {
+      child.unref();
+      return id;
+    }
     if (Date.now() > deadline) throw new Error(`not ready after ${readyTimeoutMs / 1000} s\n${tail(launch.log)}`);
     launch.task.detail(lastLine(launch.log));
     await sleep(50);
   }
-  child.unref();
 }
 
 /** In a session of its own, so that a Ctrl-C at our terminal is ours to handle; output straight to a file, so that it outlives us. */
@@ -67,27 +64,19 @@ function launchProcess(
   { command, args, env }: Pick<ProcessSpec, 'command' | 'args' | 'env'>,
   { marker, log }: Launch,
   mode: 'a' | 'w',
-): ChildProcess {
+): { readonly child: ChildProcess; readonly exit: Promise<string> } {
   mkdirSync(dirname(log), { recursive: true });
   const fd = openSync(log, mode);
-  try {
-    return spawn(command, args, {
-      detached: true,
-      stdio: ['ignore', fd, fd],
-      env: { ...process.env, ...env, ...marker },
-    });
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function exitOf(child: ChildProcess): Promise<string> {
-  return new Promise((resolve) => {
+  const how = { detached: true, env: { ...process.env, ...env, ...marker } };
+  const child = spawn(command, args, { ...how, stdio: ['ignore', fd, fd] });
+  closeSync(fd);
+  const exit = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`could not be started: ${error.message}`));
     child.once('exit', (code, signal) =>
       resolve(signal ? `was ended by ${signal}` : `exited with code ${code ?? 'unknown'}`),
     );
   });
+  return { child, exit };
 }
 
 /** The last lines of a log, for an error message. For a log that does not exist it gives only the name. */
@@ -99,17 +88,15 @@ export function tail(log: string, lines = 15): string {
 const lastLine = (log: string): string => end(log, 1_024).trimEnd().split('\n').at(-1) ?? '';
 
 function end(file: string, bytes: number): string {
-  let fd: number;
+  let fd: number | undefined;
   try {
     fd = openSync(file, 'r');
-  } catch {
-    return '';
-  }
-  try {
     const buffer = Buffer.alloc(bytes);
     const start = Math.max(0, fstatSync(fd).size - bytes);
     return buffer.toString('utf8', 0, readSync(fd, buffer, 0, bytes, start));
+  } catch {
+    return '';
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
 }

@@ -1,33 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { parts as allParts } from '../parts/index.js';
-import type { ModelRepository, PartId } from '../parts/part.js';
+import type { Part, PartId, Serving } from '../parts/part.js';
 import { noProgress, type Progress } from '../progress.js';
-import { demandFreePorts, demandPrerequisites } from './checks.js';
 import { sweep } from './down.js';
 import { stackEnv, type StackEnv } from './env.js';
 import { guard } from './guard.js';
 import { quietly, withLock } from './lock.js';
 import { defaultStackDir } from './paths.js';
-import { defaultPorts, freePorts, type Ports } from './ports.js';
-import { markerEnv } from './processes.js';
+import { defaultPorts, freePorts, isFree, type Ports, portVariable } from './ports.js';
+import { listenerOn, markerEnv } from './processes.js';
 import { portList, startParts } from './start.js';
 import { readState } from './state.js';
 
-export interface UpOptions {
+export interface UpOptions extends Serving {
   /** The instance's folder; `.imagen/stack` by default. */
   readonly dir?: string;
   /** `default`: the fixed ports, or what their variables say. `free`: any that nobody uses. */
   readonly ports?: 'default' | 'free' | Ports;
-  /** All of them by default. */
   readonly parts?: readonly PartId[];
-  /** The models for Triton to serve; all by default. */
-  readonly models?: readonly string[];
-  readonly modelRepositories?: readonly ModelRepository[];
-  /** Triton's own options, beside those that it always has. */
-  readonly tritonArgs?: readonly string[];
-  /** Variables of its entry point, beside those that it always has. */
-  readonly tritonEnv?: Readonly<Record<string, string>>;
   /** The stack outlives this process, and only `downStack` ends it. By default it dies with this process, however that dies. */
   readonly outlive?: boolean;
   readonly progress?: Progress;
@@ -38,12 +29,8 @@ export interface UpOptions {
 export interface Stack {
   readonly dir: string;
   readonly ports: Ports;
-  /** What a worker needs to know. */
   readonly env: StackEnv;
-  /**
-   * In the environment of a process that is started beside the parts (a worker, say) these make it one of the stack's
-   * own: it ends with the stack, and the leak check sees it.
-   */
+  /** In the environment of a process these make it one of the stack's own: it ends with it, and the leak check sees it. */
   readonly marker: Readonly<Record<string, string>>;
   readonly started: readonly PartId[];
   readonly already: readonly PartId[];
@@ -53,18 +40,17 @@ export interface Stack {
 
 /** Installs what is missing, starts what is not up, and returns when all of it answers. Where it rejects, nothing that it started is left. */
 export function upStack(options: UpOptions = {}): Promise<Stack> {
+  const { progress = noProgress } = options;
   const dir = resolve(options.dir ?? defaultStackDir);
-  const progress = options.progress ?? noProgress;
-  return withLock(
-    dir,
-    (holder) => progress.say(`waiting for ${holder}, which is at work in ${dir}`),
-    () => upLocked(dir, options, progress),
-  );
+  const onWait = (holder: string) => progress.say(`waiting for ${holder}, which is at work in ${dir}`);
+  return withLock(dir, onWait, () => upLocked(dir, options, progress));
 }
 
 async function upLocked(dir: string, options: UpOptions, progress: Progress): Promise<Stack> {
+  const { outlive, signal, ports: chosen = 'default' } = options;
   const before = readState(dir);
-  const ports = before?.ports ?? (await choosePorts(options.ports ?? 'default'));
+  const fresh = () => (chosen === 'free' ? freePorts() : chosen === 'default' ? defaultPorts() : chosen);
+  const ports = before?.ports ?? (await fresh());
   const wanted = allParts.filter(({ id }) => options.parts?.includes(id) ?? true);
   const already = wanted.filter(({ id }) => before?.parts[id]);
   for (const part of already) progress.task(part.id).done(`already up, ${portList(part, ports)}`);
@@ -79,22 +65,15 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
 
   const run = randomUUID();
   const marker = markerEnv(dir, run);
-  const watchdog = options.outlive && starting.length === 0 ? undefined : guard(dir, run);
+  const watchdog = outlive && starting.length === 0 ? undefined : guard(dir, run);
   try {
-    await startParts(starting, {
-      ...{ dir, ports, run, marker, before, progress },
-      models: options.models,
-      modelRepositories: options.modelRepositories ?? [],
-      tritonArgs: options.tritonArgs ?? [],
-      tritonEnv: options.tritonEnv,
-      signal: options.signal,
-    });
+    await startParts(starting, { dir, ports, run, marker, before, progress, signal, serving: options });
   } catch (error) {
     await sweep(dir, run, watchdog?.pid);
     await watchdog?.release();
     throw error;
   }
-  if (options.outlive) await watchdog?.release();
+  if (outlive) await watchdog?.release();
   return {
     ...{ dir, ports, env: stackEnv(ports), marker },
     started: starting.map(({ id }) => id),
@@ -106,7 +85,26 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
   };
 }
 
-function choosePorts(ports: 'default' | 'free' | Ports): Ports | Promise<Ports> {
-  if (ports === 'free') return freePorts();
-  return ports === 'default' ? defaultPorts() : ports;
+async function demandPrerequisites(parts: readonly Part[]): Promise<void> {
+  if (parts.length === 0) return;
+  const missing = (await Promise.all(parts.map(async (part) => (await part.prerequisites?.()) ?? []))).flat();
+  const here = `${process.platform} on ${process.arch}`;
+  if (here !== 'linux on x64') {
+    missing.unshift({ what: `Linux on x86-64 (this is ${here})`, install: 'the local parts exist for no other' });
+  }
+  if (missing.length === 0) return;
+  const lines = new Set(missing.map(({ what, install }) => `  - ${what}\n      ${install}`));
+  const hint = 'scripts/install-debian-packages.sh installs what Debian has.';
+  throw new Error(['The local parts need what only root can install:', ...lines, hint].join('\n'));
+}
+
+async function demandFreePorts(parts: readonly Part[], ports: Ports): Promise<void> {
+  const taken: string[] = [];
+  for (const { id, name } of parts.flatMap((part) => part.ports.map((name) => ({ id: part.id, name })))) {
+    if (await isFree(ports[name])) continue;
+    const holder = listenerOn(ports[name]);
+    const who = holder ? `process ${holder.pid} (${holder.command.slice(0, 80)})` : 'a process of another user';
+    taken.push(`port ${ports[name]} of ${id} is taken by ${who}; ${portVariable(name)} names another port`);
+  }
+  if (taken.length > 0) throw new Error(taken.join('\n'));
 }

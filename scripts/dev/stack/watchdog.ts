@@ -1,9 +1,6 @@
 /**
- * Ends what one `up` started when the process that asked for it is gone, however it went. Its stdin is a pipe that only
- * the owner holds: the kernel closes it when the owner dies. The owner says `release` when there is nothing to guard
- * any more.
- *
- *   watchdog.ts <instance folder> <run>
+ * Ends what one `up` started when its owner is gone: `watchdog.ts <instance folder> <run>`. The kernel closes its stdin
+ * when the owner dies; the owner says `release` when there is nothing to guard any more.
  */
 import { sweep } from './down.js';
 import { quietly, withLock } from './lock.js';

@@ -15,10 +15,7 @@ export const ABOUT: Readonly<Record<Arrivals, string>> = {
 const HOUR = 3600;
 export const HOURS: Readonly<Record<Arrivals, number>> = { calm: 8, step: 8, bursts: 8, restless: 12, diurnal: 24 };
 
-/**
- * @param one jobs a second of a load of 1
- * @returns seconds, ascending
- */
+/** @param one jobs a second of a load of 1. @returns seconds, ascending */
 export function arrivalsOf(shape: Arrivals, one: number, seed: number): number[] {
   const random = seeded(seed);
   const seconds = HOURS[shape] * HOUR;

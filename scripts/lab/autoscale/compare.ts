@@ -7,21 +7,15 @@ import { type Moment, simulate } from './world.js';
 export interface Row {
   readonly policy: string;
   readonly arrivals: Arrivals;
-  /** Seconds in queue, wherever the queue was: subscription, worker or Triton. */
-  readonly p95: number;
-  /** Every job's, in ascending order. */
+  /** Seconds in queue, wherever the queue was: of every job, in ascending order. */
   readonly waited: readonly number[];
-  /** In hours of a GPU node. */
+  readonly p95: number;
   readonly cost: number;
   readonly killed: number;
-  /** Of the first seed. */
   readonly trace: readonly Moment[];
 }
 
-export interface Comparison {
-  readonly plant: Plant;
-  readonly rows: readonly Row[];
-}
+export type Comparison = ReturnType<typeof compare>;
 
 /** @param seeds each is another day; what is reported is over all of them together */
 export function compare(
@@ -29,7 +23,7 @@ export function compare(
   policies: readonly NamedPolicy[],
   seeds: readonly number[],
   changes: Partial<Plant> = {},
-): Comparison {
+) {
   const plant: Plant = { ...PLANT, topology, ...changes };
   const rows = ARRIVALS.flatMap((arrivals) => {
     const days = seeds.map((seed) => arrivalsOf(arrivals, plant.load * plant.gpuJobsPerSecond, seed));
@@ -50,25 +44,14 @@ export function compare(
   return { plant, rows };
 }
 
-/** The smallest value that so large a share does not exceed. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
-}
-
-export interface Verdict {
-  /** The worst over the shapes of arrivals, of 95th percentiles: ours ÷ the other's. */
-  readonly queue: number;
-  /** The same for all jobs together, whatever the shape. */
-  readonly all: number;
-  /** Over all shapes together: ours ÷ the other's. */
-  readonly cost: number;
-  readonly killed: number;
 }
 
 /** Waits shorter than this are told apart by the simulation's steps only. */
 const SAME_SECONDS = 1;
 
-export function judge({ rows }: Comparison, policy: string, against: string): Verdict {
+export function judge({ rows }: Comparison, policy: string, against: string) {
   const of = (name: string) => rows.filter((row) => row.policy === name);
   const [ours, theirs] = [of(policy), of(against)];
   const ratio = (a: number, b: number) => Math.max(a, SAME_SECONDS) / Math.max(b, SAME_SECONDS);
@@ -79,8 +62,10 @@ export function judge({ rows }: Comparison, policy: string, against: string): Ve
     );
   const total = (list: readonly Row[]) => list.reduce((sum, { cost }) => sum + cost, 0);
   return {
+    /** The worst over the shapes of arrivals, of 95th percentiles: ours ÷ the other's. */
     queue: Math.max(...ours.map(({ p95 }, i) => ratio(p95, theirs[i]?.p95 ?? 0))),
     all: ratio(together(ours), together(theirs)),
+    /** Over all shapes together: ours ÷ the other's. */
     cost: total(ours) / total(theirs),
     killed: ours.reduce((sum, { killed }) => sum + killed, 0),
   };

@@ -1,42 +1,33 @@
 /** What an autoscaler can know: samples of the world, seen late. */
 
-interface Sample {
-  readonly visibleAt: number;
-  readonly values: ReadonlyMap<string, number>;
-}
-
 export interface Source {
   readonly everySeconds: number;
   /** From the sample until it can be read; drawn for each sample from here to there. */
   readonly delaySeconds: readonly [number, number];
 }
 
-/**
- * Cloud Monitoring's metrics of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", and found some
- * time after that: what is read is 2 to 4 minutes old.
- */
+/** Cloud Monitoring's of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", found later still. */
 export const CLOUD_MONITORING: Source = { everySeconds: 60, delaySeconds: [120, 180] };
 
+type Values = ReadonlyMap<string, number>;
+
 export class Delayed {
-  readonly #source: Source;
-  readonly #random: () => number;
-  #samples: Sample[] = [];
+  #samples: { readonly visibleAt: number; readonly values: Values }[] = [];
   #next = 0;
 
-  constructor(source: Source, random: () => number) {
-    this.#source = source;
-    this.#random = random;
-  }
+  constructor(
+    private readonly source: Source,
+    private readonly random: () => number,
+  ) {}
 
   /** To be called at least once a second. */
-  look(now: number, values: () => ReadonlyMap<string, number>): void {
+  look(now: number, values: () => Values): void {
     if (now < this.#next) return;
-    this.#next = now + this.#source.everySeconds;
-    const [least, most] = this.#source.delaySeconds;
-    this.#samples.push({ visibleAt: now + least + (most - least) * this.#random(), values: values() });
+    this.#next = now + this.source.everySeconds;
+    const [least, most] = this.source.delaySeconds;
+    this.#samples.push({ visibleAt: now + least + (most - least) * this.random(), values: values() });
   }
 
-  /** The latest sample that can be seen. */
   read(now: number, name: string): number | undefined {
     const seen = this.#samples.findLastIndex(({ visibleAt }) => visibleAt <= now);
     if (seen > 0) this.#samples = this.#samples.slice(seen);

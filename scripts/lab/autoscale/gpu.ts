@@ -1,20 +1,13 @@
 /** GPUs that share all the jobs at them evenly, and remember what each has still to do. */
 
 export interface Work {
-  /** In jobs: 1 is the mean one. */
   readonly size: number;
   aborted: boolean;
 }
 
-interface Entry<W> {
-  readonly work: W;
-  /** Of the common clock of progress, at which this one is done. */
-  readonly doneAt: number;
-}
-
 export class Gpu<W extends Work> {
-  /** In the order in which they are done, the first one last: there it is cheap to take away. */
-  readonly #entries: Entry<W>[] = [];
+  /** Each with the progress at which it is done; in that order, the first one last: there it is cheap to take away. */
+  readonly #entries: { readonly work: W; readonly doneAt: number }[] = [];
   /** What each job that was there from the beginning would have got by now, in jobs. */
   #progress = 0;
   jobs = 0;
@@ -37,17 +30,13 @@ export class Gpu<W extends Work> {
     this.jobs--;
   }
 
-  /**
-   * @param rate jobs a second, of all together, by how many there are
-   * @returns those that are done, with how long before the end of these seconds
-   */
+  /** @param rate jobs a second of all together. @param done hears how long before the end of the time a job was done */
   run(seconds: number, rate: (jobs: number) => number, done: (work: W, before: number) => void): void {
-    let left = seconds;
-    while (this.jobs > 0) {
+    for (let left = seconds; this.jobs > 0;) {
       const each = rate(this.jobs) / this.jobs;
-      if (each <= 0) return;
-      const next = this.#first();
-      if (!next) return;
+      while (this.#entries.at(-1)?.work.aborted) this.#entries.pop();
+      const next = this.#entries.at(-1);
+      if (each <= 0 || !next) return;
       const needed = Math.max(0, next.doneAt - this.#progress) / each;
       if (needed > left) {
         this.#progress += each * left;
@@ -59,10 +48,5 @@ export class Gpu<W extends Work> {
       this.jobs--;
       done(next.work, left);
     }
-  }
-
-  #first(): Entry<W> | undefined {
-    while (this.#entries.at(-1)?.work.aborted) this.#entries.pop();
-    return this.#entries.at(-1);
   }
 }

@@ -6,24 +6,14 @@
 /** The controller's default, `--horizontal-pod-autoscaler-sync-period`. */
 export const SYNC_SECONDS = 15;
 
-/** One entry of `spec.metrics`. */
+/** External: `averageValue` shares the value out, `value` multiplies the pods that are ready. Pods, Resource: means. */
 export type Metric =
-  /** `type: External` with `averageValue`: the whole value is shared out. */
-  | { readonly type: 'External'; readonly name: string; readonly averageValue: number }
-  /** `type: External` with `value`: the number of ready pods is multiplied. */
-  | { readonly type: 'External'; readonly name: string; readonly value: number }
-  /** `type: Pods`: the mean over the pods. Also `type: Resource`, whose utilization is a share of what pods ask for. */
-  | { readonly type: 'Pods' | 'Resource'; readonly name: string; readonly averageValue: number };
-
-export interface Policy {
-  readonly type: 'Pods' | 'Percent';
-  readonly value: number;
-  readonly periodSeconds: number;
-}
+  | { readonly type: 'External' | 'Pods' | 'Resource'; readonly name: string; readonly averageValue: number }
+  | { readonly type: 'External'; readonly name: string; readonly value: number };
 
 export interface Rules {
   readonly stabilizationWindowSeconds: number;
-  readonly policies: readonly Policy[];
+  readonly policies: readonly { type: 'Pods' | 'Percent'; value: number; periodSeconds: number }[];
   readonly selectPolicy: 'Max' | 'Min';
 }
 
@@ -52,38 +42,23 @@ export const DEFAULT_DOWN: Rules = {
 };
 export const DEFAULT_TOLERANCE = 0.1;
 
-/** What the controller sees of the pods and the metrics at one moment. */
 export interface Sight {
-  /** The Deployment's `spec.replicas`. */
   readonly replicas: number;
   readonly ready: number;
   /** An external metric's value, or the sum over the pods that report; undefined where there is none yet. */
   readonly read: (metric: Metric) => number | undefined;
 }
 
-interface Change {
-  readonly at: number;
-  /** Pods more, or fewer when negative. */
-  readonly by: number;
-}
-
 /** One HorizontalPodAutoscaler; `decide` is to be called every SYNC_SECONDS. */
 export class Hpa {
-  readonly #spec: HpaSpec;
-  /** Recommendations inside the longer of the two windows. */
   #recommended: { readonly at: number; readonly replicas: number }[] = [];
-  #changes: Change[] = [];
+  /** Pods more, or fewer when negative. */
+  #changes: { readonly at: number; readonly by: number }[] = [];
 
-  constructor(spec: HpaSpec) {
-    this.#spec = spec;
-  }
+  constructor(private readonly spec: HpaSpec) {}
 
-  /**
-   * @param now seconds
-   * @returns the new `spec.replicas`
-   */
   decide(now: number, sight: Sight): number {
-    const { minReplicas, maxReplicas } = this.#spec;
+    const { minReplicas, maxReplicas } = this.spec;
     const { replicas } = sight;
     const wanted = this.#byMetrics(sight);
     const stable = this.#stabilize(now, replicas, Math.min(maxReplicas, Math.max(minReplicas, wanted)));
@@ -94,7 +69,7 @@ export class Hpa {
 
   /** The largest proposal; with a metric missing, nothing is taken away. */
   #byMetrics(sight: Sight): number {
-    const proposals = this.#spec.metrics.map((metric) => propose(metric, sight, this.#spec.tolerance));
+    const proposals = this.spec.metrics.map((metric) => propose(metric, sight, this.spec.tolerance));
     const known = proposals.filter((proposal) => proposal !== undefined);
     const largest = Math.max(...known);
     if (known.length === 0) return sight.replicas;
@@ -102,7 +77,7 @@ export class Hpa {
   }
 
   #stabilize(now: number, replicas: number, wanted: number): number {
-    const { scaleUp, scaleDown } = this.#spec;
+    const { scaleUp, scaleDown } = this.spec;
     const longest = Math.max(scaleUp.stabilizationWindowSeconds, scaleDown.stabilizationWindowSeconds);
     this.#recommended = this.#recommended.filter(({ at }) => at > now - longest);
     const within = ({ stabilizationWindowSeconds }: Rules) =>
@@ -114,15 +89,15 @@ export class Hpa {
   }
 
   #limitRate(now: number, replicas: number, wanted: number): number {
-    const { scaleUp, scaleDown } = this.#spec;
+    const { scaleUp, scaleDown } = this.spec;
     const longest = Math.max(...[...scaleUp.policies, ...scaleDown.policies].map(({ periodSeconds }) => periodSeconds));
     this.#changes = this.#changes.filter(({ at }) => at > now - longest);
     if (wanted === replicas) return replicas;
     const direction = wanted > replicas ? 1 : -1;
     const { policies, selectPolicy } = direction > 0 ? scaleUp : scaleDown;
-    // How far from what there is, at the most.
     const limits = policies.map(({ type, value, periodSeconds }) => {
-      const before = this.#periodStart(now, periodSeconds, replicas);
+      const recent = this.#changes.filter(({ at }) => at > now - periodSeconds);
+      const before = replicas - recent.reduce((sum, { by }) => sum + by, 0);
       const by = direction * value;
       const percent = before * (1 + by / 100);
       const limit = type === 'Pods' ? before + by : direction > 0 ? Math.ceil(percent) : Math.trunc(percent);
@@ -131,41 +106,25 @@ export class Hpa {
     const limit = selectPolicy === 'Max' ? Math.max(...limits) : Math.min(...limits);
     return replicas + direction * Math.min(Math.abs(wanted - replicas), limit);
   }
-
-  #periodStart(now: number, periodSeconds: number, replicas: number): number {
-    const recent = this.#changes.filter(({ at }) => at > now - periodSeconds);
-    return replicas - recent.reduce((sum, { by }) => sum + by, 0);
-  }
 }
 
 function propose(metric: Metric, { replicas, ready, read }: Sight, tolerance: number): number | undefined {
   const value = read(metric);
   if (value === undefined) return undefined;
   const near = (ratio: number) => Math.abs(1 - ratio) <= tolerance;
-  if (metric.type === 'External' && 'averageValue' in metric) {
-    if (near(value / (metric.averageValue * replicas))) return replicas;
-    return Math.ceil(value / metric.averageValue);
-  }
-  if (metric.type === 'External') {
+  if ('value' in metric) {
     const ratio = value / metric.value;
     return near(ratio) ? replicas : Math.ceil(ratio * ready);
   }
-  return proposeByPods(value, metric.averageValue, replicas, ready, near);
-}
-
-/** Pods that are not ready count as idle when more are wanted, and not at all when fewer are. */
-function proposeByPods(
-  sum: number,
-  target: number,
-  replicas: number,
-  ready: number,
-  near: (ratio: number) => boolean,
-): number {
+  if (metric.type === 'External') {
+    if (near(value / (metric.averageValue * replicas))) return replicas;
+    return Math.ceil(value / metric.averageValue);
+  }
+  // Pods that are not ready count as idle when more are wanted, and not at all when fewer are.
   if (ready === 0) return replicas;
-  const ratio = sum / ready / target;
-  const unready = replicas - ready;
-  if (ratio <= 1 || unready === 0) return near(ratio) ? replicas : Math.ceil(ratio * ready);
-  const damped = sum / replicas / target;
+  const ratio = value / ready / metric.averageValue;
+  if (ratio <= 1 || replicas === ready) return near(ratio) ? replicas : Math.ceil(ratio * ready);
+  const damped = value / replicas / metric.averageValue;
   if (near(damped) || damped < 1) return replicas;
   return Math.max(replicas, Math.ceil(damped * replicas));
 }

@@ -8,25 +8,17 @@ export interface Pod {
 }
 
 export class Pods<P extends Pod> {
-  readonly #machine: Machine;
-  readonly #make: (readyAt: number) => P;
   readonly draining = new Set<P>();
-  /** In the order of creation. */
   active: P[] = [];
-  /** When each node can take pods, or could. */
   #nodes: number[] = [];
   #unneededSince: number | undefined;
   /** Seconds that nodes were there, times their price an hour, over 3600. */
   cost = 0;
 
-  constructor(machine: Machine, make: (readyAt: number) => P) {
-    this.#machine = machine;
-    this.#make = make;
-  }
-
-  get replicas(): number {
-    return this.active.length;
-  }
+  constructor(
+    private readonly machine: Machine,
+    private readonly make: (readyAt: number) => P,
+  ) {}
 
   ready(now: number): P[] {
     return this.active.filter(({ readyAt }) => readyAt <= now);
@@ -42,26 +34,24 @@ export class Pods<P extends Pod> {
       this.draining.add(pod);
     }
     while (this.active.length < replicas) {
-      const { podSeconds, nodeSeconds, podsPerNode } = this.#machine;
+      const { podSeconds, nodeSeconds, podsPerNode } = this.machine;
       const place = Math.floor((this.active.length + this.draining.size) / podsPerNode);
       const node = (this.#nodes[place] ??= now + nodeSeconds);
-      this.active.push(this.#make(Math.max(now, node) + podSeconds));
+      this.active.push(this.make(Math.max(now, node) + podSeconds));
     }
   }
 
-  /** Pods that are there when the simulation begins. */
   begin(replicas: number): void {
-    this.#nodes = Array.from({ length: Math.ceil(replicas / this.#machine.podsPerNode) }, () => 0);
-    while (this.active.length < replicas) this.active.push(this.#make(0));
+    this.#nodes = Array.from({ length: Math.ceil(replicas / this.machine.podsPerNode) }, () => 0);
+    while (this.active.length < replicas) this.active.push(this.make(0));
   }
 
   /** Lets `seconds` pass: nodes are paid for, and go when they have been unneeded for long enough. */
   pass(now: number, seconds: number): void {
-    this.cost += (this.#nodes.length * this.#machine.pricePerHour * seconds) / 3600;
-    const needed = Math.ceil((this.active.length + this.draining.size) / this.#machine.podsPerNode);
+    this.cost += (this.#nodes.length * this.machine.pricePerHour * seconds) / 3600;
+    const needed = Math.ceil((this.active.length + this.draining.size) / this.machine.podsPerNode);
     if (needed >= this.#nodes.length) this.#unneededSince = undefined;
-    else if (this.#unneededSince === undefined) this.#unneededSince = now;
-    else if (now - this.#unneededSince >= NODE_UNNEEDED_SECONDS) {
+    else if (now - (this.#unneededSince ??= now) >= NODE_UNNEEDED_SECONDS) {
       this.#nodes.length = needed;
       this.#unneededSince = undefined;
     }

@@ -1,8 +1,8 @@
 /** The policies that are compared. The one that is shipped is read from the manifests. */
 import { DEFAULT_DOWN, DEFAULT_TOLERANCE, DEFAULT_UP, type HpaSpec, type Metric } from './hpa.js';
 import { readHpa } from './manifest.js';
-import type { Topology } from './plant.js';
-import { METRICS, type Scaling } from './world.js';
+import { METRICS, type Topology } from './plant.js';
+import type { Scaling } from './world.js';
 
 export interface NamedPolicy {
   readonly name: string;
@@ -34,12 +34,9 @@ const MANIFESTS = {
   sidecar: 'k8s/components/triton-sidecar/hpa.yaml',
 } as const;
 
-/** What the manifests contain, for this way of deploying. */
 export function shipped(topology: Topology): Scaling {
-  const gpus = readHpa(MANIFESTS.gpus);
-  return topology === 'sidecar'
-    ? { workers: readHpa(MANIFESTS.workers, MANIFESTS.sidecar), gpus }
-    : { workers: readHpa(MANIFESTS.workers), gpus };
+  const patch = topology === 'sidecar' ? MANIFESTS.sidecar : undefined;
+  return { workers: readHpa(MANIFESTS.workers, patch), gpus: readHpa(MANIFESTS.gpus) };
 }
 
 export function policiesFor(topology: Topology): NamedPolicy[] {
@@ -52,23 +49,19 @@ export function policiesFor(topology: Topology): NamedPolicy[] {
       scaling: both(backlog(2)),
     },
     topology === 'shared' && {
-      name: `${SAMPLE}, workers only`,
-      about: 'for Triton what is shipped',
+      ...{ name: `${SAMPLE}, workers only`, about: 'for Triton what is shipped' },
       scaling: { workers: hpa(backlog(2)), gpus: ours.gpus },
     },
     {
-      name: `backlog ${JOBS}`,
-      about: 'the same metric, with a target above what a worker holds',
+      ...{ name: `backlog ${JOBS}`, about: 'the same metric, with a target above what a worker holds' },
       scaling: both(backlog(JOBS)),
     },
     {
-      name: 'oldest age',
-      about: `oldest_unacked_message_age, Value ${LATE_SECONDS} s`,
+      ...{ name: 'oldest age', about: `oldest_unacked_message_age, Value ${LATE_SECONDS} s` },
       scaling: both(age(LATE_SECONDS)),
     },
     {
-      name: 'backlog and age',
-      about: 'whichever asks for more',
+      ...{ name: 'backlog and age', about: 'whichever asks for more' },
       scaling: both(backlog(JOBS), age(LATE_SECONDS)),
     },
     topology === 'shared' && {
@@ -102,12 +95,8 @@ export function variations(): NamedPolicy[] {
   });
   return [4, 5, 6, 7].flatMap((requests) =>
     [4, 8, 12].map((jobs) => ({
-      name: `jobs ${jobs}, requests ${requests}`,
-      about: '',
-      scaling: {
-        workers: retarget(workers, METRICS.active, jobs),
-        gpus: retarget(gpus, METRICS.load, requests),
-      },
+      ...{ name: `jobs ${jobs}, requests ${requests}`, about: '' },
+      scaling: { workers: retarget(workers, METRICS.active, jobs), gpus: retarget(gpus, METRICS.load, requests) },
     })),
   );
 }

@@ -1,4 +1,3 @@
-/** Puts the comparisons into words, tables and drawings. */
 import { ABOUT, ARRIVALS } from './arrivals.js';
 import { type Comparison, judge, type Row } from './compare.js';
 import type { Plant } from './plant.js';
@@ -9,7 +8,6 @@ export interface Chapter {
   readonly about: string;
   readonly comparison: Comparison;
   readonly policies: readonly NamedPolicy[];
-  /** File name of its drawing, if it has one. */
   readonly drawing?: string;
 }
 

@@ -1,4 +1,3 @@
-/** Which comparisons are made, and with what. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -16,7 +15,6 @@ const CHOOSING = [1, 2];
 export const QUEUE_AT_MOST = 1.05;
 export const COST_AT_MOST = 0.8;
 
-/** The plant as the manifests have it. */
 function plantOf(topology: Topology, changes: Partial<Plant> = {}): Partial<Plant> {
   const env = parseEnv(readFileSync(join(root, 'k8s/worker/worker.env'), 'utf8'));
   const { workers, gpus } = shipped(topology);
@@ -76,19 +74,13 @@ export function chapters(): Chapter[] {
   });
 }
 
-/**
- * Among what is shipped and its neighbours: the cheapest that keeps the limits with heavy and with light jobs, on the days
- * for choosing.
- * @returns its name
- */
+/** @returns the cheapest of what is shipped and its neighbours that keeps the limits, on the days for choosing */
 export function winner(): string {
   const candidates = [...policiesFor('shared'), ...variations()];
-  const [heavy, light] = [{}, LIGHT].map((changes) =>
-    compare('shared', candidates, CHOOSING, plantOf('shared', changes)),
-  );
-  if (!heavy || !light) throw new TypeError('no comparison');
+  const run = (changes: Partial<Plant>) => compare('shared', candidates, CHOOSING, plantOf('shared', changes));
+  const comparisons = [run({}), run(LIGHT)];
   const good = candidates.flatMap(({ name }) => {
-    const verdicts = [heavy, light].map((comparison) => judge(comparison, name, SAMPLE));
+    const verdicts = comparisons.map((comparison) => judge(comparison, name, SAMPLE));
     const keeps = verdicts.every(({ queue, killed }) => queue <= QUEUE_AT_MOST && killed === 0);
     return keeps ? [{ name, cost: verdicts[0]?.cost ?? NaN }] : [];
   });

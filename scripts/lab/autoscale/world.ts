@@ -3,29 +3,12 @@ import { seeded } from '../random.js';
 import { CLOUD_MONITORING, Delayed } from './delayed.js';
 import { Gpu, type Work } from './gpu.js';
 import { Hpa, type HpaSpec, type Metric, SYNC_SECONDS } from './hpa.js';
-import type { Limits, Plant } from './plant.js';
+import { type Limits, METRICS, type Plant } from './plant.js';
 import { type Pod, Pods } from './pods.js';
-
-/** The names under which the autoscalers find what is measured; those of the manifests. */
-export const METRICS = {
-  /** Of the cores that a worker asks for, the share that is busy. */
-  cpu: 'cpu',
-  /** Not acked yet: waiting ones and those in work. */
-  backlog: 'pubsub.googleapis.com|subscription|num_undelivered_messages',
-  /** Seconds since the oldest of them was published. */
-  age: 'pubsub.googleapis.com|subscription|oldest_unacked_message_age',
-  /** Jobs in work, of a worker. */
-  active: 'prometheus.googleapis.com|imagen_jobs_active|gauge',
-  /** Requests at all Tritons, waiting or in execution: their mean over the last minute. */
-  load: 'prometheus.googleapis.com|imagen:triton_requests:mean1m|gauge',
-  /** Requests that wait for an execution, of a Triton. */
-  pending: 'prometheus.googleapis.com|nv_inference_pending_request_count|gauge',
-} as const;
 
 export interface Scaling {
   /** Of the worker's Deployment: with GPUs as sidecars, that of both. */
   readonly workers: HpaSpec;
-  /** Looked at where Triton is a Deployment that scales. */
   readonly gpus: HpaSpec;
   /** KEDA instead: it leaves the rest to an HPA, but takes away the last worker when nothing was to do for so long. */
   readonly toZeroAfterSeconds?: number;
@@ -41,32 +24,19 @@ interface Job extends Work {
 }
 
 class Worker implements Pod {
-  readonly readyAt: number;
   drainingSince?: number;
   readonly jobs = new Set<Job>();
-  /** Jobs on its processor core, in order, with the time at which each leaves it. */
   readonly onCpu: { readonly job: Job; readonly at: number }[] = [];
   cpuFreeAt = 0;
   /** Of the core, lately: what the metrics server would say. */
   busy = 0;
   atGpu = 0;
-  /** In its own pod, where GPUs are sidecars. */
-  readonly gpu: Gpu<Job> | undefined;
 
-  constructor(readyAt: number, gpu: Gpu<Job> | undefined) {
-    this.readyAt = readyAt;
-    this.gpu = gpu;
-  }
-}
-
-export interface Outcome {
-  /** Seconds that each job took longer than it would have taken alone, in the order of completion. */
-  readonly waited: readonly number[];
-  /** Jobs that a worker gave back because its time to drain was over: done again by another, so paid twice. */
-  readonly killed: number;
-  /** Of all nodes, in hours of a GPU node. */
-  readonly cost: number;
-  readonly trace: readonly Moment[];
+  /** @param gpu in its own pod, where GPUs are sidecars */
+  constructor(
+    readonly readyAt: number,
+    readonly gpu: Gpu<Job> | undefined,
+  ) {}
 }
 
 export interface Moment {
@@ -83,22 +53,11 @@ const TRACE_SECONDS = 60;
 /** After the last arrival, for what is left to be done; whatever is not done then counts with its age. */
 const TAIL_SECONDS = 4 * 3600;
 
-/**
- * @param arrivals seconds, ascending
- * @param seconds of the run, for which is paid; the backlog is worked off afterwards
- */
-export function simulate(
-  plant: Plant,
-  scaling: Scaling,
-  arrivals: readonly number[],
-  seconds: number,
-  seed: number,
-): Outcome {
-  return new World(plant, scaling, seed).run(arrivals, seconds);
-}
+/** @param arrivals seconds, ascending. @param seconds are paid for; the backlog is worked off afterwards */
+export const simulate = (plant: Plant, scaling: Scaling, arrivals: readonly number[], seconds: number, seed: number) =>
+  new World(plant, scaling, seed).run(arrivals, seconds);
 
 class World {
-  readonly #plant: Plant;
   readonly #random: () => number;
   readonly #workers: Pods<Worker>;
   readonly #gpuPods: Pods<Pod> | undefined;
@@ -113,27 +72,28 @@ class World {
   #queue: Job[] = [];
   #head = 0;
   #unacked = 0;
+  /** Seconds that each job took longer than it would have taken alone, in the order of completion. */
   readonly #waited: number[] = [];
+  /** Jobs that a worker gave back because its time to drain was over: done again by another, so paid twice. */
   #killed = 0;
-  /** Requests at Triton, a ring of the last seconds. */
   readonly #load: number[] = [];
   #now = 0;
-  /** Seconds that the mean job takes when it is the only one. */
   readonly #alone: number;
   readonly #toZeroAfterSeconds: number | undefined;
   #lastBusy = 0;
 
-  constructor(plant: Plant, scaling: Scaling, seed: number) {
-    this.#plant = plant;
+  constructor(
+    private readonly plant: Plant,
+    scaling: Scaling,
+    seed: number,
+  ) {
     this.#random = seeded(seed);
     this.#pubsub = new Delayed(CLOUD_MONITORING, this.#random);
     this.#prometheus = new Delayed(plant.prometheus, this.#random);
     const sidecar = plant.topology === 'sidecar';
     this.#gpu = sidecar ? undefined : new Gpu<Job>();
-    this.#workers = new Pods(
-      sidecar ? plant.gpu : plant.worker,
-      (readyAt) => new Worker(readyAt, sidecar ? new Gpu<Job>() : undefined),
-    );
+    const make = (readyAt: number) => new Worker(readyAt, sidecar ? new Gpu<Job>() : undefined);
+    this.#workers = new Pods(sidecar ? plant.gpu : plant.worker, make);
     const limits = sidecar ? plant.gpus : plant.workers;
     this.#workers.begin(limits.min);
     this.#scale(scaling.workers, limits, this.#workers);
@@ -146,7 +106,7 @@ class World {
     this.#alone = plant.workerCpuSeconds + 1 / this.#rate(1, 1, 1);
   }
 
-  run(arrivals: readonly number[], seconds: number): Outcome {
+  run(arrivals: readonly number[], seconds: number) {
     const trace: Moment[] = [];
     let next = 0;
     let cost: number | undefined;
@@ -167,12 +127,7 @@ class World {
       if (this.#now === seconds) cost = this.#cost();
     }
     for (const job of this.#jobs) if (!job.done) this.#waited.push(this.#now - job.publishedAt);
-    return {
-      waited: this.#waited,
-      killed: this.#killed,
-      cost: cost ?? this.#cost(),
-      trace,
-    };
+    return { waited: this.#waited, killed: this.#killed, cost: cost ?? this.#cost(), trace };
   }
 
   #scale(spec: HpaSpec, limits: Limits, pods: Pods<Pod>): void {
@@ -191,17 +146,16 @@ class World {
     this.#unacked++;
   }
 
-  /** Pub/Sub gives messages to whoever has the most room. */
   #dispatch(): void {
     if (this.#head >= this.#queue.length) return;
-    const free = this.#workers.ready(this.#now).filter(({ jobs }) => jobs.size < this.#plant.maxJobs);
+    const free = this.#workers.ready(this.#now).filter(({ jobs }) => jobs.size < this.plant.maxJobs);
     while (free.length > 0) {
       const job = this.#queue[this.#head];
       if (!job) break;
       this.#head++;
       const worker = free.reduce((a, b) => (b.jobs.size < a.jobs.size ? b : a));
       this.#begin(worker, job);
-      if (worker.jobs.size >= this.#plant.maxJobs) free.splice(free.indexOf(worker), 1);
+      if (worker.jobs.size >= this.plant.maxJobs) free.splice(free.indexOf(worker), 1);
     }
     if (this.#head > 10_000) {
       this.#queue = this.#queue.slice(this.#head);
@@ -213,7 +167,7 @@ class World {
     worker.jobs.add(job);
     job.worker = worker;
     job.aborted = false;
-    worker.cpuFreeAt = Math.max(this.#now, worker.cpuFreeAt) + this.#plant.workerCpuSeconds * job.size;
+    worker.cpuFreeAt = Math.max(this.#now, worker.cpuFreeAt) + this.plant.workerCpuSeconds * job.size;
     worker.onCpu.push({ job, at: worker.cpuFreeAt });
   }
 
@@ -223,37 +177,34 @@ class World {
     for (const worker of everybody) {
       const busy = Math.min(STEP, Math.max(0, worker.cpuFreeAt - this.#now)) / STEP;
       worker.busy += (busy - worker.busy) * (STEP / CPU_WINDOW_SECONDS);
-      while (worker.onCpu[0] && worker.onCpu[0].at < until) {
-        const entry = worker.onCpu.shift();
-        if (!entry) break;
+      for (let next = worker.onCpu[0]; next && next.at < until; next = worker.onCpu[0]) {
+        worker.onCpu.shift();
         worker.atGpu++;
-        (worker.gpu ?? this.#gpu)?.add(entry.job);
+        (worker.gpu ?? this.#gpu)?.add(next.job);
       }
     }
     const done = (job: Job, before: number) => this.#finish(job, until - before);
     const most = this.#requests(everybody);
-    this.#load[(this.#now / STEP) % (this.#plant.loadSeconds / STEP)] = most;
+    this.#load[(this.#now / STEP) % (this.plant.loadSeconds / STEP)] = most;
     if (this.#gpu) {
       const replicas = this.#gpuPods?.ready(this.#now).length ?? 0;
-      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, most / this.#plant.requestsPerWorker), done);
+      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, most / this.plant.requestsPerWorker), done);
     } else {
       for (const { gpu } of everybody) gpu?.run(STEP, (jobs) => this.#rate(jobs, 1, 1), done);
     }
   }
 
-  /** Requests that workers may have in flight at the moment: each has its own limit. */
   #requests(workers: readonly Worker[]): number {
-    const { requestsPerJob, requestsPerWorker } = this.#plant;
+    const { requestsPerJob, requestsPerWorker } = this.plant;
     return workers.reduce((sum, { atGpu }) => sum + Math.min(requestsPerWorker, atGpu * requestsPerJob), 0);
   }
 
   /**
-   * Jobs a second. An execution takes as long with few requests as with many, so that a batch half full is half the
-   * rate: what makes batching worth while on a GPU whose launches are dear.
+   * Jobs a second. An execution takes as long with few requests as with many: a batch half full is half the rate.
    * @param shares how many workers' requests there may be in flight
    */
   #rate(jobs: number, replicas: number, shares: number): number {
-    const { requestsPerJob, requestsPerWorker, batch, gpuJobsPerSecond } = this.#plant;
+    const { requestsPerJob, requestsPerWorker, batch, gpuJobsPerSecond } = this.plant;
     const requests = Math.min(jobs * requestsPerJob, shares * requestsPerWorker);
     return gpuJobsPerSecond * Math.min(replicas, requests / batch);
   }
@@ -271,7 +222,7 @@ class World {
   /** A worker that drains goes with its last job, or gives back what it has when its time is over. */
   #endDrained(): void {
     for (const worker of this.#workers.draining) {
-      const over = this.#now - (worker.drainingSince ?? this.#now) >= this.#plant.drainSeconds;
+      const over = this.#now - (worker.drainingSince ?? this.#now) >= this.plant.drainSeconds;
       if (worker.jobs.size > 0 && !over) continue;
       const atGpu = new Set(worker.jobs);
       for (const { job } of worker.onCpu) atGpu.delete(job);
@@ -308,7 +259,7 @@ class World {
         [METRICS.cpu, workers.reduce((sum, { busy }) => sum + busy, 0)],
         [METRICS.active, workers.reduce((sum, { jobs }) => sum + jobs.size, 0)],
         [METRICS.load, this.#load.reduce((sum, value) => sum + value, 0) / Math.max(1, this.#load.length)],
-        [METRICS.pending, Math.max(0, requests - replicas * this.#plant.batch)],
+        [METRICS.pending, Math.max(0, requests - replicas * this.plant.batch)],
       ]);
     });
   }
@@ -316,8 +267,9 @@ class World {
   #decide(): void {
     const read = ({ name }: Metric) => this.#pubsub.read(this.#now, name) ?? this.#prometheus.read(this.#now, name);
     for (const { hpa, pods } of this.#scalers) {
-      if (pods.replicas === 0) continue; // KEDA's to wake up
-      const sight = { replicas: pods.replicas, ready: pods.ready(this.#now).length, read };
+      const replicas = pods.active.length;
+      if (replicas === 0) continue; // KEDA's to wake up
+      const sight = { replicas, ready: pods.ready(this.#now).length, read };
       pods.scale(this.#now, hpa.decide(this.#now, sight));
     }
   }
@@ -325,13 +277,14 @@ class World {
   #decideOnTheLast(after: number): void {
     const busy = (this.#pubsub.read(this.#now, METRICS.backlog) ?? 0) > 0;
     if (busy) this.#lastBusy = this.#now;
-    if (busy && this.#workers.replicas === 0) this.#workers.scale(this.#now, 1);
-    else if (this.#workers.replicas === 1 && this.#now - this.#lastBusy >= after) this.#workers.scale(this.#now, 0);
+    const { length: replicas } = this.#workers.active;
+    if (busy && replicas === 0) this.#workers.scale(this.#now, 1);
+    else if (replicas === 1 && this.#now - this.#lastBusy >= after) this.#workers.scale(this.#now, 0);
   }
 
   #moment(): Moment {
-    const gpus = (this.#gpuPods ?? this.#workers).replicas;
-    return { at: this.#now, backlog: this.#unacked, workers: this.#workers.replicas, gpus };
+    const gpus = (this.#gpuPods ?? this.#workers).active.length;
+    return { at: this.#now, backlog: this.#unacked, workers: this.#workers.active.length, gpus };
   }
 
   #cost(): number {

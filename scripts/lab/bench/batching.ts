@@ -1,11 +1,8 @@
-/**
- * Do batches form with pictures of mixed sizes, and is what margins and padding cost won back?
- * The whole path on real parts; the models sleep instead of computing.
- */
+/** Do batches form with pictures of mixed sizes, and is what margins and padding cost won back? Models sleep. */
 import { CORPORA, type Corpus, type Uploaded, uploadPictures, WEB } from './corpus.js';
-import { type Counted, type Ground, withGround } from './ground.js';
+import { type Ground, jobOf, withGround } from './ground.js';
 import type { StandIn } from '../make-models.js';
-import { type Benchmark, type Figure, figure, reported, round, simulated } from './result.js';
+import { type Benchmark, type Figure, figure, figuresFor, reported, round, simulated } from './result.js';
 
 const PICTURES = 200;
 
@@ -40,45 +37,33 @@ const MODELS: readonly StandIn[] = [
   ]),
 ];
 
-export const batching: Benchmark = ({ progress, wanted }) =>
-  withGround(MODELS, progress, async (ground) => {
-    const figures: Figure[] = [];
-    const add = (more: readonly Figure[]) => {
-      figures.push(...more);
-      for (const { name, ratio } of more) progress.say(`${name}: ${ratio}`);
+export const batching: Benchmark = (asked) =>
+  withGround(MODELS, asked.progress, async (ground) => {
+    const uploads = new Map<Corpus, Promise<Uploaded[]>>();
+    const pictures = (corpus: Corpus) => {
+      const uploaded = uploads.get(corpus) ?? uploadPictures(ground, corpus, PICTURES);
+      uploads.set(corpus, uploaded);
+      return uploaded;
     };
-    for (const corpus of CORPORA) {
-      const withFixed = corpus === WEB && wanted('fixed');
-      const curves = CURVES.filter(({ curve }) => wanted(`any.${corpus.name}.${curve}`));
-      if (!withFixed && curves.length === 0) continue;
-      progress.say(`making ${PICTURES} pictures: ${corpus.name}`);
-      const pictures = await uploadPictures(ground, corpus, PICTURES);
-      if (withFixed) add(await fixedFigures(ground, pictures));
-      for (const one of curves) add(await anyFigures(ground, corpus, one, pictures));
-    }
-    return figures;
+    const cases = CORPORA.flatMap((corpus) => [
+      ...(corpus === WEB ? [{ name: 'fixed', run: async () => fixedFigures(ground, await pictures(corpus)) }] : []),
+      ...CURVES.map((one) => ({
+        name: `any.${corpus.name}.${one.curve}`,
+        run: async () => anyFigures(ground, corpus, one, await pictures(corpus)),
+      })),
+    ]);
+    return figuresFor(cases, asked, ({ run }) => run());
   });
 
-interface Measured extends Counted {
-  readonly jobsPerSecond: number;
-  readonly plans: Readonly<Record<string, number>>;
-  /** What the planner believes in the end: milliseconds of a launch, and of 256 × 256 pixels. */
-  readonly believed: { readonly fixedMs: number; readonly eachMs: number };
-}
+type Measured = Awaited<ReturnType<typeof measure>>;
 
-/** All pictures through one model, by a worker that knows nothing of it yet. */
-async function measure(ground: Ground, model: string, pictures: readonly Uploaded[]): Promise<Measured> {
+async function measure(ground: Ground, model: string, pictures: readonly Uploaded[]) {
   await ground.freshWorker();
   const before = await ground.counted(model);
+  const output = { format: 'jpeg', maxWidth: 256 } as const;
+  const id = (i: number) => `${model}.${i}.${Math.random().toString(36).slice(2)}`;
   const { seconds, completions } = await ground.run(
-    pictures.map(({ uri }, i) => ({
-      job: {
-        jobId: `${model}.${i}.${Math.random().toString(36).slice(2)}`,
-        operations: [model],
-        input: { uri },
-        output: { format: 'jpeg', maxWidth: 256 },
-      },
-    })),
+    pictures.map(({ uri }, i) => ({ job: jobOf(id(i), model, uri, { output }) })),
   );
   const after = await ground.counted(model);
   const plans: Record<string, number> = {};
@@ -89,6 +74,7 @@ async function measure(ground: Ground, model: string, pictures: readonly Uploade
     busyMs: after.busyMs - before.busyMs,
     jobsPerSecond: pictures.length / seconds,
     plans,
+    /** What the planner believes in the end: milliseconds of a launch, and of 256 × 256 pixels. */
     believed: {
       fixedMs: round((await ground.metric('imagen_planner_launch_seconds', model)) * 1000),
       eachMs: round((await ground.metric('imagen_planner_megapixel_seconds', model)) * 65.536),
@@ -99,11 +85,8 @@ async function measure(ground: Ground, model: string, pictures: readonly Uploade
 async function fixedFigures(ground: Ground, pictures: readonly Uploaded[]): Promise<Figure[]> {
   const alone = await measure(ground, 'fixed_alone', pictures);
   const batched = await measure(ground, 'fixed_batched', pictures);
-  const detail = {
-    simulated,
-    pictures: pictures.length,
-    jobsPerSecond: { batched: round(batched.jobsPerSecond), alone: round(alone.jobsPerSecond) },
-  };
+  const jobsPerSecond = { batched: round(batched.jobsPerSecond), alone: round(alone.jobsPerSecond) };
+  const detail = { simulated, pictures: pictures.length, jobsPerSecond };
   return [
     figure('batching.fixed', batched.jobsPerSecond / alone.jobsPerSecond, '>=', 4.3, detail),
     figure('batching.fixed.batch', batched.requests / batched.executions, '>=', 7, detail),
@@ -129,20 +112,14 @@ async function anyFigures(
   });
   const goal = corpus.name === 'thumbnails' && curve === '9b' ? 0.5 : 1.05;
   const name = `batching.any.${corpus.name}.${curve}`;
-  const detail = {
-    simulated,
-    pictures: pictures.length,
-    planned: detailOf(planned),
-    whole: detailOf(whole),
-  };
+  const detail = { simulated, pictures: pictures.length, planned: detailOf(planned), whole: detailOf(whole) };
   const figures = [figure(name, planned.busyMs / whole.busyMs, '<=', goal, detail)];
-  for (const [kind, suffix] of [
-    ...(corpus.to > 1 ? [['bounded', 'whole_to_1_megapixel'] as const] : []),
-    ...(corpus.to < 4 ? [['tiled', 'tiles_only'] as const] : []),
-  ]) {
+  const compare = async (kind: string, suffix: string) => {
     const other = await measure(ground, nameOf(kind, curve), pictures);
     const more = { simulated, pictures: pictures.length, ...detailOf(other) };
     figures.push(reported(`${name}.${suffix}`, other.busyMs / whole.busyMs, more));
-  }
+  };
+  if (corpus.to > 1) await compare('bounded', 'whole_to_1_megapixel');
+  if (corpus.to < 4) await compare('tiled', 'tiles_only');
   return figures;
 }

@@ -6,7 +6,6 @@ import { root } from '../../dev/stack/paths.js';
 
 export interface Corpus {
   readonly name: 'thumbnails' | 'web' | 'camera';
-  /** Megapixels, from and to. */
   readonly from: number;
   readonly to: number;
 }
@@ -34,7 +33,6 @@ function sizesOf({ from, to }: Corpus, count: number): Sized[] {
   return [...sizes.values()];
 }
 
-/** A photograph of that size. */
 export async function picture({ width, height }: Sized): Promise<Buffer> {
   const photo = join(root, 'test/fixtures/photos/coffee.jpg');
   return sharp(photo).resize(width, height, { fit: 'fill', kernel: 'nearest' }).jpeg({ quality: 80 }).toBuffer();
@@ -44,7 +42,6 @@ export interface Uploaded extends Sized {
   readonly uri: string;
 }
 
-/** So many of them, stored under that folder. */
 export async function uploadPictures(
   place: { upload(name: string, bytes: Buffer): Promise<string> },
   corpus: Corpus,

@@ -1,7 +1,4 @@
-/**
- * Loaded into a worker, beside it: whenever it is told SIGUSR2 it collects garbage and leaves in the file KEPT what the process
- * holds: memory, what keeps its event loop alive, open files, and listeners of abort signals.
- */
+/** Loaded into a worker: at SIGUSR2 it collects garbage and writes to the file KEPT what the process holds. */
 import { getEventListeners } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';

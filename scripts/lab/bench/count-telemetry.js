@@ -1,7 +1,4 @@
-/**
- * Loaded into a worker, beside it: counts the calls that it makes for its telemetry, tracing being off, and leaves the
- * counts in the file COUNTS whenever it is told SIGUSR2, and begins again.
- */
+/** Loaded into a worker: counts calls for telemetry, tracing being off; at SIGUSR2 moves the counts to the file COUNTS. */
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import process from 'node:process';

@@ -1,22 +1,27 @@
 /**
- * Does a large job, or a burst for another model, keep small ones waiting? What a thumbnail waits, from publish to
- * completion, beside such a load and without it. The models sleep instead of computing; in `fairness.model` they share
- * one stand-in for a GPU, which runs one execution at a time.
+ * What a thumbnail waits beside a large job, and a job beside a burst for another model, against what they wait alone.
+ * In `fairness.model` the models share one stand-in for a GPU, which runs one execution at a time.
  */
-import type { JobMessage } from '../../../src/domain/job.js';
-import type { Progress } from '../../dev/progress.js';
 import type { StandIn } from '../make-models.js';
 import { picture, type Sized, THUMBNAILS, uploadPictures, WEB } from './corpus.js';
-import { type Ground, type Outcome, type TimedJob, withGround } from './ground.js';
-import { type Benchmark, type Figure, figure, mean, quantile, reported, round, simulated } from './result.js';
+import { type Ground, jobOf, type Outcome, type TimedJob, withGround } from './ground.js';
+import {
+  type Benchmark,
+  type Figure,
+  figure,
+  figuresFor,
+  mean,
+  quantile,
+  reported,
+  round,
+  simulated,
+} from './result.js';
 
 const FIXED_MS = 45;
 const EACH_MS = 5;
 /** 40 megapixels: 744 tiles of 256 × 256, some 93 batches. */
 const LARGE: Sized = { width: 7303, height: 5477 };
-/** Thumbnails while the large job is at it; every 200 ms they keep a quarter of the GPU busy, every 100 ms half of it. */
 const SMALL_ONES = 40;
-const THUMBNAIL_EVERY_MS = { size: 200, 'size.busy': 100 };
 const BURST = 150;
 const CUT_OUTS = 30;
 const CUT_OUT_EVERY_MS = 200;
@@ -29,29 +34,27 @@ const cutOut: StandIn = {
   ...{ name: 'cut_out_like', gpu: true, side: 512, plans: ['fit'], fixedMs: FIXED_MS, eachMs: 4 * EACH_MS },
 };
 
-export const fairness: Benchmark = ({ progress, wanted }) =>
-  withGround([any, upscale, cutOut], progress, async (ground) => {
-    const figures: Figure[] = [];
-    for (const load of ['size', 'size.busy'] as const) {
-      if (wanted(load)) figures.push(await size(ground, progress, load));
-    }
-    if (wanted('model')) figures.push(await model(ground, progress));
-    return figures;
-  });
+const CASES = [
+  // Every 200 ms they keep a quarter of the GPU busy, every 100 ms half of it.
+  { name: 'size', run: (ground: Ground) => size(ground, 'size', 200) },
+  { name: 'size.busy', run: (ground: Ground) => size(ground, 'size.busy', 100) },
+  { name: 'model', run: (ground: Ground) => model(ground) },
+];
 
-async function size(ground: Ground, progress: Progress, load: keyof typeof THUMBNAIL_EVERY_MS): Promise<Figure> {
-  const everyMs = THUMBNAIL_EVERY_MS[load];
+export const fairness: Benchmark = (asked) =>
+  withGround([any, upscale, cutOut], asked.progress, (ground) => figuresFor(CASES, asked, ({ run }) => run(ground)));
+
+async function size(ground: Ground, load: 'size' | 'size.busy', everyMs: number): Promise<Figure> {
   const thumbnails = await uploadPictures(ground, THUMBNAILS, SMALL_ONES, load);
   const large = await ground.upload(`${load}/large.jpg`, await picture(LARGE));
   const stream = (run: string) =>
-    thumbnails.map(({ uri }, i) => job(`thumbnail.${load}.${run}.${i}`, any, uri, i * everyMs));
+    thumbnails.map(({ uri }, i) => timed(`thumbnail.${load}.${run}.${i}`, any, uri, i * everyMs));
 
   await ground.freshWorker();
   await ground.run(stream('warm'));
   const alone = await ground.run(stream('alone'));
-  progress.say(`thumbnails alone: ${JSON.stringify(waitsOf(alone, 'thumbnail'))}`);
   // It is decoded before the first thumbnail comes, and not done before the last has gone.
-  const both = await ground.run([job(`large.${load}`, any, large, 0), ...later(stream('beside'), 2_000)]);
+  const both = await ground.run([timed(`large.${load}`, any, large, 0), ...later(stream('beside'), 2_000)]);
   const detail = {
     simulated,
     everyMs,
@@ -66,18 +69,17 @@ async function size(ground: Ground, progress: Progress, load: keyof typeof THUMB
     : reported(`fairness.${load}`, ratio, detail);
 }
 
-async function model(ground: Ground, progress: Progress): Promise<Figure> {
+async function model(ground: Ground): Promise<Figure> {
   const pictures = await uploadPictures(ground, WEB, BURST, 'model');
   const cutOuts = (run: string) =>
     pictures
       .slice(0, CUT_OUTS)
-      .map(({ uri }, i) => job(`cut.${run}.${i}`, cutOut, uri, i * CUT_OUT_EVERY_MS, 'second'));
-  const burst = pictures.map(({ uri }, i) => job(`burst.${i}`, upscale, uri, 0));
+      .map(({ uri }, i) => timed(`cut.${run}.${i}`, cutOut, uri, i * CUT_OUT_EVERY_MS, 'second'));
+  const burst = pictures.map(({ uri }, i) => timed(`burst.${i}`, upscale, uri, 0));
 
   await ground.freshWorker();
   await ground.run(cutOuts('warm'));
   const alone = await ground.run(cutOuts('alone'));
-  progress.say(`cut-outs alone: ${JSON.stringify(waitsOf(alone, 'cut'))}`);
   const both = await ground.run([...burst, ...later(cutOuts('beside'), 1_000)]);
   const lastOfBurst = Math.max(...both.waitsMs('burst'));
   const detail = {
@@ -90,9 +92,8 @@ async function model(ground: Ground, progress: Progress): Promise<Figure> {
   return figure('fairness.model', detail.beside.meanMs / detail.alone.meanMs, '<=', 2, detail);
 }
 
-function job(jobId: string, { name }: StandIn, uri: string, atMs: number, queue?: 'second'): TimedJob {
-  const message: JobMessage = { jobId, operations: [name], input: { uri }, output: { format: 'jpeg' } };
-  return { job: message, atMs, ...(queue ? { queue } : {}) };
+function timed(jobId: string, { name }: StandIn, uri: string, atMs: number, queue?: 'second'): TimedJob {
+  return { job: jobOf(jobId, name, uri, { output: { format: 'jpeg' } }), atMs, ...(queue ? { queue } : {}) };
 }
 
 function later(jobs: readonly TimedJob[], ms: number): TimedJob[] {

@@ -1,7 +1,4 @@
-/**
- * How much memory does the worker need for one picture of 100 megapixels? The whole path on real parts; the model gives
- * its input back. What is compared with the measured peak is the bound that docs/pixels.md derives.
- */
+/** How much memory the worker needs for one picture of 100 megapixels, against the bound of docs/pixels.md. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
@@ -10,8 +7,8 @@ import type { Header } from '../../../src/pipeline/decode.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
 import { picture } from './corpus.js';
 import type { StandIn } from '../make-models.js';
-import { type Ground, withGround } from './ground.js';
-import { type Benchmark, type Figure, figure, round } from './result.js';
+import { type Ground, jobOf, withGround } from './ground.js';
+import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
 
 const SIDE = 10_000;
 const PIXELS = SIDE * SIDE;
@@ -25,7 +22,6 @@ interface Case {
   readonly name: string;
   readonly input: 'jpeg' | 'turned' | 'alpha';
   readonly output: OutputFormat;
-  /** Side of the tiles. */
   readonly tile: 128 | 512;
   readonly operations: number;
 }
@@ -43,18 +39,12 @@ const modelOf = (tile: number): StandIn => ({
   ...{ name: `echo_${tile}`, fixedMs: 0, eachMs: 0, plans: ['tile'], tileSizes: [tile], margin: 16 },
 });
 
-export const memory: Benchmark = async ({ progress, wanted }) => {
+export const memory: Benchmark = (asked) => {
   // glibc keeps an arena for each thread and gives little of it back; few arenas make it a measurement of the worker.
   process.env.MALLOC_ARENA_MAX ??= '2';
-  return withGround([modelOf(128), modelOf(512)], progress, async (ground) => {
-    const figures: Figure[] = [];
-    for (const one of CASES.filter(({ name }) => wanted(name))) {
-      const measured = await measure(ground, one);
-      progress.say(`${measured.name}: ${measured.ratio}`);
-      figures.push(measured);
-    }
-    return figures;
-  });
+  return withGround([modelOf(128), modelOf(512)], asked.progress, (ground) =>
+    figuresFor(CASES, asked, (one) => measure(ground, one)),
+  );
 };
 
 async function measure(ground: Ground, one: Case): Promise<Figure> {
@@ -64,16 +54,11 @@ async function measure(ground: Ground, one: Case): Promise<Figure> {
   await ground.freshWorker();
   await sleep(2000);
   const idle = statusOf(ground.workerPid(), 'VmRSS');
-  const { seconds, completions } = await ground.run([
-    {
-      job: {
-        jobId: `memory.${name}.${Math.random().toString(36).slice(2)}`,
-        operations: Array<string>(operations).fill(`echo_${tile}`),
-        input: { uri },
-        output: { format: output },
-      },
-    },
-  ]);
+  const job = jobOf(`memory.${name}.${Math.random().toString(36).slice(2)}`, '', uri, {
+    operations: Array<string>(operations).fill(`echo_${tile}`),
+    output: { format: output },
+  });
+  const { seconds, completions } = await ground.run([{ job }]);
   const peak = statusOf(ground.workerPid(), 'VmHWM');
   const [completion] = completions;
   const files = bytes.length + (completion?.output?.bytes ?? 0);
@@ -108,18 +93,11 @@ async function largePicture(input: Case['input']): Promise<Buffer> {
   if (input === 'turned') return large.withMetadata({ orientation: 6 }).jpeg({ quality: 80 }).toBuffer();
   const alpha = Buffer.alloc(PIXELS);
   for (let y = 0; y < SIDE; y++) alpha.fill(y % 256, y * SIDE, (y + 1) * SIDE);
-  return large
-    .joinChannel(alpha, { raw: { width: SIDE, height: SIDE, channels: 1 } })
-    .png()
-    .toBuffer();
+  const raw = { width: SIDE, height: SIDE, channels: 1 } as const;
+  return large.joinChannel(alpha, { raw }).png().toBuffer();
 }
 
-/** A line of the kernel's account of a process, in bytes. */
-function statusOf(pid: number, line: 'VmRSS' | 'VmHWM'): number {
-  const kB = new RegExp(`^${line}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kB) * 1024;
-}
+const statusOf = (pid: number, line: 'VmRSS' | 'VmHWM'): number =>
+  Number(new RegExp(`^${line}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 
-function inMB(bytes: number): number {
-  return Math.round(bytes / MB);
-}
+const inMB = (bytes: number): number => Math.round(bytes / MB);

@@ -1,21 +1,16 @@
 /**
- * What an outage costs those who are not part of it, and how soon all is well again afterwards: one model of five unloaded
- * for a minute, Triton gone for a minute, and a queue that is too small for the workers that fill it. The models sleep
- * instead of computing; each has as much to do as it can, so that a rate is its own and not that of the publisher.
+ * What an outage costs those who are not part of it, and how soon all is well again: one model of five unloaded, Triton
+ * gone, and a queue that is too small. Each model has as much to do as it can, so that a rate is its own.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion } from '../../../src/domain/completion.js';
-import type { JobMessage } from '../../../src/domain/job.js';
 import type { Parts } from '../ground.js';
-import type { Progress } from '../../dev/progress.js';
-import { controlModel, endModelProcesses } from '../../dev/parts/triton.js';
-import { readState } from '../../dev/stack/state.js';
-import { upStack } from '../../dev/stack/up.js';
+import { controlModel } from '../../dev/parts/triton.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture } from './corpus.js';
-import { withTraffic, withWorkers } from './ground.js';
-import { type Benchmark, type Figure, figure, round, simulated } from './result.js';
+import { jobOf, withTraffic, withWorkers } from './ground.js';
+import { type Benchmark, type Figure, figure, figuresFor, round, simulated } from './result.js';
 
 const OUTAGE_MS = 60_000;
 /** Until a rate is steady, and for how long one is measured: jobs end in batches, a few dozen at a time. */
@@ -27,61 +22,45 @@ const STORM_WORKERS = 4;
 const STORM_JOBS = 400;
 const STORM_TURNS = 2;
 
-const sleeper = (name: string, more: Partial<StandIn> = {}): StandIn => ({
-  ...{ name, fixedMs: 400, eachMs: 100, plans: ['whole'] },
-  ...more,
-});
-const FIVE = ['one', 'two', 'three', 'four', 'five'].map((name) => sleeper(name));
+const sleeper = { fixedMs: 400, eachMs: 100, plans: ['whole'] } as const;
+const FIVE = ['one', 'two', 'three', 'four', 'five'].map((name) => ({ ...sleeper, name }));
 const GONE = 'five';
-const limited = { fixedMs: 200, eachMs: 25 };
-const CROWDED = sleeper('crowded_queue', { ...limited, queueSize: 16 });
-const ROOMY = sleeper('roomy_queue', { ...limited, queueSize: 10_000 });
+const limited = { fixedMs: 200, eachMs: 25, plans: ['whole'] } as const;
+const CROWDED = { ...limited, name: 'crowded_queue', queueSize: 16 };
+const ROOMY = { ...limited, name: 'roomy_queue', queueSize: 10_000 };
 
-/**
- * Jobs per second, until the first worker has no more of them and until the last one has. The emulator hands all of them out
- * at once, and not in equal parts; the service gives a worker no more than it asks for.
- */
+/** Jobs a second until the first and until the last worker has no more: the emulator hands out unequal parts. */
 interface Rates {
   readonly rate: number;
   readonly toTheLast: number;
 }
 
-interface Ground {
-  readonly parts: Parts;
-  readonly traffic: Traffic;
-  readonly uri: string;
-}
+const CASES = [
+  { name: 'model', models: FIVE, run: oneModel },
+  { name: 'triton', models: FIVE, run: wholeServer },
+  { name: 'storm', models: [CROWDED, ROOMY], run: storm },
+];
 
-export const outage: Benchmark = async ({ progress, wanted }) => {
-  const figures: Figure[] = [];
-  for (const [name, models, run] of [
-    ['model', FIVE, oneModel],
-    ['triton', FIVE, wholeServer],
-    ['storm', [CROWDED, ROOMY], storm],
-  ] as const) {
-    if (!wanted(name)) continue;
-    await withTraffic({ models, progress }, async (parts, traffic) => {
+export const outage: Benchmark = (asked) =>
+  figuresFor(CASES, asked, ({ models, run }) =>
+    withTraffic({ models, progress: asked.progress }, async (parts, traffic) => {
       const uri = await parts.upload('picture.jpg', await picture({ width: 96, height: 64 }));
-      figures.push(await run({ parts, traffic, uri }, progress));
-    });
-  }
-  return figures;
-};
+      return run(parts, traffic, uri);
+    }),
+  );
 
-async function oneModel({ parts, traffic, uri }: Ground, progress: Progress): Promise<Figure> {
+async function oneModel(parts: Parts, traffic: Traffic, uri: string): Promise<Figure> {
   const others = (completion: Completion) => completion.steps?.[0]?.model !== GONE;
   return withWorkers(parts, 1, async () => {
     const count = await backlog(traffic, uri, WARM_MS + MEASURE_MS + 1.5 * OUTAGE_MS);
     const before = await steadyRate(traffic, others);
-    progress.say(`before: ${round(before)} jobs/s of the other four`);
     await controlModel(parts.stack.ports, GONE, 'unload');
     const from = performance.now();
     await sleep(OUTAGE_MS);
     const during = traffic.rate(from, performance.now(), others);
     const gone = traffic.rate(from + 2_000, performance.now(), (completion) => !others(completion));
     await controlModel(parts.stack.ports, GONE, 'load');
-    progress.say(`during: ${round(during)} jobs/s`);
-    await traffic.until(count);
+    await traffic.untilEnded(count);
     return figure('outage.model', during / before, '>=', 0.95, {
       ...{ simulated, before: round(before), during: round(during) },
       ...{ ofTheModelThatWasGone: round(gone), ...outcomes(traffic) },
@@ -89,22 +68,16 @@ async function oneModel({ parts, traffic, uri }: Ground, progress: Progress): Pr
   });
 }
 
-async function wholeServer({ parts, traffic, uri }: Ground, progress: Progress): Promise<Figure> {
+async function wholeServer(parts: Parts, traffic: Traffic, uri: string): Promise<Figure> {
   return withWorkers(parts, 1, async () => {
     const count = await backlog(traffic, uri, 3 * WARM_MS + 2 * MEASURE_MS);
     const before = await steadyRate(traffic);
-    progress.say(`before: ${round(before)} jobs/s`);
-    const pid = readState(parts.dir)?.parts.triton?.pid;
-    if (pid === undefined) throw new Error('Triton is not running');
-    process.kill(pid, 'SIGKILL');
-    await sleep(OUTAGE_MS);
-    await endModelProcesses(parts.dir);
-    await upStack({ ...parts.options, ports: parts.stack.ports, parts: ['triton'] });
+    await parts.restartTriton('SIGKILL', OUTAGE_MS);
     const back = performance.now();
     await sleep(BACK_WITHIN_MS + MEASURE_MS);
     const after = traffic.rate(back + BACK_WITHIN_MS, performance.now());
     const firstAt = traffic.ended.find(({ at }) => at > back)?.at ?? NaN;
-    await traffic.until(count);
+    await traffic.untilEnded(count);
     return figure('outage.triton', after / before, '>=', 0.95, {
       ...{ simulated, before: round(before), after: round(after) },
       ...{ firstAfterMs: Math.round(firstAt - back), ...outcomes(traffic) },
@@ -112,20 +85,16 @@ async function wholeServer({ parts, traffic, uri }: Ground, progress: Progress):
   });
 }
 
-async function storm({ parts, traffic, uri }: Ground, progress: Progress): Promise<Figure> {
+async function storm(parts: Parts, traffic: Traffic, uri: string): Promise<Figure> {
   return withWorkers(parts, STORM_WORKERS, async () => {
     const goodput = async ({ name }: StandIn) => {
       const before = traffic.ended.length;
-      const jobs = Array.from({ length: STORM_JOBS }, (_, i) => job(`${name}.${before}.${i}`, name, uri));
+      const jobs = Array.from({ length: STORM_JOBS }, (_, i) => jobOf(`${name}.${before}.${i}`, name, uri));
       const { begin, ended } = await traffic.through(jobs);
       const lastOf = new Map(ended.map(({ completion, at }) => [completion.worker, at]));
       const rateUntil = (end: number) => traffic.rate(begin, end);
-      const rates = {
-        rate: rateUntil(Math.min(...lastOf.values())),
-        toTheLast: rateUntil(Math.max(...lastOf.values())),
-      };
-      progress.say(`${name}: ${round(rates.rate)} jobs/s, ${round(rates.toTheLast)} to the last`);
-      return rates;
+      const lasts = [...lastOf.values()];
+      return { rate: rateUntil(Math.min(...lasts)), toTheLast: rateUntil(Math.max(...lasts)) };
     };
     const mean = (of: readonly Rates[], which: keyof Rates) =>
       of.length / of.reduce((sum, rates) => sum + 1 / rates[which], 0);
@@ -149,11 +118,9 @@ async function storm({ parts, traffic, uri }: Ground, progress: Progress): Promi
 
 /** Jobs for all five in turn, more than they can do in that time. @returns how many */
 async function backlog(traffic: Traffic, uri: string, ms: number): Promise<number> {
-  const [first] = FIVE;
-  if (!first) throw new TypeError('no model');
-  const mostASecond = (FIVE.length * 8) / ((first.fixedMs + 8 * first.eachMs) / 1000);
+  const mostASecond = (FIVE.length * 8) / ((sleeper.fixedMs + 8 * sleeper.eachMs) / 1000);
   const count = Math.ceil((mostASecond * ms) / 1000);
-  const jobs = Array.from({ length: count }, (_, i) => job(`job.${i}`, FIVE[i % FIVE.length]?.name ?? '', uri));
+  const jobs = Array.from({ length: count }, (_, i) => jobOf(`job.${i}`, FIVE[i % FIVE.length]?.name ?? '', uri));
   await traffic.publish(jobs);
   return count;
 }
@@ -170,8 +137,4 @@ function outcomes({ ended, deadLetters }: Traffic) {
   const failed = bad.find(({ completion }) => completion.status !== 'succeeded');
   if (failed) throw new Error(`${failed.completion.jobId ?? ''}: ${failed.completion.error?.message ?? ''}`);
   return { jobs: ended.length, moreThanOneAttempt: bad.length, deadLetters: deadLetters.length };
-}
-
-function job(jobId: string, model: string, uri: string): JobMessage {
-  return { jobId, operations: [model], input: { uri } };
 }

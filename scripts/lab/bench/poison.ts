@@ -1,21 +1,16 @@
 /**
- * Do bad jobs slow down the good ones? The models sleep instead of computing.
- *
- * poison         the same good jobs alone, and with one bad one among each hundred: unreadable, without an input, with a
- *                broken one, for a model that does not exist, or at which the model fails
- * poison.batch   one picture of each eight makes the model raise for its whole batch, with a short and with a long launch:
- *                the rate of the other seven beside their rate when the eighth is a good one
+ * Do bad jobs slow down the good ones? `poison`: one bad job among each hundred. `poison.batch`: one picture of each
+ * eight makes the model raise for its whole batch.
  */
 import sharp from 'sharp';
 import type { Completion } from '../../../src/domain/completion.js';
 import type { JobMessage } from '../../../src/domain/job.js';
-import type { Progress } from '../../dev/progress.js';
 import type { Parts } from '../ground.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture } from './corpus.js';
-import { withTraffic, withWorkers } from './ground.js';
-import { type Benchmark, type Figure, figure, mean, median, round, simulated } from './result.js';
+import { jobOf, withTraffic, withWorkers } from './ground.js';
+import { type Benchmark, type Figure, figure, figuresFor, mean, median, round, simulated } from './result.js';
 
 const GOOD = 800;
 const EVERY = 100;
@@ -29,18 +24,9 @@ const RAISING = [5, 45].map((fixedMs): StandIn => {
   return { name: `raising_${fixedMs}`, fixedMs, eachMs: 1, plans: ['whole'], red: 'raise' };
 });
 
-interface Place {
-  readonly parts: Parts;
-  readonly traffic: Traffic;
-  readonly progress: Progress;
-}
-
-/**
- * Good jobs a second, from the first publish to the last completion of one.
- * @param isGood which completions are those of good jobs; all of them must have succeeded
- */
+/** @returns good jobs a second. @param isGood which completions are theirs; all of them must have succeeded */
 async function rateOf(
-  { traffic, progress }: Place,
+  traffic: Traffic,
   name: string,
   jobs: readonly (JobMessage | string)[],
   isGood: (completion: Completion) => boolean,
@@ -49,68 +35,57 @@ async function rateOf(
   const good = ended.filter(({ completion }) => isGood(completion));
   const failed = good.filter(({ completion }) => completion.status !== 'succeeded');
   if (failed.length > 0) throw new Error(`${name}: ${failed.length} good jobs failed`);
-  const rate = good.length / (((good.at(-1)?.at ?? NaN) - begin) / 1000);
-  progress.say(`${name}: ${round(rate)} good jobs/s`);
-  return rate;
+  return good.length / (((good.at(-1)?.at ?? NaN) - begin) / 1000);
 }
 
 /** In turns, with and without the bad ones; medians. */
-async function inBatches(place: Place): Promise<Figure[]> {
+async function inBatches(parts: Parts, traffic: Traffic, { name: model, fixedMs }: StandIn): Promise<Figure> {
   const [good = '', red = ''] = await Promise.all(
     ['#456', '#f00'].map(async (background) => {
       const image = sharp({ create: { width: 96, height: 64, channels: 3, background } });
-      return place.parts.upload(`${background.slice(1)}.png`, await image.png().toBuffer());
+      return parts.upload(`${model}/${background.slice(1)}.png`, await image.png().toBuffer());
     }),
   );
-  /** The seven of each eight, a second. */
-  const run = async (name: string, model: string, eighth: string) => {
-    const jobs = Array.from({ length: JOBS }, (_, i): JobMessage => {
+  const run = (name: string, eighth: string) => {
+    const jobs = Array.from({ length: JOBS }, (_, i) => {
       const isEighth = i % OF_EIGHT === 3;
-      const jobId = `${name}.${isEighth ? 'eighth.' : ''}${i}`;
-      return { jobId, operations: [model], input: { uri: isEighth ? eighth : good } };
+      return jobOf(`${model}.${name}.${isEighth ? 'eighth.' : ''}${i}`, model, isEighth ? eighth : good);
     });
-    return rateOf(place, name, jobs, ({ jobId }) => !jobId?.includes('.eighth.'));
+    return rateOf(traffic, name, jobs, ({ jobId }) => !jobId?.includes('.eighth.'));
   };
-  const figures: Figure[] = [];
-  for (const { name: model, fixedMs } of RAISING) {
-    const rates: { clean: number; bad: number }[] = [];
-    await withWorkers(place.parts, 1, async () => {
-      await run(`${model}.warm`, model, good);
-      for (let i = 0; i < ROUNDS; i++) {
-        const clean = await run(`${model}.clean.${i}`, model, good);
-        rates.push({ clean, bad: await run(`${model}.bad.${i}`, model, red) });
-      }
-    });
-    const detail = {
-      ...{ simulated: 'the model sleeps, and raises at once', launchMs: fixedMs },
-      rates: rates.map(({ clean, bad }) => [round(clean), round(bad)]),
-    };
-    const ratio = median(rates.map(({ clean, bad }) => bad / clean));
-    figures.push(figure(`poison.batch.${fixedMs}`, ratio, '>=', 0.8, detail));
-  }
-  return figures;
+  const rates: { clean: number; bad: number }[] = [];
+  await withWorkers(parts, 1, async () => {
+    await run('warm', good);
+    for (let i = 0; i < ROUNDS; i++) {
+      rates.push({ clean: await run(`clean.${i}`, good), bad: await run(`bad.${i}`, red) });
+    }
+  });
+  const ratio = median(rates.map(({ clean, bad }) => bad / clean));
+  return figure(`poison.batch.${fixedMs}`, ratio, '>=', 0.8, {
+    ...{ simulated: 'the model sleeps, and raises at once', launchMs: fixedMs },
+    rates: rates.map(({ clean, bad }) => [round(clean), round(bad)]),
+  });
 }
 
-async function oneInAHundred(place: Place): Promise<Figure> {
-  const { parts } = place;
+async function oneInAHundred(parts: Parts, traffic: Traffic): Promise<Figure> {
   const bytes = await picture({ width: 96, height: 64 });
   const uri = await parts.upload('good.jpg', bytes);
   const broken = await parts.upload('broken.jpg', bytes.subarray(0, bytes.length / 2));
   const failing = { model: model.name, parameters: { fail: true } };
   const bad = (jobId: string): (JobMessage | string)[] => [
     `not a job: ${jobId}`,
-    { jobId, operations: [model.name], input: { uri: `${uri}.missing` } },
-    { jobId, operations: [model.name], input: { uri: broken } },
-    { jobId, operations: ['no_such_model'], input: { uri } },
+    jobOf(jobId, model.name, `${uri}.missing`),
+    jobOf(jobId, model.name, broken),
+    jobOf(jobId, 'no_such_model', uri),
     { jobId, operations: [failing], input: { uri } },
   ];
   const run = async (name: string, poisoned: boolean) => {
     const jobs = Array.from({ length: GOOD }, (_, i) => {
-      const good: JobMessage = { jobId: `${name}.${i}`, operations: [model.name], input: { uri } };
+      const good = jobOf(`${name}.${i}`, model.name, uri);
       const one = bad(`${name}.bad.${i}`)[(i / EVERY) % 5];
       return poisoned && i % EVERY === 0 && one !== undefined ? [good, one] : [good];
     });
-    return rateOf(place, name, jobs.flat(), ({ jobId }) => jobId !== undefined && !jobId.includes('.bad.'));
+    return rateOf(traffic, name, jobs.flat(), ({ jobId }) => jobId !== undefined && !jobId.includes('.bad.'));
   };
   return withWorkers(parts, 1, async () => {
     await run('warm', false);
@@ -123,10 +98,15 @@ async function oneInAHundred(place: Place): Promise<Figure> {
   });
 }
 
-export const poison: Benchmark = ({ progress, wanted }) =>
-  withTraffic({ models: [model, ...RAISING], progress }, async (parts, traffic) => {
-    const place = { parts, traffic, progress };
-    const figures = await inBatches(place);
-    if (wanted('')) figures.push(await oneInAHundred(place));
-    return figures;
-  });
+const CASES = [
+  ...RAISING.map((raising) => ({
+    name: `batch.${raising.fixedMs}`,
+    run: (parts: Parts, traffic: Traffic) => inBatches(parts, traffic, raising),
+  })),
+  { name: '', run: oneInAHundred },
+];
+
+export const poison: Benchmark = (asked) =>
+  withTraffic({ models: [model, ...RAISING], progress: asked.progress }, (parts, traffic) =>
+    figuresFor(CASES, asked, ({ run }) => run(parts, traffic)),
+  );

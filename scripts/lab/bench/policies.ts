@@ -1,11 +1,8 @@
-/**
- * What Triton's levels of priority and limits of the queue cost: with them, Triton 2.51 does not fetch the next batch
- * while one is running, and may notice half a second late that an instance is free.
- */
+/** What Triton's levels of priority and limits of the queue cost (docs/decisions/0007-priorities-at-triton.md). */
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, withGround } from './ground.js';
-import { type Benchmark, type Figure, quantile, reported, round } from './result.js';
+import { type Ground, jobOf, withGround } from './ground.js';
+import { type Benchmark, figuresFor, quantile, reported, round } from './result.js';
 
 const PICTURES = 60;
 const FIXED_MS = 40;
@@ -24,26 +21,24 @@ const LOADS = {
   threes: (i: number) => Math.floor(i / 3) * 500,
 };
 
-export const policies: Benchmark = ({ progress }) =>
-  withGround(MODELS, progress, async (ground) => {
-    const figures: Figure[] = [];
+const CASES = (Object.keys(LOADS) as (keyof typeof LOADS)[]).flatMap((load) =>
+  [1, 2].map((instances) => ({ name: `${load}.${instances}`, load, instances })),
+);
+
+export const policies: Benchmark = (asked) =>
+  withGround(MODELS, asked.progress, async (ground) => {
     const uris = (await uploadPictures(ground, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
-    for (const load of Object.keys(LOADS) as (keyof typeof LOADS)[]) {
-      for (const instances of [1, 2]) {
-        const plain = await measure(ground, `plain_${instances}`, uris, load);
-        const limited = await measure(ground, `policies_${instances}`, uris, load);
-        const name = `policies.${load}.${instances}`;
-        figures.push(reported(name, limited.p95Ms / plain.p95Ms, { instances, plain, limited }));
-        progress.say(`${name}: ${JSON.stringify({ plain, limited })}`);
-      }
-    }
-    return figures;
+    return figuresFor(CASES, asked, async ({ name, load, instances }) => {
+      const plain = await measure(ground, `plain_${instances}`, uris, load);
+      const limited = await measure(ground, `policies_${instances}`, uris, load);
+      return reported(`policies.${name}`, limited.p95Ms / plain.p95Ms, { instances, plain, limited });
+    });
   });
 
 async function measure(ground: Ground, model: string, uris: readonly string[], load: keyof typeof LOADS) {
   await ground.freshWorker();
   const jobs = uris.map((uri, i) => ({
-    job: { jobId: `${model}.${load}.${i}`, operations: [model], input: { uri }, output: { format: 'jpeg' as const } },
+    job: jobOf(`${model}.${load}.${i}`, model, uri, { output: { format: 'jpeg' } }),
     atMs: LOADS[load](i),
   }));
   const { seconds, completions } = await ground.run(jobs);

@@ -1,4 +1,3 @@
-/** What a benchmark is given, what it gives back, and the arithmetic between the two. */
 import type { Progress } from '../../dev/progress.js';
 
 export interface Asked {
@@ -21,7 +20,6 @@ export interface Figure {
 
 type Detail = Readonly<Record<string, unknown>>;
 
-/** What stands in for computing in most of them. */
 export const simulated = 'the models sleep instead of computing';
 
 export function figure(name: string, ratio: number, op: '>=' | '<=', goal: number, detail: Detail): Figure {
@@ -31,6 +29,21 @@ export function figure(name: string, ratio: number, op: '>=' | '<=', goal: numbe
 
 export function reported(name: string, ratio: number, detail: Detail): Figure {
   return { name, ratio: round(ratio), op: 'report', goal: null, pass: true, detail };
+}
+
+/** The figures of those cases that are wanted, one after the other, each told as soon as it is known. */
+export async function figuresFor<T extends { readonly name: string }>(
+  cases: readonly T[],
+  { progress, wanted }: Asked,
+  run: (one: T) => Promise<Figure | readonly Figure[]>,
+): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const one of cases.filter(({ name }) => wanted(name))) {
+    const found = [await run(one)].flat();
+    figures.push(...found);
+    for (const { name, ratio, detail } of found) progress.say(`${name}: ${ratio} ${JSON.stringify(detail)}`);
+  }
+  return figures;
 }
 
 export function round(value: number): number {

@@ -1,11 +1,10 @@
 /**
- * Seams at the size of real photographs: stitched against whole, on the real models, computed on the CPU (minutes).
- * The tests try many small sizes; a whole picture this large needs gigabytes and is worth it once.
+ * Seams at the size of real photographs, on the real models: minutes, and gigabytes. The tests try many small sizes.
  */
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { Size } from '../../../src/domain/raster.js';
 import { withStack } from './ground.js';
-import { type Benchmark, type Figure, figure, round } from './result.js';
+import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
 import { apart, atOnce, EXACT, scenery, stitched, type Tiled, tiledVersions } from './stitch.js';
 
 const PHOTOGRAPH = { width: 2000, height: 1500 };
@@ -14,22 +13,16 @@ const TOLERANT = { width: 512, height: 512 };
 const LIMIT_MS = 1_800_000;
 
 /** One figure for each version and tile size: the largest difference as a part of what is tolerated. */
-export const seams: Benchmark = ({ progress, wanted }) =>
-  withStack(['triton'], progress, async ({ TRITON_URL: url }) => {
+export const seams: Benchmark = (asked) =>
+  withStack(['triton'], asked.progress, async ({ TRITON_URL: url }) => {
     const models = connectTriton({ url, inferTimeoutMs: LIMIT_MS });
-    const figures: Figure[] = [];
     try {
       await models.refresh(new AbortController().signal);
-      for (const tiled of tiledVersions(models)) {
-        const name = `${tiled.model.model}.${tiled.version}`;
-        if (!wanted(name)) continue;
-        progress.say(`${name}: computing on the CPU`);
-        figures.push(...(await figuresOf(models, tiled, name)));
-      }
+      const cases = tiledVersions(models).map((tiled) => ({ name: `${tiled.model.model}.${tiled.version}`, tiled }));
+      return await figuresFor(cases, asked, ({ name, tiled }) => figuresOf(models, tiled, name));
     } finally {
       await models.close();
     }
-    return figures;
   });
 
 async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled, name: string): Promise<Figure[]> {
@@ -40,14 +33,14 @@ async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled,
   const figures: Figure[] = [];
   for (const side of tiled.contract.tileSizes) {
     const { largest, mean } = apart(await stitched(models, tiled, side, picture), whole);
-    figures.push(
-      figure(`seams.${name}.${side}`, largest / tolerance, '<=', 1, {
-        computed: 'on the CPU',
-        size: `${size.width}x${size.height}`,
-        margin: tiled.contract.margin,
-        levels: { largest, mean: round(mean), tolerance },
-      }),
-    );
+    const levels = { largest, mean: round(mean), tolerance };
+    const detail = {
+      computed: 'on the CPU',
+      size: `${size.width}x${size.height}`,
+      margin: tiled.contract.margin,
+      levels,
+    };
+    figures.push(figure(`seams.${name}.${side}`, largest / tolerance, '<=', 1, detail));
   }
   return figures;
 }

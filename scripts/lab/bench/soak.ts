@@ -1,18 +1,16 @@
-/**
- * Does a worker grow? 5,000 jobs through one worker, some of which fail and some of which are put back because their model is
- * away for a while. After each 500, when the worker has nothing to do and has collected its garbage, it is asked what it holds.
- */
+/** Does a worker grow? It is asked after each 500 of 5,000 jobs, some of which fail, and some are put back. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobMessage } from '../../../src/domain/job.js';
 import type { Parts } from '../ground.js';
 import { controlModel } from '../../dev/parts/triton.js';
 import { root } from '../../dev/stack/paths.js';
+import { until } from '../../dev/until.js';
 import { metricIn, startWorker, type Worker } from '../../dev/workers.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture, THUMBNAILS, uploadPictures } from './corpus.js';
-import { toldBy, withTraffic } from './ground.js';
+import { endWorker, toldBy, withTraffic } from './ground.js';
 import { type Benchmark, type Figure, figure, median, round } from './result.js';
 
 const JOBS = 5_000;
@@ -30,42 +28,34 @@ const COUNTS_GOAL = 1.1;
 const quick: StandIn = { name: 'quick', fixedMs: 2, eachMs: 0, plans: ['whole'], failsOnDemand: true };
 const away: StandIn = { ...quick, name: 'away' };
 
-/** What the worker holds. */
-interface Kept {
-  readonly rss: number;
-  readonly heapTotal: number;
-  readonly heapUsed: number;
-  readonly external: number;
-  readonly files: number;
-  /** Of abort signals. */
-  readonly listeners: number;
-  /** What keeps the event loop alive, by kind: sockets, timers and so on. */
+/** What the worker holds (count-kept.js); `resources` keep its event loop alive, by kind. */
+interface Kept extends Record<(typeof NUMBERS)[number], number> {
   readonly resources: Readonly<Record<string, number>>;
 }
+const BYTES = ['rss', 'heapTotal', 'heapUsed', 'external'] as const;
+const NUMBERS = [...BYTES, 'files', 'listeners'] as const;
 
 export const soak: Benchmark = ({ progress }) =>
   withTraffic({ models: [quick, away], progress, env: LIMITS }, async (parts, traffic) => {
     const file = join(parts.dir, 'kept.json');
-    const worker = await startWorker(
-      { ...parts.env, ...MALLOC, KEPT: file },
-      { preload: [join(root, 'scripts/lab/bench/count-kept.js')] },
-    );
+    const preload = [join(root, 'scripts/lab/bench/count-kept.js')];
+    const worker = await startWorker({ ...parts.env, ...MALLOC, KEPT: file }, { preload });
     try {
       const inputs = await uploadInputs(parts);
       const rounds: Kept[] = [];
       for (let i = 0; i < JOBS / ROUND; i++) {
         await oneRound(parts, traffic, inputs, i);
         await idle(worker);
-        rounds.push(await sample(worker, file));
-        progress.say(`after ${(i + 1) * ROUND}: ${JSON.stringify(shown(rounds.at(-1)))}`);
+        const kept = await sample(worker, file);
+        rounds.push(kept);
+        progress.say(`after ${(i + 1) * ROUND}: ${JSON.stringify(shown(kept))}`);
       }
       const text = await worker.metrics();
       const putBack = metricIn(text, 'imagen_deferred_total');
       const failed = metricIn(text, 'imagen_jobs_total', { status: 'failed' });
       return figuresOf(rounds, { simulated: 'models sleep', putBack, failed, malloc: MALLOC });
     } finally {
-      worker.signal('SIGTERM');
-      await worker.exit;
+      await endWorker(worker);
     }
   });
 
@@ -77,12 +67,9 @@ const REST_MS = 12_000;
 /** Few places, so that jobs of a model that is away are put back instead of standing aside. */
 const LIMITS = { IMAGEN_MAX_JOBS: '8', IMAGEN_MODEL_WAIT_SECONDS: '1' };
 
-interface Inputs {
-  readonly good: readonly string[];
-  readonly broken: string;
-}
+type Inputs = Awaited<ReturnType<typeof uploadInputs>>;
 
-async function uploadInputs(parts: Parts): Promise<Inputs> {
+async function uploadInputs(parts: Parts) {
   const good = (await uploadPictures(parts, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
   const whole = await picture({ width: 96, height: 64 });
   return { good, broken: await parts.upload('broken.jpg', whole.subarray(0, whole.length / 2)) };
@@ -98,15 +85,13 @@ async function oneRound({ stack }: Parts, traffic: Traffic, { good, broken }: In
       const job = make(n);
       return job ? { ...job, jobId } : `not a job: ${jobId}`;
     });
+  const failing = { model: quick.name, parameters: { fail: true } };
   const waiting = of('away', AWAY, (n) => ({ operations: [away.name], input: input(n) }));
   const others = [
     ...of('unreadable', FAILING, () => undefined),
     ...of('broken', FAILING, () => ({ operations: [quick.name], input: { uri: broken } })),
     ...of('missing', FAILING, () => ({ operations: [quick.name], input: { uri: `${broken}.missing` } })),
-    ...of('failing', FAILING, (n) => ({
-      operations: [{ model: quick.name, parameters: { fail: true } }],
-      input: input(n),
-    })),
+    ...of('failing', FAILING, (n) => ({ operations: [failing], input: input(n) })),
   ];
   const formats = ['jpeg', 'png', 'webp', 'jpeg'] as const;
   const fine = of('fine', ROUND - AWAY - others.length, (n) => ({
@@ -115,18 +100,18 @@ async function oneRound({ stack }: Parts, traffic: Traffic, { good, broken }: In
   }));
   await controlModel(stack.ports, away.name, 'unload');
   await traffic.publish([...waiting, ...others, ...fine]);
-  await traffic.until(before + ROUND - AWAY);
+  await traffic.untilEnded(before + ROUND - AWAY);
   await sleep(3_000); // with nothing else to do, some of those that stand aside are put back
   await controlModel(stack.ports, away.name, 'load');
-  await traffic.until(before + ROUND);
+  await traffic.untilEnded(before + ROUND);
 }
 
 async function idle(worker: Worker): Promise<void> {
-  for (;;) {
+  const isIdle = async () => {
     const text = await worker.metrics();
-    if (metricIn(text, 'imagen_jobs_active') + metricIn(text, 'imagen_jobs_parked') === 0) break;
-    await sleep(200);
-  }
+    return metricIn(text, 'imagen_jobs_active') + metricIn(text, 'imagen_jobs_parked') === 0;
+  };
+  await until(isIdle, { everyMs: 200 });
   await sleep(REST_MS);
 }
 
@@ -139,25 +124,15 @@ async function sample(worker: Worker, file: string): Promise<Kept> {
   }
   const middle = (of: (kept: Kept) => number) => median(samples.map(of));
   const kinds = new Set(samples.flatMap(({ resources }) => Object.keys(resources)));
-  return {
-    rss: middle(({ rss }) => rss),
-    heapTotal: middle(({ heapTotal }) => heapTotal),
-    heapUsed: middle(({ heapUsed }) => heapUsed),
-    external: middle(({ external }) => external),
-    files: middle(({ files }) => files),
-    listeners: middle(({ listeners }) => listeners),
-    resources: Object.fromEntries([...kinds].map((kind) => [kind, middle((kept) => kept.resources[kind] ?? 0)])),
-  };
+  const numbers = Object.fromEntries(NUMBERS.map((name) => [name, middle((kept) => kept[name])]));
+  const resources = Object.fromEntries([...kinds].map((kind) => [kind, middle((kept) => kept.resources[kind] ?? 0)]));
+  return { ...numbers, resources } as Kept;
 }
 
-const shown = (kept: Kept | undefined) =>
-  kept && {
-    ...kept,
-    rss: inMB(kept.rss),
-    heapTotal: inMB(kept.heapTotal),
-    heapUsed: inMB(kept.heapUsed),
-    external: inMB(kept.external),
-  };
+const shown = (kept: Kept): object => ({
+  ...kept,
+  ...Object.fromEntries(BYTES.map((name) => [name, inMB(kept[name])])),
+});
 
 function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   const [first, last] = [rounds[0], rounds.at(-1)];
@@ -165,9 +140,9 @@ function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   const compared = { first: shown(first), last: shown(last) };
   const rssMB = rounds.map(({ rss }) => inMB(rss));
   const counts = {
-    listeners: pick('listeners'),
-    files: pick('files'),
-    handles: ({ resources }: Kept) => sum(resources),
+    listeners: ({ listeners }: Kept) => listeners,
+    files: ({ files }: Kept) => files,
+    handles: ({ resources }: Kept) => Object.values(resources).reduce((a, b) => a + b, 0),
   };
   return [
     figure('soak.memory', last.rss / first.rss, '<=', GOAL, { ...about, rssMB, ...compared }),
@@ -180,6 +155,4 @@ function figuresOf(rounds: readonly Kept[], about: object): Figure[] {
   ];
 }
 
-const pick = (name: 'listeners' | 'files') => (kept: Kept) => kept[name];
-const sum = (numbers: Readonly<Record<string, number>>) => Object.values(numbers).reduce((a, b) => a + b, 0);
 const inMB = (bytes: number) => round(bytes / 1e6);

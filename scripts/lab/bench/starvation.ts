@@ -1,14 +1,11 @@
 /**
- * Do large pictures stop small ones? What a thumbnail waits, from publish to completion, while decoders, encoders and memory
- * are full of large pictures that become AVIF. Everything is real but the model, which sleeps for 20 ms. The worker
+ * What a thumbnail waits while decoders, encoders and memory are full of large pictures that become AVIF. The worker
  * reaches storage by a name, which is looked up in the thread pool that decoders and encoders share.
  */
-import type { JobMessage } from '../../../src/domain/job.js';
-import type { Progress } from '../../dev/progress.js';
 import type { StandIn } from '../make-models.js';
 import { picture, type Sized, THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, type Outcome, type TimedJob, withGround } from './ground.js';
-import { type Benchmark, type Figure, figure, quantile, round } from './result.js';
+import { type Ground, jobOf, type Outcome, withGround } from './ground.js';
+import { type Benchmark, figure, figuresFor, quantile, round } from './result.js';
 
 const SMALL_ONES = 200;
 const EVERY_MS = 200;
@@ -25,19 +22,15 @@ const model: StandIn = {
   ...{ name: 'quick', fixedMs: 20, eachMs: 0, plans: ['tile', 'whole'], tileSizes: [1024], margin: 0 },
 };
 
-export const starvation: Benchmark = ({ progress, wanted }) => {
+export const starvation: Benchmark = (asked) => {
   const byName = (env: { readonly STORAGE_EMULATOR_HOST: string }) => ({
     STORAGE_EMULATOR_HOST: env.STORAGE_EMULATOR_HOST.replace('127.0.0.1', 'localhost'),
   });
-  const run = async (ground: Ground) => {
-    const figures: Figure[] = [];
-    for (const one of CASES.filter(({ name }) => wanted(name))) figures.push(await beside(ground, one, progress));
-    return figures;
-  };
-  return withGround([model], progress, run, { env: byName });
+  const run = (ground: Ground) => figuresFor(CASES, asked, (one) => beside(ground, one));
+  return withGround([model], asked.progress, run, { env: byName });
 };
 
-async function beside(ground: Ground, { name, count, size }: (typeof CASES)[number], progress: Progress) {
+async function beside(ground: Ground, { name, count, size }: (typeof CASES)[number]) {
   const thumbnails = await uploadPictures(ground, THUMBNAILS, SMALL_ONES, name);
   const large = await ground.upload(`${name}/large.jpg`, await picture(size));
   const stream = (run: string, count: number, fromMs: number) =>
@@ -48,7 +41,6 @@ async function beside(ground: Ground, { name, count, size }: (typeof CASES)[numb
   await ground.freshWorker();
   await ground.run(stream('warm', 10, 0));
   const alone = waitsOf(await ground.run(stream('alone', 50, 0)));
-  progress.say(`thumbnails alone: ${JSON.stringify(alone)}`);
   const both = await ground.run([
     ...Array.from({ length: count }, (_, i) => job(`large.${name}.${i}`, large, 'avif', 0)),
     ...stream('beside', SMALL_ONES, HEAD_START_MS),
@@ -65,15 +57,13 @@ async function beside(ground: Ground, { name, count, size }: (typeof CASES)[numb
     ...{ alone, beside: waits, putBack },
     largeSeconds: { first: round(firstLargeMs / 1000), last: round(lastLargeMs / 1000) },
   };
-  progress.say(`${name}: ${JSON.stringify(detail)}`);
   const measured = figure(`starvation.${name}`, waits.p95Ms / GOAL_MS, '<=', 1, detail);
   return { ...measured, pass: measured.pass && putBack === 0 };
 }
 
-function job(jobId: string, uri: string, format: 'jpeg' | 'avif', atMs: number): TimedJob {
-  const message: JobMessage = { jobId, operations: [model.name], input: { uri }, output: { format } };
-  return { job: message, atMs };
-}
+const job = (jobId: string, uri: string, format: 'jpeg' | 'avif', atMs: number) => ({
+  ...{ job: jobOf(jobId, model.name, uri, { output: { format } }), atMs },
+});
 
 function waitsOf(outcome: Outcome) {
   const waits = outcome.waitsMs('thumbnail');

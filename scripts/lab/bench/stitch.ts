@@ -1,7 +1,4 @@
-/**
- * Stitched pictures against whole ones: the worker's own tile plan and one request of the whole picture, both answered
- * by the same version of the same real model. For the seam tests and the benchmark.
- */
+/** Stitched pictures against whole ones, by the same version of the same model; for the seam tests and the benchmark. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -14,7 +11,6 @@ import { atOnce as codec } from '../../../src/pipeline/codec.js';
 import { PLAN_TABLE, type Send, type Shape, type View } from '../../../src/pipeline/plans/index.js';
 import { root } from '../../dev/stack/paths.js';
 
-/** A version of a model that may be sent in tiles. */
 export interface Tiled {
   readonly model: ModelContract;
   readonly version: string;
@@ -34,9 +30,7 @@ export function tiledVersions(models: ModelServer): Tiled[] {
 }
 
 /**
- * A photograph with what it lacks laid over: waves that grow finer to the right, hard edges, and noise. The same
- * pixels every time, so a picture of any size is made again for a second run.
- * @param photo one of test/fixtures/photos
+ * A photograph with what it lacks: waves that grow finer to the right, hard edges, noise; the same pixels every time.
  */
 export async function scenery({ width, height }: Size, photo = 'coffee'): Promise<Raster> {
   const file = await readFile(join(root, `test/fixtures/photos/${photo}.jpg`));
@@ -60,12 +54,14 @@ export async function scenery({ width, height }: Size, photo = 'coffee'): Promis
 /** The upper left part of a picture. @throws RangeError where the picture is smaller */
 export function corner({ width, height, rgb }: Raster, size: Size): Raster {
   if (size.width > width || size.height > height) throw new RangeError(`${width}x${height} has no such corner`);
-  const rows = Array.from({ length: size.height }, (_, y) => rgb.subarray(y * width * 3, (y * width + size.width) * 3));
-  return { ...size, rgb: Buffer.concat(rows) };
+  return { ...size, rgb: rowsOf(rgb, width * 3, size.width * 3, size.height) };
 }
 
-/** The picture made at least as large as `size`, its last column and row repeated. */
-export function edgeReplicated({ width, height, rgb }: Raster, size: Size): Raster {
+/** The beginnings, of so many bytes, of so many rows. */
+const rowsOf = (data: Buffer, pitch: number, bytes: number, count: number): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, y) => data.subarray(y * pitch, y * pitch + bytes)));
+
+function edgeReplicated({ width, height, rgb }: Raster, size: Size): Raster {
   const grown = { width: Math.max(width, size.width), height: Math.max(height, size.height) };
   const data = Buffer.alloc(grown.width * grown.height * 3);
   for (let y = 0; y < grown.height; y++) {
@@ -77,7 +73,6 @@ export function edgeReplicated({ width, height, rgb }: Raster, size: Size): Rast
   return { ...grown, rgb: data };
 }
 
-/** What the worker would make of a picture with tiles of the given side; pixels of the answer, rows from the top. */
 export async function stitched(models: ModelServer, tiled: Tiled, side: number, raster: Raster): Promise<Buffer> {
   const { contract } = tiled;
   const [shape] = PLAN_TABLE.tile.shapes({ ...contract, tileSizes: [side] }, raster);
@@ -86,9 +81,8 @@ export async function stitched(models: ModelServer, tiled: Tiled, side: number, 
 }
 
 /** What the worker would make of a picture that is padded to a window. */
-export async function padded(models: ModelServer, tiled: Tiled, window: Size, raster: Raster): Promise<Buffer> {
-  return send(models, tiled, { plan: 'whole', ...window, requests: 1 }, raster);
-}
+export const padded = (models: ModelServer, tiled: Tiled, window: Size, raster: Raster): Promise<Buffer> =>
+  send(models, tiled, { plan: 'whole', ...window, requests: 1 }, raster);
 
 async function send(models: ModelServer, tiled: Tiled, shape: Shape, raster: Raster): Promise<Buffer> {
   const inTurn = atMost(capacityOf(tiled.model).inFlight);
@@ -110,28 +104,23 @@ function atMost(limit: number): (task: () => Promise<void>) => Promise<void> {
 }
 
 /**
- * What the model makes of the whole picture in one request. A picture smaller than a tile is judged as the model would
- * see it: grown by repeating its edges up to `atLeast`, and its answer cut back.
+ * What the model makes of the whole picture in one request. One smaller than `atLeast` is grown by repeating its edges.
  */
 export async function atOnce(models: ModelServer, tiled: Tiled, raster: Raster, atLeast: Size): Promise<Buffer> {
   const { scale } = tiled.contract;
   const grown = edgeReplicated(raster, atLeast);
   const { data } = await ask(models, tiled, { x: 0, y: 0, ...grown }, raster);
-  const bytes = raster.width * scale * channelsOf(tiled);
-  const pitch = grown.width * scale * channelsOf(tiled);
-  const rows = Array.from({ length: raster.height * scale }, (_, y) => data.subarray(y * pitch, y * pitch + bytes));
-  return Buffer.concat(rows);
+  const bytes = scale * channelsOf(tiled);
+  return rowsOf(data, grown.width * bytes, raster.width * bytes, raster.height * scale);
 }
 
-/** How far two pictures of one size are apart, in levels of 255. */
 export function apart(a: Buffer, b: Buffer): { readonly largest: number; readonly mean: number } {
   if (a.length !== b.length) throw new RangeError(`pictures of ${a.length} and ${b.length} bytes`);
-  let largest = 0;
-  let sum = 0;
+  let [largest, sum] = [0, 0];
   for (let i = 0; i < a.length; i++) {
     const difference = Math.abs((a[i] ?? 0) - (b[i] ?? 0));
     sum += difference;
-    if (difference > largest) largest = difference;
+    largest = Math.max(largest, difference);
   }
   return { largest, mean: sum / a.length };
 }
@@ -149,10 +138,6 @@ async function ask(models: ModelServer, { model, version }: Tiled, view: View, w
   return output;
 }
 
-function channelsOf({ model }: Tiled): 1 | 3 {
-  return model.output === 'mask' ? 1 : 3;
-}
+const channelsOf = ({ model }: Tiled): 1 | 3 => (model.output === 'mask' ? 1 : 3);
 
-function clamp(value: number): number {
-  return Math.max(0, Math.min(255, value));
-}
+const clamp = (value: number): number => Math.max(0, Math.min(255, value));

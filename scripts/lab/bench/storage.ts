@@ -1,19 +1,17 @@
-/**
- * CPU of the worker's storage client beside Google's (@google-cloud/storage), both against fake-gcs-server, which is a
- * process of its own. The peer does what the worker did with it before: metadata, then the bytes; both check CRC32C.
- */
+/** CPU of the worker's storage client beside Google's, against the same fake-gcs-server. Both check CRC32C. */
 import { randomBytes } from 'node:crypto';
 import type { Storage } from '@google-cloud/storage';
 import { createStorageClient } from '../../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
 import { withStack } from './ground.js';
-import { type Benchmark, type Figure, figure, median, round } from './result.js';
+import { type Benchmark, figure, figuresFor, median, round } from './result.js';
 
 const BUCKET = 'bench-storage';
 const KIB = 1024;
 const ROUNDS = 5;
-/** Requests at once, as of a worker with as many jobs. */
 const AT_ONCE = 8;
+/** The largest part of the peer's CPU that is allowed. */
+const GOAL = 0.5;
 
 interface Client {
   read(name: string): Promise<unknown>;
@@ -23,15 +21,12 @@ interface Client {
 
 interface Case {
   readonly name: string;
-  /** In one round of each client. */
   readonly times: number;
-  /** The largest part of the peer's CPU that is allowed. */
-  readonly goal: number;
   readonly work: (client: Client, id: string) => Promise<unknown>;
 }
 
-export const storage: Benchmark = ({ progress, wanted }) =>
-  withStack(['gcs'], progress, async ({ GOOGLE_CLOUD_PROJECT: projectId, STORAGE_EMULATOR_HOST: emulator }) => {
+export const storage: Benchmark = (asked) =>
+  withStack(['gcs'], asked.progress, async ({ GOOGLE_CLOUD_PROJECT: projectId, STORAGE_EMULATOR_HOST: emulator }) => {
     const peer = createStorageClient({ projectId, emulator });
     await peer.createBucket(BUCKET);
     const clients = { ours: ours(emulator), theirs: theirs(peer) };
@@ -39,23 +34,16 @@ export const storage: Benchmark = ({ progress, wanted }) =>
     await clients.ours.create('small', small);
     await clients.ours.create('large', large);
     const cases: readonly Case[] = [
-      { name: 'read.64KiB', times: 400, goal: 0.5, work: (client) => client.read('small') },
-      { name: 'read.2MiB', times: 60, goal: 0.5, work: (client) => client.read('large') },
-      { name: 'create', times: 300, goal: 0.5, work: (client, id) => client.create(id, small) },
-      { name: 'miss', times: 400, goal: 0.5, work: (client, id) => client.miss(id) },
+      { name: 'read.64KiB', times: 400, work: (client) => client.read('small') },
+      { name: 'read.2MiB', times: 60, work: (client) => client.read('large') },
+      { name: 'create', times: 300, work: (client, id) => client.create(id, small) },
+      { name: 'miss', times: 400, work: (client, id) => client.miss(id) },
     ];
-    const figures: Figure[] = [];
-    for (const one of cases) {
-      if (!wanted(one.name)) continue;
-      progress.say(`storage.${one.name}`);
-      figures.push(await compare(one, clients));
-    }
-    return figures;
+    return figuresFor(cases, asked, (one) => compare(one, clients));
   });
 
-async function compare({ name, times, goal, work }: Case, clients: Record<'ours' | 'theirs', Client>) {
+async function compare({ name, times, work }: Case, clients: Record<'ours' | 'theirs', Client>) {
   const spent = { ours: [] as number[], theirs: [] as number[] };
-  // The first round warms both up.
   for (let round = -1; round < ROUNDS; round++) {
     for (const who of ['ours', 'theirs'] as const) {
       const used = await cpuOf(times, (i) => work(clients[who], `${name}-${who}-${round}-${i}`));
@@ -63,14 +51,13 @@ async function compare({ name, times, goal, work }: Case, clients: Record<'ours'
     }
   }
   const [mine, peers] = [median(spent.ours), median(spent.theirs)];
-  return figure(`storage.${name}`, mine / peers, '<=', goal, {
+  return figure(`storage.${name}`, mine / peers, '<=', GOAL, {
     cpuMicroseconds: { ours: Math.round(mine), theirs: Math.round(peers) },
     rounds: ROUNDS,
     spread: round(Math.max(...spent.ours) / Math.min(...spent.ours)),
   });
 }
 
-/** @returns CPU of this process, in microseconds */
 async function cpuOf(times: number, work: (i: number) => Promise<unknown>): Promise<number> {
   const before = process.cpuUsage();
   let next = 0;

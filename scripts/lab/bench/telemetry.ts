@@ -1,9 +1,6 @@
 /**
- * What metrics cost, and traces that are off, as a share of the worker's processor time for a job; and beside it the log.
- * Too little to be seen as the difference of two runs, so it is put together from what can be measured well: the calls
- * that a real worker makes for each job, counted in it, and the lines that it logs; what one of them costs, measured over
- * very many; what a scrape costs the worker, measured over many. All of it is divided by the processor time of the same
- * worker in the same run, as the system counts it.
+ * What metrics, traces that are off, and the log cost, as shares of the worker's processor time for a job. Too little
+ * for a difference of two runs: calls and lines of a real worker are counted, and multiplied by what one of them costs.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +14,7 @@ import { cloudTraceFields } from '../../../src/tracing/trace-fields.js';
 import { root } from '../../dev/stack/paths.js';
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, toldBy, withGround } from './ground.js';
+import { type Ground, jobOf, toldBy, withGround } from './ground.js';
 import { type Benchmark, figure, median, round, simulated } from './result.js';
 
 /** Thumbnails: the smaller a job's work, the larger the share of what is the same for every job. */
@@ -35,11 +32,9 @@ const model: StandIn = {
 };
 
 interface Counts {
-  /** Spans begun. */
   readonly spans: number;
   /** Looks at which span is active: two for each span, and one for each attribute or header that is not wanted. */
   readonly looks: number;
-  /** Counters, gauges and histograms told something. */
   readonly metrics: number;
 }
 
@@ -48,27 +43,17 @@ export const telemetry: Benchmark = async ({ progress }) => {
   const logFile = join(tmpdir(), `imagen-log-${process.pid}`);
   process.env.COUNTS = file;
   const start = { preload: [join(root, 'scripts/lab/bench/count-telemetry.js')], logFile };
-  const run = (ground: Ground) => measure(ground, { file, logFile, say: (text) => progress.say(text) });
   try {
-    return await withGround([model], progress, run, start);
+    return await withGround([model], progress, (ground) => measure(ground, file, logFile), start);
   } finally {
     for (const one of [file, logFile]) rmSync(one, { force: true });
   }
 };
 
-interface Files {
-  /** Gets the counts. */
-  readonly file: string;
-  readonly logFile: string;
-  readonly say: (text: string) => void;
-}
-
-async function measure(ground: Ground, { file, logFile, say }: Files) {
+async function measure(ground: Ground, file: string, logFile: string) {
   const pictures = await uploadPictures(ground, THUMBNAILS, JOBS);
   const run = (name: string) =>
-    ground.run(
-      pictures.map(({ uri }, i) => ({ job: { jobId: `${name}.${i}`, operations: [model.name], input: { uri } } })),
-    );
+    ground.run(pictures.map(({ uri }, i) => ({ job: jobOf(`${name}.${i}`, model.name, uri) })));
   await run('warm');
   await toldBy(ground.workerPid(), file); // and begins again
   const linesBefore = linesIn(logFile).length;
@@ -81,14 +66,11 @@ async function measure(ground: Ground, { file, logFile, say }: Files) {
   const lines = linesIn(logFile).slice(linesBefore);
   const line = lines.find((one) => one.includes('"job ended"'));
   if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
-  say(`${(jobSeconds * 1000).toFixed(2)} ms of the worker's processor for a job`);
 
   const scrapeSeconds = await costOfScrape(ground);
-  const perCall = {
-    span: await costOf(() => inSpan('none', { attributes: () => ({}) }, () => undefined)),
-    look: await costOf(() => annotate(() => ({}))),
-    metric: await costOf(observe()),
-  };
+  const emptySpan = () => inSpan('none', { attributes: () => ({}) }, () => undefined);
+  const look = () => annotate(() => ({}));
+  const perCall = { span: await costOf(emptySpan), look: await costOf(look), metric: await costOf(observe()) };
   const lineSeconds = await costOf(log(line), LINES);
   const perJob = { spans: counts.spans / JOBS, looks: counts.looks / JOBS, metrics: counts.metrics / JOBS };
   const linesPerJob = lines.length / JOBS;
@@ -101,17 +83,13 @@ async function measure(ground: Ground, { file, logFile, say }: Files) {
   const logSeconds = linesPerJob * lineSeconds;
   return [
     figure('telemetry', ratio, '<=', 0.01, {
-      method:
-        "calls a job makes, counted in a real worker, times what one costs, and a scrape's share at one in 15 s; divided by the worker's processor time for a job in the same run",
       ...{ jobs: JOBS, scrapeMs: round(scrapeSeconds * 1000), jobMs: round(jobSeconds * 1000) },
-      microsecondsForAJob: micros(parts),
-      callsForAJob: Object.fromEntries(Object.entries(perJob).map(([name, count]) => [name, round(count)])),
-      microsecondsForACall: micros(perCall),
+      microsecondsForAJob: scaled(parts, 1e6),
+      callsForAJob: scaled(perJob, 1),
+      microsecondsForACall: scaled(perCall, 1e6),
       simulated,
     }),
     figure('telemetry.log', logSeconds / jobSeconds, '<=', 0.01, {
-      method:
-        "lines a real worker logs for a job, times what one of them costs (as the worker writes it, secrets taken out, into /dev/null); divided by the worker's processor time for a job in the same run",
       ...{ jobs: JOBS, jobMs: round(jobSeconds * 1000), linesForAJob: round(linesPerJob) },
       ...{ bytesOfALine: Buffer.byteLength(line) + 1, microsecondsForAJob: round(logSeconds * 1e6) },
       simulated,
@@ -119,10 +97,8 @@ async function measure(ground: Ground, { file, logFile, say }: Files) {
   ];
 }
 
-/** From seconds. */
-function micros(costs: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(costs).map(([name, seconds]) => [name, round(seconds * 1e6)]));
-}
+const scaled = (values: Readonly<Record<string, number>>, by: number): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, round(value * by)]));
 
 /** Processor seconds of the worker for one scrape, beyond what it uses in the same time without. */
 async function costOfScrape(ground: Ground): Promise<number> {
@@ -136,7 +112,6 @@ async function costOfScrape(ground: Ground): Promise<number> {
   return Math.max(0, scraped - begun - (cpuSeconds(pid) - scraped)) / SCRAPES;
 }
 
-/** Processor seconds of one call: the median of some rounds. */
 async function costOf(call: () => unknown, calls = CALLS): Promise<number> {
   const rounds: number[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
@@ -150,13 +125,9 @@ async function costOf(call: () => unknown, calls = CALLS): Promise<number> {
 
 /** The dearest kind of call: a histogram with as many labels and buckets as any of ours. */
 function observe(): () => void {
-  const histogram = new Histogram({
-    name: 'x',
-    help: 'x',
-    labelNames: ['a', 'b', 'c', 'd', 'e'],
-    buckets: Array.from({ length: 16 }, (_, i) => 2 ** i),
-    registers: [new Registry()],
-  });
+  const buckets = Array.from({ length: 16 }, (_, i) => 2 ** i);
+  const labelNames = ['a', 'b', 'c', 'd', 'e'];
+  const histogram = new Histogram({ name: 'x', help: 'x', labelNames, buckets, registers: [new Registry()] });
   let turn = 0;
   return () => histogram.observe({ a: 'a', b: 'b', c: 'c', d: 'd', e: 'e' }, turn++ % 1_000);
 }
@@ -166,21 +137,16 @@ function log(line: string): () => void {
   const { worker, message, ...told } = JSON.parse(line) as Record<string, unknown>;
   delete told.severity;
   delete told.time;
-  const logger = createLogger(...(['info', { worker }] as const), {
-    traceFields: cloudTraceFields('project'),
-    to: destination('/dev/null'),
-  });
+  const how = { traceFields: cloudTraceFields('project'), to: destination('/dev/null') };
+  const logger = createLogger('info', { worker }, how);
   return () => logger.info(told, String(message));
 }
 
-function linesIn(file: string): string[] {
-  return readFileSync(file, 'utf8').trimEnd().split('\n');
-}
+const linesIn = (file: string): string[] => readFileSync(file, 'utf8').trimEnd().split('\n');
 
 /** User and system time of a process; Linux counts it in hundredths. */
 function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ');
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }

@@ -1,12 +1,10 @@
-/** Does what the plan says, and counts what really happened. */
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
 import type { Parts } from '../ground.js';
-import { controlModel, endModelProcesses, modelProcesses } from '../../dev/parts/triton.js';
-import { isAlive } from '../../dev/stack/processes.js';
-import { readState } from '../../dev/stack/state.js';
-import { type Stack, upStack } from '../../dev/stack/up.js';
+import { controlModel, modelProcesses } from '../../dev/parts/triton.js';
+import type { Stack } from '../../dev/stack/up.js';
+import { until } from '../../dev/until.js';
 import type { Fleet } from './fleet.js';
 import type { FaultKind, PlannedFault } from './plan.js';
 
@@ -31,23 +29,10 @@ const STALL_MS = { from: 2_000, to: 12_000 };
 const UNLOADED_MS = 1_500;
 const REFUSED_MS = 60_000;
 
-export interface Faults {
-  inject(fault: PlannedFault): Promise<void>;
-  /** What has come to pass by now. Those of workers are the fleet's to count. */
-  counts(): Partial<Record<FaultKind, number>>;
-  /** For so long the last stall goes on. */
-  stillMs(): number;
-  close(): Promise<void>;
-}
-
-export interface FaultOptions {
-  /** No stall and no refusal takes longer. */
-  readonly longestMs: number;
-  /** While this file exists, workers find the completions topic refusing. */
-  readonly refusals: string;
-}
-
-export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, options: FaultOptions): Faults {
+/**
+ * @param longestMs the longest stall or refusal. @param refusals while this file exists, the completions topic refuses
+ */
+export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longestMs: number, refusals: string) {
   const counts: Partial<Record<FaultKind, number>> = {};
   const count = (kind: FaultKind) => (counts[kind] = (counts[kind] ?? 0) + 1);
   const restarted: Stack[] = [];
@@ -62,12 +47,7 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, optio
   };
 
   async function restartTriton(dice: number): Promise<void> {
-    const running = readState(parts.dir)?.parts.triton;
-    if (!running) throw new Error('Triton is not running');
-    process.kill(running.pid, dice < 0.5 ? 'SIGKILL' : 'SIGTERM');
-    while (isAlive(running)) await sleep(50);
-    await endModelProcesses(parts.dir);
-    restarted.push(await upStack({ ...parts.options, ports: parts.stack.ports, parts: ['triton'] }));
+    restarted.push(await parts.restartTriton(dice < 0.5 ? 'SIGKILL' : 'SIGTERM'));
   }
 
   async function reload(dice: number): Promise<void> {
@@ -79,23 +59,18 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, optio
 
   /** As by a segmentation fault, or by the system when memory is short. What brings it back is the container's watchdog. */
   async function killModel(dice: number): Promise<void> {
-    const model = dice < 0.5 ? 'quick' : 'steady';
-    for (;;) {
-      const [pid] = modelProcesses(parts.dir, model);
-      if (pid !== undefined) return void process.kill(pid, 'SIGKILL');
-      await sleep(50); // it is just being loaded
-    }
+    // There is none while it is just being loaded.
+    process.kill(await until(() => modelProcesses(parts.dir, dice < 0.5 ? 'quick' : 'steady')[0]), 'SIGKILL');
   }
 
-  /** @returns whether anything was refused */
   async function refuseCompletions(): Promise<boolean> {
-    const seen = () => (existsSync(`${options.refusals}.seen`) ? statSync(`${options.refusals}.seen`).size : 0);
+    const seen = () => (existsSync(`${refusals}.seen`) ? statSync(`${refusals}.seen`).size : 0);
     const before = seen();
     refusing++;
-    writeFileSync(options.refusals, '');
-    await sleep(Math.min(REFUSED_MS, options.longestMs));
+    writeFileSync(refusals, '');
+    await sleep(Math.min(REFUSED_MS, longestMs));
     // In a long run, the next may have begun meanwhile.
-    if (--refusing === 0) rmSync(options.refusals);
+    if (--refusing === 0) rmSync(refusals);
     return seen() > before;
   }
 
@@ -103,14 +78,14 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, optio
     if (how === 'reset') proxy.reset();
     else if (how === 'cut') proxy.cutNext(Math.ceil(dice * CUT_BYTES[connection]));
     else {
-      const ms = Math.min(options.longestMs, STALL_MS.from + dice * (STALL_MS.to - STALL_MS.from));
+      const ms = Math.min(longestMs, STALL_MS.from + dice * (STALL_MS.to - STALL_MS.from));
       proxy.stall(ms);
       stalledUntil = Math.max(stalledUntil, performance.now() + ms);
     }
   }
 
   return {
-    async inject({ kind, dice }) {
+    async inject({ kind, dice }: PlannedFault): Promise<void> {
       if (kind === 'worker.sigkill') return fleet.signal('SIGKILL', dice);
       if (kind === 'worker.sigterm') return fleet.signal('SIGTERM', dice);
       if (kind === 'triton.restart') await whenTritonIsFree(() => restartTriton(dice));
@@ -121,12 +96,13 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, optio
       } else {
         const [connection, how] = kind.split('.') as [Connection, string];
         const proxy = proxies[connection];
-        while (proxy.open === 0) await sleep(50); // there is nobody to harm while no worker is connected
+        await until(() => proxy.open > 0); // there is nobody to harm while no worker is connected
         harm(proxy, connection, how, dice);
         if (how === 'cut') return; // counted by the proxy, when it has come to pass
       }
       count(kind);
     },
+    /** What has come to pass by now. Those of workers are the fleet's to count. */
     counts: () => ({
       ...counts,
       ...Object.fromEntries(CONNECTIONS.map((name) => [`${name}.cut`, proxies[name].counts.cut])),

@@ -1,6 +1,7 @@
 /** Workers that are started again as soon as one has ended, as a deployment does. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Worker } from '../../dev/workers.js';
+import { until } from '../../dev/until.js';
+import { metricIn, type Worker } from '../../dev/workers.js';
 
 /** An end that nobody has asked for, or that was not as it should be. */
 export interface BadEnd {
@@ -8,45 +9,29 @@ export interface BadEnd {
   readonly how: string;
 }
 
-export interface Fleet {
-  /** Those that pull jobs now. */
-  readonly up: readonly Worker[];
-  readonly badEnds: readonly BadEnd[];
-  /** Signals one that pulls jobs; waits for one if there is none. @param dice from 0 to 1: which */
-  signal(name: 'SIGKILL' | 'SIGTERM', dice: number): Promise<void>;
-  /** Ends all by SIGTERM and starts none again. */
-  stop(): Promise<void>;
-  /** How many of the killed have been killed by `signal`. @param crashed process ids of those that died of a job */
-  killed(crashed: ReadonlySet<number>): number;
-  terminated(): number;
-}
+export type Fleet = ReturnType<typeof startFleet>;
 
 const AGAIN_MS = 200;
 
-/**
- * @param drainMs a worker that was asked to end must have exited with 0 by then
- * @param isCrash whether a process has died of a job, as it was meant to
- */
+/** @param drainMs the limit for an exit after SIGTERM. @param isCrash whether a process has died of a job on purpose */
 export function startFleet(
   size: number,
   start: (worker: number) => Promise<Worker>,
   drainMs: number,
   isCrash: (pid: number) => boolean,
-): Fleet {
+) {
   const up = new Set<Worker>();
   const killed = new Set<number>();
   const terminated = new Map<number, number>();
   const badEnds: BadEnd[] = [];
+  const bad = (worker: number, how: string) => badEnds.push({ worker, how });
   const stopping = new AbortController();
   const isOver = () => stopping.signal.aborted;
 
   async function keepUp(place: number): Promise<void> {
     while (!isOver()) {
-      let worker: Worker;
-      try {
-        worker = await start(place);
-      } catch (error) {
-        badEnds.push({ worker: place, how: error instanceof Error ? error.message : String(error) });
+      const worker = await start(place).catch((error: unknown) => void bad(place, String(error)));
+      if (!worker) {
         await sleep(AGAIN_MS);
         continue;
       }
@@ -61,10 +46,9 @@ export function startFleet(
   function judge(place: number, pid: number, code: number | null, signal: NodeJS.Signals | null): void {
     const askedAt = terminated.get(pid);
     if (signal === 'SIGKILL' && (killed.has(pid) || isCrash(pid))) return;
-    if (askedAt === undefined) badEnds.push({ worker: place, how: `ended by itself: ${signal ?? code ?? ''}` });
-    else if (code !== 0) badEnds.push({ worker: place, how: `exited with ${signal ?? code ?? ''} after SIGTERM` });
-    else if (performance.now() - askedAt > drainMs)
-      badEnds.push({ worker: place, how: 'exited too late after SIGTERM' });
+    if (askedAt === undefined) bad(place, `ended by itself: ${signal ?? code ?? ''}`);
+    else if (code !== 0) bad(place, `exited with ${signal ?? code ?? ''} after SIGTERM`);
+    else if (performance.now() - askedAt > drainMs) bad(place, 'exited too late after SIGTERM');
   }
 
   function terminate(worker: Worker): void {
@@ -74,31 +58,57 @@ export function startFleet(
 
   const places = Array.from({ length: size }, (_, place) => keepUp(place));
   return {
-    get up() {
-      return [...up];
-    },
-    badEnds,
-    async signal(name, dice) {
-      let worker: Worker | undefined;
-      for (;;) {
+    up: (): readonly Worker[] => [...up],
+    badEnds: badEnds as readonly BadEnd[],
+    /** Signals one that pulls jobs; waits for one if there is none. @param dice from 0 to 1: which */
+    async signal(name: 'SIGKILL' | 'SIGTERM', dice: number): Promise<void> {
+      const worker = await until(() => {
         const free = [...up].filter(({ pid }) => !terminated.has(pid) && !killed.has(pid));
-        worker = free[Math.floor(dice * free.length)];
-        if (worker) break;
-        await sleep(AGAIN_MS);
-      }
-      if (name === 'SIGTERM') {
+        return free[Math.floor(dice * free.length)];
+      });
+      if (name === 'SIGKILL') {
+        killed.add(worker.pid);
+        worker.signal(name);
+      } else {
         terminate(worker);
-        return;
       }
-      killed.add(worker.pid);
-      worker.signal('SIGKILL');
     },
-    async stop() {
+    /** Ends all by SIGTERM and starts none again. */
+    async stop(): Promise<void> {
       stopping.abort();
       for (const worker of up) if (!terminated.has(worker.pid)) terminate(worker);
       await Promise.all(places);
     },
-    killed: (crashed) => [...killed].filter((pid) => !crashed.has(pid)).length,
+    /** How many of the killed have been killed by `signal`. @param crashed process ids of those that died of a job */
+    killed: (crashed: ReadonlySet<number>): number => [...killed].filter((pid) => !crashed.has(pid)).length,
     terminated: () => terminated.size,
   };
+}
+
+const EVERY_MS = 250;
+/** A worker that is being killed does not answer; neither does one whose processor is busy. */
+const SAMPLE_LIMIT_MS = 2_000;
+const GAUGES = { jobsActive: 'imagen_jobs_active', decodedBytes: 'imagen_decoded_bytes' } as const;
+
+/** Samples until the signal. @returns of each gauge its peak, its limit, and how many samples were above that */
+export async function watchLimits(workers: () => readonly Worker[], signal: AbortSignal) {
+  let samples = 0;
+  const peaks = { jobsActive: { peak: 0, limit: NaN, above: 0 }, decodedBytes: { peak: 0, limit: NaN, above: 0 } };
+  const sample = async (worker: Worker) => {
+    const text = await worker.metrics(SAMPLE_LIMIT_MS).catch(() => undefined); // it is gone, and its successor is next
+    if (text === undefined) return;
+    samples++;
+    for (const [key, gauge] of Object.entries(GAUGES) as [keyof typeof GAUGES, string][]) {
+      const [value, limit] = [metricIn(text, gauge), metricIn(text, `${gauge}_limit`)];
+      const known = peaks[key];
+      known.limit = limit;
+      known.peak = Math.max(known.peak, value);
+      if (!(value <= limit)) known.above++;
+    }
+  };
+  while (!signal.aborted) {
+    await Promise.all(workers().map(sample));
+    await sleep(EVERY_MS);
+  }
+  return { samples, ...peaks };
 }

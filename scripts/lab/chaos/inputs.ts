@@ -1,19 +1,9 @@
-/** Small pictures of mixed sizes and formats, and inputs that are none. */
 import { join } from 'node:path';
 import sharp from 'sharp';
 import type { Parts } from '../ground.js';
 import { root } from '../../dev/stack/paths.js';
 
-export interface Inputs {
-  /** Addresses of good pictures. */
-  readonly good: readonly string[];
-  /** Prefix of results in a bucket that is made only while the run lasts. */
-  readonly lateBucket: string;
-  /** Address of a picture that some models cannot bear. */
-  readonly red: string;
-  /** Addresses that cannot be worked on, by the code that their jobs must end with. */
-  readonly bad: Readonly<Record<string, string>>;
-}
+export type Inputs = Awaited<ReturnType<typeof uploadInputs>>;
 
 /** Widths and formats; AVIF takes long to write, so it is rare and small. */
 const PICTURES = [
@@ -26,9 +16,10 @@ const PICTURES = [
 /** The largest picture of these needs so many bytes of `IMAGEN_MAX_DECODED_BYTES`, about: 320 x 213, 18 bytes a pixel. */
 export const LARGEST_BYTES = 320 * 213 * 18;
 
+/** Prefix of results in a bucket that is made only while the run lasts. */
 export const LATE_BUCKET = 'gs://imagen-late-results/';
 
-export async function uploadInputs(parts: Parts): Promise<Inputs> {
+export async function uploadInputs(parts: Parts) {
   const photo = join(root, 'test/fixtures/photos/coffee.jpg');
   const good: string[] = [];
   let last = Buffer.alloc(0);
@@ -40,8 +31,8 @@ export async function uploadInputs(parts: Parts): Promise<Inputs> {
   const red = sharp({ create: { width: 96, height: 64, channels: 3, background: '#f00' } });
   return {
     good,
-    lateBucket: LATE_BUCKET,
     red: await parts.upload('red.png', await red.png().toBuffer()),
+    /** Addresses that cannot be worked on, by the code that their jobs must end with. */
     bad: {
       INPUT_CORRUPT: await parts.upload('corrupt.png', last.subarray(0, Math.floor(last.length / 2))),
       INPUT_NOT_FOUND: `${parts.env.IMAGEN_UPLOAD_PREFIX}missing.png`,

@@ -4,18 +4,13 @@ import { decodeRecord } from '../../../src/records/record.js';
 import type { Expected, PlannedJob } from './load.js';
 
 export interface Evidence {
-  /** Every message that Pub/Sub has accepted. */
   readonly accepted: readonly Accepted[];
-  /** Bodies of all completions that were published. */
   readonly completions: readonly string[];
-  /** Attributes of all dead letters. */
   readonly deadLetters: readonly Readonly<Record<string, string>>[];
-  /** The records' texts, by job id. */
   readonly records: ReadonlyMap<string, string>;
   readonly results: readonly StoredObject[];
   /** What `imagen cancel` has said, by job id: whether the job ends as canceled. */
   readonly canceled: ReadonlyMap<string, boolean>;
-  /** What the subscription still holds. */
   readonly leftOver: readonly string[];
 }
 
@@ -25,31 +20,16 @@ export interface Accepted {
   readonly body: string;
 }
 
-export interface StoredObject {
-  readonly uri: string;
-  readonly generation: string;
-  readonly bytes: number;
-  readonly crc32c: string;
-}
-
-/** Sentences, each about one breach. */
-export interface Verdict {
-  /** Accepted, and nobody will ever hear how it ended. */
-  readonly lost: readonly string[];
-  /** Two different things said about one job. */
-  readonly conflicting: readonly string[];
-  /** One outcome, but not the one that it must be. */
-  readonly unexpected: readonly string[];
-  /** Of those, the jobs that should have succeeded. */
-  readonly wronglyFailed: readonly string[];
-  readonly unsettled: readonly string[];
-}
+export type StoredObject = Pick<NonNullable<Completion['output']>, 'uri' | 'generation' | 'bytes' | 'crc32c'>;
 
 type Seen = Completion & { readonly body: string };
 
-export function judge(evidence: Evidence): Verdict {
+export function judge(evidence: Evidence) {
+  /** Accepted, and nobody will ever hear how it ended. */
   const lost: string[] = [];
+  /** Two different things said about one job. */
   const conflicting: string[] = [];
+  /** One outcome, but not the one that it must be; `wronglyFailed` are the jobs of those that should have succeeded. */
   const unexpected: string[] = [];
   const wronglyFailed: string[] = [];
   const seen = evidence.completions.map((body): Seen => ({ ...(JSON.parse(body) as Completion), body }));
@@ -95,19 +75,13 @@ function unansweredOf(messages: readonly Accepted[], outcome: Seen, all: readonl
     .map(({ messageId }) => messageId);
 }
 
-/** As the record has it; nothing where it is none. */
-function completionIn(record: string): unknown {
-  const decoded = decodeRecord(Buffer.from(record));
-  return typeof decoded === 'string' ? undefined : decoded.completion;
-}
-
-/** What the buckets say otherwise than the completion. */
 function contradictions(outcome: Seen, { records, results }: Evidence): string[] {
   const { jobId = '', output } = outcome;
   const found: string[] = [];
   const record = records.get(jobId);
-  if (record === undefined) found.push('no record');
-  else if (JSON.stringify(completionIn(record)) !== outcome.body) {
+  const decoded = record === undefined ? undefined : decodeRecord(Buffer.from(record));
+  if (decoded === undefined) found.push('no record');
+  else if (typeof decoded === 'string' || JSON.stringify(decoded.completion) !== outcome.body) {
     found.push('the record says something else');
   }
   if (outcome.status !== 'succeeded') return found;
@@ -145,13 +119,8 @@ function strangers(seen: readonly Seen[], { accepted, deadLetters }: Evidence): 
   ];
 }
 
-function groupBy<T, K>(list: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
+export function groupBy<T, K>(list: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
-  for (const one of list) {
-    const key = keyOf(one);
-    const group = groups.get(key);
-    if (group) group.push(one);
-    else groups.set(key, [one]);
-  }
+  for (const one of list) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
   return groups;
 }

@@ -4,29 +4,17 @@ import { fingerprint } from '../../../src/domain/fingerprint.js';
 import { type JobMessage, parseJob } from '../../../src/domain/job.js';
 import type { Status } from '../../../src/domain/completion.js';
 import { CRASH_STEPS } from './crashes.js';
-import type { Inputs } from './inputs.js';
-
-export type Kind =
-  | 'good'
-  | 'crash'
-  | 'killer'
-  | 'poison'
-  | 'late'
-  | 'canceled'
-  | 'bad'
-  | 'raises'
-  | 'model-killer'
-  | 'hangs'
-  | 'decided'
-  | 'bucketless'
-  | 'reused'
-  | 'duplicate';
+import { type Inputs, LATE_BUCKET } from './inputs.js';
 
 export interface PlannedJob {
-  readonly kind: Kind;
+  readonly kind: 'good' | keyof typeof SHARES;
   /** Absent when it cannot be read out of its messages. */
   readonly jobId?: string;
-  readonly messages: readonly PlannedMessage[];
+  readonly messages: readonly {
+    readonly atMs: number;
+    /** @param now when it is published, in milliseconds since the epoch */
+    readonly body: (now: number) => string;
+  }[];
   readonly expected: Expected;
   /** The record that a newer worker has written before the first message. */
   readonly record?: object;
@@ -34,16 +22,8 @@ export interface PlannedJob {
   readonly cancelAfterMs?: number;
 }
 
-export interface PlannedMessage {
-  /** From the beginning. */
-  readonly atMs: number;
-  /** @param now when it is published, in milliseconds since the epoch */
-  readonly body: (now: number) => string;
-}
-
 export interface Expected {
   readonly status: Status;
-  /** Any of them. */
   readonly codes?: readonly string[];
   readonly deadLetter?: true;
 }
@@ -128,10 +108,8 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
   });
   times('poison', (i) => {
     const body = ['not JSON', '{"jobId":', '{"jobId": 7}', '[]'][i % 4] ?? '';
-    return {
-      messages: [{ atMs: sometime(), body: () => body }],
-      expected: { ...failed('INVALID_MESSAGE'), deadLetter: true },
-    };
+    const expected = { ...failed('INVALID_MESSAGE'), deadLetter: true } as const;
+    return { messages: [{ atMs: sometime(), body: () => body }], expected };
   });
   times('late', () => {
     const jobId = name('-late');
@@ -140,10 +118,8 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const expected = { status: 'expired', codes: ['DEADLINE_EXCEEDED'] } as const;
     return { jobId, messages: [{ atMs: sometime(), body }], expected };
   });
-  times('canceled', () => ({
-    ...single('-canceled', GOOD, { operations: ['slow'] }),
-    cancelAfterMs: CANCEL_AFTER_MS,
-  }));
+  const cancelAfterMs = CANCEL_AFTER_MS;
+  times('canceled', () => ({ ...single('-canceled', GOOD, { operations: ['slow'] }), cancelAfterMs }));
   times('bad', (i) => {
     const [code = '', uri = ''] = Object.entries(inputs.bad)[i % Object.keys(inputs.bad).length] ?? [];
     return single('-bad', failed(code), { input: { uri } });
@@ -156,7 +132,7 @@ export function planLoad(jobs: number, durationMs: number, inputs: Inputs, rando
     const messages = [message(sometime(), what), message(sometime(), what)];
     return { jobId, messages, record: newerRecord(what), expected: failed(NEW_CODE) };
   });
-  times('bucketless', () => single('-bucketless', GOOD, { output: { prefix: inputs.lateBucket } }));
+  times('bucketless', () => single('-bucketless', GOOD, { output: { prefix: LATE_BUCKET } }));
   times('reused', () => {
     const jobId = name('-reused');
     const atMs = sometime();
@@ -187,12 +163,8 @@ function newerRecord(what: JobMessage): object {
     version: 9,
     fingerprint: fingerprint(parseJob(Buffer.from(JSON.stringify(what)))),
     completion: {
-      schemaVersion: 1,
-      eventId: `of-${what.jobId}`,
-      jobId: what.jobId,
-      status: 'failed',
-      error,
-      novelty: {},
+      ...{ schemaVersion: 1, eventId: `of-${what.jobId}`, jobId: what.jobId },
+      ...{ status: 'failed', error, novelty: {} },
     },
   };
 }

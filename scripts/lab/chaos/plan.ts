@@ -1,22 +1,9 @@
-/** Which faults come when, and how many there must have been. */
 import { CRASH_STEPS } from './crashes.js';
 
 export const FAULTS = [
-  'worker.sigkill',
-  'worker.sigterm',
-  'triton.restart',
-  'model.reload',
-  'model.killed',
-  'completions.refused',
-  'pubsub.reset',
-  'pubsub.stall',
-  'pubsub.cut',
-  'gcs.reset',
-  'gcs.stall',
-  'gcs.cut',
-  'triton.reset',
-  'triton.stall',
-  'triton.cut',
+  ...(['worker.sigkill', 'worker.sigterm', 'triton.restart', 'model.reload', 'model.killed'] as const),
+  ...(['completions.refused', 'pubsub.reset', 'pubsub.stall', 'pubsub.cut'] as const),
+  ...(['gcs.reset', 'gcs.stall', 'gcs.cut', 'triton.reset', 'triton.stall', 'triton.cut'] as const),
 ] as const;
 export type FaultKind = (typeof FAULTS)[number];
 
@@ -29,12 +16,10 @@ export interface PlannedFault {
 
 /** In a thousand jobs, and in proportion in others; the plan has a few more than are demanded. */
 const OF_1000 = { planned: 6, demanded: 5 };
-const KILLS_OF_1000 = { planned: 12, demanded: 10 };
-/** Topics refuse for a minute each time; that is rare in a deployment, and takes its part of the time here. */
-const REFUSALS_OF_1000 = { planned: 2, demanded: 1 };
 const COUNTS: Partial<Record<FaultKind, typeof OF_1000>> = {
-  'worker.sigkill': KILLS_OF_1000,
-  'completions.refused': REFUSALS_OF_1000,
+  'worker.sigkill': { planned: 12, demanded: 10 },
+  // Topics refuse for a minute each time; that is rare in a deployment, and takes its part of the time here.
+  'completions.refused': { planned: 2, demanded: 1 },
 };
 /** Of each kind, in any run; and so many workers must have died after each step. */
 const FEWEST = 1;

@@ -1,7 +1,6 @@
 /**
- * Loaded into a worker, beside it: while the file REFUSALS exists, the completions topic accepts nothing, as where the right
- * to publish is missing. The emulator knows no rights, so the client answers in its place. Each refusal leaves a byte in
- * `<REFUSALS>.seen`.
+ * Loaded into a worker: while the file REFUSALS exists, the completions topic refuses, which the emulator cannot do.
+ * Each refusal leaves a byte in `<REFUSALS>.seen`.
  */
 import { appendFileSync, existsSync } from 'node:fs';
 import process from 'node:process';

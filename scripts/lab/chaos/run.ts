@@ -1,22 +1,21 @@
 /** One fault run: a load through real parts, faults while it lasts, and then what outsiders have seen of it. */
-import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { openParts, type Parts } from '../ground.js';
 import { openTraffic, type Traffic } from '../traffic.js';
 import type { Progress } from '../../dev/progress.js';
-import { seeded } from '../random.js';
+import { run } from '../../dev/run.js';
+import { until } from '../../dev/until.js';
 import { cli, startWorker } from '../../dev/workers.js';
-import { crashPoints, readCrashes, refusalPoints } from './crashes.js';
+import { seeded } from '../random.js';
+import { type Crash, crashPoints, readCrashes, refusalPoints } from './crashes.js';
 import { createFaults, openProxies, type Proxies } from './faults.js';
 import { recordRef } from '../../../src/records/record.js';
 import { objectRef } from '../../../src/domain/uri.js';
-import { type BadEnd, type Fleet, startFleet } from './fleet.js';
+import { type Fleet, startFleet, watchLimits } from './fleet.js';
 import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';
-import { type Accepted, judge, type Verdict } from './judge.js';
-import { type Limits, watchLimits } from './limits.js';
+import { type Accepted, groupBy, judge } from './judge.js';
 import { planLoad, type PlannedJob, STAND_INS } from './load.js';
 import { planFaults } from './plan.js';
 import { drain, readRecords, readResults } from './witness.js';
@@ -29,18 +28,7 @@ export interface ChaosOptions {
   readonly progress: Progress;
   /** Aborting gives up: everything that was started ends before the promise rejects. */
   readonly signal: AbortSignal;
-  /** Gets the workers' logs. */
   readonly logs: string;
-}
-
-export interface Report {
-  readonly accepted: number;
-  readonly completions: number;
-  readonly verdict: Verdict;
-  readonly limits: Limits;
-  readonly badEnds: readonly BadEnd[];
-  /** How often each kind has come to pass. */
-  readonly faults: Readonly<Record<string, number>>;
 }
 
 const NAME = 'chaos';
@@ -55,10 +43,7 @@ const WORKER_ENV = {
   IMAGEN_MAX_JOBS: '6',
   IMAGEN_MAX_DECODED_BYTES: String(LARGEST_BYTES),
 };
-/**
- * A killed worker costs an attempt of all that it held, so an innocent job needs several; and a killer needs them all,
- * at the price of a lease of ten seconds each. A short run has fewer kills.
- */
+/** A killed worker costs an attempt of all that it held; a killer needs all attempts, at ten seconds each. */
 const maxAttempts = (durationMs: number) => (durationMs < SHORT_MS ? 4 : 7);
 const SHORT_MS = 120_000;
 /** A lease and some more: what was held at the last fault has come again so long after it. */
@@ -70,7 +55,7 @@ const QUIET_MS = 3_000;
 /** Without a completion for so long, what has not ended is lost. */
 const PATIENCE_MS = 90_000;
 
-export async function runChaos(options: ChaosOptions): Promise<Report> {
+export async function runChaos(options: ChaosOptions) {
   const { progress, signal } = options;
   const env = { ...WORKER_ENV, IMAGEN_MAX_ATTEMPTS: String(maxAttempts(options.durationMs)) };
   const parts = await openParts({ name: NAME, models: STAND_INS, progress, env });
@@ -89,7 +74,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
   }
 }
 
-async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unknown)[]): Promise<Report> {
+async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unknown)[]) {
   const { jobs, durationMs, progress } = options;
   const random = seeded(options.seed);
   const load = planLoad(jobs, durationMs, await uploadInputs(parts), random);
@@ -100,35 +85,28 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   await mkdir(crashes);
   const witness = openTraffic(parts);
   const refusals = join(parts.dir, 'refusals');
-  const fleet = openFleet(parts, proxies, { crashes, refusals, logs: options.logs });
-  const faults = createFaults(parts, proxies, fleet, { longestMs: durationMs / 5, refusals });
+  const fleet = openFleet(parts, proxies, crashes, refusals, options.logs);
+  const faults = createFaults(parts, proxies, fleet, durationMs / 5, refusals);
   closers.push(
     () => witness.close(),
     () => faults.close(),
     // After a failure workers may still be waiting for their start: those end with the parts.
     () => Promise.race([fleet.stop(), sleep(DRAIN_SECONDS * 1_000, undefined, { ref: false })]),
   );
-  while (fleet.up.length < WORKERS) await sleep(50);
+  await until(() => fleet.up().length >= WORKERS);
 
   const task = progress.task(NAME);
   const sampling = new AbortController();
-  const limits = watchLimits(() => fleet.up, sampling.signal);
+  const limits = watchLimits(fleet.up, sampling.signal);
   const accepted: Accepted[] = [];
   const canceled = new Map<string, boolean>();
   const startedAt = performance.now();
   const at = async (ms: number) => sleep(Math.max(0, startedAt + ms - performance.now()));
-  const telling = setInterval(() => {
-    const up = `${fleet.up.length} workers up`;
-    task.detail(`${accepted.length} messages accepted, ${witness.completions.length} completions, ${up}`);
-  }, 1_000);
-  closers.push(() => clearInterval(telling));
-
   task.step(`publishing ${jobs} jobs in ${Math.round(durationMs / 1000)} s`);
   await writeRecords(parts, load);
   const publishing = load.map((job) => publish(parts, job, at, accepted, canceled));
-  const creating = at(durationMs * LATE_BUCKET_AT).then(() =>
-    parts.storage.createBucket(objectRef(`${LATE_BUCKET}x`).bucket),
-  );
+  const late = objectRef(`${LATE_BUCKET}x`).bucket;
+  const creating = at(durationMs * LATE_BUCKET_AT).then(() => parts.storage.createBucket(late));
   const injecting = plan.map(async (fault) => {
     await at(fault.atMs);
     await faults.inject(fault);
@@ -139,7 +117,7 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
 
   task.step('waiting for the last outcomes');
   await untilAllEnded(accepted, witness);
-  while (witness.quietMs() < QUIET_MS) await sleep(100);
+  await until(() => witness.quietMs() >= QUIET_MS);
   sampling.abort();
   const seenLimits = await limits;
   const deaths = countDeaths(fleet, crashes);
@@ -158,38 +136,29 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   return {
     ...{ accepted: accepted.length, completions: witness.completions.length, verdict, badEnds: fleet.badEnds },
     limits: seenLimits,
-    faults: { ...faults.counts(), ...deaths, ...countKinds(load) },
+    faults: { ...faults.counts(), ...deaths, ...countKinds(load) } as Readonly<Record<string, number>>,
   };
 }
 
 /** Workers reach the services through the proxies alone. */
-function openFleet(
-  parts: Parts,
-  proxies: Proxies,
-  { crashes, refusals, logs }: { readonly crashes: string; readonly refusals: string; readonly logs: string },
-): Fleet {
+function openFleet(parts: Parts, proxies: Proxies, crashes: string, refusals: string, logs: string): Fleet {
   const env = {
     ...parts.env,
     PUBSUB_EMULATOR_HOST: proxies.pubsub.address,
     STORAGE_EMULATOR_HOST: `http://${proxies.gcs.address}`,
     TRITON_URL: proxies.triton.address,
-    CRASHES: crashes,
-    REFUSALS: refusals,
+    ...{ CRASHES: crashes, REFUSALS: refusals },
     IMAGEN_ALLOWED_OUTPUTS: `${parts.env.IMAGEN_ALLOWED_OUTPUTS},${LATE_BUCKET}`,
   };
-  return startFleet(
-    WORKERS,
-    (place) =>
-      startWorker(
-        { ...env, HOSTNAME: `worker-${place}` },
-        { preload: [crashPoints, refusalPoints], logFile: join(logs, `worker-${place}.log`) },
-      ),
-    DRAIN_SECONDS * 1_000 + SLACK_MS,
-    (pid) => readCrashes(crashes).some((crash) => crash.pid === pid),
-  );
+  const start = (place: number) => {
+    const name = `worker-${place}`;
+    const how = { preload: [crashPoints, refusalPoints], logFile: join(logs, `${name}.log`) };
+    return startWorker({ ...env, HOSTNAME: name }, how);
+  };
+  const isCrash = (pid: number) => readCrashes(crashes).some((crash) => crash.pid === pid);
+  return startFleet(WORKERS, start, DRAIN_SECONDS * 1_000 + SLACK_MS, isCrash);
 }
 
-/** Those that workers of a later version are said to have written. */
 async function writeRecords({ storage, env }: Parts, load: readonly PlannedJob[]): Promise<void> {
   for (const { jobId, record } of load) {
     if (record === undefined || jobId === undefined) continue;
@@ -227,49 +196,42 @@ async function publish(
 async function cancel({ env }: Parts, jobId: string): Promise<boolean> {
   for (let failures = 1; ; failures++) {
     try {
-      await promisify(execFile)(process.execPath, [cli, 'cancel', jobId], { env });
+      await run(process.execPath, [cli, 'cancel', jobId], { env });
       return true;
     } catch (error) {
-      const { stderr = '' } = error as { readonly stderr?: string };
-      if (stderr.includes('has ended already')) return false;
-      if (failures === MOST_CANCELS || !stderr.includes('STORAGE_UNAVAILABLE')) throw error;
+      const { message } = error as Error;
+      if (message.includes('has ended already')) return false;
+      if (failures === MOST_CANCELS || !message.includes('STORAGE_UNAVAILABLE')) throw error;
     }
   }
 }
 
 async function untilAllEnded(accepted: readonly Accepted[], witness: Traffic): Promise<void> {
-  const open = new Set(accepted);
-  while (open.size > 0 && witness.quietMs() < PATIENCE_MS) {
+  await until(() => {
     const jobs = new Set(witness.ended.map(({ completion }) => completion.jobId));
     const messages = new Set(witness.ended.map(({ completion }) => completion.messageId));
-    for (const one of open) {
-      const { jobId } = one.job;
-      if (jobId === undefined ? messages.has(one.messageId) : jobs.has(jobId)) open.delete(one);
-    }
-    await sleep(100);
-  }
+    const hasEnded = ({ job: { jobId }, messageId }: Accepted) =>
+      jobId === undefined ? messages.has(messageId) : jobs.has(jobId);
+    return accepted.every(hasEnded) || witness.quietMs() >= PATIENCE_MS;
+  });
 }
 
-function countDeaths(fleet: Fleet, folder: string): Record<string, number> {
+function countDeaths(fleet: Fleet, folder: string) {
   const crashes = readCrashes(folder);
-  const counts: Record<string, number> = {
+  const kindOf = ({ jobId, step }: Crash) =>
+    jobId.endsWith('-kills-its-worker') ? 'crash.killer' : `crash.after.${step}`;
+  return {
     'worker.sigkill': fleet.killed(new Set(crashes.map(({ pid }) => pid))),
     'worker.sigterm': fleet.terminated(),
+    ...countBy(crashes, kindOf),
   };
-  for (const { jobId, step } of crashes) {
-    const kind = jobId.endsWith('-kills-its-worker') ? 'crash.killer' : `crash.after.${step}`;
-    counts[kind] = (counts[kind] ?? 0) + 1;
-  }
-  return counts;
 }
 
-/** What the load itself holds of faults. */
-function countKinds(load: readonly PlannedJob[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { kind, messages } of load) {
-    if (kind === 'good') continue;
-    const name = `load.${kind}`;
-    counts[name] = (counts[name] ?? 0) + (kind === 'duplicate' ? messages.length - 1 : 1);
-  }
-  return counts;
-}
+const countKinds = (load: readonly PlannedJob[]) =>
+  countBy(
+    load.filter(({ kind }) => kind !== 'good'),
+    ({ kind }) => `load.${kind}`,
+  );
+
+const countBy = <T>(list: readonly T[], kindOf: (one: T) => string) =>
+  Object.fromEntries([...groupBy(list, kindOf)].map(([kind, all]) => [kind, all.length]));

@@ -1,7 +1,7 @@
 /** What anybody could see when all is over: what the buckets hold, and what is left in the queue. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@google-cloud/pubsub';
 import { objectRef } from '../../../src/domain/uri.js';
+import { until } from '../../dev/until.js';
 import type { Parts } from '../ground.js';
 import { LATE_BUCKET } from './inputs.js';
 import type { StoredObject } from './judge.js';
@@ -11,9 +11,8 @@ const LEASE_MS = 12_000;
 const SENTINEL_LIMIT_MS = 60_000;
 
 /**
- * What the jobs' subscription still holds, when no worker pulls it any more. A message of our own shows that what is
- * there does arrive.
- * @param settledAt when everything that was held at the last fault has come again, in milliseconds since the epoch
+ * What the jobs' subscription still holds; a sentinel shows that what is there does arrive.
+ * @param settledAt when what was held at the last fault has come again, in milliseconds since the epoch
  */
 export async function drain({ pubsub, env }: Parts, settledAt: number): Promise<string[]> {
   const left = new Map<string, string>();
@@ -24,16 +23,13 @@ export async function drain({ pubsub, env }: Parts, settledAt: number): Promise<
   });
   const startedAt = performance.now();
   const sentinel = await pubsub.topic(env.IMAGEN_JOBS_TOPIC).publishMessage({ data: Buffer.from('sentinel') });
-  while (performance.now() - startedAt < LEASE_MS || Date.now() < settledAt || !left.has(sentinel)) {
-    if (performance.now() - startedAt > SENTINEL_LIMIT_MS) throw new Error('the subscription delivers nothing');
-    await sleep(100);
-  }
+  const isOver = () => performance.now() - startedAt >= LEASE_MS && Date.now() >= settledAt && left.has(sentinel);
+  await until(isOver, { limitMs: SENTINEL_LIMIT_MS, what: 'the subscription delivers the sentinel' });
   await subscription.close();
   left.delete(sentinel);
   return [...left].map(([id, data]) => `${id}: ${data.slice(0, 200)}`);
 }
 
-/** The text of every record, by job id. */
 export async function readRecords({ storage, env }: Parts): Promise<Map<string, string>> {
   const { bucket, name: folder } = objectRef(`${env.IMAGEN_STATE_PREFIX}x`);
   const [files] = await storage.bucket(bucket).getFiles({ versions: true });
@@ -49,7 +45,6 @@ export async function readRecords({ storage, env }: Parts): Promise<Map<string, 
   return records;
 }
 
-/** Every generation of every result. */
 export async function readResults({ storage, env }: Parts): Promise<StoredObject[]> {
   const buckets = [env.IMAGEN_OUTPUT_PREFIX, LATE_BUCKET].map((prefix) => objectRef(`${prefix}x`).bucket);
   const found = await Promise.all(

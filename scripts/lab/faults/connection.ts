@@ -1,26 +1,20 @@
 import type { Socket } from 'node:net';
 
-export interface ConnectionOptions {
-  /** What of the server's bytes the client may have; less than all ends the connection. */
-  readonly permit: (chunk: Buffer) => Buffer;
-  /** Told once, when both sockets are closed. */
-  readonly onClose: () => void;
-}
-
 /**
- * Two sockets joined, with back-pressure, and three ways to part them. Both must allow half-open: an end is passed on
- * like any byte, and must not be answered by the proxy itself.
+ * Two sockets joined, with back-pressure. Both must allow half-open: an end is passed on, not answered by the proxy.
  */
 export class Connection {
   /** Bytes that came from the server since somebody set it to 0. */
   received = 0;
   #state: 'passing' | 'held' | 'dead' = 'passing';
-  readonly #client: Socket;
-  readonly #server: Socket;
 
-  constructor(client: Socket, server: Socket, { permit, onClose }: ConnectionOptions) {
-    this.#client = client;
-    this.#server = server;
+  /** @param permit what of the server's bytes may pass; less than all ends the connection */
+  constructor(
+    private readonly client: Socket,
+    private readonly server: Socket,
+    permit: (chunk: Buffer) => Buffer,
+    onClose: () => void,
+  ) {
     this.#forward(client, server, (chunk) => chunk);
     this.#forward(server, client, permit);
     client.on('end', () => {
@@ -44,31 +38,29 @@ export class Connection {
   hold(): boolean {
     if (this.#state !== 'passing') return false;
     this.#state = 'held';
-    this.#client.pause();
-    this.#server.pause();
+    for (const socket of [this.client, this.server]) socket.pause();
     return true;
   }
 
   /** Ends `hold`; does nothing to a connection that has died since. */
   release(): void {
-    if (this.#state !== 'held') return;
-    this.#state = 'passing';
-    this.#client.resume();
-    this.#server.resume();
+    if (this.#state === 'held') this.#resume('passing');
   }
 
   /** From here on everything vanishes, closing included. @returns false when it was dead already */
   die(): boolean {
     if (this.#state === 'dead') return false;
-    this.#state = 'dead';
-    this.#client.resume();
-    this.#server.resume();
+    this.#resume('dead');
     return true;
   }
 
-  /** Ends both sides at once, with a reset. */
+  #resume(state: 'passing' | 'dead'): void {
+    this.#state = state;
+    for (const socket of [this.client, this.server]) socket.resume();
+  }
+
   reset(): void {
-    for (const socket of [this.#client, this.#server]) {
+    for (const socket of [this.client, this.server]) {
       if (socket.connecting) socket.destroy();
       else socket.resetAndDestroy();
     }
@@ -81,8 +73,7 @@ export class Connection {
       const more = to.write(permitted);
       if (permitted.length < chunk.length && !this.#isDead()) {
         // What was permitted arrives; a reset would take it back.
-        this.#client.destroySoon();
-        this.#server.destroySoon();
+        for (const socket of [this.client, this.server]) socket.destroySoon();
       } else if (!more) {
         from.pause();
       }

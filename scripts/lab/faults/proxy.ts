@@ -1,30 +1,16 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../dev/stack/ports.js';
 import { Connection } from './connection.js';
 
-/** What a proxy has done, in connections. */
-export interface FaultCounts {
-  /** Let through to the server. */
-  accepted: number;
-  /** Accepted into a black hole that swallows new ones too. */
-  swallowed: number;
-  reset: number;
-  blackHoled: number;
-  /** Ended in the middle of what the server sent. */
-  cut: number;
-}
-
 /**
- * A TCP proxy before one server (the Pub/Sub emulator, fake-gcs-server, Triton) that passes everything on until it is
- * told to do harm. Its address stays the same for its life.
+ * A TCP proxy before one server that passes everything on until it is told to do harm. It keeps its address for life.
  */
 export class FaultProxy {
-  readonly counts: FaultCounts = { accepted: 0, swallowed: 0, reset: 0, blackHoled: 0, cut: 0 };
-  /** `host:port` to connect to in the server's place. */
+  /** In connections: let through; accepted into a black hole; reset; dead without a word; ended in the middle of an answer. */
+  readonly counts = { accepted: 0, swallowed: 0, reset: 0, blackHoled: 0, cut: 0 };
   readonly address: string;
-  readonly #target: { readonly host: string; readonly port: number };
-  readonly #port: number;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   /** The clients' ends of connections that never got a server. */
@@ -33,17 +19,15 @@ export class FaultProxy {
   #cut: { readonly after: number; readonly how: 'close' | 'silence' } | undefined;
   #closed = false;
 
-  private constructor(target: string, port: number) {
-    const [host = '', targetPort = ''] = target.split(':');
-    this.#target = { host, port: Number(targetPort) };
-    this.#port = port;
+  private constructor(
+    private readonly target: string,
+    private readonly port: number,
+  ) {
     this.address = `127.0.0.1:${port}`;
     this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
   }
 
-  /**
-   * @param target `host:port` of the server, which need not be up yet
-   */
+  /** @param target `host:port` of the server, which need not be up yet */
   static async before(target: string): Promise<FaultProxy> {
     const proxy = new FaultProxy(target, await freePort());
     await proxy.#listen();
@@ -68,9 +52,8 @@ export class FaultProxy {
   }
 
   /**
-   * Connections die without being closed, as when a machine or a network is gone: what is sent on those open now
-   * vanishes, both ways and for good, and neither side hears of it, nor of the other's closing.
-   * @param newConnections `pass`: they work; `swallow`: until `heal` they are accepted, and that is all
+   * Connections die without being closed, as when a network is gone: what is sent on those open now vanishes for good.
+   * @param newConnections `swallow`: until `heal` they are accepted, and that is all
    */
   blackHole(newConnections: 'pass' | 'swallow' = 'pass'): void {
     this.counts.blackHoled += [...this.#connections].filter((connection) => connection.die()).length;
@@ -84,8 +67,7 @@ export class FaultProxy {
   }
 
   /**
-   * The first connection on which the server sends more than `bytes` from now on is cut there.
-   * @param how `close`: both sides see it end; `silence`: it dies as in `blackHole`
+   * The first connection on which the server sends more than `bytes` from now on is cut there; `silence` lets it die.
    */
   cutNext(bytes: number, how: 'close' | 'silence' = 'close'): void {
     this.#cut = { after: bytes, how };
@@ -99,7 +81,6 @@ export class FaultProxy {
     if (!this.#closed) await this.#listen();
   }
 
-  /** Ends everything that it carries, and itself. */
   close(): void {
     this.#closed = true;
     this.#server.close();
@@ -107,14 +88,9 @@ export class FaultProxy {
     for (const client of this.#swallowed) client.destroy();
   }
 
-  #listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.#port, '127.0.0.1', () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
+  async #listen(): Promise<void> {
+    this.#server.listen(this.port, '127.0.0.1');
+    await once(this.#server, 'listening');
   }
 
   #accept(client: Socket): void {
@@ -127,10 +103,11 @@ export class FaultProxy {
       return;
     }
     this.counts.accepted += 1;
-    const connection: Connection = new Connection(client, connect({ ...this.#target, allowHalfOpen: true }), {
-      permit: (chunk) => this.#permit(connection, chunk),
-      onClose: () => this.#connections.delete(connection),
-    });
+    const [host = '', port] = this.target.split(':');
+    const server = connect({ host, port: Number(port), allowHalfOpen: true });
+    const permit = (chunk: Buffer) => this.#permit(connection, chunk);
+    const onClose = () => this.#connections.delete(connection);
+    const connection: Connection = new Connection(client, server, permit, onClose);
     this.#connections.add(connection);
   }
 

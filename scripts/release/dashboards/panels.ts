@@ -1,35 +1,6 @@
 /** What the dashboards in this folder may say, and what Grafana gets of it. */
-import {
-  BigValueColorMode,
-  BigValueGraphMode,
-  type DataSourceRef,
-  GraphDrawStyle,
-  LegendDisplayMode,
-  LegendPlacement,
-  ReduceDataOptionsBuilder,
-  SortOrder,
-  StackingConfigBuilder,
-  StackingMode,
-  TooltipDisplayMode,
-  VisibilityMode,
-  VizLegendOptionsBuilder,
-  VizTooltipOptionsBuilder,
-} from '@grafana/grafana-foundation-sdk/common';
-import {
-  DashboardBuilder,
-  DashboardCursorSync,
-  DashboardLinkBuilder,
-  DashboardLinkType,
-  DatasourceVariableBuilder,
-  MappingType,
-  QueryVariableBuilder,
-  RowBuilder,
-  TextBoxVariableBuilder,
-  ThresholdsConfigBuilder,
-  ThresholdsMode,
-  VariableRefresh,
-  VariableSort,
-} from '@grafana/grafana-foundation-sdk/dashboard';
+import * as common from '@grafana/grafana-foundation-sdk/common';
+import * as grafana from '@grafana/grafana-foundation-sdk/dashboard';
 import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
 import * as stat from '@grafana/grafana-foundation-sdk/stat';
 import * as text from '@grafana/grafana-foundation-sdk/text';
@@ -37,7 +8,7 @@ import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 import { z } from 'zod';
 
 /** What a viewer picks: any Prometheus, Managed Prometheus included. */
-const SOURCE: DataSourceRef = { type: 'prometheus', uid: '${datasource}' };
+const SOURCE: common.DataSourceRef = { type: 'prometheus', uid: '${datasource}' };
 
 /** PromQL by the legend of what it gives. */
 const queries = z.record(z.string(), z.string());
@@ -50,7 +21,6 @@ const drawn = {
   ...shared,
   /** Of Grafana's: `s`, `bytes`, `percentunit`, `reqps`, `short` … */
   unit: z.string(),
-  /** Of 24. */
   width: z.number().optional(),
   max: z.number().optional(),
   stacked: z.boolean().optional(),
@@ -68,7 +38,6 @@ const panelSchema = z.union([
 const variableSchema = z.union([
   /** One or several of the values that a label of this metric has, all of them at first. */
   z.strictObject({ name: z.string(), label: z.string(), metric: z.string() }),
-  /** A text that a viewer fills in. */
   z.strictObject({ name: z.string(), label: z.string(), value: z.string(), about: z.string() }),
 ]);
 
@@ -95,9 +64,9 @@ const targets = (queries: Drawn['queries'], { instant = false } = {}) =>
     return instant ? target.instant() : target.range();
   });
 
-function thresholds({ warnAt, alarmAt }: Drawn): ThresholdsConfigBuilder {
-  return new ThresholdsConfigBuilder()
-    .mode(ThresholdsMode.Absolute)
+function thresholds({ warnAt, alarmAt }: Drawn): grafana.ThresholdsConfigBuilder {
+  return new grafana.ThresholdsConfigBuilder()
+    .mode(grafana.ThresholdsMode.Absolute)
     .steps([
       { value: null, color: 'green' },
       ...(warnAt === undefined ? [] : [{ value: warnAt, color: 'yellow' }]),
@@ -105,7 +74,6 @@ function thresholds({ warnAt, alarmAt }: Drawn): ThresholdsConfigBuilder {
     ]);
 }
 
-/** Lines over time. */
 function lines(title: string, options: Drawn): timeseries.PanelBuilder {
   const { about, queries, unit, width = 8, max, stacked = false } = options;
   const panel = new timeseries.PanelBuilder()
@@ -116,20 +84,22 @@ function lines(title: string, options: Drawn): timeseries.PanelBuilder {
     .min(0)
     .span(width)
     .height(HEIGHT)
-    .drawStyle(GraphDrawStyle.Line)
+    .drawStyle(common.GraphDrawStyle.Line)
     .lineWidth(1)
     .fillOpacity(stacked ? 40 : 8)
-    .showPoints(VisibilityMode.Never)
+    .showPoints(common.VisibilityMode.Never)
     .spanNulls(false)
-    .stacking(new StackingConfigBuilder().mode(stacked ? StackingMode.Normal : StackingMode.None))
+    .stacking(new common.StackingConfigBuilder().mode(stacked ? common.StackingMode.Normal : common.StackingMode.None))
     .thresholds(thresholds(options))
     .legend(
-      new VizLegendOptionsBuilder()
-        .displayMode(LegendDisplayMode.List)
-        .placement(LegendPlacement.Bottom)
+      new common.VizLegendOptionsBuilder()
+        .displayMode(common.LegendDisplayMode.List)
+        .placement(common.LegendPlacement.Bottom)
         .showLegend(true),
     )
-    .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending))
+    .tooltip(
+      new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending),
+    )
     .targets(targets(queries));
   return max === undefined ? panel : panel.max(max);
 }
@@ -145,9 +115,9 @@ function figure(title: string, options: Drawn): stat.PanelBuilder {
     .span(width)
     .height(HEIGHT / 2)
     .noValue('–')
-    .graphMode(BigValueGraphMode.Area)
-    .colorMode(BigValueColorMode.Value)
-    .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
+    .graphMode(common.BigValueGraphMode.Area)
+    .colorMode(common.BigValueColorMode.Value)
+    .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
     .thresholds(thresholds(options))
     .targets(targets(queries));
 }
@@ -159,9 +129,9 @@ function verdict(title: string, shown: Omit<Drawn, 'unit'>, words: Readonly<Reco
   );
   return figure(title, { ...shown, unit: 'short' })
     .height(HEIGHT)
-    .graphMode(BigValueGraphMode.None)
-    .colorMode(BigValueColorMode.Background)
-    .mappings([{ type: MappingType.ValueToText, options }])
+    .graphMode(common.BigValueGraphMode.None)
+    .colorMode(common.BigValueColorMode.Background)
+    .mappings([{ type: grafana.MappingType.ValueToText, options }])
     .targets(targets(shown.queries, { instant: true }));
 }
 
@@ -174,22 +144,22 @@ function panel(one: z.infer<typeof panelSchema>): timeseries.PanelBuilder | stat
   return 'verdict' in one ? verdict(one.verdict, one, one.words) : words(one.words, one.content);
 }
 
-function variable(one: z.infer<typeof variableSchema>): QueryVariableBuilder | TextBoxVariableBuilder {
+function variable(one: z.infer<typeof variableSchema>): grafana.QueryVariableBuilder | grafana.TextBoxVariableBuilder {
   if ('value' in one) {
-    return new TextBoxVariableBuilder(one.name)
+    return new grafana.TextBoxVariableBuilder(one.name)
       .label(one.label)
       .description(one.about)
       .defaultValue(one.value)
       .current({ selected: true, text: one.value, value: one.value });
   }
   const values = `label_values(${one.metric}, ${one.name})`;
-  return new QueryVariableBuilder(one.name)
+  return new grafana.QueryVariableBuilder(one.name)
     .label(one.label)
     .datasource(SOURCE)
     .query({ query: values, refId: 'values' })
     .definition(values)
-    .refresh(VariableRefresh.OnTimeRangeChanged)
-    .sort(VariableSort.AlphabeticalAsc)
+    .refresh(grafana.VariableRefresh.OnTimeRangeChanged)
+    .sort(grafana.VariableSort.AlphabeticalAsc)
     .multi(true)
     .includeAll(true)
     .allValue('.*')
@@ -197,32 +167,36 @@ function variable(one: z.infer<typeof variableSchema>): QueryVariableBuilder | T
 }
 
 export function dashboard({ uid, title, about, variables, links, rows }: z.infer<typeof boardSchema>) {
-  const others = new DashboardLinkBuilder('imagen')
-    .type(DashboardLinkType.Dashboards)
+  const others = new grafana.DashboardLinkBuilder('imagen')
+    .type(grafana.DashboardLinkType.Dashboards)
     .tags(['imagen'])
     .asDropdown(true)
     .keepTime(true)
     .includeVars(true);
-  const board = new DashboardBuilder(title)
+  const board = new grafana.DashboardBuilder(title)
     .uid(uid)
     .description(about)
     .tags(['imagen'])
     .timezone('browser')
     .refresh('30s')
     .time({ from: 'now-1h', to: 'now' })
-    .tooltip(DashboardCursorSync.Crosshair)
+    .tooltip(grafana.DashboardCursorSync.Crosshair)
     .readonly()
     .link(others);
   for (const { title, url, tooltip } of links) {
     board.link(
-      new DashboardLinkBuilder(title).type(DashboardLinkType.Link).url(url).tooltip(tooltip).targetBlank(true),
+      new grafana.DashboardLinkBuilder(title)
+        .type(grafana.DashboardLinkType.Link)
+        .url(url)
+        .tooltip(tooltip)
+        .targetBlank(true),
     );
   }
-  board.withVariable(new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'));
+  board.withVariable(new grafana.DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'));
   for (const one of variables) board.withVariable(variable(one));
   let id = 0;
   for (const [question, panels] of Object.entries(rows)) {
-    board.withRow(new RowBuilder(question).id(++id));
+    board.withRow(new grafana.RowBuilder(question).id(++id));
     for (const one of panels) board.withPanel(panel(one).id(++id));
   }
   return board;

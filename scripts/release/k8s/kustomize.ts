@@ -1,17 +1,25 @@
 /** Builds the manifests of k8s/, with the kustomize that is in kubectl. */
-import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import { promisify } from 'node:util';
+import { dirname, join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
+import { run } from '../../dev/run.js';
 import { root, which } from '../../dev/stack/paths.js';
-import type { Manifest } from './manifest.js';
 
-const run = promisify(execFile);
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Labels;
+    readonly annotations?: Labels;
+  };
+}
 
 export const k8sDir = join(root, 'k8s');
 const OLDEST_MINOR = 27;
-const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
 /** Every kustomization.yaml of its kind, as folders relative to k8s/. A Component can only be built as part of another. */
 export function kustomizations(kind: 'Kustomization' | 'Component'): string[] {
@@ -35,32 +43,19 @@ interface Kustomization {
 export const readKustomization = (folder: string): Kustomization =>
   parse(readFileSync(join(k8sDir, folder, 'kustomization.yaml'), 'utf8')) as Kustomization;
 
-/** The folders under k8s/ that one is made of, itself included. */
-export function partsOf(folder: string): string[] {
-  const { resources = [], components = [] } = readKustomization(folder);
-  const folders = [...resources, ...components].filter((name) => !name.endsWith('.yaml'));
-  return [folder, ...folders.flatMap((name) => partsOf(relative(k8sDir, join(k8sDir, folder, name))))];
-}
-
 /** @throws Error that says what to install, or kustomize's own about what cannot be built */
 export async function build(folder: string): Promise<Manifest[]> {
-  const { stdout } = await run(await kubectl(), ['kustomize', join(k8sDir, folder)], { maxBuffer: MAX_OUTPUT_BYTES });
-  return parseManifests(stdout);
-}
-
-export const parseManifests = (text: string): Manifest[] =>
-  parseAllDocuments(text).map((document) => {
+  const { stdout } = await run(await kubectl(), ['kustomize', join(k8sDir, folder)]);
+  return parseAllDocuments(stdout).map((document) => {
     if (document.errors[0]) throw document.errors[0];
     return document.toJS() as Manifest;
   });
+}
 
 let found: Promise<string> | undefined;
 
 /** @throws Error where there is none, or only one that is too old */
-export function kubectl(): Promise<string> {
-  found ??= find();
-  return found;
-}
+export const kubectl = (): Promise<string> => (found ??= find());
 
 async function find(): Promise<string> {
   const program = which('kubectl');

@@ -1,23 +1,22 @@
 /** `npm run test:k8s`: a real API server accepts the manifests, and refuses wrong ones. */
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { type ApiServer, installApiServer, startApiServer, VERSION } from './api-server.js';
 import { crdsDir } from './custom-resources.js';
-import { applicable, build, k8sDir, kubectl } from './kustomize.js';
-import { type Deployment, type Manifest, ofKind } from './manifest.js';
+import { applicable, build, k8sDir, kubectl, type Labels, type Manifest } from './kustomize.js';
+import { run } from '../../dev/run.js';
 import { Suite } from '../suite.js';
 
-const run = promisify(execFile);
+interface Deployment extends Manifest {
+  readonly spec: { readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: object } };
+}
+
+const deployments = (manifests: readonly Manifest[]) =>
+  manifests.filter((manifest): manifest is Deployment => manifest.kind === 'Deployment');
 
 const suite = new Suite();
 
-const test = (name: string, body: () => Promise<void>): Promise<boolean> =>
-  suite.check(name, async () => {
-    await body();
-    return undefined;
-  });
+const test = (name: string, body: () => Promise<void>) => suite.check(name, body);
 
 await suite.run(async () => {
   await installApiServer((text) => suite.say(text));
@@ -35,11 +34,8 @@ await suite.run(async () => {
 
 async function testAll(server: ApiServer): Promise<void> {
   const program = await kubectl();
-  const call = async (args: readonly string[], input?: Manifest) => {
-    const running = run(program, ['--kubeconfig', server.kubeconfig, ...args], { maxBuffer: 2 ** 26 });
-    running.child.stdin?.end(input === undefined ? undefined : stringify(input));
-    return running;
-  };
+  const call = (args: readonly string[], input?: Manifest) =>
+    run(program, ['--kubeconfig', server.kubeconfig, ...args], input && { input: stringify(input) });
   /** @throws Error with what the server says against it; a warning is an error here */
   const accepted = async (args: readonly string[], input?: Manifest) => {
     const { stdout, stderr } = await call(args, input);
@@ -58,19 +54,15 @@ async function testAll(server: ApiServer): Promise<void> {
   const apply = (folder: string, ...how: readonly string[]) =>
     accepted(['apply', ...how, '--kustomize', join(k8sDir, folder)]);
   /** @throws Error with the difference between what is there and what would be applied again */
-  const nothingLeftToDo = async (folder: string, ...how: readonly string[]) => {
-    await call(['diff', ...how, '--kustomize', join(k8sDir, folder)]).catch((error: unknown) => {
-      const { message, stdout = '' } = error as Error & { stdout?: string };
-      throw new Error(stdout || message);
-    });
-  };
+  const nothingLeftToDo = (folder: string, ...how: readonly string[]) =>
+    call(['diff', ...how, '--kustomize', join(k8sDir, folder)]);
   const asPod = ({ spec: { template } }: Deployment): Manifest => ({
     ...{ apiVersion: 'v1', kind: 'Pod', spec: template.spec },
     metadata: { name: 'judged', namespace: 'imagen', labels: template.metadata.labels },
   });
   /** Deployments are taken unseen: only a pod is judged by Pod Security, and wholly validated. */
   const podsAreAccepted = async (manifests: readonly Manifest[]) => {
-    for (const deployment of ofKind(manifests, 'Deployment')) {
+    for (const deployment of deployments(manifests)) {
       await accepted(['create', '--dry-run=server', '--validate=strict', '--filename=-'], asPod(deployment));
     }
   };
@@ -108,7 +100,7 @@ async function testAll(server: ApiServer): Promise<void> {
 
   // What is wrong on purpose, so that a server that takes anything would be found out.
   const gke = await build('overlays/gke');
-  const [worker] = ofKind(gke, 'Deployment').filter(({ metadata }) => metadata.name === 'imagen-worker');
+  const worker = deployments(gke).find(({ metadata }) => metadata.name === 'imagen-worker');
   if (!worker) throw new Error('expected a Deployment imagen-worker');
   const create = ['create', '--dry-run=server', '--validate=strict', '--filename=-'];
   const changed = <T extends Manifest>(manifest: T, change: (text: string) => string): T => {
@@ -124,44 +116,22 @@ async function testAll(server: ApiServer): Promise<void> {
       strictlyApplied,
       changed(worker, (text) => text.replace('"readinessProbe"', '"readinesProbe"')),
     ));
-  /** What a pod must not be, how the server says so, and a change of ours that makes it so. */
-  const badPods: readonly [what: string, reason: RegExp, from: string, to: string][] = [
-    [
-      'a probe of a port that no container has',
-      /Probe\.httpGet\.port: Invalid value: "HTTP PORT"/,
-      '"port":"http"',
-      '"port":"HTTP PORT"',
-    ],
-    ['a pod as root', /violates PodSecurity "restricted/, '"runAsNonRoot":true,', ''],
-    [
-      'a pod with rights to gain more',
-      /violates PodSecurity.*allowPrivilegeEscalation/s,
-      '"allowPrivilegeEscalation":false,',
-      '',
-    ],
-    [
-      'a pod of an account that is not there',
-      /serviceaccount "x" not found/,
-      '"serviceAccountName":"imagen-worker"',
-      '"serviceAccountName":"x"',
-    ],
-    [
-      'a volume that is mounted and not there',
-      /volumeMounts\[0\]\.name: Not found/,
-      '"name":"routes"',
-      '"name":"maps"',
-    ],
-  ];
-  for (const [what, reason, from, to] of badPods) {
-    await test(`refused: ${what}`, () =>
-      refused(
-        reason,
-        create,
-        changed(asPod(worker), (text) => text.replace(from, to)),
-      ));
-  }
+  /** @param to what makes the pod bad, in the place of `from` */
+  const badPod = (what: string, reason: RegExp, from: string, to: string) => {
+    const pod = changed(asPod(worker), (text) => text.replace(from, to));
+    return test(`refused: ${what}`, () => refused(reason, create, pod));
+  };
+  const noPort = /Probe\.httpGet\.port: Invalid value: "HTTP PORT"/;
+  await badPod('a probe of a port that no container has', noPort, '"port":"http"', '"port":"HTTP PORT"');
+  await badPod('a pod as root', /violates PodSecurity "restricted/, '"runAsNonRoot":true,', '');
+  const gainsMore = /violates PodSecurity.*allowPrivilegeEscalation/s;
+  await badPod('a pod with rights to gain more', gainsMore, '"allowPrivilegeEscalation":false,', '');
+  const [ours, other] = ['"serviceAccountName":"imagen-worker"', '"serviceAccountName":"x"'];
+  await badPod('a pod of an account that is not there', /serviceaccount "x" not found/, ours, other);
+  const noVolume = /volumeMounts\[0\]\.name: Not found/;
+  await badPod('a volume that is mounted and not there', noVolume, '"name":"routes"', '"name":"maps"');
   await test('refused: a misspelt field of a ScaledObject', async () => {
-    const [scaled] = ofKind(await build('overlays/gke-keda'), 'ScaledObject');
+    const scaled = (await build('overlays/gke-keda')).find(({ kind }) => kind === 'ScaledObject');
     if (!scaled) throw new Error('expected a ScaledObject');
     await refused(
       /spec\.minReplicas: field not declared in schema/,

@@ -1,12 +1,10 @@
 /** Has promtool look at the rules as they are shipped, and try them on the series of test/alerts: part of `npm run check`. */
-import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { run } from '../../dev/run.js';
 import { localDir, root, which } from '../../dev/stack/paths.js';
 import { asRuleFile, ruleGroups } from '../../dev/parts/rules.js';
 
-const run = promisify(execFile);
 const tests = join(root, 'test/alerts');
 const promtool = which('promtool');
 
@@ -25,8 +23,7 @@ if (promtool === undefined) {
     const alerts = ruleGroups().flatMap(({ rules }) => rules.filter(({ alert }) => alert !== undefined));
     console.log(`alerts: ${alerts.length} rules, tried on ${names.length} files of series`);
   } catch (error) {
-    const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string };
-    console.error(`${stdout}${stderr}` || message);
+    console.error((error as Error).message);
     process.exitCode = 1;
   } finally {
     await rm(folder, { recursive: true, force: true });

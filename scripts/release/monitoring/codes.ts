@@ -7,5 +7,4 @@ export const OURS: readonly ErrorCode[] = [
   ...(['MODEL_REJECTED_INPUT', 'MODEL_OUTPUT_INVALID', 'RETRIES_EXHAUSTED', 'WORKER_LOST', 'INTERNAL'] as const),
 ];
 
-/** As a matcher of PromQL. */
 export const FAILED_BY_US = `code=~"${OURS.join('|')}"`;

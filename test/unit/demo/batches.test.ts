@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createBatches, RECENT_MS } from '../../../scripts/dev/demo/live/batches.js';
+import { createBatches, RECENT_MS } from '../../../scripts/dev/demo/live/triton.js';
 
 const counted = (...pairs: [size: number, executions: number][]) => [
   {

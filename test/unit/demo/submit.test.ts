@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { createBoard } from '../../../scripts/dev/demo/live/board.js';
-import { submit } from '../../../scripts/dev/demo/live/submit.js';
+import { type Door, submit } from '../../../scripts/dev/demo/live/submit.js';
 import { parseJob } from '../../../src/domain/job.js';
-import type { Door } from '../../../scripts/dev/demo/send.js';
 
 async function outputOf(format?: string) {
   const published: Buffer[] = [];

@@ -1,13 +1,7 @@
 /** Everything that people apply, built once for a file of tests. */
-import { applicable, build } from '../../../scripts/release/k8s/kustomize.js';
-import {
-  type ConfigMap,
-  type Container,
-  type Deployment,
-  type Manifest,
-  ofKind,
-  type PodSpec,
-} from '../../../scripts/release/k8s/manifest.js';
+import { join, relative } from 'node:path';
+import { applicable, build, k8sDir, type Manifest, readKustomization } from '../../../scripts/release/k8s/kustomize.js';
+import { type ConfigMap, type Container, type Deployment, ofKind, type PodSpec } from './manifest.js';
 import { readText } from '../../support/deploy.js';
 
 export interface Overlay {
@@ -76,4 +70,11 @@ function tensorBytesOf(config: string): number {
   const pixels = Math.max(inFlight * Math.max(tile ** 2, width * height), whole);
   const output = config.includes('name: "mask"') ? 1 / 3 : Number(parameter('scale')) ** 2;
   return pixels * 3 * (1 + output) * 2;
+}
+
+/** The folders under k8s/ that one is made of, itself included. */
+export function partsOf(folder: string): string[] {
+  const { resources = [], components = [] } = readKustomization(folder);
+  const folders = [...resources, ...components].filter((name) => !name.endsWith('.yaml'));
+  return [folder, ...folders.flatMap((name) => partsOf(relative(k8sDir, join(k8sDir, folder, name))))];
 }

@@ -1,7 +1,7 @@
 /** What is demanded of every pod, in whatever overlay. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { allContainers, ofKind, quantity, serving } from '../../../scripts/release/k8s/manifest.js';
+import { allContainers, ofKind, quantity, serving } from './manifest.js';
 import { unknownVariables } from '../../../src/config/index.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
 import { keptForSmall } from '../../../src/scheduling/budget.js';

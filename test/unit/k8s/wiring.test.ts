@@ -1,23 +1,31 @@
 /** Whatever names something else in the manifests names what is there: in the same overlay, or in the code. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { kustomizations, applicable, partsOf } from '../../../scripts/release/k8s/kustomize.js';
+import { kustomizations, applicable, type Labels } from '../../../scripts/release/k8s/kustomize.js';
 import {
   allContainers,
   type Container,
   type Deployment,
-  type Labels,
   type MetricTarget,
   ofKind,
   type PodSpec,
   type Selector,
   serving,
-} from '../../../scripts/release/k8s/manifest.js';
+} from './manifest.js';
 import { shareOut } from '../../../src/adapters/pubsub/filters.js';
 import { readConfig } from '../../../src/config/index.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
 import { metricsOf } from '../../support/metrics.js';
-import { buildOverlays, configMap, environmentOf, isTriton, type Overlay, workerIn, workersOf } from './overlays.js';
+import {
+  buildOverlays,
+  configMap,
+  environmentOf,
+  isTriton,
+  type Overlay,
+  partsOf,
+  workerIn,
+  workersOf,
+} from './overlays.js';
 
 const overlays = await buildOverlays();
 const models = readdirSync(new URL('../../../triton/model_repository', import.meta.url));

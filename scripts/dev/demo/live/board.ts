@@ -6,73 +6,27 @@ import type { Delivery } from '../../../../src/domain/ports.js';
 import { isPermitted, type ObjectRef, parseObjectUri } from '../../../../src/domain/uri.js';
 import type { StepDone } from '../../../../src/pipeline/step-done.js';
 
-/** The stages that the page shows, in order. */
 export const STRIP = ['queued', 'fetch', 'decode', 'infer', 'encode', 'store', 'record', 'publish'] as const;
 type StripStage = (typeof STRIP)[number];
 
 export type Side = 'before' | 'after';
 
-/** A job as the browser gets it. Texts are clipped, not escaped. */
-export interface JobView {
-  /** Names it among all on the board, in addresses too: its id, or `~<n>` where that stands for another. */
-  readonly key: string;
-  readonly jobId?: string | undefined;
-  /** Milliseconds since 1970. */
-  readonly arrivedAt: number;
-  readonly status: 'queued' | 'running' | Completion['status'];
-  /** How much of each stage of the strip is done, 0 to 1. */
-  readonly stages: readonly number[];
-  /** What was asked for until it is known what was done. */
-  readonly operations: readonly OperationView[];
-  readonly input?: Sized | undefined;
-  readonly output?: Sized | undefined;
-  readonly timingsMs?: Completion['timingsMs'];
-  readonly error?: { readonly code: string; readonly stage: string; readonly message: string } | undefined;
-  readonly warnings: readonly string[];
-  /** Pictures that a browser may ask for, in the words that make their addresses new when they are. */
-  readonly pictures: Partial<Record<Side, string>>;
-}
+type Step = NonNullable<Completion['steps']>[number];
+type OperationView = Partial<Pick<Step, 'plan' | 'requests'>> & { model: string; version?: string | undefined };
 
-export interface OperationView {
-  readonly model: string;
-  readonly version?: string | undefined;
-  readonly plan?: string;
-  readonly requests?: number;
-}
-
-export interface Sized {
-  readonly width?: number | undefined;
-  readonly height?: number | undefined;
-  readonly bytes?: number | undefined;
+export interface Sized extends Partial<Record<'width' | 'height' | 'bytes', number | undefined>> {
   readonly contentType?: string;
-}
-
-export interface Facts {
-  /** Without an outcome: in the queue or with a worker. */
-  readonly underWay: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  /** Jobs that ended in the last minute. */
-  readonly perMinute: number;
-}
-
-export interface Changes {
-  readonly jobs: readonly JobView[];
-  /** Keys of those that had to make room. */
-  readonly gone: readonly string[];
 }
 
 export interface PictureRef extends ObjectRef {
   readonly generation?: string;
 }
 
-export interface BoardOptions {
+interface BoardOptions {
   readonly allowedInputs: readonly string[];
   readonly allowedOutputs: readonly string[];
   readonly limit?: number;
-  /** Milliseconds since 1970. */
   readonly now?: () => number;
-  /** Told that there are changes, and no more of it until they are taken. */
   readonly onChange?: () => void;
 }
 
@@ -88,11 +42,10 @@ const MINUTE_S = 60;
 const UNRECORDED: ReadonlySet<ErrorCode> = new Set(['INVALID_MESSAGE', 'UNSUPPORTED_SCHEMA', 'JOB_ID_REUSED']);
 
 interface Entry {
+  /** Names it among all on the board, in addresses too: its id, or `~<n>` where that stands for another. */
   readonly key: string;
-  /** Never given twice, as keys may be. */
   readonly serial: number;
   readonly jobId: string | undefined;
-  /** Of the message that it came in, if that was seen. */
   messageId?: string;
   arrivedAt: number;
   operations: readonly OperationView[];
@@ -110,7 +63,6 @@ export function createBoard(options: BoardOptions) {
   const entries = new Map<string, Entry>();
   const changed = new Set<string>();
   const gone = new Set<string>();
-  /** Of each second of the last minute: which one, and how many jobs ended in it. */
   const ends = Array.from({ length: MINUTE_S }, () => ({ second: 0, count: 0 }));
   const counts = { succeeded: 0, failed: 0 };
   let serial = 0;
@@ -122,16 +74,10 @@ export function createBoard(options: BoardOptions) {
 
   function add(jobId: string | undefined, key = jobId): Entry {
     serial += 1;
-    const fresh = {
-      serial,
-      arrivedAt: now(),
-      operations: [],
-      attempt: 0,
-      done: new Set<string>(),
-      inferred: 0,
-      shown: false,
+    const entry: Entry = {
+      ...{ key: key ?? `~${serial}`, serial, jobId, arrivedAt: now(), operations: [] },
+      ...{ attempt: 0, done: new Set<string>(), inferred: 0, shown: false },
     };
-    const entry: Entry = { key: key ?? `~${serial}`, jobId, ...fresh };
     entries.set(entry.key, entry);
     gone.delete(entry.key);
     if (entries.size > limit) {
@@ -146,14 +92,11 @@ export function createBoard(options: BoardOptions) {
     return entry;
   }
 
-  /** The entry that a completion speaks of; undefined where that outcome is on the board already. */
   function entryOf({ jobId, messageId, eventId, error }: Completion): Entry | undefined {
     const all = [...entries.values()];
     if (all.some(({ completion }) => completion?.eventId === eventId)) return undefined;
-    const waiting =
-      jobId === undefined
-        ? all.find((entry) => entry.jobId === undefined && entry.messageId === messageId)
-        : entries.get(jobId);
+    const unnamed = all.find((entry) => entry.jobId === undefined && entry.messageId === messageId);
+    const waiting = jobId === undefined ? unnamed : entries.get(jobId);
     if (!waiting) return add(jobId);
     // The id stands for another job, which has an outcome of its own.
     return waiting.completion || error?.code === 'JOB_ID_REUSED' ? add(jobId, `~${serial + 1}`) : waiting;
@@ -164,7 +107,8 @@ export function createBoard(options: BoardOptions) {
     return completion?.input ? permitted(completion.input, allowedInputs) : input;
   }
 
-  function view(entry: Entry): JobView {
+  /** A job as the browser gets it. Texts are clipped, not escaped. */
+  function view(entry: Entry) {
     const { key, jobId, arrivedAt, completion, operations, done } = entry;
     const running = done.size > 0 ? 'running' : 'queued';
     const before = pictureOf(entry, 'before');
@@ -174,17 +118,19 @@ export function createBoard(options: BoardOptions) {
     return {
       ...{ key, jobId, arrivedAt, status: completion?.status ?? running },
       stages: STRIP.map((stage) => progressOf(entry, stage)),
+      /** What was asked for until it is known what was done. */
       operations: completion?.steps?.length ? completion.steps.slice(0, MAX_STEPS).map(served) : operations,
       input: completion?.input && sized(completion.input),
       output: completion?.output && { ...sized(completion.output), contentType: clip(completion.output.contentType) },
       timingsMs: completion?.timingsMs,
       error: error && { code: error.code, stage: error.stage, message: clip(error.message) },
       warnings: (completion?.warnings ?? []).slice(0, MAX_STEPS).map(clip),
+      /** Those that a browser may ask for, in the words that make their addresses new when they are. */
       pictures: {
         // The same before and after the job has ended, so that the picture is loaded once.
         ...(showBefore ? { before: String(entry.serial) } : {}),
         ...(after ? { after: after.generation ?? '' } : {}),
-      },
+      } as Partial<Record<Side, string>>,
     };
   }
 
@@ -203,7 +149,6 @@ export function createBoard(options: BoardOptions) {
       touch(entry);
     },
 
-    /** What a worker has just done. The first step of an attempt begins the job's way anew. */
     stepped({ jobId, attempt, step }: StepDone): void {
       const entry = entries.get(jobId) ?? (step === 'route' && isJobId(jobId) ? add(jobId) : undefined);
       if (!entry || entry.completion || attempt < entry.attempt) return;
@@ -217,7 +162,6 @@ export function createBoard(options: BoardOptions) {
       touch(entry);
     },
 
-    /** A message on the completions topic; what is none is passed over. */
     ended(data: Buffer): void {
       const completion = readCompletion(data);
       const entry = completion && entryOf(completion);
@@ -246,18 +190,18 @@ export function createBoard(options: BoardOptions) {
       return entry && pictureOf(entry, side);
     },
 
-    /** All jobs, oldest first. */
-    jobs: (): JobView[] => [...entries.values()].map(view),
+    jobs: () => [...entries.values()].map(view),
 
-    facts(): Facts {
+    /** How many jobs have no outcome yet, have ended, and have ended in the last minute. */
+    facts() {
       const since = Math.floor(now() / 1000) - MINUTE_S;
       const perMinute = ends.reduce((sum, { second, count }) => sum + (second > since ? count : 0), 0);
       const underWay = [...entries.values()].filter(({ completion }) => !completion).length;
       return { underWay, ...counts, perMinute };
     },
 
-    /** What has changed since this was asked last, oldest first. */
-    takeChanges(): Changes {
+    /** What has changed since this was asked last, oldest first, and the keys of those that had to make room. */
+    takeChanges() {
       const jobs = [...entries.values()].filter(({ key }) => changed.has(key)).map(view);
       const changes = { jobs, gone: [...gone] };
       changed.clear();
@@ -298,10 +242,9 @@ function readCompletion(data: Buffer): Completion | undefined {
   }
 }
 
-function permitted(
-  place: { readonly uri: string; readonly generation?: string | undefined } | undefined,
-  prefixes: readonly string[],
-): PictureRef | undefined {
+type Place = { readonly uri: string; readonly generation?: string | undefined } | undefined;
+
+function permitted(place: Place, prefixes: readonly string[]): PictureRef | undefined {
   if (!place) return undefined;
   const ref = parseObjectUri(place.uri);
   if (typeof ref === 'string' || !isPermitted(ref, prefixes)) return undefined;
@@ -309,12 +252,10 @@ function permitted(
   return generation !== undefined && /^[0-9]{1,18}$/.test(generation) ? { ...ref, generation } : ref;
 }
 
-function served(step: NonNullable<Completion['steps']>[number]): OperationView {
-  return { model: clip(step.model), version: clip(step.servedVersion), plan: step.plan, requests: step.requests };
-}
+const served = ({ model, servedVersion, plan, requests }: Step): OperationView => ({
+  ...{ model: clip(model), version: clip(servedVersion), plan, requests },
+});
 
-function sized({ width, height, bytes }: Sized): Sized {
-  return { width, height, bytes };
-}
+const sized = ({ width, height, bytes }: Sized): Sized => ({ width, height, bytes });
 
 const clip = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);

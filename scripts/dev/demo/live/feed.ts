@@ -1,20 +1,8 @@
 /** Server-Sent Events to all browsers that look: everything at first, then what changes. */
 import type { ServerResponse } from 'node:http';
 
-export interface Feed {
-  /** Takes the response over until the browser leaves. */
-  join(response: ServerResponse): void;
-  /** Says soon what has changed. */
-  stir(): void;
-  close(): void;
-}
+export type Feed = ReturnType<typeof createFeed>;
 
-export interface FeedOptions {
-  readonly snapshot: () => unknown;
-  readonly changes: () => unknown;
-}
-
-/** Shortest time between two messages. */
 const PAUSE_MS = 100;
 const HEARTBEAT_MS = 15_000;
 /** A browser that has not taken so much is left behind; when it comes back it gets everything anew. */
@@ -22,7 +10,7 @@ const MAX_WAITING_BYTES = 4 * 1024 ** 2;
 const MAX_BROWSERS = 32;
 const COME_BACK_MS = 1_000;
 
-export function createFeed({ snapshot, changes }: FeedOptions): Feed {
+export function createFeed({ snapshot, changes }: { snapshot: () => unknown; changes: () => unknown }) {
   const browsers = new Set<ServerResponse>();
   let timer: NodeJS.Timeout | undefined;
   const heartbeat = setInterval(() => write(': still here\n\n'), HEARTBEAT_MS).unref();
@@ -35,20 +23,20 @@ export function createFeed({ snapshot, changes }: FeedOptions): Feed {
   }
 
   return {
-    join(response) {
+    join(response: ServerResponse): void {
       if (browsers.size >= MAX_BROWSERS) browsers.values().next().value?.destroy();
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       response.write(`retry: ${COME_BACK_MS}\n\n${message('snapshot', snapshot())}`);
       browsers.add(response);
       response.on('close', () => browsers.delete(response));
     },
-    stir() {
+    stir(): void {
       timer ??= setTimeout(() => {
         timer = undefined;
         write(message('change', changes()));
       }, PAUSE_MS);
     },
-    close() {
+    close(): void {
       clearTimeout(timer);
       clearInterval(heartbeat);
       for (const browser of browsers) browser.destroy();

@@ -1,17 +1,16 @@
-/** Pictures out of Cloud Storage, for a browser. */
 import type { ObjectStore } from '../../../../src/domain/ports.js';
 import { type Format, FORMATS } from '../../../../src/pipeline/formats/index.js';
-import type { Picture } from '../send.js';
 import type { PictureRef } from './board.js';
+
+export interface Picture {
+  readonly bytes: Buffer;
+  readonly contentType: string;
+}
 
 const MAX_BYTES = 128 * 1024 ** 2;
 
 /** @returns undefined for what is not there, too large or no picture. @throws JobError `STORAGE_UNAVAILABLE` */
-export async function readPicture(
-  store: ObjectStore,
-  ref: PictureRef,
-  signal: AbortSignal,
-): Promise<Picture | undefined> {
+export async function readPicture(store: ObjectStore, ref: PictureRef, signal: AbortSignal) {
   const found = await store.read(ref, { maxBytes: MAX_BYTES, signal });
   const format = found.kind === 'found' ? formatOf(found.bytes) : undefined;
   return found.kind === 'found' && format ? { bytes: found.bytes, contentType: format.contentType } : undefined;

@@ -12,24 +12,20 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { JobError } from '../../../../src/domain/errors.js';
-import type { Picture } from '../send.js';
 import type { Side } from './board.js';
 import type { Feed } from './feed.js';
 import { pageFiles } from './files.js';
+import type { Picture } from './pictures.js';
 import type { Order } from './submit.js';
 
 export interface LivePage {
   readonly feed: Pick<Feed, 'join'>;
-  /** @throws JobError */
   submit(order: Order): Promise<string>;
   /** Undefined where there is none that may be shown. @throws JobError */
   picture(key: string, side: Side): Promise<Picture | undefined>;
 }
 
-export interface PageServer {
-  readonly url: string;
-  close(): Promise<void>;
-}
+export type PageServer = Awaited<ReturnType<typeof startPageServer>>;
 
 export const MAX_BODY_BYTES = 32 * 1024 ** 2;
 
@@ -46,8 +42,7 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 };
 
-/** Port 0 takes a free one. */
-export async function startPageServer(port: number, page: LivePage): Promise<PageServer> {
+export async function startPageServer(port: number, page: LivePage) {
   const files = pageFiles();
   let hosts: readonly string[] = [];
 
@@ -55,7 +50,7 @@ export async function startPageServer(port: number, page: LivePage): Promise<Pag
     const { method = '', headers } = request;
     // A name of somebody else's that leads here would make our pages theirs.
     if (!hosts.includes(headers.host ?? '')) throw new Refusal(421, 'WRONG_HOST', `expected ${hosts.join(' or ')}`);
-    const address = addressOf(request);
+    const address = addressed(() => new URL(`http://page${request.url ?? '/'}`));
     if (address.pathname === '/jobs') await receive(request, response, address.searchParams);
     else if (method === 'GET' || method === 'HEAD') await serve(response, address.pathname);
     else throw new Refusal(405, 'WRONG_METHOD', 'expected GET');
@@ -80,7 +75,12 @@ export async function startPageServer(port: number, page: LivePage): Promise<Pag
       page.feed.join(response);
     } else {
       const [, key, side] = /^\/pictures\/([^/]+)\/(before|after)$/.exec(path) ?? [];
-      const picture = key && (await page.picture(decoded(key), side as Side));
+      const picture =
+        key &&
+        (await page.picture(
+          addressed(() => decodeURIComponent(key)),
+          side as Side,
+        ));
       if (!picture) throw new Refusal(404, 'NOT_FOUND', `nothing at ${path}`);
       answer(response, 200, picture, 'private, max-age=3600');
     }
@@ -89,7 +89,6 @@ export async function startPageServer(port: number, page: LivePage): Promise<Pag
   const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     handle(request, response).catch((error: unknown) => {
-      // What is left of the body is not waited for.
       if (!request.complete) response.setHeader('connection', 'close');
       const { status, code, message } = refusalOf(error);
       answerJson(response, status, { error: { code, message } });
@@ -101,7 +100,7 @@ export async function startPageServer(port: number, page: LivePage): Promise<Pag
   hosts = [`127.0.0.1:${taken}`, `localhost:${taken}`];
   return {
     url: `http://127.0.0.1:${taken}/`,
-    async close() {
+    async close(): Promise<void> {
       server.close();
       server.closeAllConnections();
       await once(server, 'close');
@@ -140,15 +139,10 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks, length);
 }
 
-function addressOf({ url = '/' }: IncomingMessage): URL {
-  const address = `http://page${url}`;
-  if (!URL.canParse(address)) throw new Refusal(404, 'NOT_FOUND', 'expected an address');
-  return new URL(address);
-}
-
-function decoded(text: string): string {
+/** @param read what throws where it is given something else than an address */
+function addressed<T>(read: () => T): T {
   try {
-    return decodeURIComponent(text);
+    return read();
   } catch {
     throw new Refusal(404, 'NOT_FOUND', 'expected an address');
   }

@@ -1,23 +1,24 @@
-/** A picture that was dropped on the page becomes a job. */
 import { randomBytes } from 'node:crypto';
 import { JobError } from '../../../../src/domain/errors.js';
-import { type JobMessage, parseJob } from '../../../../src/domain/job.js';
-import { objectUri, under } from '../../../../src/domain/uri.js';
-import { send, type Door } from '../send.js';
+import { jobAttributes, type JobMessage, parseJob } from '../../../../src/domain/job.js';
+import type { ObjectStore, Publisher } from '../../../../src/domain/ports.js';
+import { objectRef, objectUri, under } from '../../../../src/domain/uri.js';
 import type { Board } from './board.js';
 import { formatOf } from './pictures.js';
+
+export interface Door {
+  readonly store: ObjectStore;
+  readonly topic: Publisher;
+  readonly signal: AbortSignal;
+}
 
 export interface Order {
   readonly bytes: Buffer;
   readonly operations: readonly string[];
-  /** Of the result; chosen by the worker when absent. */
   readonly format?: string | undefined;
 }
 
-/**
- * @returns the job's id
- * @throws JobError `INPUT_EMPTY`, `UNSUPPORTED_FORMAT`, `INVALID_MESSAGE`, `STORAGE_UNAVAILABLE`; Error of the publish
- */
+/** @returns the job's id. @throws JobError where it is no job; whatever storage and Pub/Sub throw */
 export async function submit(
   { bytes, operations, format }: Order,
   { board, door, uploadPrefix }: { readonly board: Board; readonly door: Door; readonly uploadPrefix: string },
@@ -32,7 +33,9 @@ export async function submit(
     ...(format === undefined ? {} : { output: outputOf(format) }),
   } satisfies JobMessage;
   const job = parseJob(Buffer.from(JSON.stringify(message)));
-  await send(message, { bytes, contentType: found.contentType }, door);
+  const { store, topic, signal } = door;
+  await store.create(objectRef(message.input.uri), bytes, { contentType: found.contentType, signal });
+  await topic.publish(Buffer.from(JSON.stringify(message)), jobAttributes(message));
   board.submitted(job);
   return jobId;
 }

@@ -1,77 +1,110 @@
 /** What Triton serves and how it batches, asked once a second. */
-import type { ModelServer } from '../../../../src/domain/ports.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModelServer, VersionStatistics } from '../../../../src/domain/ports.js';
 import { metricIn } from '../../workers.js';
-import { createBatches, type ModelBatches } from './batches.js';
 
-export interface TritonView {
-  readonly answers: boolean;
-  /** What a job may ask for, by name. */
-  readonly models: readonly string[];
-  /** Of models that have run, or are about to. */
-  readonly batches: readonly (ModelBatches & {
-    /** Requests of the worker's that wait for an answer. */
-    readonly inFlight: number;
-  })[];
-}
+const EVERY_MS = 1_000;
 
-export interface TritonWatchOptions {
-  /** Address of a worker's metrics. */
-  readonly metrics?: string | undefined;
-  readonly onChange: () => void;
-  readonly everyMs?: number;
-}
-
-/** Resolves when it has asked once; from there on batches count. */
-export async function watchTriton(server: ModelServer, { metrics, onChange, everyMs = 1_000 }: TritonWatchOptions) {
+/** Resolves when it has asked once; from there on batches count. @param metrics address of a worker's metrics */
+export async function watchTriton(server: ModelServer, metrics: string | undefined, onChange: () => void) {
   const batches = createBatches();
   const stopped = new AbortController();
-  let view: TritonView = { answers: false, models: [], batches: [] };
-  let timer: NodeJS.Timeout | undefined;
+  let view: Awaited<ReturnType<typeof look>> = { answers: false, models: [], batches: [] };
 
-  async function ask(): Promise<void> {
+  async function look() {
     const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(5_000)]);
     const models = [...server.contracts().keys()].sort();
     const said = await Promise.allSettled(
       models.map(async (model) => batches.add(model, await server.statistics(model, signal), performance.now())),
     );
     const inFlight = await requestsInFlight(metrics, signal);
-    const next: TritonView = {
+    return {
       answers: said.length > 0 && said.every(({ status }) => status === 'fulfilled'),
       models,
+      /** Of models that have run, or are about to; `inFlight` are requests of the worker's that wait for an answer. */
       batches: batches
         .view()
         .map((one) => ({ ...one, inFlight: inFlight(one.model) }))
         .filter(({ sizes, inFlight: flying }) => sizes.length > 0 || flying > 0),
     };
+  }
+
+  const ask = async () => {
+    const next = await look();
     const isNew = JSON.stringify(next) !== JSON.stringify(view);
     view = next;
     if (isNew) onChange();
-  }
-
+  };
   const again = async () => {
-    await ask();
-    if (!stopped.signal.aborted) timer = setTimeout(() => void again(), everyMs);
+    for (;;) {
+      await sleep(EVERY_MS, undefined, { signal: stopped.signal });
+      await ask();
+    }
   };
   await server.refresh(AbortSignal.timeout(10_000)).catch(() => undefined); // shown as not answering
-  await again();
-  return {
-    view: () => view,
-    stop() {
-      clearTimeout(timer);
-      stopped.abort();
-    },
-  };
+  await ask();
+  again().catch(() => undefined); // stopped
+  return { view: () => view, stop: () => stopped.abort() };
 }
 
-/** Of a worker that does not answer, none is known. */
 async function requestsInFlight(metrics: string | undefined, signal: AbortSignal): Promise<(model: string) => number> {
-  const text =
-    metrics &&
-    (await fetch(metrics, { signal })
-      .then((answer) => answer.text())
-      .catch(() => undefined));
+  const asked = metrics === undefined ? undefined : fetch(metrics, { signal }).then((answer) => answer.text());
+  const text = await asked?.catch(() => undefined);
   return (model) => {
     const count = text ? metricIn(text, 'imagen_inference_in_flight', { model }) : 0;
     return Number.isNaN(count) ? 0 : count;
   };
 }
+
+interface Tally {
+  counted: Map<string, number>;
+  readonly bySize: Map<number, number>;
+  recent: { readonly at: number; readonly size: number; readonly runs: number }[];
+}
+
+export const RECENT_MS = 10_000;
+
+export function createBatches() {
+  const tallies = new Map<string, Tally>();
+
+  return {
+    /**
+     * What the server says now, in any clock's milliseconds. Its first word on a model begins the counting; a count that
+     * has become smaller is that of a model loaded anew.
+     */
+    add(model: string, versions: readonly VersionStatistics[], at: number): void {
+      const counted = new Map<string, number>();
+      for (const { version, batches } of versions) {
+        for (const { batchSize, executions } of batches) counted.set(`${version}/${batchSize}`, executions);
+      }
+      const tally = tallies.get(model) ?? { counted, bySize: new Map<number, number>(), recent: [] };
+      tallies.set(model, tally);
+      tally.recent = tally.recent.filter((run) => run.at > at - RECENT_MS);
+      for (const [key, count] of counted) {
+        const before = tally.counted.get(key) ?? 0;
+        const runs = count < before ? count : count - before;
+        if (runs === 0) continue;
+        const size = Number(key.slice(key.indexOf('/') + 1));
+        tally.bySize.set(size, (tally.bySize.get(size) ?? 0) + runs);
+        tally.recent.push({ at, size, runs });
+      }
+      tally.counted = counted;
+    },
+
+    /** All models by name: how many runs of each size of a batch, in all and just now; `mean` is requests a run. */
+    view() {
+      return [...tallies]
+        .map(([model, { bySize, recent }]) => {
+          const sizes = [...bySize]
+            .sort(([a], [b]) => a - b)
+            .map(([size, runs]) => ({ size, runs, recent: sum(recent.filter((run) => run.size === size)) }));
+          const requests = sizes.reduce((total, { size, runs }) => total + size * runs, 0);
+          const mean = sizes.length > 0 ? { mean: requests / sum(sizes) } : {};
+          return { model, ...mean, sizes };
+        })
+        .sort((a, b) => a.model.localeCompare(b.model));
+    },
+  };
+}
+
+const sum = (of: readonly { readonly runs: number }[]): number => of.reduce((total, { runs }) => total + runs, 0);

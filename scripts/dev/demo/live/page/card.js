@@ -1,7 +1,6 @@
 import { element, plural, write } from './dom.js';
 import { slide } from './slider.js';
 
-/** Of the times that a worker tells, in order. */
 const TIMES = ['queued', 'fetch', 'memory', 'decode', 'inference', 'encode', 'store'];
 const CLASS_OF = { infer: 'inference' };
 
@@ -28,7 +27,6 @@ export function createCard({ key, jobId }, strip) {
     ...[steps, problem, warnings, sizes, times],
   );
 
-  /** When it arrived, while it is under way. */
   let since;
 
   return {
@@ -139,11 +137,8 @@ function sizeOf(size) {
 
 function timesOf(times) {
   const known = TIMES.filter((name) => times[name] !== undefined);
-  const parts = known.map((name) => {
-    const part = element('i', { class: name });
-    part.style.flexGrow = String(Math.max(times[name], 0.01));
-    return part;
-  });
+  const parts = known.map((name) => element('i', { class: name }));
+  parts.forEach((part, index) => (part.style.flexGrow = String(Math.max(times[known[index]], 0.01))));
   const entry = (name) =>
     element('li', {}, element('i', { class: name }), `${name} `, bold(String(Math.round(times[name]))));
   const total = element('li', { class: 'total' }, 'total ', bold(`${Math.round(times.total)} ms`));

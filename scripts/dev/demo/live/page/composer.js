@@ -5,7 +5,6 @@ import { problemOf } from './look.js';
 const MOST_OPERATIONS = 8;
 const NO_PICTURE = ['INPUT_EMPTY', 'choose a picture first'];
 
-/** The form that makes a picture a job. */
 export function createComposer() {
   const [form, drop, file, preview, format] = ['composer', 'drop', 'file', 'preview', 'format'].map(byId);
   const invitation = [...byId('drop-text').childNodes];
@@ -20,7 +19,6 @@ export function createComposer() {
   const limits = new Promise((resolve) => (know = resolve));
   let offered = '';
   let sending = false;
-  /** The job that was sent last. */
   let own;
   /** Jobs that were heard of while one was sent, whose answer may come after its outcome. */
   const heard = new Map();
@@ -79,10 +77,7 @@ export function createComposer() {
       complain();
       if (problem) return complain(...problem);
       if (chosen.length === 0) return complain('INVALID_MESSAGE', 'choose at least one operation');
-      const query = new URLSearchParams({
-        operations: chosen.join(','),
-        ...(format.value && { format: format.value }),
-      });
+      const query = new URLSearchParams({ operations: chosen, ...(format.value && { format: format.value }) });
       const response = await fetch(`/jobs?${query}`, { method: 'POST', body: picture });
       const { jobId, error } = await response.json();
       if (error) return complain(error.code, error.message);
@@ -103,7 +98,6 @@ export function createComposer() {
     byId('submit').setAttribute('aria-disabled', String(yes));
   }
 
-  /** Says how the job that was sent last has ended. */
   function follow(job) {
     const { jobId, status, timingsMs, error } = job;
     if (jobId === undefined || status === 'queued' || status === 'running') return;
@@ -117,9 +111,7 @@ export function createComposer() {
     event.preventDefault();
     void send();
   });
-  format.addEventListener('change', () => {
-    byId('format-hint').hidden = format.value !== 'jpeg';
-  });
+  format.addEventListener('change', () => (byId('format-hint').hidden = format.value !== 'jpeg'));
   file.addEventListener('change', () => {
     const [taken] = file.files;
     if (taken) take(taken, taken.name);
@@ -157,7 +149,6 @@ export function createComposer() {
       );
     },
 
-    /** The operations that Triton serves now. */
     offer(models, answers) {
       const now = models.join();
       if (now === offered && byId('operations').childElementCount > 0) return;

@@ -8,7 +8,6 @@ const SECOND_MS = 1000;
 
 const cards = new Map();
 const composer = createComposer();
-/** What does not change while the page is served. */
 let fixed = {};
 /** How far the server's clock is before this one, in milliseconds. */
 let ahead = 0;

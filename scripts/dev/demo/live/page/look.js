@@ -1,9 +1,6 @@
 /* global Image */
 
-/**
- * Why a worker would not take the picture, as far as can be seen from here: the code and a message; undefined for none.
- * `url` is the blob's.
- */
+/** Why a worker would not take the picture, as far as can be seen here: a code and a message. `url` is the blob's. */
 export async function problemOf(blob, url, { maxBytes, beginning }) {
   if (blob.size === 0) return ['INPUT_EMPTY', 'the file has no bytes'];
   if (blob.size > maxBytes) return ['INPUT_TOO_LARGE', `expected at most ${maxBytes / 1024 ** 2} MiB`];

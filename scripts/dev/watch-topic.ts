@@ -1,29 +1,18 @@
-/** The jobs and completions topics, read through subscriptions of our own: nobody's messages are taken away. */
+/** A topic, read through a subscription of our own: nobody's messages are taken away. */
 import { randomBytes } from 'node:crypto';
 import type { PubSub } from '@google-cloud/pubsub';
-import { createJobSource } from '../../../../src/adapters/pubsub/source.js';
-import { within } from '../../../../src/adapters/within.js';
-import type { Delivery } from '../../../../src/domain/ports.js';
+import { createJobSource } from '../../src/adapters/pubsub/source.js';
+import { within } from '../../src/adapters/within.js';
+import type { Delivery } from '../../src/domain/ports.js';
 
 /** Should nobody delete a subscription, Pub/Sub does after a day, the shortest time that it permits. */
 const EXPIRES_SECONDS = 86_400;
 const KEEPS_SECONDS = 600;
 const LIMIT_MS = 2_000;
 
-export interface TopicWatch {
-  /** Settles when no more messages can come, with the reason. */
-  readonly closed: Promise<Error>;
-  /** Deletes the subscription. */
-  stop(): Promise<void>;
-}
-
 /** Resolves when everything that is published from now on will come. */
-export async function watchTopic(
-  pubsub: PubSub,
-  topic: string,
-  onMessage: (delivery: Delivery) => void,
-): Promise<TopicWatch> {
-  const name = `live-page-${randomBytes(6).toString('hex')}`;
+export async function watchTopic(pubsub: PubSub, topic: string, onMessage: (delivery: Delivery) => void) {
+  const name = `watch-${randomBytes(6).toString('hex')}`;
   await pubsub.topic(topic).createSubscription(name, {
     expirationPolicy: { ttl: { seconds: EXPIRES_SECONDS } },
     messageRetentionDuration: { seconds: KEEPS_SECONDS },
@@ -35,8 +24,9 @@ export async function watchTopic(
     return Promise.resolve('ack');
   });
   return {
+    /** Settles when no more messages can come, with the reason. */
     closed: source.closed,
-    async stop() {
+    async stop(): Promise<void> {
       await source.stop(LIMIT_MS);
       // With the stack, Pub/Sub may be gone already, and its subscriptions with it.
       await within(LIMIT_MS, `delete ${name}`, () => pubsub.subscription(name).delete()).catch(() => undefined);

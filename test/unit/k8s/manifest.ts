@@ -1,18 +1,6 @@
-/** The parts of Kubernetes' objects that the checks look at. What is really permitted is for the schemas to say. */
-import type { RuleGroup } from '../../dev/parts/rules.js';
-
-export interface Manifest {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly labels?: Labels;
-    readonly annotations?: Labels;
-  };
-}
-
-export type Labels = Readonly<Record<string, string>>;
+/** The parts of Kubernetes' objects that the tests look at. What is really permitted is for the schemas to say. */
+import type { RuleGroup } from '../../../scripts/dev/parts/rules.js';
+import type { Labels, Manifest } from '../../../scripts/release/k8s/kustomize.js';
 
 export interface Selector {
   readonly matchLabels?: Labels;
