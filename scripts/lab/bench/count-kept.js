@@ -33,9 +33,11 @@ function listeners() {
 
 process.on('SIGUSR2', async () => {
   for (let i = 0; i < 3; i++) {
-    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' }); // returns unused pages, too
+    collect();
     await sleep(100);
   }
+  collect({ type: 'major', execution: 'sync', flavor: 'last-resort' }); // returns unused pages, too
+  await sleep(100);
   const resources = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
   const { heapTotal, heapUsed, external } = process.memoryUsage();

@@ -60,7 +60,7 @@ export const soak: Benchmark = ({ progress }) =>
   });
 
 /** The image's allocator, with its settings (Dockerfile). Its background thread returns freed pages. */
-const MALLOC = { LD_PRELOAD: 'libjemalloc.so.2', MALLOC_CONF: 'background_thread:true' };
+const MALLOC = { LD_PRELOAD: 'libjemalloc.so.2', MALLOC_CONF: 'background_thread:true,narenas:2' };
 /** Freed pages are returned within ten seconds (`dirty_decay_ms`), connections closed and timers of the jobs run out. */
 const REST_MS = 12_000;
 
