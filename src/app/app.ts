@@ -81,7 +81,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     ...connectionServices(connections),
     status,
     ...outageWatches(config, connections, schedulers, outlets, log),
-    // Check the configured places before a job finds out.
+    // Check the configured prefixes before a job finds out.
     { name: 'the checks of buckets', start: () => void buckets.checkAll(), stop: () => buckets.close() },
     repeat('the cost model', LOOK_MS, () => lookAtCosts(costs, models, log)),
     { name: 'the first model', start: (signal) => waitForModels(models, log, signal) },
@@ -130,7 +130,7 @@ function outageWatches(
       ...circuits.open().map(({ model, version, reason }) => [`${model}/${version}`, reason] as const),
     ]);
   const bucketsAway = () =>
-    new Map(buckets.open().map(({ place, reason }) => [`${pathOf(place)} (${place.access})`, reason]));
+    new Map(buckets.open().map(({ prefix, reason }) => [`${pathOf(prefix)} (${prefix.access})`, reason]));
   return [
     watchOutages({ field: 'model', name: 'a model' }, modelsAway, log),
     watchOutages({ field: 'bucket', name: 'a bucket' }, bucketsAway, log),

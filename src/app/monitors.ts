@@ -67,8 +67,8 @@ export async function lookAtCosts(costs: CostModel, models: ModelServer, log: Lo
 export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => Promise<void> {
   const outage = createOutage({
     away: (error, awaySeconds) =>
-      log.warn({ error, awaySeconds }, 'cannot see whether arms were stopped; what is known so far holds'),
-    back: (awaySeconds) => log.info({ awaySeconds }, 'it can be seen again whether arms were stopped'),
+      log.warn({ error, awaySeconds }, 'cannot read which arms were stopped; what is known so far holds'),
+    back: (awaySeconds) => log.info({ awaySeconds }, 'it is known again which arms were stopped'),
   });
   return async (signal) => {
     try {
@@ -136,7 +136,7 @@ export function watchOutages(
       const lines = {
         away: (reason: unknown, awaySeconds: number) =>
           log.warn({ [field]: key, reason, awaySeconds }, `${name} cannot be used`),
-        back: (awaySeconds: number) => log.info({ [field]: key, awaySeconds }, `${name} is no longer out of use`),
+        back: (awaySeconds: number) => log.info({ [field]: key, awaySeconds }, `${name} can be used again`),
       };
       if (!outages.has(key)) outages.set(key, createOutage(lines, PACE));
     }

@@ -1,6 +1,6 @@
 /** What a worker reports of itself. */
 import sharp from 'sharp';
-import type { Attempt } from '../adapters/triton/server.js';
+import type { InferCall } from '../adapters/triton/server.js';
 import type { WorkerConfig } from '../config/index.js';
 import { packageVersion } from '../config/version.js';
 import { createMetrics, type Metrics } from '../telemetry/metrics/index.js';
@@ -30,7 +30,7 @@ export function createWorkerMetrics(
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
     jobsParked: () => waitingRoom.parked,
-    bucketsOpen: () => buckets.open().map(({ place }) => place),
+    bucketsOpen: () => buckets.open().map(({ prefix }) => prefix),
     circuitsOpen: () => [...new Set(circuits.open().map(({ model }) => model))],
     sick: () => models.sick(),
     decodedBytes: () => budget.held(),
@@ -48,7 +48,7 @@ export function createWorkerMetrics(
 }
 
 /** Counts an attempt at an inference. */
-export function countAttempt(metrics: Metrics, { model, version, carrier, tookMs, error }: Attempt): void {
+export function countAttempt(metrics: Metrics, { model, version, carrier, tookMs, error }: InferCall): void {
   if (error !== undefined) metrics.tritonFailed(model, codeOf(error));
   else if (carrier) metrics.tritonAnswered({ model, version, transport: carrier, tookMs });
 }

@@ -1,11 +1,11 @@
 /**
- * Every error with which a job can end, as a closed set.
+ * Every error of a job, as a closed set.
  *
  * A code says where the error happens (`stage`) and what the worker does about it (`verdict`). To add a code, add one line
  * to this table. Tests compare the README's error table and the settle table with it.
  */
 
-/** The stages of a job, in order. */
+/** The stages of a job. A step of the pipeline names the stage of its errors (pipeline/steps.ts). */
 export const STAGES = [
   'parse',
   'recall',
@@ -26,8 +26,7 @@ export type Stage = (typeof STAGES)[number];
  * - `fail`: the job is wrong and will be wrong again. Failed completion, ack.
  * - `reject`: like `fail`; in addition, a copy of the message with the reason goes to the dead-letter topic.
  * - `expire`: the job came too late. Expired completion, ack.
- * - `defer`: something outside the job is down. The worker retries in place, then puts the job back into the queue without
- *   counting an attempt, until the job was deferred for too long.
+ * - `defer`: something outside the job is down. The worker retries in place, then puts the job back into the queue, until the job was deferred for too long.
  * - `retry-then-fail`: the worker retries in place a few times, then acts as for `fail`.
  */
 export type Verdict = 'fail' | 'reject' | 'expire' | 'defer' | 'retry-then-fail';
@@ -129,8 +128,7 @@ export interface JobErrorOptions {
 }
 
 /**
- * Thrown when the worker nacks a message before the job's work is done: the worker is draining, or the job has ended
- * elsewhere. A redelivery continues the job.
+ * Thrown when the worker stops working on a job before it is done: it is draining, or the job has ended elsewhere.
  */
 export class GivenBack extends Error {
   override readonly name = 'GivenBack';

@@ -20,8 +20,8 @@ export function backoffMs(failures: number, maxDelayMs = MAX_DELAY_MS, random: (
 }
 
 /**
- * What to throw after `signal` has fired. A job's own time limit says how long its work may take, and an outage is none of
- * its work. So if the last thing that happened was an error that defers the job, that error counts.
+ * What to throw after `signal` has fired. A job's own time limit says how long its work may take, and waiting in an
+ * outage is no work. So if the last thing that happened was an error that defers the job, that error counts.
  * @param last what happened last, if it was an error
  */
 export function reasonToStop(signal: AbortSignal, last: unknown): unknown {

@@ -1,7 +1,7 @@
 /**
  * The pipeline: the steps of a job, and the loop that runs them.
  * The steps before (parse, recall) and after (record, publish, ack) apply to every message, even if its job fails. They
- * are in worker/handle.ts.
+ * are in worker/.
  */
 import type { Job } from '../domain/job.js';
 import type { StoredJobState, JobState } from './job-state.js';

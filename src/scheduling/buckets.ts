@@ -1,43 +1,43 @@
 import { type BucketAccess, type BucketNeed, JobError } from '../domain/errors.js';
 import type { ObjectStore } from '../domain/ports.js';
 import type { ObjectRef } from '../domain/uri.js';
-import { configuredPlaces, needLabel, placeOf, type Places, wholeOf } from './needs.js';
+import { configuredPrefixes, needLabel, prefixOf, type Prefixes, wholeOf } from './needs.js';
 
 /**
- * Tracks which places cannot be read or written now, so that the worker computes nothing for jobs that need one of them. A
- * place is a configured prefix. Rights can be granted per prefix, so each place has its own state.
+ * Tracks which prefixes cannot be read or written now, so that the worker computes nothing for jobs that need one of them. A
+ * prefix is a configured prefix. Rights can be granted per prefix, so each prefix has its own state.
  *
- * A failed call only triggers a check of its place, and the check decides: one unreadable object says nothing about its
- * neighbours. The worker repeats the check of an unavailable place without a job, because a job would compute its result
+ * A failed call only triggers a check of its prefix, and the check decides: one unreadable object says nothing about its
+ * neighbours. The worker repeats the check of an unavailable prefix without a job, because a job would compute its result
  * before it finds out whether the result can be stored.
  */
 export interface Buckets {
-  /** Wraps the store. A failed call names the object and place that it needed, and triggers a check of the place. */
+  /** Wraps the store. A failed call names the object and prefix that it needed, and triggers a check of the prefix. */
   watch(store: ObjectStore): ObjectStore;
-  /** Checks all places. Afterwards `trouble` has the answers. */
+  /** Checks all prefixes. Afterwards `trouble` has the answers. */
   checkAll(): Promise<void>;
-  /** Why this place is unavailable; undefined if it is not. */
+  /** Why this prefix is unavailable; undefined if it is not. */
   trouble(need: BucketNeed): string | undefined;
-  /** When a place was last used successfully, by `Date.now()`. A check does not count as a use. */
+  /** When a prefix was last used successfully, by `Date.now()`. A check does not count as a use. */
   usedAt(label: string): number | undefined;
-  /** All unavailable places. */
+  /** All unavailable prefixes. */
   open(): readonly BucketTrouble[];
   /** Stops the checks. */
   close(): void;
 }
 
 export interface BucketTrouble {
-  readonly place: BucketNeed;
+  readonly prefix: BucketNeed;
   readonly reason: string;
 }
 
 interface State {
-  readonly place: BucketNeed;
+  readonly prefix: BucketNeed;
   usedAt?: number;
   /** The failure that the last check found. */
   reason?: string;
   checking?: Promise<void>;
-  /** Timer of the next check, set while the place is unavailable. */
+  /** Timer of the next check, set while the prefix is unavailable. */
   timer?: NodeJS.Timeout;
 }
 
@@ -49,14 +49,14 @@ const CHECKED_NAME = '.imagen-access-check';
 const MOST_NAME_BYTES = 1_024;
 
 /** @param store makes the checks, one attempt per check */
-export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: Places): Buckets {
-  /** By label. Only configured places are keys, so the map stays small. */
+export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, prefixes: Prefixes): Buckets {
+  /** By label. Only configured prefixes are keys, so the map stays small. */
   const states = new Map<string, State>();
   const closing = new AbortController();
 
-  function stateOf(place: BucketNeed): State {
-    const label = needLabel(place);
-    const state = states.get(label) ?? { place };
+  function stateOf(prefix: BucketNeed): State {
+    const label = needLabel(prefix);
+    const state = states.get(label) ?? { prefix };
     states.set(label, state);
     return state;
   }
@@ -77,7 +77,7 @@ export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: P
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(new Error(`no answer within ${CHECK_LIMIT_MS} ms`)), CHECK_LIMIT_MS);
     try {
-      await store.checkAccess(probeIn(state.place), state.place.access, limit.signal);
+      await store.checkAccess(probeIn(state.prefix), state.prefix.access, limit.signal);
       usable(state);
     } catch (thrown) {
       state.reason = thrown instanceof Error ? thrown.message : String(thrown);
@@ -89,17 +89,17 @@ export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: P
   }
 
   async function watched<T>(ref: ObjectRef, access: BucketAccess, call: () => Promise<T>): Promise<T> {
-    const place = placeOf(places, ref, access);
+    const prefix = prefixOf(prefixes, ref, access);
     try {
       const result = await call();
-      const state = stateOf(place);
+      const state = stateOf(prefix);
       state.usedAt = Date.now();
       usable(state);
       return result;
     } catch (thrown) {
       if (!(thrown instanceof JobError) || thrown.code !== 'STORAGE_UNAVAILABLE') throw thrown;
-      void check(stateOf(place));
-      const needs = { ...place, object: ref.name };
+      void check(stateOf(prefix));
+      const needs = { ...prefix, object: ref.name };
       throw new JobError(thrown.code, thrown.message, { cause: thrown, needs });
     }
   }
@@ -112,11 +112,12 @@ export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, places: P
       checkAccess: (ref, access, signal) => plain.checkAccess(ref, access, signal),
     }),
     async checkAll() {
-      await Promise.all(configuredPlaces(places).map((place) => check(stateOf(place))));
+      await Promise.all(configuredPrefixes(prefixes).map((prefix) => check(stateOf(prefix))));
     },
     trouble: (need) => states.get(needLabel(wholeOf(need)))?.reason,
     usedAt: (label) => states.get(label)?.usedAt,
-    open: () => [...states.values()].flatMap(({ place, reason }) => (reason === undefined ? [] : [{ place, reason }])),
+    open: () =>
+      [...states.values()].flatMap(({ prefix, reason }) => (reason === undefined ? [] : [{ prefix, reason }])),
     close() {
       closing.abort();
       for (const { timer } of states.values()) clearTimeout(timer);

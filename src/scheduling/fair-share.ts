@@ -5,10 +5,10 @@ import type { Size } from '../domain/raster.js';
 import type { Cost } from '../pipeline/cost.js';
 import { type RetryLimits, withRetries } from '../pipeline/retry.js';
 import type { RequestScheduler, PlannedRequest, Turn } from '../pipeline/transform.js';
-import { type Again, type Attempt, type Failure, Tries } from './tries.js';
+import { type Again, type Sending, type Failure, Tries } from './tries.js';
 import { mostInRun, type Run } from './next-run.js';
 import { VersionQueue } from './version-queue.js';
-import type { Sent, Witness } from './witness.js';
+import type { Sent, AnswerHistory } from './answer-history.js';
 
 /**
  * Shares each model version's requests in flight among the jobs of this worker. A picture of a thousand tiles then delays a
@@ -56,7 +56,7 @@ export interface FairShareOptions {
 }
 
 /** Requests of this worker that are at Triton now, of all versions, and how many were ever sent. */
-interface Flights {
+interface InFlight {
   now: number;
   sent: number;
 }
@@ -77,14 +77,14 @@ interface Answered<T> {
 /** Whose turn it is, and what it is like. */
 interface TurnOf {
   readonly tries: Tries;
-  readonly turn: Attempt;
+  readonly turn: Sending;
   readonly sender: Sender;
-  readonly flights: Flights;
+  readonly inFlight: InFlight;
 }
 
 export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions): FairShare {
   const queues = new Map<string, Map<string, VersionQueue>>();
-  const flights: Flights = { now: 0, sent: 0 };
+  const inFlight: InFlight = { now: 0, sent: 0 };
 
   function queueOf({ model, version }: Pick<PlannedRequest, 'model' | 'version'>): VersionQueue {
     const ofModel = queues.get(model) ?? new Map<string, VersionQueue>();
@@ -111,7 +111,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
         const run: Run = turn.apart
           ? await queue.acquireApart(request, turn.together, signal)
           : await queue.acquire(sender.job, request, signal);
-        const turnOf = { tries, turn, sender, flights };
+        const turnOf = { tries, turn, sender, inFlight };
         const result = await takeTurn(queue, run, turnOf, (how) => task(run.window, how), limits, signal);
         if (result.kind === 'answered') return result.value;
         if (result.pauseMs > 0) await sleep(result.pauseMs, undefined, { signal });
@@ -144,7 +144,7 @@ export function createFairShare({ capacityOf, costOf, retry }: FairShareOptions)
 async function takeTurn<T>(
   queue: VersionQueue,
   run: Run,
-  { tries, turn, sender, flights }: TurnOf,
+  { tries, turn, sender, inFlight }: TurnOf,
   task: (turn: Turn) => Promise<T>,
   retry: RetryLimits,
   signal: AbortSignal,
@@ -156,34 +156,34 @@ async function takeTurn<T>(
     inside = false;
   };
   const attempt = async (): Promise<Answered<T> | Failure> => {
-    let sent = queue.witness.sending();
+    let sent = queue.history.sending();
     const full = queue.inFlight >= queue.capacity().inFlight;
-    const number = ++flights.sent;
-    const first = flights.now++ === 0;
+    const number = ++inFlight.sent;
+    const first = inFlight.now++ === 0;
     try {
       if (tries.needsProbe(sent)) {
-        await probe(queue.witness, () => task({ ...turn, probe: true }));
-        sent = queue.witness.sending();
+        await probe(queue.history, () => task({ ...turn, probe: true }));
+        sent = queue.history.sending();
       }
       const value = await task(turn);
       queue.limit.answered(sent.at, full);
-      queue.witness.answered(sent);
+      queue.history.answered(sent);
       return { kind: 'answered', value };
     } catch (error) {
-      const failure = asFailure(error, sent, first && flights.sent === number);
+      const failure = asFailure(error, sent, first && inFlight.sent === number);
       if (failure?.kind === 'refused') queue.limit.refused(sent.at, queue.inFlight);
-      if (failure?.kind === 'unanswered') queue.witness.unanswered();
+      if (failure?.kind === 'unanswered') queue.history.unanswered();
       if (failure) return failure;
       leaveRun();
       queue.startAll();
       throw error;
     } finally {
-      flights.now--;
+      inFlight.now--;
     }
   };
   try {
     const result = await withRetries(attempt, retry, signal);
-    const { answeredAt } = queue.witness;
+    const { answeredAt } = queue.history;
     if (result.kind === 'answered') {
       sender.computed = true;
       return result;
@@ -193,7 +193,7 @@ async function takeTurn<T>(
     if (next.kind === 'end') throw next.error;
     return next;
   } catch (error) {
-    if (isAway(error) && queue.witness.answeredAt < begunAt) queue.refuseAll(error.with({ unanswered: undefined }));
+    if (isAway(error) && queue.history.answeredAt < begunAt) queue.refuseAll(error.with({ unanswered: undefined }));
     throw error;
   } finally {
     leaveRun();
@@ -205,8 +205,8 @@ async function takeTurn<T>(
  * Finds out with a blank picture whether the version answers. Any answer will do, an error of the model's own included.
  * @throws JobError that is no word about the job, if there is none
  */
-async function probe(witness: Witness, askBlank: () => Promise<unknown>): Promise<void> {
-  const sent = witness.sending();
+async function probe(history: AnswerHistory, askBlank: () => Promise<unknown>): Promise<void> {
+  const sent = history.sending();
   try {
     await askBlank();
   } catch (error) {
@@ -215,7 +215,7 @@ async function probe(witness: Witness, askBlank: () => Promise<unknown>): Promis
       throw error.with({ unanswered: undefined, costsAttempt: false });
     }
   }
-  witness.answered(sent);
+  history.answered(sent);
 }
 
 /**

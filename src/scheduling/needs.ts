@@ -8,7 +8,7 @@ import { isPermitted, type ObjectRef, objectRef, parsePrefix, under } from '../d
 /**
  * The configured prefixes. Rights can be granted per prefix, so one may be usable while another in the same bucket is not.
  */
-export interface Places {
+export interface Prefixes {
   readonly statePrefix: string;
   /** Prefix of results, for jobs that name none. */
   readonly outputPrefix: string;
@@ -16,24 +16,24 @@ export interface Places {
   readonly allowedOutputs: readonly string[];
 }
 
-/** All places that the worker must be able to read or create objects in. */
-export function configuredPlaces(places: Places): BucketNeed[] {
+/** All prefixes that the worker must be able to read or create objects in. */
+export function configuredPrefixes(prefixes: Prefixes): BucketNeed[] {
   return [
-    ...prefixesFor(places, 'read').map((prefix) => placeAt(prefix, 'read')),
-    ...prefixesFor(places, 'create').map((prefix) => placeAt(prefix, 'create')),
+    ...prefixesFor(prefixes, 'read').map((prefix) => placeAt(prefix, 'read')),
+    ...prefixesFor(prefixes, 'create').map((prefix) => placeAt(prefix, 'create')),
   ];
 }
 
 /** The longest configured prefix that contains the object, or the whole bucket if there is none. */
-export function placeOf(places: Places, ref: ObjectRef, access: BucketAccess): BucketNeed {
-  return prefixesFor(places, access)
+export function prefixOf(prefixes: Prefixes, ref: ObjectRef, access: BucketAccess): BucketNeed {
+  return prefixesFor(prefixes, access)
     .filter((prefix) => isPermitted(ref, [prefix]))
     .map((prefix) => placeAt(prefix, access))
     .reduce<BucketNeed>(longer, { kind: 'bucket', name: ref.bucket, access });
 }
 
-function prefixesFor(places: Places, access: BucketAccess): readonly string[] {
-  const { statePrefix, outputPrefix, allowedInputs, allowedOutputs } = places;
+function prefixesFor(prefixes: Prefixes, access: BucketAccess): readonly string[] {
+  const { statePrefix, outputPrefix, allowedInputs, allowedOutputs } = prefixes;
   return access === 'read' ? [statePrefix, ...allowedInputs] : [statePrefix, outputPrefix, ...allowedOutputs];
 }
 
@@ -47,24 +47,24 @@ function placeAt(prefix: string, access: BucketAccess): BucketNeed {
 const longer = (a: BucketNeed, b: BucketNeed) => ((b.folder ?? '').length > (a.folder ?? '').length ? b : a);
 
 /** What a job needs, in the order of use. The worker checks the place of the result before it computes anything. */
-export function needsOf(job: Job, places: Places): Need[] {
+export function needsOf(job: Job, prefixes: Prefixes): Need[] {
   const { jobId, input, output, operations } = job;
-  const { uri, prefix = places.outputPrefix } = output;
+  const { uri, prefix = prefixes.outputPrefix } = output;
   const result = uri === undefined ? under(prefix, jobId) : objectRef(uri);
   const key = stickyKey(job);
   const models = operations.map(({ model: name, version }): Need => {
     return { kind: 'model', name, ...(version === undefined ? { key } : { version }) };
   });
   return [
-    ...recordNeeds(places),
-    placeOf(places, objectRef(input.uri), 'read'),
-    placeOf(places, result, 'create'),
+    ...recordNeeds(prefixes),
+    prefixOf(prefixes, objectRef(input.uri), 'read'),
+    prefixOf(prefixes, result, 'create'),
     ...new Map(models.map((need) => [needLabel(need), need])).values(),
   ];
 }
 
 /** What every job needs: the place of the records. */
-export function recordNeeds({ statePrefix }: Pick<Places, 'statePrefix'>): readonly BucketNeed[] {
+export function recordNeeds({ statePrefix }: Pick<Prefixes, 'statePrefix'>): readonly BucketNeed[] {
   return [placeAt(statePrefix, 'read'), placeAt(statePrefix, 'create')];
 }
 

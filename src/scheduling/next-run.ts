@@ -2,7 +2,7 @@
 import type { Capacity } from '../domain/capacity.js';
 import type { Priority } from '../domain/job.js';
 import { isSameSize, type Size } from '../domain/raster.js';
-import { fillBucket } from '../pipeline/bucket.js';
+import { fillGroup } from '../pipeline/padded-group.js';
 import type { Cost } from '../pipeline/cost.js';
 import type { PlannedRequest } from '../pipeline/transform.js';
 
@@ -41,20 +41,20 @@ export interface NextRun {
   readonly members: readonly object[];
 }
 
-/** Most pictures considered for one bucket. Finding the best bucket takes the fourth power of this. */
-const MOST_FOR_A_BUCKET = 32;
+/** Most pictures considered for one group. Finding the best group takes the fourth power of this. */
+const MOST_FOR_A_GROUP = 32;
 
 /**
- * The next run: the request of the job whose turn it is, in its own window or in the bucket that saves most.
+ * The next run: the request of the job whose turn it is, in its own window or in the padded group that saves most.
  * @returns undefined if no run may start now
  */
 export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): NextRun | undefined {
   const { turns, runs, inFlight, shared, lastLed } = state;
   if (runs.length >= capacity.runs) return undefined;
-  // When jobs meet, a job that already leads a run does not lead the run that waits behind the others. Otherwise the next
-  // job to arrive would find two large batches of it ahead. A large job alone may have its next tiles ready at Triton.
-  const isChoosy = runs.length >= capacity.instances && shared;
-  const leader = nextLeader(turns, lastLed, isChoosy ? runs.map((run) => run.leader) : []);
+  // While jobs compete, a job with a run in flight may not lead the one that waits behind it: a new job would wait for two of
+  // its batches. A large job alone may have its next tiles ready at Triton.
+  const skipsLeaders = runs.length >= capacity.instances && shared;
+  const leader = nextLeader(turns, lastLed, skipsLeaders ? runs.map((run) => run.leader) : []);
   const request = leader && turns.get(leader)?.[0]?.request;
   if (!request) return undefined;
   const { width, height, mayGrow, runPixels = Infinity } = request.shape;
@@ -65,10 +65,10 @@ export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): Next
   if (!mayGrow) return run({ width, height }, [leader]);
   const limits = { requests: Math.min(capacity.batch, capacity.inFlight - inFlight), pixels: runPixels };
   const others = padded(turns).filter(({ job }) => job !== leader);
-  const bucket = fillBucket({ job: leader, width, height }, others, cost, limits);
+  const group = fillGroup({ job: leader, width, height }, others, cost, limits);
   return run(
-    bucket.window,
-    bucket.members.map(({ job }) => job),
+    group.window,
+    group.members.map(({ job }) => job),
   );
 }
 
@@ -98,7 +98,7 @@ function nextLeader(turns: QueueState['turns'], lastLed: Priority, but: readonly
 function padded(turns: QueueState['turns']): (Size & { readonly job: object })[] {
   const found: (Size & { readonly job: object })[] = [];
   for (const [job, [first]] of turns) {
-    if (found.length === MOST_FOR_A_BUCKET) break;
+    if (found.length === MOST_FOR_A_GROUP) break;
     if (!first?.request.shape.mayGrow) continue;
     const { width, height } = first.request.shape;
     found.push({ job, width, height });

@@ -1,10 +1,10 @@
 import { JobError, type Unanswered } from '../domain/errors.js';
 import { backoffMs, type RetryLimits } from '../pipeline/retry.js';
 import type { Turn } from '../pipeline/transform.js';
-import { isCause, type Sent } from './witness.js';
+import { isCause, type Sent } from './answer-history.js';
 
 /** How to send one attempt at a request. */
-export interface Attempt extends Turn {
+export interface Sending extends Turn {
   /** Most requests of this kind that may be in flight together, including this one. */
   readonly together: number;
   readonly last: boolean;
@@ -23,7 +23,7 @@ export type Failure =
 
 /** What else is known when an attempt has ended. */
 export interface Circumstances {
-  readonly turn: Attempt;
+  readonly turn: Sending;
   /** When the version last answered a request. */
   readonly answeredAt: number;
   /** The job would lose results, and can wait for a full queue. */
@@ -47,17 +47,17 @@ const KEEP_COMPUTED_MS = 600_000;
  * Minimum attempts for a request that may share a batch: one with others and one without, to tell which request is at fault.
  */
 const ATTEMPTS_TO_TELL = 2;
-/** So often a request must run out of memory while it is alone, until the picture counts as too large for the server. */
+/** How many times a request must run out of memory alone before its picture counts as too large for the server. */
 const SHORTAGES_TO_TELL = 2;
 
 /** Turn after an out-of-memory error. Copies that fill the batch would need even more memory. */
-const ALONE: Attempt = { apart: true, copies: 1, together: 1, last: false, shared: true };
+const ALONE: Sending = { apart: true, copies: 1, together: 1, last: false, shared: true };
 
 /**
  * How to send a request after that many failures.
  * @param batch requests that may share a batch, including this one; if one, every attempt runs alone
  */
-function turnAfter(failures: number, batch: number, attempts: number): Attempt {
+function turnAfter(failures: number, batch: number, attempts: number): Sending {
   const shared = batch > 1;
   const together = Math.max(1, Math.floor(batch / 2 ** failures));
   const last = together === 1 && failures + 1 >= Math.max(attempts, shared ? ATTEMPTS_TO_TELL : 1);
@@ -82,14 +82,14 @@ export class Tries {
     this.#suspectSince = suspectSince;
   }
 
-  next(batch: number): Attempt {
+  next(batch: number): Sending {
     if (this.#outOfMemory) return ALONE;
     if (this.#suspectSince === undefined) return turnAfter(this.#failures, batch, this.#retry.failedAttempts);
     const last = this.#failures + 1 >= this.#retry.failedAttempts;
     return { apart: true, copies: batch, together: 1, last, shared: false };
   }
 
-  /** Whether the next attempt could prove nothing, since nobody knows whether the version answers. */
+  /** Whether to ask with a blank picture first, because it is unknown whether the version answers. */
   needsProbe({ answeredAt }: Sent): boolean {
     return this.#suspectSince !== undefined && answeredAt <= this.#suspectSince;
   }
@@ -137,7 +137,7 @@ export class Tries {
   }
 
   /** Without others in its batch or in this worker, the request has had all the memory that this worker can leave it. */
-  #shortOfMemory(error: JobError, aloneInWorker: boolean, turn: Attempt): Next {
+  #shortOfMemory(error: JobError, aloneInWorker: boolean, turn: Sending): Next {
     if (turn !== ALONE) return again(0);
     if (!aloneInWorker) return end(error);
     this.#shortages++;

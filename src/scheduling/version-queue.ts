@@ -5,7 +5,7 @@ import type { Cost } from '../pipeline/cost.js';
 import type { PlannedRequest } from '../pipeline/transform.js';
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.js';
 import { nextRun, nextToJoin, type QueueState, type Run } from './next-run.js';
-import { Witness } from './witness.js';
+import { AnswerHistory } from './answer-history.js';
 
 export interface VersionQueueOptions {
   readonly model: string;
@@ -44,7 +44,7 @@ const SHARED_MS = 1_000;
  * such a group. So a few executions find the one request of eight that fails them all.
  */
 export class VersionQueue {
-  readonly witness = new Witness();
+  readonly history = new AnswerHistory();
   inFlight = 0;
   readonly limit: ConcurrencyLimit = createConcurrencyLimit();
   readonly #options: VersionQueueOptions;
@@ -188,7 +188,7 @@ export class VersionQueue {
     return true;
   }
 
-  /** Starts a run with the job whose turn it is, and with all requests of its bucket if it has one. */
+  /** Starts a run with the job whose turn it is, and with all requests of its padded group if it has one. */
   #leadRun(capacity: Capacity): boolean {
     if (this.#runs.length >= capacity.runs || this.#mustRest(capacity)) return false;
     const next = nextRun(this.#state(), capacity, this.#options.cost());

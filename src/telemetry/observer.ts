@@ -25,13 +25,16 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
     deadLettered({ error }) {
       metrics.deadLettered(error?.code ?? '');
     },
-    deferred({ messageId, attempt }, error) {
+    putBack({ messageId, attempt }, error, jobId) {
       // The line is short and at info level, because another line reports the outage once.
-      log.info({ messageId, attempt, code: codeOf(error), reason: error.message }, 'message put back into the queue');
+      log.info(
+        { jobId, messageId, attempt, code: codeOf(error), reason: error.message },
+        'message put back into the queue',
+      );
       metrics.jobDeferred(codeOf(error));
     },
-    givenBack({ messageId, attempt }, error) {
-      log.warn({ messageId, attempt, code: codeOf(error), error }, 'message given back');
+    givenBack({ messageId, attempt }, error, jobId) {
+      log.warn({ jobId, messageId, attempt, code: codeOf(error), error }, 'message given back');
       metrics.jobGivenBack(codeOf(error));
     },
   };

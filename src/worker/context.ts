@@ -54,9 +54,9 @@ export interface Observer {
   /** A dead letter was published. Its completion follows. */
   deadLettered(completion: Completion): void;
   /** A copy of the message was put back into the queue. */
-  deferred(delivery: Delivery, error: Error): void;
+  putBack(delivery: Delivery, error: Error, jobId: string | undefined): void;
   /** The message was given back. Pub/Sub delivers it again. */
-  givenBack(delivery: Delivery, error: Error): void;
+  givenBack(delivery: Delivery, error: Error, jobId: string | undefined): void;
 }
 
 /** A job's end, with details that its completion does not contain. */

@@ -1,6 +1,6 @@
 /**
  * Processes one message: parse, recall, admit, run, record, announce, settle, always in this order. The worker acks a
- * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` acks.
+ * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` decides that.
  */
 import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
@@ -13,9 +13,9 @@ import { deferralsOf } from './defer.js';
 import { leaveAttemptMarker, countAttemptMarkers, wasMoved } from '../records/markers.js';
 import { withRetries } from '../pipeline/retry.js';
 import { isSpent, type Message, parse, receive, type Received } from './message.js';
-import { type Attempt, fromRecord, interrupted, type Outcome, type PutOff, unavailable } from './outcome.js';
+import { type AttemptResult, fromRecord, interrupted, type Outcome, type PutOff, unavailable } from './outcome.js';
 import { announce, putBack } from './put-back.js';
-import { runAttempt, SUSPECT_ATTEMPT } from './run-attempt.js';
+import { runAttempt, ALONE_FROM_ATTEMPT } from './run-attempt.js';
 import { createSlots } from '../scheduling/slots.js';
 import { createSightings } from './sightings.js';
 import { withoutWaiting } from './without-waiting.js';
@@ -45,14 +45,15 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
 async function handleMessage(worker: Worker, given: Delivery, signal: AbortSignal): Promise<Settlement> {
   const received = receive(given);
   worker.parts.observer.received(given);
-  const outcome = await processMessage(worker, received, signal).catch(unexpected);
-  return settleMessage(worker, received, outcome);
+  const { statePrefix, pipeline } = worker.options;
+  const parsed = parse(received, { statePrefix, ...pipeline.fetch, ...pipeline.target });
+  const isJob = 'job' in parsed;
+  const working = isJob ? processMessage(worker, parsed, signal) : announce(worker, received, parsed, signal);
+  const outcome = await working.catch(unexpected);
+  return settleMessage(worker, received, outcome, isJob ? parsed.job.jobId : parsed.completion.jobId);
 }
 
-async function processMessage(worker: Worker, received: Received, signal: AbortSignal): Promise<Outcome> {
-  const { statePrefix, pipeline } = worker.options;
-  const message = parse(received, { statePrefix, ...pipeline.fetch, ...pipeline.target });
-  if (!('job' in message)) return announce(worker, received, message, signal);
+async function processMessage(worker: Worker, message: Message, signal: AbortSignal): Promise<Outcome> {
   annotate(() => ({
     'imagen.job_id': message.job.jobId,
     'imagen.models': message.job.operations.map(({ model }) => model),
@@ -75,7 +76,7 @@ async function processMessage(worker: Worker, received: Received, signal: AbortS
 }
 
 /** One try at a job. Each step returns an outcome, or nothing if the next step should run. */
-async function attemptJob(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
+async function attemptJob(worker: Worker, message: Message, signal: AbortSignal): Promise<AttemptResult> {
   const counted = await lookUp(worker, message, signal);
   if ('kind' in counted) return counted;
   const attempt = await runInTurn(worker, counted, signal);
@@ -87,7 +88,7 @@ async function attemptJob(worker: Worker, message: Message, signal: AbortSignal)
  * objects cannot be read do not keep the others from theirs.
  * @returns how the job has already ended or was put off; otherwise the message with its attempts counted
  */
-async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
+async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | AttemptResult> {
   const { parts, options } = worker;
   const once = { ...worker, parts: { ...parts, store: parts.singleTryStore } };
   const ask = async () => (await recallJob(once, message, signal)) ?? (await countAttempts(once, message, signal));
@@ -97,7 +98,7 @@ async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Pr
 
 const interruptedRecall = (thrown: unknown) => interrupted(thrown, 'recall');
 
-async function runInTurn(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt> {
+async function runInTurn(worker: Worker, message: Message, signal: AbortSignal): Promise<AttemptResult> {
   const { job, delivery } = message;
   // A job whose attempts are used up computes nothing, so it needs no place.
   if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, undefined, signal);
@@ -122,10 +123,10 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   }
 }
 
-const mustBeAlone = ({ delivery, care }: Message) => delivery.attempt >= SUSPECT_ATTEMPT || care.alone === true;
+const mustBeAlone = ({ delivery, care }: Message) => delivery.attempt >= ALONE_FROM_ATTEMPT || care.alone === true;
 
-/** The worker is stopping. Giving a message back counts as an attempt, which does no harm the first time. */
-function turnedAway(delivery: Delivery, error: GivenBack): Attempt {
+/** The worker takes no more jobs. Giving a message back counts as an attempt, which does no harm the first time. */
+function turnedAway(delivery: Delivery, error: GivenBack): AttemptResult {
   return delivery.attempt <= 1 ? { kind: 'given back', error } : { kind: 'put off', error };
 }
 
@@ -133,7 +134,7 @@ function turnedAway(delivery: Delivery, error: GivenBack): Attempt {
  * Checks whether the job has already ended. It needs no place, so that a job with a record waits for no other job.
  * @throws JobError `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE`
  */
-async function recallJob(worker: Worker, message: Message, signal: AbortSignal): Promise<Attempt | undefined> {
+async function recallJob(worker: Worker, message: Message, signal: AbortSignal): Promise<AttemptResult | undefined> {
   const { parts, options } = worker;
   const { job, needs } = message;
   const state = needs.filter((need) => need.kind === 'bucket').slice(0, 1);
@@ -151,7 +152,7 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
  * the message is put back as a new one.
  * @throws JobError `STORAGE_UNAVAILABLE`
  */
-async function countAttempts(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | Attempt> {
+async function countAttempts(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | AttemptResult> {
   const { statePrefix, maxAttempts } = worker.options;
   const { delivery, given, job } = message;
   const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
@@ -174,7 +175,7 @@ async function beginAttempt(
   worker: Worker,
   { job, given }: Message,
   signal: AbortSignal,
-): Promise<Attempt | undefined> {
+): Promise<AttemptResult | undefined> {
   const { statePrefix } = worker.options;
   try {
     await inSpan('begin', {}, () =>
@@ -187,10 +188,10 @@ async function beginAttempt(
 }
 
 /**
- * Waits without a place while a need of the job is away. Here the jobs of a model that is down let others pass. If all needs
- * seem to work, either only this job's object or version is away, or a check has not answered yet. Then the job pauses, so
- * that it does not cycle without a break, and is put back. So does a suspect job, which counts an attempt: a model whose
- * process has died is back after some seconds, and the next worker would take the same death for another one.
+ * Waits without a place while a need of the job is away, so that other jobs go on. If all needs seem to work, either only
+ * this job's object or version is away, or a check has not answered yet. Then the job pauses and is put back; without a
+ * pause it would return at once. A job whose error costs an attempt also pauses first: its model needs some seconds to
+ * reload, and the next worker would count the same crash twice.
  * @returns whether to try the job again here
  */
 async function standAside(
@@ -227,7 +228,12 @@ async function standAside(
 const pauseAfter = (deferrals: number) => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** deferrals);
 
 /** The answer to Pub/Sub. */
-function settleMessage({ parts }: Worker, { given, delivery }: Received, outcome: Outcome): Settlement {
+function settleMessage(
+  { parts }: Worker,
+  { given, delivery }: Received,
+  outcome: Outcome,
+  jobId: string | undefined,
+): Settlement {
   switch (outcome.kind) {
     case 'announced':
       return 'ack';
@@ -237,11 +243,11 @@ function settleMessage({ parts }: Worker, { given, delivery }: Received, outcome
     case 'put back':
       failed(outcome.error);
       happened('put back into the queue');
-      parts.observer.deferred(delivery, outcome.error);
+      parts.observer.putBack(delivery, outcome.error, jobId);
       return 'ack';
     case 'given back':
       failed(outcome.error);
-      parts.observer.givenBack(given, outcome.error);
+      parts.observer.givenBack(given, outcome.error, jobId);
       return 'nack';
   }
 }

@@ -5,7 +5,7 @@ import type { Delivery } from '../domain/ports.js';
 import type { Care } from './care.js';
 import { completionOfUnreadable } from './complete.js';
 import { careOf, undeferred } from './defer.js';
-import { needsOf, type Places } from '../scheduling/needs.js';
+import { needsOf, type Prefixes } from '../scheduling/needs.js';
 import type { Decision } from './decision.js';
 
 /** A delivery, and its time of arrival. */
@@ -40,14 +40,14 @@ export function receive(given: Delivery): Received {
 }
 
 /** @returns the message, or the decision for an unreadable one */
-export function parse(received: Received, places: Places): Message | Decision {
+export function parse(received: Received, prefixes: Prefixes): Message | Decision {
   try {
     const job = parseJob(received.given.data);
     return {
       ...received,
       job,
       fingerprint: fingerprintOf(job),
-      needs: needsOf(job, places),
+      needs: needsOf(job, prefixes),
       care: careOf(received.given),
     };
   } catch (thrown) {

@@ -10,7 +10,7 @@ import type { Decision } from './decision.js';
 import type { Message } from './message.js';
 
 /** Result of one attempt at a job. */
-export type Attempt =
+export type AttemptResult =
   | { readonly kind: 'decided'; readonly decision: Decision }
   | PutOff
   /** A copy of the message is already in the queue, so this delivery is redundant. */
@@ -44,7 +44,7 @@ export type Outcome =
   | { readonly kind: 'given back'; readonly error: Error };
 
 /** A step was interrupted, by the worker's stop or by an error that is never the job's own fault. */
-export function interrupted(thrown: unknown, stage: Stage): Attempt {
+export function interrupted(thrown: unknown, stage: Stage): AttemptResult {
   if (thrown instanceof GivenBack) return { kind: 'given back', error: thrown };
   return { kind: 'put off', error: JobError.from(asShortage(thrown), stage) };
 }

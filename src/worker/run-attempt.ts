@@ -15,26 +15,26 @@ import { tellStep, type Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import { lastErrorOf } from './defer.js';
 import type { Message } from './message.js';
-import { type Attempt, fromRecord, interrupted, unavailable, type Worked } from './outcome.js';
+import { type AttemptResult, fromRecord, interrupted, unavailable, type Worked } from './outcome.js';
 import { absenceOf } from './put-back.js';
 import { overBudget, settle } from './settle.js';
 import { watchRecord } from './watch-record.js';
 
 /** From this attempt on a job runs alone. If it kills its worker, it then harms no other job. */
-export const SUSPECT_ATTEMPT = 3;
+export const ALONE_FROM_ATTEMPT = 3;
 /** A server that needs longer to say what it serves is away, in milliseconds. */
 const ANSWERS_WITHIN_MS = 1_000;
 
 /**
  * Does the job and records how it ended, unless the job ends elsewhere in the meantime.
- * @param refusal why it cannot be worked on now; it may end all the same, because its deadline or its patience is over
+ * @param refusal why it cannot be worked on now; it may still end, because its deadline has passed or it has been put off for too long
  */
 export async function runAttempt(
   worker: Worker,
   message: Message,
   refusal: JobError | undefined,
   signal: AbortSignal,
-): Promise<Attempt> {
+): Promise<AttemptResult> {
   const { outcomeStore, parts } = worker;
   const { statePrefix, watchMs } = worker.options;
   const { job, delivery } = message;

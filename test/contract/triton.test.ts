@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Channel } from '../../src/adapters/triton/channel.js';
 import { encodeRequest } from '../../src/adapters/triton/codec.js';
 import { RegionPool } from '../../src/adapters/triton/region-pool.js';
-import { type Attempt, connectTriton, type Triton } from '../../src/adapters/triton/server.js';
+import { type InferCall, connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import { sharedMemoryTransport } from '../../src/adapters/triton/shm.js';
 import { unaryTransport } from '../../src/adapters/triton/unary.js';
 import type { InferenceRequest, InferenceResult } from '../../src/domain/ports.js';
@@ -204,7 +204,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport
 });
 
 it('tells of every attempt: how long it took, what failed, and nothing of those that were called off', async () => {
-  const attempts: Attempt[] = [];
+  const attempts: InferCall[] = [];
   const url = inject('stack').env.TRITON_URL;
   const triton = connectTriton({ url, transport: 'stream', onAttempt: (attempt) => attempts.push(attempt) });
   await triton.refresh(patient);
@@ -224,7 +224,7 @@ it('tells of every attempt: how long it took, what failed, and nothing of those 
 });
 
 describe('shared memory', () => {
-  const connect = (transport: 'auto' | 'shm' | 'unary', onAttempt?: (attempt: Attempt) => void) =>
+  const connect = (transport: 'auto' | 'shm' | 'unary', onAttempt?: (attempt: InferCall) => void) =>
     connectTriton({ url: inject('stack').env.TRITON_URL, transport, ...(onAttempt ? { onAttempt } : {}) });
 
   it.each([
@@ -232,7 +232,7 @@ describe('shared memory', () => {
     ['shm', true],
     ['unary', false],
   ] as const)('transport %s on one host: used %s, and given back', async (transport, expected) => {
-    const attempts: Attempt[] = [];
+    const attempts: InferCall[] = [];
     const triton = connect(transport, (attempt) => attempts.push(attempt));
     await triton.refresh(patient);
     await Promise.all([1, 2, 3].map((seed) => triton.infer(ask('echo', { inputs: [picture(seed)] }), patient)));

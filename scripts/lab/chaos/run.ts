@@ -18,7 +18,7 @@ import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';
 import { type Accepted, groupBy, judge } from './judge.js';
 import { planLoad, type PlannedJob, STAND_INS } from './load.js';
 import { planFaults } from './plan.js';
-import { drain, readRecords, readResults } from './witness.js';
+import { drain, readRecords, readResults } from './read-results.js';
 
 export interface ChaosOptions {
   readonly jobs: number;
@@ -83,12 +83,12 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   const proxies = await openProxies(parts);
   const crashes = join(parts.dir, 'crashes');
   await mkdir(crashes);
-  const witness = openTraffic(parts);
+  const traffic = openTraffic(parts);
   const refusals = join(parts.dir, 'refusals');
   const fleet = openFleet(parts, proxies, crashes, refusals, options.logs);
   const faults = createFaults(parts, proxies, fleet, durationMs / 5, refusals);
   closers.push(
-    () => witness.close(),
+    () => traffic.close(),
     () => faults.close(),
     // After a failure workers may still be waiting for their start: those end with the parts.
     () => Promise.race([fleet.stop(), sleep(DRAIN_SECONDS * 1_000, undefined, { ref: false })]),
@@ -116,8 +116,8 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   const lastFault = Date.now() + faults.stillMs();
 
   task.step('waiting for the last outcomes');
-  await untilAllEnded(accepted, witness);
-  await until(() => witness.quietMs() >= QUIET_MS);
+  await untilAllEnded(accepted, traffic);
+  await until(() => traffic.quietMs() >= QUIET_MS);
   sampling.abort();
   const seenLimits = await limits;
   const deaths = countDeaths(fleet, crashes);
@@ -129,12 +129,12 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
   const [records, results] = [await readRecords(parts), await readResults(parts)];
   const verdict = judge({
     ...{ accepted, records, results, canceled, leftOver },
-    completions: witness.completions.map(({ body }) => body),
-    deadLetters: witness.deadLetters.map(({ attributes }) => attributes),
+    completions: traffic.completions.map(({ body }) => body),
+    deadLetters: traffic.deadLetters.map(({ attributes }) => attributes),
   });
-  task.done(`${accepted.length} messages, ${witness.completions.length} completions`);
+  task.done(`${accepted.length} messages, ${traffic.completions.length} completions`);
   return {
-    ...{ accepted: accepted.length, completions: witness.completions.length, verdict, badEnds: fleet.badEnds },
+    ...{ accepted: accepted.length, completions: traffic.completions.length, verdict, badEnds: fleet.badEnds },
     limits: seenLimits,
     faults: { ...faults.counts(), ...deaths, ...countKinds(load) } as Readonly<Record<string, number>>,
   };
@@ -206,13 +206,13 @@ async function cancel({ env }: Parts, jobId: string): Promise<boolean> {
   }
 }
 
-async function untilAllEnded(accepted: readonly Accepted[], witness: Traffic): Promise<void> {
+async function untilAllEnded(accepted: readonly Accepted[], traffic: Traffic): Promise<void> {
   await until(() => {
-    const jobs = new Set(witness.ended.map(({ completion }) => completion.jobId));
-    const messages = new Set(witness.ended.map(({ completion }) => completion.messageId));
+    const jobs = new Set(traffic.ended.map(({ completion }) => completion.jobId));
+    const messages = new Set(traffic.ended.map(({ completion }) => completion.messageId));
     const hasEnded = ({ job: { jobId }, messageId }: Accepted) =>
       jobId === undefined ? messages.has(messageId) : jobs.has(jobId);
-    return accepted.every(hasEnded) || witness.quietMs() >= PATIENCE_MS;
+    return accepted.every(hasEnded) || traffic.quietMs() >= PATIENCE_MS;
   });
 }
 

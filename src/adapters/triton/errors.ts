@@ -64,7 +64,11 @@ export interface About {
  * @param doing the call and its model, for the message
  * @returns the error to throw
  */
-export function toJobError(thrown: unknown, doing: string, { signal, model, version, costsAttempt = false, unanswered }: About = {}): unknown {
+export function toJobError(
+  thrown: unknown,
+  doing: string,
+  { signal, model, version, costsAttempt = false, unanswered }: About = {},
+): unknown {
   if (signal?.aborted) return signal.reason;
   if (thrown instanceof JobError || !isCallFailure(thrown)) return thrown;
   const { code, details } = thrown;
@@ -92,7 +96,7 @@ export function faultOf(thrown: unknown): Fault | undefined {
 
 /** Whether the server says that it has not loaded the version, or is still loading it. */
 export function isNotReady(thrown: unknown): thrown is Error & CallFailure {
-  return isCallFailure(thrown) && thrown.details.startsWith("Request for unknown model: ");
+  return isCallFailure(thrown) && thrown.details.startsWith('Request for unknown model: ');
 }
 
 /** The first matching rule. The traceback of a model's error is ignored, since it may quote anything. */

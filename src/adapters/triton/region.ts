@@ -80,9 +80,10 @@ export class Region {
   /** @returns a copy */
   read(offset: number, length: number): Buffer {
     const buffer = Buffer.allocUnsafe(length);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const count = readSync(this.#open(), buffer, done, length - done, offset + done);
-      if (count === 0) throw new TransportError(status.DATA_LOSS, `expected ${length} bytes in ${this.name}, given ${done}`);
+      if (count === 0)
+        throw new TransportError(status.DATA_LOSS, `expected ${length} bytes in ${this.name}, given ${done}`);
       done += count;
     }
     return buffer;
@@ -128,7 +129,7 @@ export async function reclaimRegions(channel: Channel): Promise<void> {
  * Writes the whole buffer. Near the limit of a file system, one call writes only a part and reports that only in its result.
  */
 export function writeAll(fd: number, buffer: Buffer, position: number, write: typeof writeSync = writeSync): void {
-  for (let done = 0; done < buffer.length; ) {
+  for (let done = 0; done < buffer.length;) {
     done += write(fd, buffer, done, buffer.length - done, position + done);
   }
 }

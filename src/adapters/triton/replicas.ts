@@ -2,11 +2,12 @@
  * Which replicas of Triton fail at which models by a fault of their own, while they go on answering: their models' requests
  * are kept away from them, and an operator sees them.
  *
- * Triton (2.51) says the same of the request during which a model's process died, of those that waited in the queue, and
- * of all that come later. But it answers at once all that were executing together, and then takes at least a second to find out
- * about each of the others (python_be.cc waits so long for the stub). So what fails sooner than that was executing; and so
- * were, where the process had lived before, the first to fail and those that fail with it. Any other was not, nor was a
- * request of a worker that has come to a dead process.
+ * When a model's process dies, Triton (2.51) gives the same error to requests that were executing, that waited in the queue,
+ * and that come later. Timing tells them apart. All that were executing together fail at once. For each of the others Triton
+ * waits at least a second for the process (python_be.cc). So a request was executing
+ * - if it fails within a second, or
+ * - if it is the first to fail of a process that had lived before, or fails together with that one.
+ * Any other request was not executing. A worker that comes to a dead process has executed nothing.
  *
  * A process lives when it has answered a request, or when the model was out of use since the last failure: who reloads one
  * leaves it unloaded for two seconds (triton/watchdog.py, `imagen models reload`).

@@ -38,10 +38,10 @@ export interface TritonOptions {
    */
   readonly onRead?: (error: unknown) => void;
   /** Called after every attempt at an inference, except those that ended because their job ended. */
-  readonly onAttempt?: (attempt: Attempt) => void;
+  readonly onAttempt?: (attempt: InferCall) => void;
 }
 
-export interface Attempt {
+export interface InferCall {
   readonly model: string;
   readonly version: string;
   /** Absent if nothing was sent. */
@@ -119,10 +119,7 @@ export class Triton implements ModelServer {
   }
 
   /** @throws JobError `MODEL_UNAVAILABLE` if a replica does not answer */
-  async contractsNow(
-    name: Required<ModelName>,
-    signal: AbortSignal,
-  ): Promise<readonly (ModelContract | undefined)[]> {
+  async contractsNow(name: Required<ModelName>, signal: AbortSignal): Promise<readonly (ModelContract | undefined)[]> {
     try {
       return await readEverywhere(this.#channel, name, { signal, deadlineMs: this.#controlTimeoutMs });
     } catch (error) {

@@ -3,7 +3,7 @@ import { type BucketAccess, type BucketNeed, JobError } from '../../../src/domai
 import type { ObjectStore } from '../../../src/domain/ports.js';
 import { parseObjectUri } from '../../../src/domain/uri.js';
 import { type Buckets, createBuckets } from '../../../src/scheduling/buckets.js';
-import type { Places } from '../../../src/scheduling/needs.js';
+import type { Prefixes } from '../../../src/scheduling/needs.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const signal = new AbortController().signal;
@@ -25,7 +25,7 @@ describe('buckets', () => {
   let memory: ReturnType<typeof memoryStore>;
   let buckets: Buckets;
   let checked: string[];
-  let create: (more?: Partial<Places>) => Buckets;
+  let create: (more?: Partial<Prefixes>) => Buckets;
 
   beforeEach(() => {
     vi.useFakeTimers();
@@ -59,7 +59,7 @@ describe('buckets', () => {
     await expect(reading).rejects.toMatchObject({ needs: { ...place('in', 'read'), object: 'a/b/c.jpg' } });
     await vi.advanceTimersByTimeAsync(0);
     expect(checked).toEqual(['read in/.imagen-access-check']);
-    expect(buckets.open()).toEqual([{ place: place('in', 'read'), reason: 'the worker lacks the right' }]);
+    expect(buckets.open()).toEqual([{ prefix: place('in', 'read'), reason: 'the worker lacks the right' }]);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(buckets.trouble(place('in', 'read'))).toBeDefined();
     memory.fail(undefined);
@@ -91,7 +91,7 @@ describe('buckets', () => {
     await expect(creating).rejects.toMatchObject({ needs: { name: 'out', access: 'create' } });
     await vi.advanceTimersByTimeAsync(0);
     await store.read(ref('y', 'out'), limits);
-    expect(buckets.open()).toMatchObject([{ place: place('out', 'create') }]);
+    expect(buckets.open()).toMatchObject([{ prefix: place('out', 'create') }]);
     expect(buckets.usedAt('read bucket out')).toBe(Date.now());
     expect(buckets.usedAt('create bucket out')).toBeUndefined();
   });
@@ -101,7 +101,7 @@ describe('buckets', () => {
       if (uri.startsWith('gs://gone/')) throw new JobError('STORAGE_UNAVAILABLE', 'no bucket gone');
     });
     await create({ outputPrefix: 'gs://gone' }).checkAll();
-    expect(buckets.open()).toEqual([{ place: place('gone', 'create'), reason: 'no bucket gone' }]);
+    expect(buckets.open()).toEqual([{ prefix: place('gone', 'create'), reason: 'no bucket gone' }]);
     expect(buckets.usedAt('read bucket in')).toBeUndefined(); // a check is no use
   });
 
@@ -110,7 +110,7 @@ describe('buckets', () => {
       if (operation === 'create' && uri.startsWith('gs://both/denied/')) throw denied();
     });
     await buckets.checkAll();
-    const open = [{ place: place('both', 'create', 'denied'), reason: 'the worker lacks the right' }];
+    const open = [{ prefix: place('both', 'create', 'denied'), reason: 'the worker lacks the right' }];
     expect(buckets.open()).toEqual(open);
     expect(checked.filter((one) => one.startsWith('create both/'))).toEqual([
       'create both/writable/.imagen-access-check',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Need } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
-import { isPartOf, needLabel, needsOf, placeOf, wholeOf } from '../../../src/scheduling/needs.js';
+import { isPartOf, needLabel, needsOf, prefixOf, wholeOf } from '../../../src/scheduling/needs.js';
 
 const places = {
   statePrefix: 'gs://both/records/',
@@ -20,7 +20,7 @@ describe('needs', () => {
   });
 
   it('are of the innermost prefix that ends at a slash of the name, and of the bucket where there is none', () => {
-    const label = (name: string, bucket = 'in') => needLabel(placeOf(places, { bucket, name }, 'read'));
+    const label = (name: string, bucket = 'in') => needLabel(prefixOf(places, { bucket, name }, 'read'));
     expect([label('tenants/a/x'), label('tenants/ab/x'), label('x', 'elsewhere')]).toEqual([
       ...['read bucket in/tenants/a', 'read bucket in', 'read bucket elsewhere'],
     ]);

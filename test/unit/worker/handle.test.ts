@@ -89,7 +89,7 @@ function setUp(storage = ONE_ATTEMPT) {
             told.push(`${replay ? 'replayed' : 'ended'} ${completion.error?.code ?? completion.status}`);
           },
           deadLettered: ({ error }) => told.push(`dead letter ${error?.code ?? ''}`),
-          deferred: (_delivery, error) => told.push(`deferred ${error.name}`),
+          putBack: (_delivery, error) => told.push(`deferred ${error.name}`),
           givenBack: (_delivery, error) => told.push(`given back: ${error.message}`),
         },
       },
@@ -430,7 +430,7 @@ describe('the handler', () => {
     const handled = handler()(delivery(job()), never);
     await until(() => waitingRoom.parked === 1);
     expect(intake.active).toBe(0);
-    expect(buckets.open()).toMatchObject([{ place: { name: 'state', access: 'read' }, reason: 'away' }]);
+    expect(buckets.open()).toMatchObject([{ prefix: { name: 'state', access: 'read' }, reason: 'away' }]);
     fail(undefined);
     expect(await handled).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ error: { code: 'UNKNOWN_MODEL' }, attempt: 1 }]);

@@ -24,7 +24,7 @@ export interface BucketLimits {
  * It tries all windows whose sides are sides of the given pictures. There are n² windows, and it sorts the pictures into
  * each one. So pass it tens of pictures (0.1 ms for 30) and not hundreds.
  */
-export function fillBucket<T extends Size>(
+export function fillGroup<T extends Size>(
   leader: T,
   others: readonly T[],
   { fixed, perPixel }: Cost,

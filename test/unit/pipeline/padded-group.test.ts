@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fillBucket } from '../../../src/pipeline/bucket.js';
+import { fillGroup } from '../../../src/pipeline/padded-group.js';
 import type { Size } from '../../../src/domain/raster.js';
 
 const size = (width: number, height: number): Size => ({ width, height });
@@ -20,7 +20,7 @@ function cheapest(leader: Size, others: readonly Size[], fixed: number): number 
   return best;
 }
 
-describe('fillBucket', () => {
+describe('fillGroup', () => {
   let state = 7;
   const random = (below: number) => (state = (state * 48_271) % 2_147_483_647) % below;
 
@@ -28,7 +28,7 @@ describe('fillBucket', () => {
     for (let round = 0; round < 30; round++) {
       const [leader, ...others] = Array.from({ length: 8 }, () => size(50 + random(100), 50 + random(100)));
       if (!leader) throw new TypeError('no leader');
-      const { window, members } = fillBucket(leader, others, cost(fixed), LIMITS);
+      const { window, members } = fillGroup(leader, others, cost(fixed), LIMITS);
       const apart = members.reduce((sum, member) => sum + time([member], member, fixed), 0);
       expect(apart - time(members, window, fixed)).toBeCloseTo(cheapest(leader, others, fixed), 6);
       for (const { width, height } of members) {
@@ -41,7 +41,7 @@ describe('fillBucket', () => {
 
   it('leaves a picture alone when nobody is near enough', () => {
     const leader = size(100, 100);
-    expect(fillBucket(leader, [size(100, 300), size(500, 20)], cost(1_000), LIMITS)).toEqual({
+    expect(fillGroup(leader, [size(100, 300), size(500, 20)], cost(1_000), LIMITS)).toEqual({
       window: leader,
       members: [leader],
     });
@@ -49,7 +49,7 @@ describe('fillBucket', () => {
 
   it('brings equal pictures together even where a launch costs nothing', () => {
     const others = [size(100, 100), size(101, 100), size(100, 100)];
-    expect(fillBucket(size(100, 100), others, cost(0), LIMITS)).toEqual({
+    expect(fillGroup(size(100, 100), others, cost(0), LIMITS)).toEqual({
       window: size(100, 100),
       members: [size(100, 100), size(100, 100), size(100, 100)],
     });
@@ -58,12 +58,12 @@ describe('fillBucket', () => {
   it('keeps to the batch and to the pixels', () => {
     const others = Array.from({ length: 20 }, () => size(100, 100));
     const dear = cost(1e9);
-    expect(fillBucket(size(100, 100), others, dear, LIMITS).members).toHaveLength(8);
-    expect(fillBucket(size(100, 100), others, dear, { requests: 8, pixels: 35_000 }).members).toHaveLength(3);
-    expect(fillBucket(size(100, 100), others, dear, { requests: 8, pixels: 9_000 }).members).toHaveLength(1);
-    expect(fillBucket(size(100, 100), others, dear, { requests: 1, pixels: 1e9 }).members).toHaveLength(1);
+    expect(fillGroup(size(100, 100), others, dear, LIMITS).members).toHaveLength(8);
+    expect(fillGroup(size(100, 100), others, dear, { requests: 8, pixels: 35_000 }).members).toHaveLength(3);
+    expect(fillGroup(size(100, 100), others, dear, { requests: 8, pixels: 9_000 }).members).toHaveLength(1);
+    expect(fillGroup(size(100, 100), others, dear, { requests: 1, pixels: 1e9 }).members).toHaveLength(1);
     // A window that only one could fill within the limit is no reason to leave the others out.
     const large = size(900, 900);
-    expect(fillBucket(size(100, 100), [large, ...others], dear, LIMITS).window).toEqual(size(100, 100));
+    expect(fillGroup(size(100, 100), [large, ...others], dear, LIMITS).window).toEqual(size(100, 100));
   });
 });

@@ -13,7 +13,7 @@ export interface Sent {
  * Knows whether one model version answers this worker. If it answers the others, a request that goes unanswered again and
  * again is itself the cause. If it answers nobody, this is an outage. All times are by `performance.now()`.
  */
-export class Witness {
+export class AnswerHistory {
   /** When a request was last answered. */
   answeredAt = -Infinity;
   #tookMs = 0;
