@@ -6,6 +6,7 @@ import { memory } from './bench/memory.js';
 import { outage } from './bench/outage.js';
 import { poison } from './bench/poison.js';
 import { policies } from './bench/policies.js';
+import { python } from './bench/python.js';
 import { seams } from './bench/seams.js';
 import { soak } from './bench/soak.js';
 import { starvation } from './bench/starvation.js';
@@ -13,7 +14,20 @@ import { storage } from './bench/storage.js';
 import { telemetry } from './bench/telemetry.js';
 import { createProgress } from '../dev/progress.js';
 
-const GROUPS = { batching, fairness, memory, outage, poison, policies, seams, soak, starvation, storage, telemetry };
+const GROUPS = {
+  batching,
+  fairness,
+  memory,
+  outage,
+  poison,
+  policies,
+  python,
+  seams,
+  soak,
+  starvation,
+  storage,
+  telemetry,
+};
 const { args } = program
   .name('npm run bench --')
   .argument('[names...]', `beginnings of figures: ${Object.keys(GROUPS).join(', ')}, or more of a name`)
