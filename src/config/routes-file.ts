@@ -13,8 +13,8 @@ export interface RoutesFile {
 const WATCH_MS = 2_000;
 
 /**
- * Reads the routes file once, and `watch` reads it again when it changes. It polls, because Kubernetes updates a mounted ConfigMap by
- * replacing a symbolic link, which no watcher notices. It reports a broken edit and keeps the last good routes.
+ * Reads the routes file once; `watch` reads it again when it changes. It polls, because Kubernetes updates a mounted
+ * ConfigMap by replacing a symbolic link, which no watcher notices. It reports a broken edit and keeps the last good routes.
  * @throws ConfigError when the first read fails
  */
 export function openRoutes(

@@ -2,14 +2,14 @@ import type { Size } from '../domain/raster.js';
 import type { Cost } from './cost.js';
 
 /** Pictures of different sizes that are padded to one window, so that Triton can run them as one batch. */
-export interface Bucket<T extends Size> {
+export interface PaddedGroup<T extends Size> {
   /** Width and height to which every member is padded, in pixels. */
   readonly window: Size;
-  /** The pictures of the bucket, the leader first. */
+  /** The pictures of the group, the leader first. */
   readonly members: readonly T[];
 }
 
-export interface BucketLimits {
+export interface GroupLimits {
   /** Limit of pictures. */
   readonly requests: number;
   /** Limit of pixels of all windows together. A single picture that exceeds it stays alone. */
@@ -18,8 +18,8 @@ export interface BucketLimits {
 
 /**
  * Finds the pictures that should share an execution with `leader`. Each picture that joins saves one launch, `fixed`. Each
- * pixel of padding costs `perPixel`, for the leader too. The bucket with the greatest saving wins. A picture alone saves
- * nothing, so by this measure a bucket never costs more than its members sent one by one.
+ * pixel of padding costs `perPixel`, for the leader too. The group with the greatest saving wins. A picture alone saves
+ * nothing, so by this measure a group never costs more than its members sent one by one.
  *
  * It tries all windows whose sides are sides of the given pictures. There are n² windows, and it sorts the pictures into
  * each one. So pass it tens of pictures (0.1 ms for 30) and not hundreds.
@@ -28,9 +28,9 @@ export function fillGroup<T extends Size>(
   leader: T,
   others: readonly T[],
   { fixed, perPixel }: Cost,
-  limits: BucketLimits,
-): Bucket<T> {
-  let best: Bucket<T> = { window: sizeOf(leader), members: [leader] };
+  limits: GroupLimits,
+): PaddedGroup<T> {
+  let best: PaddedGroup<T> = { window: sizeOf(leader), members: [leader] };
   let most = 0;
   for (const window of windowsFor(leader, others)) {
     const room = Math.min(limits.requests, Math.floor(limits.pixels / areaOf(window))) - 1;
@@ -43,7 +43,7 @@ export function fillGroup<T extends Size>(
       .sort((a, b) => b.saving - a.saving)
       .slice(0, room);
     const saving = joining.reduce((sum, one) => sum + one.saving, -padding(leader));
-    // Pictures of equal size share a bucket even if a launch costs nothing.
+    // Pictures of equal size share a group even if a launch costs nothing.
     if (saving > most || (saving === most && joining.length >= best.members.length)) {
       most = saving;
       best = { window, members: [leader, ...joining.map(({ picture }) => picture)] };

@@ -22,12 +22,17 @@ export interface Routed {
   readonly fallback?: Routed;
 }
 
-export interface RouteOptions {
-  readonly routes: Routes;
+/** What decides the arm of a job. */
+export interface ArmRules {
+  readonly routes: Pick<Routes, 'armOf'>;
   /** Key that assigns the job to an arm. A job without a key is in no experiment. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Whether an arm was stopped and gets no more jobs. */
   readonly stopped?: (arm: Arm) => boolean;
+}
+
+export interface RouteOptions extends ArmRules {
+  readonly routes: Routes;
   /** How long to wait for a model or version that is not served, even if it is unknown, in milliseconds. */
   readonly waitMs: number;
   /** False to defer the job at once instead. A name counts as unknown only after it was unknown for `waitMs`. */
@@ -128,7 +133,8 @@ async function onVersion(
   return { ...asked, version, contract };
 }
 
-function armFor(model: string, { routes, key, stopped }: RouteOptions): Arm | undefined {
+/** The arm of the job with this key, unless it was stopped. */
+export function armFor(model: string, { routes, key, stopped }: ArmRules): Arm | undefined {
   const arm = key === undefined ? undefined : routes.armOf(model, key);
   return arm && stopped?.(arm) ? undefined : arm;
 }
@@ -182,8 +188,7 @@ async function findVersion(
     const find = () => served()?.get(asked);
     return [asked, await waitFor({ model: operation.model, version: asked }, find, models, options, signal)];
   }
-  const preferred = options.routes.defaultVersion(operation.model);
-  const version = preferred !== undefined && model.versions.has(preferred) ? preferred : newest(model.versions);
+  const version = defaultVersion(operation.model, model.versions, options.routes);
   const contract = version === undefined ? undefined : model.versions.get(version);
   if (version === undefined || !contract) throw new Error(`model ${operation.model}: expected a version, given none`);
   return [version, contract];
@@ -268,7 +273,12 @@ function missing({ model, version }: Wanted, models: ModelServer, reason: string
   return new JobError(version === undefined ? 'UNKNOWN_MODEL' : 'UNKNOWN_VERSION', `${what}: expected one of ${known}`);
 }
 
-/** Triton's own default: the greatest version number. */
-function newest(versions: ReadonlyMap<string, VersionContract>): string | undefined {
-  return [...versions.keys()].at(-1);
+/** The version that the routes name, if it is served; otherwise Triton's own default, the greatest version number. */
+export function defaultVersion(
+  model: string,
+  versions: ModelContract['versions'],
+  routes: Pick<Routes, 'defaultVersion'>,
+): string | undefined {
+  const preferred = routes.defaultVersion(model);
+  return preferred !== undefined && versions.has(preferred) ? preferred : [...versions.keys()].at(-1);
 }

@@ -4,8 +4,8 @@ import type { ObjectRef } from '../domain/uri.js';
 import { configuredPrefixes, needLabel, prefixOf, type Prefixes, wholeOf } from './needs.js';
 
 /**
- * Tracks which prefixes cannot be read or written now, so that the worker computes nothing for jobs that need one of them. A
- * prefix is a configured prefix. Rights can be granted per prefix, so each prefix has its own state.
+ * Tracks which configured prefixes cannot be read or written now, so that the worker computes nothing for jobs that need one
+ * of them. Rights can be granted per prefix, so each prefix has its own state.
  *
  * A failed call only triggers a check of its prefix, and the check decides: one unreadable object says nothing about its
  * neighbours. The worker repeats the check of an unavailable prefix without a job, because a job would compute its result

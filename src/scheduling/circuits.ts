@@ -10,7 +10,8 @@ import { withInfer } from './with-infer.js';
 export interface Circuits {
   /** Wraps the server to report to the circuits how each inference ended. */
   watch(models: ModelServer): ModelServer;
-  /** The first of these needs that cannot be served, with the reason. A whole model cannot if none of its versions can. */
+  /** The first of these needs that cannot be served, with the reason. A need without a version is broken when
+   * all versions of its model are. */
   broken(needs: readonly ModelNeed[]): BrokenModel | undefined;
   /** Like `broken`, but lets one job pass from time to time: only a request can find out that a version is back. */
   refuse(needs: readonly ModelNeed[]): BrokenModel | undefined;

@@ -202,7 +202,7 @@ async function takeTurn<T>(
 }
 
 /**
- * Finds out with a blank picture whether the version answers. Any answer will do, an error of the model's own included.
+ * Asks with a blank picture whether the version answers. Any answer counts, even an error of the model.
  * @throws JobError that is no word about the job, if there is none
  */
 async function probe(history: AnswerHistory, askBlank: () => Promise<unknown>): Promise<void> {

@@ -19,8 +19,8 @@ export interface Prefixes {
 /** All prefixes that the worker must be able to read or create objects in. */
 export function configuredPrefixes(prefixes: Prefixes): BucketNeed[] {
   return [
-    ...prefixesFor(prefixes, 'read').map((prefix) => placeAt(prefix, 'read')),
-    ...prefixesFor(prefixes, 'create').map((prefix) => placeAt(prefix, 'create')),
+    ...prefixesFor(prefixes, 'read').map((prefix) => needAt(prefix, 'read')),
+    ...prefixesFor(prefixes, 'create').map((prefix) => needAt(prefix, 'create')),
   ];
 }
 
@@ -28,7 +28,7 @@ export function configuredPrefixes(prefixes: Prefixes): BucketNeed[] {
 export function prefixOf(prefixes: Prefixes, ref: ObjectRef, access: BucketAccess): BucketNeed {
   return prefixesFor(prefixes, access)
     .filter((prefix) => isPermitted(ref, [prefix]))
-    .map((prefix) => placeAt(prefix, access))
+    .map((prefix) => needAt(prefix, access))
     .reduce<BucketNeed>(longer, { kind: 'bucket', name: ref.bucket, access });
 }
 
@@ -37,7 +37,7 @@ function prefixesFor(prefixes: Prefixes, access: BucketAccess): readonly string[
   return access === 'read' ? [statePrefix, ...allowedInputs] : [statePrefix, outputPrefix, ...allowedOutputs];
 }
 
-function placeAt(prefix: string, access: BucketAccess): BucketNeed {
+function needAt(prefix: string, access: BucketAccess): BucketNeed {
   const parsed = parsePrefix(prefix);
   if (typeof parsed === 'string') throw new TypeError(`${prefix}: ${parsed}`);
   const { bucket, folder } = parsed;
@@ -65,7 +65,7 @@ export function needsOf(job: Job, prefixes: Prefixes): Need[] {
 
 /** What every job needs: the place of the records. */
 export function recordNeeds({ statePrefix }: Pick<Prefixes, 'statePrefix'>): readonly BucketNeed[] {
-  return [placeAt(statePrefix, 'read'), placeAt(statePrefix, 'create')];
+  return [needAt(statePrefix, 'read'), needAt(statePrefix, 'create')];
 }
 
 /** The model of a version, or the place of an object. */

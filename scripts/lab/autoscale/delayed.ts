@@ -6,7 +6,7 @@ export interface Source {
   readonly delaySeconds: readonly [number, number];
 }
 
-/** Cloud Monitoring's of Pub/Sub: "sampled every 60 seconds", "not visible for up to 120 seconds", found later still. */
+/** Pub/Sub's metrics in Cloud Monitoring: "sampled every 60 seconds", "not visible for up to 120 seconds", and read later. */
 export const CLOUD_MONITORING: Source = { everySeconds: 60, delaySeconds: [120, 180] };
 
 type Values = ReadonlyMap<string, number>;

@@ -8,7 +8,7 @@ export class Connection {
   received = 0;
   #state: 'passing' | 'held' | 'dead' = 'passing';
 
-  /** @param permit what of the server's bytes may pass; less than all ends the connection */
+  /** @param permit returns the part of the server's bytes to forward; if bytes are missing, the connection ends after it */
   constructor(
     private readonly client: Socket,
     private readonly server: Socket,

@@ -97,7 +97,7 @@ export class Buildah {
 
   async build({ file, tag, context, args = {} }: Build): Promise<void> {
     const given = Object.entries(args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
-    // Docker's format, since the other has no health checks.
+    // The OCI image format has no health checks, so the image gets Docker's format.
     const how = ['--isolation', 'chroot', '--format', 'docker', '--pull-never', '--no-cache'];
     await this.#run('build', ...how, ...given, '--file', file, '--tag', tag, context);
     await this.#run('rmi', '--prune');

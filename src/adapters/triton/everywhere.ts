@@ -7,7 +7,7 @@ import { readModel } from './contracts.js';
 const MOST_REPLICAS = 100;
 
 /**
- * Asks one replica after another. Each call avoids the replicas that have answered before, until one of them answers again.
+ * Asks one replica after another. Each call avoids those that have answered. It stops when one answers a second time.
  * Replicas without a connection are left out.
  * @returns one contract for each replica, with this version only; undefined where the replica cannot serve it now
  * @throws the signal's reason, or ServiceError if a replica does not answer

@@ -15,7 +15,7 @@ const LOST =
   /^(?:the stream ended: [A-Z_]+: )?(?:Connection dropped|Received RST_STREAM|read E|No status information received)|reset reason: (?:connection termination|remote reset)/;
 
 export interface SentRequest {
-  /** The replica to which the request went, if it went anywhere. */
+  /** The replica that the request was sent to; undefined if it was not sent. */
   readonly replica: string | undefined;
   /** By `performance.now()`. */
   readonly sentAt: number;
