@@ -32,11 +32,30 @@ describe('a trace', () => {
   };
   const ofTrace = (traceId: string | undefined) => receiver.spans.filter((span) => span.traceId === traceId);
 
-  /** Submits a chain of two, and waits until its worker's spans are there, and Triton's where it sends any. */
+  /**
+   * A chain of two: its worker's spans, and Triton's where it sends any. Triton's exporter now and then loses what ends while
+   * it sends something else (seen with 2.51: of two requests, only the first one's spans ever arrived). So a trace that
+   * lacks Triton's spans is made again, with another job, up to three times.
+   */
   async function traced(transport: string): Promise<readonly ReceivedSpan[]> {
+    const fromTriton = transport !== 'stream' && inject('stack').otlpPort !== undefined;
+    for (let i = 1; ; i++) {
+      const traceId = await traceOf(transport, `traced-${transport}-${i}`);
+      const count = (name: string) => named(ofTrace(traceId), name).length;
+      const seen = () => `${count('compute')} of ${count(RPC)} at Triton`;
+      try {
+        await until(() => !fromTriton || count('compute') >= count(RPC), 4_000, seen);
+        return ofTrace(traceId);
+      } catch (lost) {
+        if (i === 3) throw lost;
+      }
+    }
+  }
+
+  /** @returns the id of the trace of a job of two operations whose worker has sent all its spans */
+  async function traceOf(transport: string, jobId: string): Promise<string | undefined> {
     const worker = await scene.startWorker({ IMAGEN_TRITON_TRANSPORT: transport });
     showOnFailure(worker);
-    const jobId = `traced-${transport}`;
     const args = ['-p', 'echo,style_aged', '--max-width', '64', '--job-id', jobId, '--wait'];
     const { code, stderr } = await scene.imagen('submit', photo, ...args);
     expect(code, stderr).toBe(0);
@@ -46,16 +65,7 @@ describe('a trace', () => {
     const root = receiver.spans.find((span) => span.attributes['imagen.job_id'] === jobId && span.parentId === '');
     const [announced] = await scene.completions(1, jobId);
     expect(announced?.attributes.traceparent).toContain(root?.traceId ?? 'no trace');
-    const calls = () => named(ofTrace(root?.traceId), RPC);
-    const served = () => named(ofTrace(root?.traceId), 'compute');
-    if (transport !== 'stream' && inject('stack').otlpPort !== undefined) {
-      await until(
-        () => served().length >= calls().length,
-        10_000,
-        () => `${served().length} of ${calls().length} at Triton`,
-      );
-    }
-    return ofTrace(root?.traceId);
+    return root?.traceId;
   }
 
   it.each(['unary', 'shm'])('is one tree from the publisher into Triton: %s', async (transport) => {
@@ -72,7 +82,7 @@ describe('a trace', () => {
       'messaging.message.id': sent.attributes['messaging.message.id'],
       'messaging.destination.subscription.name': scene.env.IMAGEN_JOBS_SUBSCRIPTIONS,
       'messaging.gcp_pubsub.message.delivery_attempt': 1,
-      'imagen.job_id': `traced-${transport}`,
+      'imagen.job_id': expect.stringMatching(`^traced-${transport}-`) as string,
       'imagen.models': ['echo', 'style_aged'],
       'imagen.status': 'succeeded',
     });
