@@ -12,6 +12,8 @@ export type Worker = Awaited<ReturnType<typeof startWorker>>;
 export interface WorkerStart {
   /** Modules that are loaded before the worker, beside it. */
   readonly preload?: readonly string[];
+  /** Options of Node. */
+  readonly nodeArgs?: readonly string[];
   /** A file that gets what it logs; otherwise that is lost. */
   readonly logFile?: string;
 }
@@ -20,8 +22,8 @@ const START_LIMIT_MS = 60_000;
 const LOG_KEPT = 10_000;
 
 /** Returns when it pulls jobs. @throws Error with the end of its log when it does not come to that */
-export async function startWorker(env: NodeJS.ProcessEnv, { preload = [], logFile }: WorkerStart = {}) {
-  const args = [...preload.flatMap((module) => ['--import', module]), cli, 'worker'];
+export async function startWorker(env: NodeJS.ProcessEnv, { preload = [], nodeArgs = [], logFile }: WorkerStart = {}) {
+  const args = [...nodeArgs, ...preload.flatMap((module) => ['--import', module]), cli, 'worker'];
   const child = spawn(process.execPath, args, {
     env: { ...env, PORT: '0', LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,6 +5,7 @@ import { fairness } from './bench/fairness.js';
 import { memory } from './bench/memory.js';
 import { outage } from './bench/outage.js';
 import { poison } from './bench/poison.js';
+import { profile } from './bench/profile.js';
 import { policies } from './bench/policies.js';
 import { python } from './bench/python.js';
 import { seams } from './bench/seams.js';
@@ -21,6 +22,7 @@ const GROUPS = {
   outage,
   poison,
   policies,
+  profile,
   python,
   seams,
   soak,

@@ -1,7 +1,8 @@
 import type { ObjectRef } from '../../domain/uri.js';
 import { within } from '../within.js';
 import { bucketMissing, type Doing, refused, unavailable } from './errors.js';
-import { type Answer, createHttp, type HttpLimits, type HttpRequest, Unanswered } from './http.js';
+import { type Answer, type HttpLimits, type HttpRequest, Unanswered } from './call.js';
+import { createHttp } from './http.js';
 import { namesBucket, namesObject, type Refusal, refusalOf } from './refusal.js';
 import type { Credentials, Tokens } from './tokens.js';
 
@@ -28,8 +29,10 @@ export function connectApi(base: string, tokens: Tokens, limits: HttpLimits): Ap
   const known = new Map<string, number>();
 
   async function credentials(doing: Doing, signal: AbortSignal): Promise<Credentials> {
+    const held = tokens.held();
+    if (held) return held;
     try {
-      return await within(limits.requestMs, 'credentials', () => tokens.current(), signal);
+      return await within(limits.requestMs, 'credentials', () => tokens.fresh(), signal);
     } catch (thrown) {
       signal.throwIfAborted();
       throw unavailable(doing, `no credentials: ${thrown instanceof Error ? thrown.message : String(thrown)}`);

@@ -2,7 +2,7 @@
 import type { ReadResult } from '../../domain/ports.js';
 import { crc32c } from './crc32c.js';
 import { type Doing, unavailable } from './errors.js';
-import type { Answer } from './http.js';
+import type { Answer } from './call.js';
 import { inflate, isGzip } from './inflate.js';
 
 /**

@@ -1,6 +1,6 @@
 /** Reads the reason from an error answer. */
 import { gunzipSync } from 'node:zlib';
-import type { Answer } from './http.js';
+import type { Answer } from './call.js';
 
 export interface Refusal {
   readonly status: number;

@@ -5,7 +5,7 @@ import type { ObjectRef } from '../../domain/uri.js';
 import { type Api, connectApi, pathOf } from './api.js';
 import { crc32c } from './crc32c.js';
 import { type Doing, refused, unavailable } from './errors.js';
-import type { Answer, HttpRequest } from './http.js';
+import type { Answer, HttpRequest } from './call.js';
 import { takeObject } from './media.js';
 import { isDemand, type Refusal, refusalOf } from './refusal.js';
 import { googleTokens, noTokens, type Tokens } from './tokens.js';

@@ -8,12 +8,17 @@ export interface Credentials {
 }
 
 export interface Tokens {
-  /**
-   * Cached until shortly before they expire.
-   * @throws Error if there are none
-   */
-  current(): Promise<Credentials>;
+  /** What `fresh` returned lately, so that most requests need no promise and no time limit. */
+  held(): Credentials | undefined;
+  /** @throws Error if there are none */
+  fresh(): Promise<Credentials>;
 }
+
+/**
+ * How long credentials are used without asking for them again, in milliseconds. Google's library renews a token five minutes
+ * before it expires, so it is valid for longer than that.
+ */
+const HELD_MS = 60_000;
 
 /** Permits reading and creating. The roles of the identity restrict it further. */
 const SCOPES = ['https://www.googleapis.com/auth/devstorage.read_write'];
@@ -25,22 +30,26 @@ const SCOPES = ['https://www.googleapis.com/auth/devstorage.read_write'];
 export function googleTokens(): Tokens {
   const open = () => new GoogleAuth({ scopes: SCOPES });
   let auth = open();
+  let held: { readonly credentials: Credentials; readonly until: number } | undefined;
   return {
-    async current() {
+    held: () => (held && performance.now() < held.until ? held.credentials : undefined),
+    async fresh() {
       const used = auth;
-      const headers = await used.getRequestHeaders();
-      return {
-        headers: Object.fromEntries(headers),
-        forget() {
-          // If several requests are rejected at once, only the first drops the tokens.
-          if (auth === used) auth = open();
-        },
+      const headers = Object.fromEntries(await used.getRequestHeaders());
+      const forget = () => {
+        // If several requests are rejected at once, only the first drops the tokens.
+        if (auth !== used) return;
+        auth = open();
+        held = undefined;
       };
+      const credentials = { headers, forget };
+      if (auth === used) held = { credentials, until: performance.now() + HELD_MS };
+      return credentials;
     },
   };
 }
 
+const none: Credentials = { headers: {}, forget: () => undefined };
+
 /** For an emulator, which needs no authentication. */
-export const noTokens: Tokens = {
-  current: () => Promise.resolve({ headers: {}, forget: () => undefined }),
-};
+export const noTokens: Tokens = { held: () => none, fresh: () => Promise.resolve(none) };
