@@ -1,5 +1,6 @@
 /** Which job gets the next place: the rules of the intake, without its promises and timers. */
 import type { Priority } from '../domain/job.js';
+import type { WaitingJobs } from './waiting-jobs.js';
 
 /** A job that wants a place, or has one. */
 export interface Entrant {
@@ -31,39 +32,35 @@ const MANY_PLACES = 16;
 /** Share of the places reserved for interactive jobs while such jobs arrive. */
 const INTERACTIVE_SHARE = 1 / 8;
 
-/**
- * @param waiting in the order of arrival
- * @returns the job that enters next; undefined if none may enter now
- */
-export function nextToEnter<E extends Entrant>(waiting: readonly E[], occupancy: Occupancy): E | undefined {
+/** @returns the job that enters next; undefined if none may enter now */
+export function nextToEnter<E extends Entrant>(waiting: WaitingJobs<E>, occupancy: Occupancy): E | undefined {
   const { places, inside, before } = occupancy;
   if (inside.length >= places || inside.some(({ alone }) => alone)) return undefined;
-  const loner = waiting.find(({ alone }) => alone);
-  if (!loner) return longestOfSmallest(waiting, occupancy);
-  const earlier = waiting.filter(({ alone, number }) => !alone && number <= before);
-  if (earlier.length > 0) return longestOfSmallest(earlier, occupancy);
+  const firsts = waiting.firsts();
+  const [loner] = firsts.filter(({ alone }) => alone).sort(byArrival);
+  const candidates = waiting.candidates(new Set(inside.map(({ jobId }) => jobId))).filter(({ alone }) => !alone);
+  if (!loner) return longestOfSmallest(candidates, occupancy);
+  const isEarlier = ({ alone, number }: E) => !alone && number <= before;
+  if (firsts.some(isEarlier)) return longestOfSmallest(candidates.filter(isEarlier), occupancy);
   return inside.length === 0 ? loner : undefined;
 }
 
 /** The job that has waited longest, of the model that holds the fewest places. Interactive jobs go first. */
 function longestOfSmallest<E extends Entrant>(candidates: readonly E[], occupancy: Occupancy): E | undefined {
   const { inside } = occupancy;
-  const ids = new Set(inside.map(({ jobId }) => jobId));
   const held = new Map<string, number>();
   for (const { model } of inside) held.set(model, heldBy(held, model) + 1);
   const most = mostForOneModel(occupancy);
   const isFull = inside.filter(({ priority }) => priority === 'batch').length >= mostForBatch(occupancy);
-  let best: E | undefined;
-  for (const one of candidates) {
-    const isInteractive = one.priority === 'interactive';
-    // A model's limit protects the places of other models; the places reserved for interactive jobs are not among those.
-    if (ids.has(one.jobId) || (!isInteractive && (isFull || heldBy(held, one.model) >= most))) continue;
-    if (!best || (isInteractive && best.priority === 'batch')) best = one;
-    else if (one.priority === best.priority && heldBy(held, one.model) < heldBy(held, best.model)) best = one;
-  }
-  return best;
+  // A model's limit protects the places of other models; the places reserved for interactive jobs are not among those.
+  const mayEnter = ({ priority, model }: E) => priority === 'interactive' || (!isFull && heldBy(held, model) < most);
+  const isBatch = ({ priority }: E) => Number(priority === 'batch');
+  const inTurn = (a: E, b: E) =>
+    isBatch(a) - isBatch(b) || heldBy(held, a.model) - heldBy(held, b.model) || byArrival(a, b);
+  return candidates.filter(mayEnter).sort(inTurn)[0];
 }
 
+const byArrival = (a: Entrant, b: Entrant) => a.number - b.number;
 const heldBy = (held: ReadonlyMap<string, number>, model: string) => held.get(model) ?? 0;
 
 function mostForOneModel({ places, models }: Occupancy): number {

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { GivenBack } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
 import { type Entrant, nextToEnter, type Occupancy } from './admission.js';
+import { WaitingJobs } from './waiting-jobs.js';
 
 /**
  * Limits how many jobs are in work at once, and works on one delivery per job id at a time. A second delivery of a job waits
@@ -82,7 +83,7 @@ export function createIntake(places: number, now: () => number = () => performan
 
 class PlacesIntake implements Intake {
   readonly #inside = new Set<Waiting>();
-  readonly #waiting = new Set<Waiting>(); // in order of arrival
+  readonly #waiting = new WaitingJobs<Waiting>();
   /** When a job last asked for a model. */
   readonly #seen = new Map<string, number>();
   readonly #closing = new AbortController();
@@ -111,7 +112,8 @@ class PlacesIntake implements Intake {
         turnAway(new GivenBack('no place was free for 45 minutes'));
       }, LONGEST_WAIT_MS).unref();
       const one: Waiting = {
-        ...{ jobId, model, priority, alone, turnAway, number: ++this.#arrivals, met: false },
+        ...{ jobId, model, priority, alone, turnAway, number: ++this.#arrivals },
+        met: this.#isInside(jobId),
         admit: (leave) => {
           clearTimeout(timer);
           resolve({ kind: 'entered', leave, waitedMs: this.now() - cameAt, met: one.met });
@@ -163,14 +165,17 @@ class PlacesIntake implements Intake {
   /** Admits all jobs that may enter now. */
   #admit(): void {
     while (!this.#paused && this.#inside.size < this.places) {
-      const next = nextToEnter([...this.#waiting], this.#occupancy());
+      const next = nextToEnter(this.#waiting, this.#occupancy());
       if (!next) break;
       this.#waiting.delete(next);
       this.#inside.add(next);
+      for (const one of this.#waiting.ofJob(next.jobId)) one.met = true;
       next.admit(() => this.#leave(next));
     }
-    const ids = new Set([...this.#inside].map(({ jobId }) => jobId));
-    for (const one of this.#waiting) one.met ||= ids.has(one.jobId);
+  }
+
+  #isInside(jobId: string): boolean {
+    return [...this.#inside].some((one) => one.jobId === jobId);
   }
 
   #leave(one: Waiting): void {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type Entrant, nextToEnter, type Occupancy } from '../../../src/scheduling/admission.js';
+import * as admission from '../../../src/scheduling/admission.js';
+import type { Entrant, Occupancy } from '../../../src/scheduling/admission.js';
+import { WaitingJobs } from '../../../src/scheduling/waiting-jobs.js';
 
 let arrivals = 0;
 const job = (more: Partial<Entrant> = {}): Entrant => ({
@@ -11,6 +13,12 @@ const occupancy = (more: Partial<Occupancy> = {}): Occupancy => ({
   ...{ places: 8, inside: [], models: 1, interactive: false, before: 0 },
   ...more,
 });
+
+function nextToEnter(waiting: readonly Entrant[], occupied: Occupancy): Entrant | undefined {
+  const all = new WaitingJobs<Entrant>();
+  for (const one of waiting) all.add(one);
+  return admission.nextToEnter(all, occupied);
+}
 
 describe('the next job to enter', () => {
   it('is the one that has waited longest', () => {
