@@ -1,6 +1,7 @@
 /** Benchmarks, as ratios within one run: `npm run bench -- batching.fixed batching.any.thumbnails --json`. */
 import { program } from 'commander';
 import { batching } from './bench/batching.js';
+import { busy } from './bench/busy.js';
 import { fairness } from './bench/fairness.js';
 import { memory } from './bench/memory.js';
 import { outage } from './bench/outage.js';
@@ -17,6 +18,7 @@ import { createProgress } from '../dev/progress.js';
 
 const GROUPS = {
   batching,
+  busy,
   fairness,
   memory,
   outage,

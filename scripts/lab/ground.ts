@@ -14,7 +14,7 @@ import { readState } from '../dev/stack/state.js';
 import { type Stack, upStack, type UpOptions } from '../dev/stack/up.js';
 import { until } from '../dev/until.js';
 import { cli } from '../dev/workers.js';
-import { makeModels, type StandIn } from './make-models.js';
+import { executions, makeModels, type StandIn } from './make-models.js';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
 
@@ -53,6 +53,8 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
   }
   return {
     ...{ dir, stack, env, storage, pubsub, completionsSubscription: name, close },
+    /** When the stand-ins computed that share one GPU. */
+    executions: () => executions(repository),
     /** Stores an input. @returns its address */
     async upload(object: string, bytes: Buffer): Promise<string> {
       const uri = `${env.IMAGEN_UPLOAD_PREFIX}${object}`;

@@ -1,5 +1,5 @@
 /** Stand-ins for a GPU: Triton models that sleep as long as an execution would take, and give their input back. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface StandIn {
@@ -53,6 +53,8 @@ class TritonPythonModel:
         lock = parameters.get("gpu", {}).get("string_value")
         self.red = parameters.get("red", {}).get("string_value")
         self.gpu = open(lock, "w") if lock else None
+        self.log = open(lock + ".log", "a", buffering=1) if lock else None
+        self.name = args["model_name"]
         self.fixed, self.each, self.unit = (
             float(parameters[name]["string_value"]) for name in ("fixed_ms", "each_ms", "unit")
         )
@@ -63,7 +65,10 @@ class TritonPythonModel:
         if self.red and any(self.is_red(image) for image in images):
             self.fail()
         with self.turn():
+            begun = time.monotonic()
             time.sleep((self.fixed + self.each * pixels / self.unit) / 1000)
+            if self.log:
+                self.log.write(f"{self.name} {begun} {time.monotonic()}\\n")
         return [self.answer(request, image) for request, image in zip(requests, images)]
 
     def is_red(self, image):
@@ -130,11 +135,31 @@ function config(model: StandIn, lock: string): string {
   ].join('\n');
 }
 
+/** When the models of one stand-in for a GPU computed. */
+export interface Execution {
+  readonly model: string;
+  /** In seconds of a monotonic clock. */
+  readonly begun: number;
+  readonly ended: number;
+}
+
+/** @param folder of {@link makeModels} */
+export async function executions(folder: string): Promise<Execution[]> {
+  const text = await readFile(`${lockOf(folder)}.log`, 'utf8');
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.map((line) => {
+    const [model = '', begun, ended] = line.split(' ');
+    return { model, begun: Number(begun), ended: Number(ended) };
+  });
+}
+
+const lockOf = (folder: string) => join(folder, '../gpu.lock');
+
 export async function makeModels(folder: string, models: readonly StandIn[]): Promise<void> {
   for (const model of models) {
     const version = join(folder, model.name, '1');
     await mkdir(version, { recursive: true });
-    await writeFile(join(version, '../config.pbtxt'), config(model, join(folder, '../gpu.lock')));
+    await writeFile(join(version, '../config.pbtxt'), config(model, lockOf(folder)));
     await writeFile(join(version, 'model.py'), MODEL);
   }
 }
