@@ -1,7 +1,9 @@
 import type { Shape } from './plans/index.js';
 
-/** Time of one execution on `n` images of `p` pixels: `fixed + n·p·perPixel`, in any unit. */
+/** Time of one execution on `n` images of `p` pixels: `fixed + n·p·perPixel`. */
 export interface Cost {
+  /** Whether the times are milliseconds. Before anything was measured, only their ratio means something. */
+  readonly inMs?: boolean;
   readonly fixed: number;
   readonly perPixel: number;
 }

@@ -24,7 +24,7 @@ export interface CostModel {
    */
   look(server: ModelServer, signal: AbortSignal): Promise<void>;
   costOf(model: string, version: string): Cost;
-  /** The learned costs, in milliseconds. */
+  /** The learned costs. */
   learned(): readonly (Cost & { readonly model: string; readonly version: string })[];
 }
 
@@ -185,5 +185,5 @@ function solve({ intervals, ee, ep, pp, et, pt }: Sums): Cost {
   const perPixel = Math.max(0, a * pt - b * et);
   const ratio = Math.min(usual * FARTHEST, Math.max(usual / FARTHEST, fixed / perPixel));
   const each = et / (ratio * ee + ep);
-  return { fixed: ratio * each, perPixel: each };
+  return { inMs: true, fixed: ratio * each, perPixel: each };
 }

@@ -41,6 +41,8 @@ export interface NextRun {
   readonly members: readonly object[];
 }
 
+/** Time to cut, send and receive the pictures of a run, with room for a busy processor, in milliseconds. */
+const LEAST_LEAD_MS = 50;
 /** Most pictures considered for one group. Finding the best group takes the fourth power of this. */
 const MOST_FOR_A_GROUP = 32;
 
@@ -70,6 +72,26 @@ export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): Next
     group.window,
     group.members.map(({ job }) => job),
   );
+}
+
+/**
+ * When a run may be sent behind those that the model computes. It arrives in time if it is sent while half of the execution
+ * in front of it is left. Sent at once, it would keep an interactive job waiting for two executions, and could take in fewer
+ * of the pictures that still come.
+ * @param endedAt when the last run ended
+ * @returns by `performance.now()`; `-Infinity` if an instance is free, or if nobody knows how long an execution takes
+ */
+export function behindFrom(
+  { runs }: Pick<QueueState, 'runs'>,
+  { instances }: Capacity,
+  { inMs = false, fixed, perPixel }: Cost,
+  endedAt: number,
+): number {
+  const front = runs.at(-instances);
+  if (!front || !inMs) return -Infinity;
+  const executionMs = fixed + perPixel * front.window.width * front.window.height * front.sent;
+  const beganAt = Math.max(front.begunAt, endedAt);
+  return beganAt + executionMs - Math.max(executionMs / 2, LEAST_LEAD_MS);
 }
 
 /** The job whose next request can still share the batch of the newest run. */

@@ -4,7 +4,7 @@ import { waitUnless } from '../domain/signals.js';
 import type { Cost } from '../pipeline/cost.js';
 import type { PlannedRequest } from '../pipeline/transform.js';
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.js';
-import { nextRun, nextToJoin, type QueueState, type Run } from './next-run.js';
+import { behindFrom, nextRun, nextToJoin, type QueueState, type Run } from './next-run.js';
 import { AnswerHistory } from './answer-history.js';
 
 export interface VersionQueueOptions {
@@ -61,6 +61,8 @@ export class VersionQueue {
   /** When the last run ended, and the timer that starts the next. */
   #endedAt = -Infinity;
   #pause: NodeJS.Timeout | undefined;
+  /** Starts the run that is sent behind one that the model computes. */
+  #behind: NodeJS.Timeout | undefined;
   /** The job of the last request, and the time until which other jobs are expected beside it. */
   #lastJob: object | undefined;
   #sharedUntil = 0;
@@ -190,8 +192,10 @@ export class VersionQueue {
 
   /** Starts a run with the job whose turn it is, and with all requests of its padded group if it has one. */
   #leadRun(capacity: Capacity): boolean {
-    if (this.#runs.length >= capacity.runs || this.#mustRest(capacity)) return false;
-    const next = nextRun(this.#state(), capacity, this.#options.cost());
+    if (this.#turns.size === 0 || this.#runs.length >= capacity.runs || this.#mustRest(capacity)) return false;
+    const [state, cost] = [this.#state(), this.#options.cost()];
+    if (this.#isEarly(behindFrom(state, capacity, cost, this.#endedAt))) return false;
+    const next = nextRun(state, capacity, cost);
     if (!next) return false;
     this.#lastLed = next.priority;
     this.#apartInRow = 0;
@@ -216,6 +220,14 @@ export class VersionQueue {
       this.startAll();
     }, rest);
     return true;
+  }
+
+  /** Whether that time lies ahead. The timer then calls `startAll`. */
+  #isEarly(from: number): boolean {
+    clearTimeout(this.#behind);
+    const waitMs = from - performance.now();
+    if (waitMs > 0) this.#behind = setTimeout(() => this.startAll(), waitMs);
+    return waitMs > 0;
   }
 
   #beginRun(window: Size, most: number, leader: object): Run {

@@ -41,6 +41,29 @@ const padded = (width: number, height: number, more: Partial<PlannedRequest> = {
   planned(width, height, { shape: { width, height, mayGrow: true, runPixels: 1_000_000 }, ...more });
 
 describe('createFairShare', () => {
+  it('sends the run behind when half of the execution in front of it is left, or when that has ended', async () => {
+    vi.useFakeTimers();
+    try {
+      const costOf = () => ({ inMs: true, fixed: 200, perPixel: 0 });
+      const shared = share(() => ({ inFlight: 3, batch: 1, runs: 2, instances: 1 }), { costOf });
+      const log: string[] = [];
+      const tasks = ['first', 'second', 'third'].map((name) => task(log, name));
+      const running = tasks.map(({ run }) => shared.scheduler({})(planned(8), run, never));
+      await vi.advanceTimersByTimeAsync(90);
+      expect(log).toEqual(['first']);
+      await vi.advanceTimersByTimeAsync(20);
+      expect(log).toEqual(['first', 'second']);
+      tasks[0]?.end();
+      tasks[1]?.end();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(log).toEqual(['first', 'second', 'third']);
+      tasks[2]?.end();
+      await Promise.all(running);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('gives jobs their turns one request at a time', async () => {
     const shared = share(() => ({ inFlight: 1, batch: 1 }));
     const log: string[] = [];

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Capacity } from '../../../src/domain/capacity.js';
 import type { Priority } from '../../../src/domain/job.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
-import { nextRun, nextToJoin, type QueueState, type Run } from '../../../src/scheduling/next-run.js';
+import { behindFrom, nextRun, nextToJoin, type QueueState, type Run } from '../../../src/scheduling/next-run.js';
 
 const CAPACITY: Capacity = { inFlight: 16, batch: 8, instances: 1, runs: 2, growMs: 10, pauseMs: 0 };
 
@@ -77,5 +77,33 @@ describe('the next request to join a run', () => {
     ['its batch has begun', run(), 11],
   ])('is none when %s', (_why, newest, now) => {
     expect(nextToJoin(state({ a: {} }, { runs: [newest] }), CAPACITY, now)).toBeUndefined();
+  });
+});
+
+describe('a run behind the one that the model computes', () => {
+  // 8 pictures of 10,000 pixels take 200 ms.
+  const cost = { inMs: true, fixed: 40, perPixel: 0.002 };
+  const full = (begunAt: number) => run({ begunAt, sent: 8 });
+
+  it('may be sent while half of the execution in front of it is left', () => {
+    expect(behindFrom({ runs: [full(1_000)] }, CAPACITY, cost, -Infinity)).toBeCloseTo(1_100);
+  });
+
+  it('counts the execution from the end of the one before', () => {
+    expect(behindFrom({ runs: [full(1_000)] }, CAPACITY, cost, 1_080)).toBeCloseTo(1_180);
+  });
+
+  it('is sent 50 ms ahead if half of the execution is shorter', () => {
+    expect(behindFrom({ runs: [run({ begunAt: 1_000 })] }, CAPACITY, cost, -Infinity)).toBeCloseTo(1_010);
+  });
+
+  it('may be sent at once if an instance is free, or if the cost is not known', () => {
+    expect(behindFrom({ runs: [full(0)] }, { ...CAPACITY, instances: 2 }, cost, 0)).toBe(-Infinity);
+    expect(behindFrom({ runs: [full(0)] }, CAPACITY, DEFAULT_COST, 0)).toBe(-Infinity);
+  });
+
+  it('waits for the instance that is free first', () => {
+    const runs = [full(1_000), full(1_050)];
+    expect(behindFrom({ runs }, { ...CAPACITY, instances: 2 }, cost, -Infinity)).toBeCloseTo(1_100);
   });
 });
