@@ -1,4 +1,4 @@
-/** What Triton's levels of priority and limits of the queue cost (docs/decisions/0007-priorities-at-triton.md). */
+/** What Triton's levels of priority and limits of the queue cost (docs/decisions/0019-no-queue-policies.md). */
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
 import { type Ground, jobOf, withGround } from './ground.js';
