@@ -17,6 +17,7 @@ import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
 import { isSampled, traceHeaders } from '../../tracing/spans.js';
 import { onAbort } from '../abort.js';
 import { avoidIn, POLICY } from './avoiding.js';
+import { inPieces } from './infer-message.js';
 import type { Methods, ModelInferRequest, ModelStreamInferResponse } from './wire.js';
 
 /** Works from src/ and from dist/, since both are beside proto/. */
@@ -191,10 +192,19 @@ export class Channel {
   }
 }
 
-const service = loadSync('inference.proto', LOADER_OPTIONS)['inference.GRPCInferenceService'] as ServiceDefinition;
+const loaded = loadSync('inference.proto', LOADER_OPTIONS)['inference.GRPCInferenceService'] as ServiceDefinition;
+
+const service: ServiceDefinition = {
+  ...loaded,
+  ...Object.fromEntries(['ModelInfer', 'ModelStreamInfer'].map((name) => [name, inPieces(definitionOf(loaded, name))])),
+};
+
+function definitionOf(of: ServiceDefinition, name: string) {
+  const definition = of[name];
+  if (!definition) throw new Error(`proto/inference.proto has no method ${name}`);
+  return definition;
+}
 
 function method<Request, Response>(name: string): MethodDefinition<Request, Response> {
-  const definition = service[name];
-  if (!definition) throw new Error(`proto/inference.proto has no method ${name}`);
-  return definition as unknown as MethodDefinition<Request, Response>;
+  return definitionOf(service, name) as unknown as MethodDefinition<Request, Response>;
 }
