@@ -10,7 +10,6 @@ import { jobOf, withTraffic, withWorkers } from './ground.js';
 import { type Benchmark, figure, figuresFor, median, quantile, reported, round, simulated } from './result.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const ROUNDS = 3;
 const PICTURES = 40;
 const BATCH_JOBS = 200;
 const INTERACTIVE_JOBS = 16;
@@ -45,7 +44,7 @@ export const busy: Benchmark = (asked) =>
     const pictures = await uploadPictures(parts, THUMBNAILS, PICTURES);
     return figuresFor(CASES, asked, async ({ name, workers }) => {
       const runs: Record<Kind, Measured[]> = { limited: [], two: [], shipped: [] };
-      for (let i = 0; i < ROUNDS; i++) {
+      for (let i = 0; i < asked.rounds; i++) {
         for (const kind of Object.keys(MODELS) as Kind[]) {
           const one = await withWorkers(parts, workers, () => measure(parts, traffic, kind, pictures));
           asked.progress.say(`${name}: ${kind}: ${JSON.stringify(one)}`);
@@ -56,7 +55,13 @@ export const busy: Benchmark = (asked) =>
       const row = (kind: Kind) => ({
         ...{ busy: of(kind, 'busy'), interactiveP95Ms: of(kind, 'interactiveP95Ms'), seconds: of(kind, 'seconds') },
       });
-      const detail = { simulated, rounds: ROUNDS, shipped: row('shipped'), limited: row('limited'), two: row('two') };
+      const detail = {
+        simulated,
+        rounds: asked.rounds,
+        shipped: row('shipped'),
+        limited: row('limited'),
+        two: row('two'),
+      };
       const wait = of('shipped', 'interactiveP95Ms') / of('limited', 'interactiveP95Ms');
       return [
         figure(`busy.${name}`, of('shipped', 'busy'), '>=', 0.95, detail),

@@ -4,90 +4,26 @@
  * get the same jobs from the same parts, in turns. The models sleep for a launch, or not at all (`echo`), and give their
  * input back; a job is one request of the whole picture.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { JobMessage } from '../../../src/domain/job.js';
-import { installVenv } from '../../dev/parts/python.js';
-import { run } from '../../dev/run.js';
-import { cacheDir, root } from '../../dev/stack/paths.js';
-import { startWorker } from '../../dev/workers.js';
 import type { Parts } from '../ground.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
+import { type Contender, cpuOf, imagen, peer, peersPython } from './contenders.js';
 import { CORPORA, type Corpus, type Uploaded, uploadPictures } from './corpus.js';
 import { withTraffic } from './ground.js';
 import { type Benchmark, type Figure, figure, figuresFor, median, reported, round } from './result.js';
 
-const PEERS = join(root, 'scripts/lab/bench/peers');
-const ROUNDS = 3;
 const LAUNCHES = [0, 5, 45];
-/** Jobs of one run. Before them, a fifth as many warm up; those count neither for the rate nor for the processor. */
+/** Jobs of one run. Before them, half as many warm up; those count neither for the rate nor for the processor. */
 const JOBS: Readonly<Record<Corpus['name'], number>> = { thumbnails: 400, web: 150, camera: 30 };
 const PICTURES = 30;
-const WARM_SHARE = 0.2;
+const WARM_SHARE = 0.5;
 const LARGEST = 13_000_000;
-/** Kernel ticks a second, the unit of `/proc/<pid>/stat`. */
-const TICKS = 100;
 
 const nameOf = (launchMs: number) => (launchMs === 0 ? 'echo' : `launch${launchMs}`);
 const MODELS = LAUNCHES.map((fixedMs): StandIn => {
   return { name: nameOf(fixedMs), fixedMs, eachMs: 0, plans: ['whole'], maxWholePixels: LARGEST };
 });
-
-/** A process that takes jobs from the subscription. */
-interface Contender {
-  readonly name: string;
-  /** Resolves when it pulls. */
-  readonly start: (parts: Parts) => Promise<Running>;
-}
-
-interface Running {
-  readonly pid: number;
-  readonly stop: () => Promise<unknown>;
-}
-
-const imagen = (name: string, transport: string): Contender => ({
-  name,
-  async start({ env }) {
-    const worker = await startWorker({ ...env, IMAGEN_TRITON_TRANSPORT: transport });
-    const stop = () => {
-      worker.signal('SIGTERM');
-      return worker.exit;
-    };
-    return { pid: worker.pid, stop };
-  },
-});
-
-const peer = (
-  name: string,
-  command: string,
-  script: string,
-  more: Readonly<Record<string, string>> = {},
-): Contender => ({
-  name,
-  async start({ env }) {
-    const [subscription = ''] = env.IMAGEN_JOBS_SUBSCRIPTIONS.split(',');
-    const child = spawn(command, [join(PEERS, script)], {
-      env: { ...env, ...QUIET, SUBSCRIPTION: subscription, ...more },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const exit = once(child, 'exit');
-    const ready = once(createInterface(child.stdout), 'line');
-    const first = await Promise.race([ready, exit.then(() => undefined)]);
-    if (!first) throw new Error(`${name} ended before it was ready`);
-    const stop = () => {
-      child.kill('SIGTERM');
-      return exit;
-    };
-    return { pid: child.pid ?? 0, stop };
-  },
-});
-
-/** What the peers' libraries would say about their own versions, and about Google Cloud, which is not there. */
-const QUIET = { PYTHONWARNINGS: 'ignore', GRPC_VERBOSITY: 'NONE', METADATA_SERVER_DETECTION: 'none' };
 
 const IMAGEN = 'imagen';
 const IMAGEN_SHARED = 'imagen over shared memory';
@@ -105,37 +41,10 @@ const contenders = (python: string): readonly Contender[] => [
   peer(BARE, process.execPath, 'bare.js'),
 ];
 
-/** A Python with what the peers need, installed once into the cache. */
-async function peersPython(step: (text: string) => void): Promise<string> {
-  const [venv, requirements] = [join(cacheDir, 'peers'), join(PEERS, 'requirements.txt')];
-  await installVenv(
-    {
-      step,
-      run: async (command, args) => {
-        await run(command, args);
-      },
-    },
-    venv,
-    {
-      key: readFileSync(requirements, 'utf8'),
-      essential: () => [],
-      pip: { "the peers' packages": ['--requirement', requirements] },
-    },
-  );
-  return join(venv, 'bin/python');
-}
-
 interface Measured {
   readonly jobsPerSecond: number;
   /** Processor time of the contender's process for one job, in milliseconds. */
   readonly cpuMs: number;
-}
-
-/** User and system time of a process, with all its threads, in milliseconds. */
-function cpuOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const [user = 0, system = 0] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14).map(Number);
-  return ((user + system) / TICKS) * 1000;
 }
 
 interface Cell {
@@ -188,7 +97,7 @@ export const python: Benchmark = (asked) =>
       const pictures = await (uploads.get(cell.corpus) ?? uploadPictures(parts, cell.corpus, PICTURES));
       uploads.set(cell.corpus, Promise.resolve(pictures));
       const measured = new Map<string, Measured[]>(all.map(({ name }) => [name, []]));
-      for (let i = 0; i < ROUNDS; i++) {
+      for (let i = 0; i < asked.rounds; i++) {
         for (const contender of all) {
           const one = await measure(parts, traffic, contender, cell, pictures);
           asked.progress.say(
@@ -197,17 +106,21 @@ export const python: Benchmark = (asked) =>
           measured.get(contender.name)?.push(one);
         }
       }
-      return figuresOf(cell, measured);
+      return figuresOf(cell, measured, asked.rounds);
     });
   });
 
-function figuresOf({ name, corpus, model }: Cell, measured: ReadonlyMap<string, readonly Measured[]>): Figure[] {
+function figuresOf(
+  { name, corpus, model }: Cell,
+  measured: ReadonlyMap<string, readonly Measured[]>,
+  rounds: number,
+): Figure[] {
   const rate = (who: string) => median((measured.get(who) ?? []).map(({ jobsPerSecond }) => jobsPerSecond));
   const cpu = (who: string) => median((measured.get(who) ?? []).map(({ cpuMs }) => cpuMs));
   const rows = [...measured.keys()].map((who) => {
     return { who, jobsPerSecond: round(rate(who)), cpuMs: round(cpu(who)) };
   });
-  const detail = { simulated: 'the models sleep for their launch', rounds: ROUNDS, rows };
+  const detail = { simulated: 'the models sleep for their launch', rounds, rows };
   const plain = PLAIN.map((one) => one.name);
   const best = Math.max(...[...plain, TUNED].map(rate));
   const bestShared = Math.max(best, rate(TUNED_SHARED));

@@ -2,6 +2,8 @@ import type { Progress } from '../../dev/progress.js';
 
 export interface Asked {
   readonly progress: Progress;
+  /** How often to measure, where a figure is a median. */
+  readonly rounds: number;
   /** Whether a figure of the group was asked for. @param name without the group's */
   readonly wanted: (name: string) => boolean;
 }
