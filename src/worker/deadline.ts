@@ -25,23 +25,24 @@ export function timeLimit(
 ): TimeLimit {
   const controller = new AbortController();
   const timers: NodeJS.Timeout[] = [];
-  const endAfter = (ms: number, error: JobError) => {
-    if (ms <= 0) controller.abort(error);
-    else if (ms <= MAX_TIMER_MS) timers.push(setTimeout(() => controller.abort(error), ms));
+  // Errors are made only when they are needed: their stack traces cost more than the rest of this function.
+  const endAfter = (ms: number, error: () => JobError) => {
+    if (ms <= 0) controller.abort(error());
+    else if (ms <= MAX_TIMER_MS) timers.push(setTimeout(() => controller.abort(error()), ms));
     // A longer delay needs no timer: no attempt lasts three weeks.
   };
   const deadline = job.deadline === undefined ? Infinity : Date.parse(job.deadline);
-  const passed = new JobError('DEADLINE_EXCEEDED', `the deadline ${job.deadline ?? ''} has passed`);
+  const passed = () => new JobError('DEADLINE_EXCEEDED', `the deadline ${job.deadline ?? ''} has passed`);
   endAfter(deadline - now, passed);
   if (job.timeoutSeconds !== undefined) {
     const message = `the attempt took longer than ${job.timeoutSeconds} s`;
-    endAfter(job.timeoutSeconds * 1000, new JobError('EXECUTION_TIMEOUT', message));
+    endAfter(job.timeoutSeconds * 1000, () => new JobError('EXECUTION_TIMEOUT', message));
   }
   const both = anyOf([...outer, controller.signal]);
   return {
     signal: both.signal,
     check() {
-      if (Date.now() >= deadline) controller.abort(passed);
+      if (Date.now() >= deadline) controller.abort(passed());
     },
     clear() {
       timers.forEach(clearTimeout);

@@ -9,6 +9,9 @@ export interface RecordWatch {
   stop(): void;
 }
 
+/** Every job ends a watch, so the reason is made once. */
+const OVER = new GivenBack('the job is over');
+
 /**
  * Polls for the record of a job while it is in work.
  * @param look a recall; a failed one is ignored
@@ -44,7 +47,7 @@ export function watchRecord(
     found: () => found,
     stop() {
       clearTimeout(timer);
-      stopped.abort(new GivenBack('the job is over'));
+      stopped.abort(OVER);
     },
   };
 }
