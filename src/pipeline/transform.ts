@@ -11,11 +11,12 @@ import { createTensor, originTensor } from '../domain/tensor.js';
 import { annotate, happened } from '../tracing/spans.js';
 import { createAttempts } from './attempts.js';
 import { type Codec, costOf, RESIZE_NS } from './codec.js';
-import { chooseShape, type Predict } from './cost.js';
+import { chooseShape, DEFAULT_COST, type Outlook, type Predict } from './cost.js';
 import { byContractNow } from './contract-now.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
 import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
+import { isExact } from './plans/window.js';
 import { reasonToStop } from './retry.js';
 
 /** The properties of a request that decide its batch. Only requests of one version and one shape can share a batch. */
@@ -79,10 +80,10 @@ export interface PixelsSent {
  * @throws JobError of stage `infer`
  */
 export async function transform(raster: Raster, planned: PlannedStep, options: TransformOptions): Promise<Transformed> {
-  const { model, version } = planned.routed;
+  const { model } = planned.routed;
   let { shapes } = planned;
   for (;;) {
-    const shape = chooseShape(shapes, options.predict(model.model, version), model.maxBatchSize);
+    const shape = chooseShape(shapes, outlookFor(planned.routed, options), model.maxBatchSize);
     try {
       return await transformIn(shape, raster, planned, options);
     } catch (thrown) {
@@ -93,6 +94,12 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
       happened('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
     }
   }
+}
+
+/** If a model's shapes give different pictures, the choice must not depend on what else the worker does. */
+function outlookFor({ model, version, contract }: PlannedStep['routed'], { predict }: TransformOptions): Outlook {
+  const alike = isExact(contract) && !contract.plans.includes('fit');
+  return alike ? predict(model.model, version) : { ...DEFAULT_COST, jobsAtOnce: 1 };
 }
 
 async function transformIn(

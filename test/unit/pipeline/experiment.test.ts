@@ -186,7 +186,7 @@ describe("an operation that fails on its arm's version", () => {
   it('goes there with the plan that the default version has for the picture', async () => {
     const contract = { 'imagen.v1.tile_sizes': '[8]' };
     const { steps } = await run({ versions: { 1: gives, 2: throws('INFERENCE_FAILED') }, contract });
-    expect(steps).toMatchObject([{ requests: 16, fallbackFrom: '2' }]);
+    expect(steps).toMatchObject([{ requests: 25, fallbackFrom: '2' }]);
   });
 
   it('takes the others of its job along: each falls back by itself', async () => {
