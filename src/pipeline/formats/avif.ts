@@ -4,6 +4,7 @@ export const avif: Format = {
   contentType: 'image/avif',
   extension: 'avif',
   alpha: true,
+  lossless: false,
   maxSide: 16_384,
   encoderBytes: 36,
   encoderNs: 5_000,

@@ -4,6 +4,7 @@ export const jpeg: Format = {
   contentType: 'image/jpeg',
   extension: 'jpg',
   alpha: false,
+  lossless: false,
   maxSide: 65_535,
   encoderBytes: 0.5,
   encoderNs: 15,

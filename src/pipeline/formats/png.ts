@@ -4,6 +4,7 @@ export const png: Format = {
   contentType: 'image/png',
   extension: 'png',
   alpha: true,
+  lossless: true,
   maxSide: 65_535,
   encoderBytes: 0.5,
   encoderNs: 45,

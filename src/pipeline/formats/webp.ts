@@ -4,6 +4,7 @@ export const webp: Format = {
   contentType: 'image/webp',
   extension: 'webp',
   alpha: true,
+  lossless: false,
   maxSide: 16_383,
   encoderBytes: 5,
   encoderNs: 80,
