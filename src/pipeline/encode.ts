@@ -36,6 +36,7 @@ export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'backgrou
 export async function encode(pixels: Pixels, options: EncodeOptions): Promise<Encoded> {
   const { size, background, format, codec = atOnce } = options;
   const resized = size.width !== pixels.width || size.height !== pixels.height;
+  const isGrey = pixels.grey && (!pixels.alpha || background === undefined || isGreyColour(background));
   let picture = sharp(pixels.data, raw(pixels, pixels.channels));
   if (pixels.alpha) {
     // Flattening and shrinking weigh each colour by its alpha, so none remains of what is hidden.
@@ -44,15 +45,15 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
     picture = picture.joinChannel(pixels.alpha, raw(pixels, 1));
     // sharp joins channels after all other operations. If another one must follow, the joined pixels are opened again. So
     // transparent pixels do not bleed their colour into the edge.
-    if (resized || background !== undefined) picture = sharp(await joined(picture, pixels, codec), raw(pixels, 4));
+    if (resized || isGrey || background !== undefined)
+      picture = sharp(await joined(picture, pixels, codec), raw(pixels, 4));
     if (background !== undefined) picture = picture.flatten({ background });
   }
   if (resized) picture = picture.resize(size.width, size.height, { fit: 'fill' });
   if (pixels.channels === 1) picture = picture.toColourspace('b-w');
   if (options.metadata) picture = await withMetadata(options.metadata, picture, size, codec);
-  const isGrey = pixels.grey && (!pixels.alpha || background === undefined || isGreyColour(background));
   if (isGrey) picture = picture.toColourspace('b-w');
-  const file = format.encode(picture, options.quality);
+  const file = format.encode(picture, options.quality, options.keepHidden);
   const costMs = costOf(size, format.encoderNs) + (resized ? costOf(pixels, RESIZE_NS) : 0);
   const { data, info } = await codec(costMs, () => file.toBuffer({ resolveWithObject: true }));
   return { bytes: data, width: info.width, height: info.height };

@@ -116,6 +116,7 @@ async function transformIn(
   const { routed } = planned;
   const { model, version, contract } = routed;
   const channels = model.output === 'mask' ? 1 : 3;
+  const seen = await seenBy(raster, planned, options);
   const servedVersions = new Set<string>();
   const attempts = createAttempts(routed);
   let computed = 0;
@@ -162,7 +163,6 @@ async function transformIn(
     'imagen.plan': shape.plan,
     'imagen.requests': shape.requests,
   }));
-  const seen = await seenBy(raster, planned, options);
   let answer: Answer;
   try {
     answer = await PLAN_TABLE[shape.plan].execute(seen, shape, contract, channels, send, options.codec);
@@ -181,12 +181,15 @@ async function transformIn(
     ...(routed.arm === undefined ? {} : nameArm(routed.arm)),
   };
   const pixels = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract) };
-  if (answer.channels === 3 && raster.grey) await makeGrey(answer.data);
+  return { raster: await merged(answer, raster, seen, options.codec), step, pixels };
+}
+
+/** Makes the answer the new picture. Its alpha is the picture's own, or comes from the mask. A grey picture stays grey. */
+async function merged(answer: Answer, before: Raster, seen: Raster, codec: Codec): Promise<Raster> {
+  if (answer.channels === 3 && before.grey) await makeGrey(answer.data);
   const after =
-    answer.channels === 1
-      ? await applyMask(raster, answer.data, options.codec, seen.rgb)
-      : await withAlpha(answer, raster);
-  return { raster: { ...after, ...(raster.grey ? { grey: true } : {}) }, step, pixels };
+    answer.channels === 1 ? await applyMask(before, answer.data, codec, seen.rgb) : await withAlpha(answer, before);
+  return before.grey ? { ...after, grey: true } : after;
 }
 
 /**

@@ -15,7 +15,13 @@ import {
   whole as inOneRequest,
 } from '../../scripts/lab/bench/stitch.js';
 import { connectTriton } from '../../src/adapters/triton/server.js';
+import { capacityOf } from '../../src/domain/capacity.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
+import { atOnce as codec } from '../../src/pipeline/codec.js';
+import { DEFAULT_COST } from '../../src/pipeline/cost.js';
+import { PLAN_TABLE } from '../../src/pipeline/plans/index.js';
+import { transform } from '../../src/pipeline/transform.js';
+import { createFairShare } from '../../src/scheduling/fair-share.js';
 
 const OURS = ['enhance', 'style_aged', 'style_comic', 'upscale'];
 const LARGEST = { width: 700, height: 500 };
@@ -149,6 +155,56 @@ describe.each(exact)('$name', (tiled) => {
     const size = { width: two(side, tiled.contract.margin), height: side };
     expect(await difference(lost, side, size, tiled)).toBeGreaterThan(EXACT);
   });
+});
+
+/** A worker's own scheduling: pictures that wait together share batches and windows. */
+function worker(tiled: Tiled) {
+  const { model, version, contract } = tiled;
+  const share = createFairShare({
+    capacityOf: () => capacityOf(model),
+    costOf: () => DEFAULT_COST,
+    retry: { unavailableMs: 0, failedAttempts: 1 },
+  });
+  const routed = { operation: { model: model.model }, model, version, contract, parameters: {} };
+  return async (raster: Raster, plans: readonly ('tile' | 'whole')[] = ['tile', 'whole']) => {
+    const shapes = plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, raster));
+    const options = { models, schedule: share.scheduler({}), codec, priority: 'batch' as const, signal: patient };
+    const outlook = { ...DEFAULT_COST, jobsAtOnce: 8 };
+    return transform(raster, { routed, shapes }, { ...options, predict: () => outlook });
+  };
+}
+
+describe.each(exact)('$name', (tiled) => {
+  const targets = sizes([97, 60], [64, 131], [150, 140]);
+  const companions = sizes([60, 60], [99, 64], [131, 150], [170, 90], [80, 171], [45, 200], [160, 160]);
+
+  it(
+    'gives a picture the same bytes alone, in bursts of others, in tiles, and by several workers',
+    async () => {
+      const pictureOf = (size: Size, i: number) => corner({ ...scene, rgb: scene.rgb.subarray(i * 4_000) }, size);
+      const pictures = targets.map(pictureOf);
+      const single = worker(tiled);
+      const alone: Buffer[] = [];
+      for (const picture of pictures) alone.push((await single(picture)).raster.rgb);
+      const padded: boolean[] = [];
+      for (const burst of [companions.slice(0, 3), companions.slice(2), companions]) {
+        const workers = [worker(tiled), worker(tiled)];
+        const others = burst.map((size, i) => (workers[i % 2] ?? expect.fail())(pictureOf(size, 9 + i)));
+        const done = await Promise.all(pictures.map((picture, i) => (workers[i % 2] ?? expect.fail())(picture)));
+        await Promise.all(others);
+        done.forEach(({ raster, pixels }, i) => {
+          expect(raster.rgb.equals(alone[i] ?? Buffer.alloc(0))).toBe(true);
+          padded.push(pixels.computed > (pixels.useful + tiled.contract.margin * 300) * 1.2);
+        });
+      }
+      // Some of them went in a window of others.
+      expect(padded).toContain(true);
+      for (const [i, picture] of pictures.entries()) {
+        expect((await single(picture, ['tile'])).raster.rgb.equals(alone[i] ?? Buffer.alloc(0))).toBe(true);
+      }
+    },
+    LIMIT_MS,
+  );
 });
 
 describe.each(tolerant)('$name', (tiled) => {

@@ -17,7 +17,7 @@ export interface Format {
   readonly encoderBytes: number;
   /** Measured encoding time on one processor, in nanoseconds per pixel. */
   readonly encoderNs: number;
-  readonly encode: (picture: Sharp, quality: number | undefined) => Sharp;
+  readonly encode: (picture: Sharp, quality: number | undefined, keepHidden?: boolean) => Sharp;
 }
 
 export const FORMATS: Readonly<Record<OutputFormat, Format>> = { png, jpeg, webp, avif };

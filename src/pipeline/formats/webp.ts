@@ -8,5 +8,6 @@ export const webp: Format = {
   maxSide: 16_383,
   encoderBytes: 5,
   encoderNs: 80,
-  encode: (picture, quality = 85) => picture.webp({ quality }),
+  // Without `exact`, libwebp changes the colours beneath transparent pixels.
+  encode: (picture, quality = 85, keepHidden = false) => picture.webp({ quality, exact: keepHidden }),
 };
