@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { readContract } from '../../../src/domain/contract.js';
+import { createTensor } from '../../../src/domain/tensor.js';
+import { atOnce } from '../../../src/pipeline/codec.js';
 import { enlarge } from '../../../src/pipeline/enlarge.js';
+import { fit } from '../../../src/pipeline/plans/fit.js';
 
 /** The position at which a row rises over the half, in pixels of the source; and where it falls again. */
 function edges(row: readonly number[], scale: number): number[] {
@@ -50,4 +54,47 @@ describe.each([2, 3, 4, 8, 2.5])('by %f', (scale) => {
 it('gives a picture of the same size as it is', async () => {
   const data = Buffer.from(Array.from({ length: 60 }, (_, i) => (i * 37) % 256));
   expect(await enlarge({ width: 5, height: 4, channels: 3, data }, { width: 5, height: 4 })).toEqual(data);
+});
+
+it.each([
+  [192, 192],
+  [192, 96],
+  [100, 400],
+  [30, 40],
+])('brings a mask of 48 x 48 to %i x %i with its edges where they were', async (width, height) => {
+  const tensor = (name: string, channels: number) => ({
+    name,
+    datatype: 'UINT8',
+    dims: [-1, -1, channels],
+    optional: false,
+  });
+  const { versions } = readContract({
+    ...{ model: 'm', maxBatchSize: 1, instances: 1, batcher: { delayMs: 0, prefetches: true }, readyVersions: ['1'] },
+    ...{ inputs: [tensor('image', 3)], outputs: [tensor('mask', 1)] },
+    parameters: { 'imagen.plans': '["fit"]', 'imagen.fit_size': '48x48', 'imagen.fit_mode': 'stretch' },
+  });
+  const contract = versions.get('1') ?? expect.fail();
+  const picture = { width, height, rgb: Buffer.alloc(width * height * 3) };
+  const [shape = expect.fail()] = fit.shapes(contract, picture);
+  const square = Buffer.from(
+    Array.from({ length: 48 * 48 }, (_, i) => (i % 48 >= 12 && i % 48 < 36 && i >= 12 * 48 && i < 36 * 48 ? 255 : 0)),
+  );
+  const { data } = await fit.execute(
+    picture,
+    shape,
+    contract,
+    1,
+    async (cut, paste) => {
+      await cut(shape);
+      paste(createTensor('mask', 'UINT8', [48, 48, 1], square), shape);
+    },
+    atOnce,
+  );
+  const row = Array.from({ length: width }, (_, x) => data[(height >> 1) * width + x] ?? 0);
+  const column = Array.from({ length: height }, (_, y) => data[y * width + (width >> 1)] ?? 0);
+  for (const line of [row, column]) {
+    const [from = NaN, to = NaN] = edges(line, line.length / 48);
+    expect(Math.abs(from - 12) * (line.length / 48)).toBeLessThan(0.1);
+    expect(Math.abs(to - 36) * (line.length / 48)).toBeLessThan(0.1);
+  }
 });

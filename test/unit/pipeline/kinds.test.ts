@@ -185,7 +185,10 @@ describe('a grey picture', () => {
       const pixels = () => ({ ...raster, channels: 3, data: Buffer.from(raster.rgb), grey: true }) as const;
       const look = async (options: object, name: 'png' | 'jpeg') => {
         const { bytes } = await encode(pixels(), { format: FORMATS[name], size: raster, ...options });
-        return { ...(await sharp(bytes).metadata()), pixels: await sharp(bytes).toColourspace('srgb').raw().toBuffer() };
+        return {
+          ...(await sharp(bytes).metadata()),
+          pixels: await sharp(bytes).toColourspace('srgb').raw().toBuffer(),
+        };
       };
       const seen = await look({}, 'png');
       expect(seen).toMatchObject({ space: 'b-w', channels: raster.alpha ? 2 : 1 });
