@@ -30,15 +30,9 @@ export async function enlarge({ width, height, channels, data }: Pixels, target:
   };
   await inTurns(target.height, target.width, (from, to) => {
     for (let y = from; y < to; y++) {
-      const [i0, i1, i2, i3] = indicesOf(down, y);
-      const [r0, r1, r2, r3] = [rowOf(i0), rowOf(i1), rowOf(i2), rowOf(i3)];
-      const at = y * 4;
-      const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = down.weights.subarray(at, at + 4);
-      const target = enlarged.subarray(y * stride, (y + 1) * stride);
-      for (let x = 0; x < stride; x++) {
-        const [b, c] = [r1[x] ?? 0, r2[x] ?? 0];
-        target[x] = between(w0 * (r0[x] ?? 0) + w1 * b + w2 * c + w3 * (r3[x] ?? 0), b, c) + 0.5;
-      }
+      const [i0 = 0, i1 = 0, i2 = 0, i3 = 0] = down.indices.subarray(y * 4, y * 4 + 4);
+      const weights = down.weights.subarray(y * 4, y * 4 + 4);
+      mix(rowOf(i0), rowOf(i1), rowOf(i2), rowOf(i3), weights, enlarged.subarray(y * stride, (y + 1) * stride));
     }
   });
   return enlarged;
@@ -71,28 +65,45 @@ function tapsOf(source: number, target: number): Taps {
   return { indices, weights };
 }
 
-function indicesOf({ indices }: Taps, i: number): readonly [number, number, number, number] {
-  return [indices[i * 4] ?? 0, indices[i * 4 + 1] ?? 0, indices[i * 4 + 2] ?? 0, indices[i * 4 + 3] ?? 0];
+function enlargeRow(source: Buffer, row: Float32Array, { indices, weights }: Taps, channels: number): void {
+  for (let x = 0, tap = 0, to = 0; to < row.length; x++, tap += 4) {
+    const a = (indices[tap] ?? 0) * channels;
+    const b = (indices[tap + 1] ?? 0) * channels;
+    const c = (indices[tap + 2] ?? 0) * channels;
+    const d = (indices[tap + 3] ?? 0) * channels;
+    for (let channel = 0; channel < channels; channel++, to++) {
+      const inner = source[b + channel] ?? 0;
+      const next = source[c + channel] ?? 0;
+      const value =
+        (weights[tap] ?? 0) * (source[a + channel] ?? 0) +
+        (weights[tap + 1] ?? 0) * inner +
+        (weights[tap + 2] ?? 0) * next +
+        (weights[tap + 3] ?? 0) * (source[d + channel] ?? 0);
+      row[to] = between(value, inner, next);
+    }
+  }
 }
 
-function enlargeRow(source: Buffer, row: Float32Array, taps: Taps, channels: number): void {
-  const { weights } = taps;
-  for (let x = 0; x < row.length / channels; x++) {
-    const [i0, i1, i2, i3] = indicesOf(taps, x);
-    for (let channel = 0; channel < channels; channel++) {
-      const value = (i: number) => source[i * channels + channel] ?? 0;
-      const [b, c] = [value(i1), value(i2)];
-      const outer = (weights[x * 4] ?? 0) * value(i0) + (weights[x * 4 + 3] ?? 0) * value(i3);
-      row[x * channels + channel] = between(
-        outer + (weights[x * 4 + 1] ?? 0) * b + (weights[x * 4 + 2] ?? 0) * c,
-        b,
-        c,
-      );
-    }
+/** Mixes four rows by their weights, and clamps to the two in the middle. */
+function mix(
+  a: Float32Array,
+  b: Float32Array,
+  c: Float32Array,
+  d: Float32Array,
+  weights: Float32Array,
+  result: Buffer,
+): void {
+  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = weights;
+  for (let x = 0; x < result.length; x++) {
+    const inner = b[x] ?? 0;
+    const next = c[x] ?? 0;
+    const value = w0 * (a[x] ?? 0) + w1 * inner + w2 * next + w3 * (d[x] ?? 0);
+    result[x] = between(value, inner, next) + 0.5;
   }
 }
 
 /** The value, or the nearer of the two bounds. */
 function between(value: number, a: number, b: number): number {
-  return a < b ? Math.min(b, Math.max(a, value)) : Math.min(a, Math.max(b, value));
+  if (a < b) return value < a ? a : value > b ? b : value;
+  return value < b ? b : value > a ? a : value;
 }

@@ -23,7 +23,9 @@ export async function makeGrey(rgb: Buffer): Promise<void> {
   await inTurns(rgb.length / 3, 1, (from, to) => {
     for (let at = from * 3; at < to * 3; at += 3) {
       const luma = (rgb[at] ?? 0) * 0.299 + (rgb[at + 1] ?? 0) * 0.587 + (rgb[at + 2] ?? 0) * 0.114 + 0.5;
-      rgb.fill(luma, at, at + 3);
+      rgb[at] = luma;
+      rgb[at + 1] = luma;
+      rgb[at + 2] = luma;
     }
   });
 }

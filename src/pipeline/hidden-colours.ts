@@ -32,58 +32,65 @@ export async function extendColours(rgb: Buffer, weights: Buffer, { width, heigh
   }
 }
 
-/** Each pixel is the weighted mean of up to four. */
-async function halved({ rgb, weights, width, height }: Level): Promise<Level> {
-  const small = { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };
+/** Each pixel is the weighted mean of four, or of those that there are at the border. */
+async function halved(level: Level): Promise<Level> {
+  const small = { width: Math.ceil(level.width / 2), height: Math.ceil(level.height / 2) };
   const pixels = small.width * small.height;
-  const level = { ...small, rgb: new Uint8Array(pixels * 3), weights: new Uint8Array(pixels) };
-  await inTurns(small.height, small.width * 4, (from, to) => {
-    for (let y = from; y < to; y++) {
-      for (let x = 0; x < small.width; x++) {
-        let [weight, r, g, b] = [0, 0, 0, 0];
-        for (let v = 2 * y; v < Math.min(height, 2 * y + 2); v++) {
-          for (let u = 2 * x; u < Math.min(width, 2 * x + 2); u++) {
-            const i = v * width + u;
-            const one = weights[i] ?? 0;
-            if (one === 0) continue;
-            weight += one;
-            r += one * (rgb[i * 3] ?? 0);
-            g += one * (rgb[i * 3 + 1] ?? 0);
-            b += one * (rgb[i * 3 + 2] ?? 0);
-          }
-        }
-        if (weight === 0) continue;
-        const i = y * small.width + x;
-        level.weights[i] = Math.ceil(weight / 4);
-        level.rgb[i * 3] = r / weight + 0.5;
-        level.rgb[i * 3 + 1] = g / weight + 0.5;
-        level.rgb[i * 3 + 2] = b / weight + 0.5;
+  const half = { ...small, rgb: new Uint8Array(pixels * 3), weights: new Uint8Array(pixels) };
+  await inTurns(small.height, small.width * 4, (from, to) => halveRows(level, half, from, to));
+  return half;
+}
+
+function halveRows({ rgb, weights, width, height }: Level, half: Level, from: number, to: number): void {
+  for (let y = from; y < to; y++) {
+    const above = 2 * y * width;
+    const below = 2 * y + 1 < height ? above + width : -1;
+    for (let x = 0; x < half.width; x++) {
+      const a = above + 2 * x;
+      const b = below + 2 * x;
+      const isPair = 2 * x + 1 < width;
+      const wa = weights[a] ?? 0;
+      const wb = isPair ? (weights[a + 1] ?? 0) : 0;
+      const wc = below < 0 ? 0 : (weights[b] ?? 0);
+      const wd = below < 0 || !isPair ? 0 : (weights[b + 1] ?? 0);
+      const weight = wa + wb + wc + wd;
+      if (weight === 0) continue;
+      const i = y * half.width + x;
+      half.weights[i] = (weight + 3) >> 2;
+      for (let c = 0; c < 3; c++) {
+        let sum = wa * (rgb[a * 3 + c] ?? 0);
+        if (wb > 0) sum += wb * (rgb[a * 3 + 3 + c] ?? 0);
+        if (wc > 0) sum += wc * (rgb[b * 3 + c] ?? 0);
+        if (wd > 0) sum += wd * (rgb[b * 3 + 3 + c] ?? 0);
+        half.rgb[i * 3 + c] = sum / weight + 0.5;
       }
     }
-  });
-  return level;
+  }
 }
 
 /** Gives the pixels of weight 0 the colours of a smaller copy, all of whose colours are known, interpolated bilinearly. */
-async function fill({ rgb, weights, width, height }: Level, small: Level): Promise<void> {
-  await inTurns(height, width, (from, to) => {
-    for (let y = from; y < to; y++) {
-      // Half a pixel of this level is a quarter of the smaller one, so each of the two nearest weighs ¾ or ¼.
-      const near = (y >> 1) * small.width;
-      const far = clamp((y >> 1) + (y & 1 ? 1 : -1), small.height) * small.width;
-      for (let x = 0; x < width; x++) {
-        const i = y * width + x;
-        if (weights[i] !== 0) continue;
-        const left = x >> 1;
-        const right = clamp(left + (x & 1 ? 1 : -1), small.width);
-        for (let c = 0; c < 3; c++) {
-          const inner = 3 * (small.rgb[(near + left) * 3 + c] ?? 0) + (small.rgb[(near + right) * 3 + c] ?? 0);
-          const outer = 3 * (small.rgb[(far + left) * 3 + c] ?? 0) + (small.rgb[(far + right) * 3 + c] ?? 0);
-          rgb[i * 3 + c] = (3 * inner + outer + 8) >> 4;
-        }
+function fill(level: Level, small: Level): Promise<void> {
+  return inTurns(level.height, level.width, (from, to) => fillRows(level, small, from, to));
+}
+
+function fillRows({ rgb, weights, width }: Level, small: Level, from: number, to: number): void {
+  const colours = small.rgb;
+  for (let y = from; y < to; y++) {
+    // Half a pixel of this level is a quarter of the smaller one, so each of the two nearest weighs ¾ or ¼.
+    const near = (y >> 1) * small.width;
+    const far = clamp((y >> 1) + (y & 1 ? 1 : -1), small.height) * small.width;
+    for (let x = 0; x < width; x++) {
+      const i = y * width + x;
+      if (weights[i] !== 0) continue;
+      const left = x >> 1;
+      const right = clamp(left + (x & 1 ? 1 : -1), small.width);
+      for (let c = 0; c < 3; c++) {
+        const inner = 3 * (colours[(near + left) * 3 + c] ?? 0) + (colours[(near + right) * 3 + c] ?? 0);
+        const outer = 3 * (colours[(far + left) * 3 + c] ?? 0) + (colours[(far + right) * 3 + c] ?? 0);
+        rgb[i * 3 + c] = (3 * inner + outer + 8) >> 4;
       }
     }
-  });
+  }
 }
 
 function clamp(position: number, length: number): number {
@@ -93,7 +100,12 @@ function clamp(position: number, length: number): number {
 /** Makes all pixels of alpha 0 black, in place. */
 export async function clearHidden(rgb: Buffer, alpha: Buffer): Promise<void> {
   await inTurns(alpha.length, 1, (from, to) => {
-    for (let i = from; i < to; i++) if (alpha[i] === 0) rgb.fill(0, i * 3, i * 3 + 3);
+    for (let i = from; i < to; i++) {
+      if (alpha[i] !== 0) continue;
+      rgb[i * 3] = 0;
+      rgb[i * 3 + 1] = 0;
+      rgb[i * 3 + 2] = 0;
+    }
   });
 }
 
