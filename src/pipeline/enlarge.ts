@@ -66,7 +66,7 @@ function tapsOf(source: number, target: number): Taps {
 }
 
 function enlargeRow(source: Buffer, row: Float32Array, { indices, weights }: Taps, channels: number): void {
-  for (let x = 0, tap = 0, to = 0; to < row.length; x++, tap += 4) {
+  for (let tap = 0, to = 0; to < row.length; tap += 4) {
     const a = (indices[tap] ?? 0) * channels;
     const b = (indices[tap + 1] ?? 0) * channels;
     const c = (indices[tap + 2] ?? 0) * channels;

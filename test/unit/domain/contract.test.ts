@@ -80,11 +80,7 @@ describe('readContract', () => {
       description({}, { 'imagen.margin': '64' }),
       /imagen\.tile_sizes: expected sizes above/,
     ],
-    [
-      'an unknown border',
-      description({}, { 'imagen.border': 'mirror' }),
-      /imagen\.border: .*given "mirror"/,
-    ],
+    ['an unknown border', description({}, { 'imagen.border': 'mirror' }), /imagen\.border: .*given "mirror"/],
     [
       'a misspelt key',
       description({}, { 'imagen.margn': '3' }),
