@@ -3,8 +3,8 @@ import type { Format } from './index.js';
 export const avif: Format = {
   contentType: 'image/avif',
   extension: 'avif',
-  alpha: true,
   lossless: false,
+  alpha: true,
   maxSide: 16_384,
   encoderBytes: 36,
   encoderNs: 5_000,

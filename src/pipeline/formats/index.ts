@@ -9,8 +9,8 @@ import { webp } from './webp.js';
 export interface Format {
   readonly contentType: string;
   readonly extension: string;
-  readonly alpha: boolean;
   readonly lossless: boolean;
+  readonly alpha: boolean;
   /** Longest side that the format or the encoder can hold, in pixels. */
   readonly maxSide: number;
   /** Measured memory of the encoder, in bytes per pixel. */

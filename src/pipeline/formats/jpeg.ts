@@ -3,8 +3,8 @@ import type { Format } from './index.js';
 export const jpeg: Format = {
   contentType: 'image/jpeg',
   extension: 'jpg',
-  alpha: false,
   lossless: false,
+  alpha: false,
   maxSide: 65_535,
   encoderBytes: 0.5,
   encoderNs: 15,

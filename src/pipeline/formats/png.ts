@@ -3,8 +3,8 @@ import type { Format } from './index.js';
 export const png: Format = {
   contentType: 'image/png',
   extension: 'png',
-  alpha: true,
   lossless: true,
+  alpha: true,
   maxSide: 65_535,
   encoderBytes: 0.5,
   encoderNs: 45,

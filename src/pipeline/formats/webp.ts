@@ -3,8 +3,8 @@ import type { Format } from './index.js';
 export const webp: Format = {
   contentType: 'image/webp',
   extension: 'webp',
-  alpha: true,
   lossless: false,
+  alpha: true,
   maxSide: 16_383,
   encoderBytes: 5,
   encoderNs: 80,
