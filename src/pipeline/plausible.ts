@@ -2,7 +2,7 @@
 import type { View } from './plans/index.js';
 
 /** The request is compared with its answer at so many positions across and down. */
-const SAMPLES = 64;
+const SAMPLES = 32;
 /** The answer is looked at as a whole, and in so many blocks across and down. */
 const BLOCKS = 4;
 /** Requests with a shorter side are not judged: a filter may make one colour of them. */
@@ -17,7 +17,7 @@ const LIT = 48;
  * Whether an answer cannot be right: all of it is one colour although the request is not, or a block of it is black
  * although the request shows varied and light pixels there. So look a number that overflowed or that is none (NaN).
  *
- * It reads 4,096 positions of each, and the rest of the answer only if these are all the same. An even request may have any answer. A mask of one value may say that everything is
+ * It reads 1,024 positions of each, and the rest of the answer only if these are all the same. An even request may have any answer. A mask of one value may say that everything is
  * subject, or nothing, since many pictures have none; only a value between cannot be right.
  * @param answer `scale` times the size of the request, `channels` bytes per pixel
  * @returns what is wrong; undefined if nothing is
