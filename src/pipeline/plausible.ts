@@ -17,8 +17,9 @@ const LIT = 48;
  * Whether an answer cannot be right: all of it is one colour although the request is not, or a block of it is black
  * although the request shows varied and light pixels there. So look a number that overflowed or that is none (NaN).
  *
- * It reads 1,024 positions of each, and the rest of the answer only if these are all the same. An even request may have any answer. A mask of one value may say that everything is
- * subject, or nothing, since many pictures have none; only a value between cannot be right.
+ * It reads 1,024 positions of each, and the rest of the answer only if these are all the same. An even request may have any
+ * answer. A mask of one value may say that everything is subject, or nothing, since many pictures have none; only a value
+ * between cannot be right.
  * @param answer `scale` times the size of the request, `channels` bytes per pixel
  * @returns what is wrong; undefined if nothing is
  */
