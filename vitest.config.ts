@@ -10,7 +10,7 @@ class PixelsFirst extends BaseSequencer {
 }
 
 const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
-const COMPUTING = ['test/contract/seams.test.ts', 'test/e2e/golden.test.ts'];
+const COMPUTING = ['test/contract/seams.test.ts', 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
 /** Each file that computes has one, the others share one. */
 const LANES = COMPUTING.length + 1;
 const BESIDE_EACH_OTHER = { groupOrder: 1 };

@@ -14,6 +14,7 @@ export interface RenderFlags {
   readonly maxWidth?: string;
   readonly maxHeight?: string;
   readonly keepMetadata?: boolean;
+  readonly keepHidden?: boolean;
 }
 
 export const RENDER_OPTIONS = [
@@ -27,6 +28,7 @@ export const RENDER_OPTIONS = [
   new Option('--max-width <pixels>', 'shrink the result to this width'),
   new Option('--max-height <pixels>', 'shrink the result to this height'),
   new Option('--keep-metadata', "keep the input's EXIF, XMP and IPTC"),
+  new Option('--keep-hidden', 'keep the colours beneath wholly transparent pixels'),
 ];
 
 export function operationsOf({ operation }: RenderFlags): JobMessage['operations'] {
@@ -46,6 +48,7 @@ export function outputOf(flags: RenderFlags): NonNullable<JobMessage['output']> 
     maxWidth: number(flags.maxWidth),
     maxHeight: number(flags.maxHeight),
     keepMetadata: flags.keepMetadata,
+    keepHidden: flags.keepHidden,
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

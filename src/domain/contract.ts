@@ -12,6 +12,11 @@ export interface VersionContract {
   readonly tileSizes: readonly number[];
   /** Pixels on each side of a tile that are computed and discarded. */
   readonly margin: number;
+  /**
+   * What the network sees beyond a picture. `pad`: something of its own, such as zeros, so the worker adds a margin of
+   * pixels. `repeat`: the picture's last row and column, so more of them change nothing.
+   */
+  readonly border: 'pad' | 'repeat';
   /** Largest difference that a seam may show, in levels of 255. */
   readonly seamTolerance: number;
   readonly maxWholePixels: number;
@@ -103,6 +108,7 @@ const KEYS = {
   plans: json(z.array(z.enum(PLANS)).min(1)),
   tile_sizes: json(z.array(z.int().min(8).max(8192))).default([]),
   margin: int(0).default(0),
+  border: z.enum(['pad', 'repeat']).default('pad'),
   seam_tolerance: int(0).default(1),
   max_whole_pixels: int(1).default(1_048_576),
   fit_size: z
@@ -167,6 +173,7 @@ function readVersion(description: ModelDescription, version: string): VersionCon
     plans: read('plans'),
     tileSizes: [...read('tile_sizes')].sort((a, b) => a - b),
     margin: read('margin'),
+    border: read('border'),
     seamTolerance: read('seam_tolerance'),
     maxWholePixels: read('max_whole_pixels'),
     ...(width && height ? { fitSize: { width, height } } : {}),

@@ -55,6 +55,7 @@ const output = z
     maxWidth: z.int().min(1).max(65_535).optional(),
     maxHeight: z.int().min(1).max(65_535).optional(),
     keepMetadata: z.boolean().optional(),
+    keepHidden: z.boolean().optional().describe('Keep the colours beneath pixels that are wholly transparent'),
   })
   .refine((value) => value.uri === undefined || value.prefix === undefined, {
     message: 'expected either uri or prefix, given both',

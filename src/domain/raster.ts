@@ -6,6 +6,8 @@ export interface Raster {
   readonly rgb: Buffer;
   /** `height × width` bytes; 255 is opaque. Absent if every pixel is opaque. */
   readonly alpha?: Buffer;
+  /** Whether red, green and blue are equal in every visible pixel. Every operation keeps it so. */
+  readonly grey?: boolean;
 }
 
 export interface Size {

@@ -3,6 +3,7 @@ import type { OutputRequest } from '../domain/job.js';
 import type { Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
 import type { Format } from './formats/index.js';
+import { clearHidden, extendColours } from './hidden-colours.js';
 import { carrierOf, type KeptMetadata } from './metadata.js';
 
 /** The pixels to write: a picture, or a mask as a picture of one channel. */
@@ -10,13 +11,15 @@ export interface Pixels extends Size {
   readonly channels: 1 | 3;
   readonly data: Buffer;
   readonly alpha?: Buffer;
+  /** Whether red, green and blue are equal in every visible pixel. Then one channel is written if the format can. */
+  readonly grey?: boolean;
 }
 
 export interface Encoded extends Size {
   readonly bytes: Buffer;
 }
 
-export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'background'> {
+export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'background' | 'keepHidden'> {
   readonly format: Format;
   readonly size: Size;
   /** EXIF, XMP and IPTC of the input, if the job keeps them. */
@@ -27,26 +30,48 @@ export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'backgrou
 
 /**
  * Encodes the pixels as a file of `format`, shrunk to `size`. It writes no profile, so the pixels are sRGB. If there is a
- * `background`, it flattens the picture onto it. The planner ensures one if the format has no alpha.
+ * `background`, it flattens the picture onto it. The planner ensures one if the format has no alpha. Unless the job keeps
+ * hidden colours, it removes them from `pixels`.
  */
 export async function encode(pixels: Pixels, options: EncodeOptions): Promise<Encoded> {
   const { size, background, format, codec = atOnce } = options;
   const resized = size.width !== pixels.width || size.height !== pixels.height;
+  const isGrey = pixels.grey && (!pixels.alpha || background === undefined || isGreyColour(background));
   let picture = sharp(pixels.data, raw(pixels, pixels.channels));
   if (pixels.alpha) {
+    // Flattening and shrinking weigh each colour by its alpha, so none remains of what is hidden.
+    if (!options.keepHidden && !resized && background === undefined)
+      await removeHidden(pixels.data, pixels.alpha, pixels, format);
     picture = picture.joinChannel(pixels.alpha, raw(pixels, 1));
     // sharp joins channels after all other operations. If another one must follow, the joined pixels are opened again. So
     // transparent pixels do not bleed their colour into the edge.
-    if (resized || background !== undefined) picture = sharp(await joined(picture, pixels, codec), raw(pixels, 4));
+    if (resized || isGrey || background !== undefined)
+      picture = sharp(await joined(picture, pixels, codec), raw(pixels, 4));
     if (background !== undefined) picture = picture.flatten({ background });
   }
   if (resized) picture = picture.resize(size.width, size.height, { fit: 'fill' });
   if (pixels.channels === 1) picture = picture.toColourspace('b-w');
   if (options.metadata) picture = await withMetadata(options.metadata, picture, size, codec);
-  const file = format.encode(picture, options.quality);
+  if (isGrey) picture = picture.toColourspace('b-w');
+  const file = format.encode(picture, options.quality, options.keepHidden);
   const costMs = costOf(size, format.encoderNs) + (resized ? costOf(pixels, RESIZE_NS) : 0);
   const { data, info } = await codec(costMs, () => file.toBuffer({ resolveWithObject: true }));
   return { bytes: data, width: info.width, height: info.height };
+}
+
+/**
+ * Black beneath transparent pixels makes the smallest lossless file. In a lossy one it would darken the edge of what is
+ * visible, so there the visible colours are extended.
+ */
+async function removeHidden(rgb: Buffer, alpha: Buffer, size: Size, { lossless }: Format): Promise<void> {
+  if (lossless) await clearHidden(rgb, alpha);
+  else await extendColours(rgb, alpha, size);
+}
+
+/** @param colour `#rrggbb` */
+function isGreyColour(colour: string): boolean {
+  const [, red, green, blue] = /^#(..)(..)(..)$/.exec(colour.toLowerCase()) ?? [];
+  return red === green && green === blue;
 }
 
 function joined(picture: Sharp, pixels: Pixels, codec: Codec): Promise<Buffer> {

@@ -4,6 +4,8 @@
  * the large one, where they follow the edges of the large one.
  */
 
+import { pause } from './turns.js';
+
 /** A plane of `height × width` floats in 0..1. */
 export type Plane = Float32Array;
 
@@ -103,10 +105,6 @@ export async function guidedCoefficients(
     offset[i] = (meanT[i] ?? 0) - x * (meanR[i] ?? 0) - y * (meanG[i] ?? 0) - z * (meanB[i] ?? 0);
   }
   return [await mean(a0), await mean(a1), await mean(a2), await mean(offset)];
-}
-
-function pause(): Promise<void> {
-  return new Promise((resume) => setImmediate(resume));
 }
 
 /** Solves the symmetric 3 × 3 system [[a,b,c],[b,d,e],[c,e,f]]·x = [p,q,r] by cofactors. ε keeps it well conditioned. */

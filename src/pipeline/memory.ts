@@ -28,8 +28,9 @@ export function memoryOf(header: Header, steps: readonly Step[], output: OutputR
     const after = pixels * contract.scale ** 2;
     const made = after * (alpha || masked ? 4 : 3);
     atEncode = held + made;
-    // The mask counts as well, or the alpha while it is resampled.
-    most = Math.max(most, atEncode + (alpha || masked ? pixels : 0));
+    // The mask counts as well, and the picture on a ground if it was transparent; or smaller copies of it.
+    const beside = masked ? (alpha ? 4 : 1) : alpha ? 2 : 0;
+    most = Math.max(most, atEncode + beside * pixels);
     alpha ||= masked;
     held = made;
     pixels = after;

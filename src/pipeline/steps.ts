@@ -9,6 +9,7 @@ import { decode, readHeader } from './decode.js';
 import { encode, type Pixels } from './encode.js';
 import { type FallbackOptions, transformOnArm } from './fallback.js';
 import { fetchInput } from './fetch.js';
+import { isGrey } from './grey.js';
 import type { StoredJobState, JobState } from './job-state.js';
 import { memoryOf } from './memory.js';
 import { chooseFormat, type PlannedStep, planJob } from './plan.js';
@@ -110,7 +111,7 @@ export const decodeStep: PipelineStep = {
   timing: 'decode',
   async run(state) {
     const { raster, metadata, warnings } = await decode(state.bytes, state.header, { codec: state.codec });
-    state.raster = raster;
+    state.raster = (await isGrey(raster)) ? { ...raster, grey: true } : raster;
     state.metadata = metadata;
     state.context.warnings.push(...warnings);
   },
@@ -154,10 +155,11 @@ export const inferStep = (index: number, model: string): PipelineStep => ({
 });
 
 function howToInfer({ job, context, parts, options, codec, plan }: JobState, planned: PlannedStep): FallbackOptions {
-  const { jobId, priority } = job;
+  const { jobId, priority, output } = job;
   const isLast = planned === plan.steps.at(-1);
   return {
     ...{ models: parts.models, schedule: parts.schedule, codec, predict: options.predict, priority },
+    keepHidden: output.keepHidden,
     signal: context.signal,
     onArm: (arm: Arm, end, error) => options.onArm?.(arm, end, { jobId, error }),
     onFallback({ version }) {
@@ -182,9 +184,9 @@ export const encodeStep: PipelineStep = {
 };
 
 /** The pixels to write: the picture, or only its alpha, which is the refined mask of the last operation. */
-function pixelsOf({ width, height, rgb, alpha }: Raster, { maskOnly }: OutputRequest): Pixels {
+function pixelsOf({ width, height, rgb, alpha, grey = false }: Raster, { maskOnly }: OutputRequest): Pixels {
   if (maskOnly) return { width, height, channels: 1, data: alpha ?? Buffer.alloc(width * height, 255) };
-  return { width, height, channels: 3, data: rgb, ...(alpha ? { alpha } : {}) };
+  return { width, height, channels: 3, data: rgb, grey, ...(alpha ? { alpha } : {}) };
 }
 
 export const storeStep: PipelineStep<StoredJobState> = {

@@ -1,21 +1,25 @@
 import { setMaxListeners } from 'node:events';
-import sharp from 'sharp';
 import type { Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import type { Arm } from '../domain/experiment.js';
 import type { Priority } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
-import type { Raster, Size } from '../domain/raster.js';
+import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { anyOf } from '../domain/signals.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
 import { annotate, happened } from '../tracing/spans.js';
 import { createAttempts } from './attempts.js';
-import { type Codec, costOf, RESIZE_NS } from './codec.js';
-import { chooseShape, type Predict } from './cost.js';
+import type { Codec } from './codec.js';
+import { chooseShape, DEFAULT_COST, type Outlook, type Predict } from './cost.js';
 import { byContractNow } from './contract-now.js';
+import { enlarge } from './enlarge.js';
+import { makeGrey } from './grey.js';
+import { extendColours, onGround } from './hidden-colours.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
 import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
+import { isExact } from './plans/window.js';
+import { whyImplausible } from './plausible.js';
 import { reasonToStop } from './retry.js';
 
 /** The properties of a request that decide its batch. Only requests of one version and one shape can share a batch. */
@@ -57,6 +61,8 @@ export interface TransformOptions {
   readonly schedule: RequestScheduler;
   readonly codec: Codec;
   readonly predict: Predict;
+  /** Whether the job keeps the colours beneath transparent pixels. The model then sees them. */
+  readonly keepHidden?: boolean | undefined;
   readonly priority: Priority;
   readonly signal: AbortSignal;
 }
@@ -79,10 +85,10 @@ export interface PixelsSent {
  * @throws JobError of stage `infer`
  */
 export async function transform(raster: Raster, planned: PlannedStep, options: TransformOptions): Promise<Transformed> {
-  const { model, version } = planned.routed;
+  const { model } = planned.routed;
   let { shapes } = planned;
   for (;;) {
-    const shape = chooseShape(shapes, options.predict(model.model, version), model.maxBatchSize);
+    const shape = chooseShape(shapes, outlookFor(planned.routed, options), model.maxBatchSize);
     try {
       return await transformIn(shape, raster, planned, options);
     } catch (thrown) {
@@ -95,6 +101,12 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
   }
 }
 
+/** If a model's shapes give different pictures, the choice must not depend on what else the worker does. */
+function outlookFor({ model, version, contract }: PlannedStep['routed'], { predict }: TransformOptions): Outlook {
+  const alike = isExact(contract) && !contract.plans.includes('fit');
+  return alike ? predict(model.model, version) : { ...DEFAULT_COST, jobsAtOnce: 1 };
+}
+
 async function transformIn(
   shape: Shape,
   raster: Raster,
@@ -104,6 +116,7 @@ async function transformIn(
   const { routed } = planned;
   const { model, version, contract } = routed;
   const channels = model.output === 'mask' ? 1 : 3;
+  const seen = await seenBy(raster, planned, options);
   const servedVersions = new Set<string>();
   const attempts = createAttempts(routed);
   let computed = 0;
@@ -152,7 +165,7 @@ async function transformIn(
   }));
   let answer: Answer;
   try {
-    answer = await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send, options.codec);
+    answer = await PLAN_TABLE[shape.plan].execute(seen, shape, contract, channels, send, options.codec);
   } catch (thrown) {
     throw options.signal.aborted ? reasonToStop(options.signal, last) : thrown;
   } finally {
@@ -168,11 +181,27 @@ async function transformIn(
     ...(routed.arm === undefined ? {} : nameArm(routed.arm)),
   };
   const pixels = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract) };
+  return { raster: await merged(answer, raster, seen, options.codec), step, pixels };
+}
+
+/** Makes the answer the new picture. Its alpha is the picture's own, or comes from the mask. A grey picture stays grey. */
+async function merged(answer: Answer, before: Raster, seen: Raster, codec: Codec): Promise<Raster> {
+  if (answer.channels === 3 && before.grey) await makeGrey(answer.data);
   const after =
-    answer.channels === 1
-      ? await applyMask(raster, answer.data, options.codec)
-      : await withAlpha(answer, raster, options.codec);
-  return { raster: after, step, pixels };
+    answer.channels === 1 ? await applyMask(before, answer.data, codec, seen.rgb) : await withAlpha(answer, before);
+  return before.grey ? { ...after, grey: true } : after;
+}
+
+/**
+ * The picture as the model is to see it. Colours beneath transparent pixels would bleed into its answer. So a model that
+ * returns an image sees the visible colours extended into hidden areas, and one that returns a mask sees the picture on
+ * an even ground.
+ */
+async function seenBy(raster: Raster, { routed }: PlannedStep, { keepHidden }: TransformOptions): Promise<Raster> {
+  if (!raster.alpha) return raster;
+  if (routed.model.output === 'mask') return { ...raster, rgb: await onGround(raster) };
+  if (!keepHidden) await extendColours(raster.rgb, raster.alpha, raster);
+  return raster;
 }
 
 /** The fields by which a step names its arm. */
@@ -213,7 +242,7 @@ function askBlank(
   return ask(view, view, { ...planned, routed }, 1, options, signal);
 }
 
-/** @throws JobError `MODEL_OUTPUT_INVALID` when the output does not match the contract */
+/** @throws JobError `MODEL_OUTPUT_INVALID` when the output does not match the contract, or cannot be right */
 function checkAnswer({ output }: InferenceResult, view: View, { routed }: PlannedStep, channels: 1 | 3) {
   const { scale } = routed.contract;
   const expected = [view.height * scale, view.width * scale, channels];
@@ -224,17 +253,17 @@ function checkAnswer({ output }: InferenceResult, view: View, { routed }: Planne
       `model ${routed.model.model}: output ${output.name}: expected UINT8 [${expected.join(', ')}], given ${given}`,
     );
   }
+  const wrong = whyImplausible(view, output.data, scale, channels);
+  if (wrong !== undefined) {
+    throw new JobError('MODEL_OUTPUT_INVALID', `model ${routed.model.model}: output ${output.name}: ${wrong}`);
+  }
   return output;
 }
 
-/** Adds the picture's own alpha to the answer of a model that returns only colours. Resamples it if the model scales. */
-async function withAlpha({ width, height, data }: Answer, before: Raster, codec: Codec): Promise<Raster> {
+/** Adds the picture's own alpha to the answer of a model that returns only colours. Enlarges it if the model scales. */
+async function withAlpha({ width, height, data }: Answer, before: Raster): Promise<Raster> {
   if (!before.alpha) return { width, height, rgb: data };
-  if (width === before.width && height === before.height) return { width, height, rgb: data, alpha: before.alpha };
-  const resized = sharp(before.alpha, { raw: { width: before.width, height: before.height, channels: 1 } })
-    .resize(width, height, { fit: 'fill' })
-    .toColourspace('b-w')
-    .raw();
-  const alpha = await codec(costOf({ width, height }, RESIZE_NS), () => resized.toBuffer());
-  return { width, height, rgb: data, alpha };
+  if (isSameSize({ width, height }, before)) return { width, height, rgb: data, alpha: before.alpha };
+  const small = { width: before.width, height: before.height, channels: 1, data: before.alpha } as const;
+  return { width, height, rgb: data, alpha: await enlarge(small, { width, height }) };
 }

@@ -5,17 +5,23 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import {
   apart,
-  atOnce,
+  bare,
   corner,
   EXACT,
-  padded,
   scenery,
   stitched,
   type Tiled,
   tiledVersions,
+  whole as inOneRequest,
 } from '../../scripts/lab/bench/stitch.js';
 import { connectTriton } from '../../src/adapters/triton/server.js';
+import { capacityOf } from '../../src/domain/capacity.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
+import { atOnce as codec } from '../../src/pipeline/codec.js';
+import { DEFAULT_COST } from '../../src/pipeline/cost.js';
+import { PLAN_TABLE } from '../../src/pipeline/plans/index.js';
+import { transform } from '../../src/pipeline/transform.js';
+import { createFairShare } from '../../src/scheduling/fair-share.js';
 
 const OURS = ['enhance', 'style_aged', 'style_comic', 'upscale'];
 const LARGEST = { width: 700, height: 500 };
@@ -39,10 +45,9 @@ afterAll(() => models.close());
 /** What the models make of whole pictures: several tile sizes are held against one. */
 const wholes = new Map<string, Promise<Buffer>>();
 
-function wholeOf(tiled: Tiled, picture: Raster, atLeast: Size): Promise<Buffer> {
-  const grown = [Math.max(picture.width, atLeast.width), Math.max(picture.height, atLeast.height)];
-  const key = [tiled.model.model, tiled.version, picture.width, picture.height, ...grown].join();
-  const known = wholes.get(key) ?? atOnce(models, tiled, picture, atLeast);
+function wholeOf(tiled: Tiled, picture: Raster): Promise<Buffer> {
+  const key = [tiled.model.model, tiled.version, picture.width, picture.height].join();
+  const known = wholes.get(key) ?? inOneRequest(models, tiled, picture);
   wholes.set(key, known);
   return known;
 }
@@ -50,9 +55,7 @@ function wholeOf(tiled: Tiled, picture: Raster, atLeast: Size): Promise<Buffer> 
 /** How far the stitched picture of a size is from the whole one, in levels of 255. */
 async function difference(tiled: Tiled, side: number, size: Size, whole: Tiled = tiled): Promise<number> {
   const picture = corner(scene, size);
-  // Tiles that are made to measure are never larger than the picture.
-  const atLeast = tiled.contract.plans.includes('whole') ? picture : { width: side, height: side };
-  const expected = await wholeOf(whole, picture, atLeast);
+  const expected = await wholeOf(whole, picture);
   return apart(await stitched(models, tiled, side, picture), expected).largest;
 }
 
@@ -74,7 +77,7 @@ const sizesFrom = (side: number, margin: number) =>
     [LARGEST.width, LARGEST.height],
   );
 
-/** Smaller than a tile in one direction or both: these are grown by repeating the edge, and their answers are cropped. */
+/** Smaller than a tile in one direction or both: these are grown, and their answers are cropped. */
 const sizesBelow = (side: number) =>
   sizes([1, 1], [1, side + 9], [side + 9, 1], [side - 1, side - 1], [side - 30, side + 30]);
 
@@ -93,13 +96,13 @@ describe.each(
 )('$name in tiles of $side', ({ side, tiled }) => {
   it.each(sizesFrom(side, tiled.contract.margin))(
     '$width x $height',
-    async (size) => expect(await difference(tiled, side, size)).toBeLessThanOrEqual(EXACT),
+    async (size) => expect(await difference(tiled, side, size)).toBe(0),
     LIMIT_MS,
   );
 
   it.each(sizesBelow(side))(
     '$width x $height, grown and cropped',
-    async (size) => expect(await difference(tiled, side, size)).toBeLessThanOrEqual(EXACT),
+    async (size) => expect(await difference(tiled, side, size)).toBe(0),
     LIMIT_MS,
   );
 });
@@ -109,21 +112,17 @@ describe.each(exact)('$name', (tiled) => {
 
   it.each(sizes([side + 1, side - 1], [450, 2 * side + 3], [LARGEST.width, LARGEST.height]))(
     'shows none in tiles that are made to measure for $width x $height',
-    async (size) => expect(await difference(tiled, side, size)).toBeLessThanOrEqual(EXACT),
+    async (size) => expect(await difference(tiled, side, size)).toBe(0),
     LIMIT_MS,
   );
 
-  it('changes nothing but a margin when a picture is padded', async () => {
-    const { margin, scale } = tiled.contract;
-    const picture = corner(scene, { width: 150, height: 110 });
-    const alone = await atOnce(models, tiled, picture, picture);
-    const grown = await padded(models, tiled, { width: 190, height: 131 }, picture);
-    const inside = { width: (150 - margin) * scale, height: (110 - margin) * scale };
-    const core = (pixels: Buffer) => corner({ width: 150 * scale, height: 110 * scale, rgb: pixels }, inside).rgb;
-    expect(apart(core(grown), core(alone)).largest).toBeLessThanOrEqual(EXACT);
-    // Near the border the network sees the last row and column repeated instead of nothing: another border, no seam.
-    expect(apart(grown, alone).mean).toBeLessThan(0.5);
-  });
+  it.each(sizes([0, 1], [40, 21], [3, 90]))(
+    'changes no byte when a picture is padded by $width x $height',
+    async (more) => {
+      const picture = corner(scene, { width: 150, height: 110 });
+      expect(apart(await inOneRequest(models, tiled, picture, more), await wholeOf(tiled, picture)).largest).toBe(0);
+    },
+  );
 
   it('would show seams without its margin', async () => {
     const careless = inSquares({ ...tiled, contract: { ...tiled.contract, margin: 0 } });
@@ -140,7 +139,7 @@ describe.each(exact)('$name', (tiled) => {
     const pictures = Array.from({ length: 8 }, (_, i) =>
       corner({ ...scene, rgb: scene.rgb.subarray(i * 3000) }, { width: side, height: side }),
     );
-    const infer = (picture: Raster) => atOnce(models, { model, version, contract }, picture, picture);
+    const infer = (picture: Raster) => bare(models, { model, version, contract }, picture);
     const alone: Buffer[] = [];
     for (const picture of pictures) alone.push(await infer(picture));
     const before = await executions();
@@ -148,10 +147,7 @@ describe.each(exact)('$name', (tiled) => {
     // Triton counts a little after it has answered.
     await expect.poll(executions).toBeGreaterThan(before);
     expect((await executions()) - before).toBeLessThan(8);
-    // ONNX Runtime adds what a batch of style_comic needs in another order: a level in one of thousands of pixels.
-    const tolerance = model.model === 'style_comic' ? 1 : 0;
-    const differences = together.map((answer, i) => apart(answer, alone[i] ?? Buffer.alloc(0)).largest);
-    expect(Math.max(...differences)).toBeLessThanOrEqual(tolerance);
+    together.forEach((answer, i) => expect(answer.equals(alone[i] ?? Buffer.alloc(0))).toBe(true));
   });
 
   it.runIf(tiled.model.takesOrigin)('would show seams if its tiles did not know where they lie', async () => {
@@ -159,6 +155,56 @@ describe.each(exact)('$name', (tiled) => {
     const size = { width: two(side, tiled.contract.margin), height: side };
     expect(await difference(lost, side, size, tiled)).toBeGreaterThan(EXACT);
   });
+});
+
+/** A worker's own scheduling: pictures that wait together share batches and windows. */
+function worker(tiled: Tiled) {
+  const { model, version, contract } = tiled;
+  const share = createFairShare({
+    capacityOf: () => capacityOf(model),
+    costOf: () => DEFAULT_COST,
+    retry: { unavailableMs: 0, failedAttempts: 1 },
+  });
+  const routed = { operation: { model: model.model }, model, version, contract, parameters: {} };
+  return async (raster: Raster, plans: readonly ('tile' | 'whole')[] = ['tile', 'whole']) => {
+    const shapes = plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, raster));
+    const options = { models, schedule: share.scheduler({}), codec, priority: 'batch' as const, signal: patient };
+    const outlook = { ...DEFAULT_COST, jobsAtOnce: 8 };
+    return transform(raster, { routed, shapes }, { ...options, predict: () => outlook });
+  };
+}
+
+describe.each(exact)('$name', (tiled) => {
+  const targets = sizes([97, 60], [64, 131], [150, 140]);
+  const companions = sizes([60, 60], [99, 64], [131, 150], [170, 90], [80, 171], [45, 200], [160, 160]);
+
+  it(
+    'gives a picture the same bytes alone, in bursts of others, in tiles, and by several workers',
+    async () => {
+      const pictureOf = (size: Size, i: number) => corner({ ...scene, rgb: scene.rgb.subarray(i * 4_000) }, size);
+      const pictures = targets.map(pictureOf);
+      const single = worker(tiled);
+      const alone: Buffer[] = [];
+      for (const picture of pictures) alone.push((await single(picture)).raster.rgb);
+      const padded: boolean[] = [];
+      for (const burst of [companions.slice(0, 3), companions.slice(2), companions]) {
+        const workers = [worker(tiled), worker(tiled)];
+        const others = burst.map((size, i) => (workers[i % 2] ?? expect.fail())(pictureOf(size, 9 + i)));
+        const done = await Promise.all(pictures.map((picture, i) => (workers[i % 2] ?? expect.fail())(picture)));
+        await Promise.all(others);
+        done.forEach(({ raster, pixels }, i) => {
+          expect(raster.rgb.equals(alone[i] ?? Buffer.alloc(0))).toBe(true);
+          padded.push(pixels.computed > (pixels.useful + tiled.contract.margin * 300) * 1.2);
+        });
+      }
+      // Some of them went in a window of others.
+      expect(padded).toContain(true);
+      for (const [i, picture] of pictures.entries()) {
+        expect((await single(picture, ['tile'])).raster.rgb.equals(alone[i] ?? Buffer.alloc(0))).toBe(true);
+      }
+    },
+    LIMIT_MS,
+  );
 });
 
 describe.each(tolerant)('$name', (tiled) => {

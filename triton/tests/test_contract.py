@@ -54,6 +54,7 @@ class ReadingContracts(unittest.TestCase):
             "plans ": '["shred"]',
             "plans  ": '["fit"]',
             "tile_sizes": "[32]",
+            "border": "mirror",
             "parameters": "{",
             "parameters ": '{ "properties": { "strength": { "type": "number" } } }',
         }.items():

@@ -67,6 +67,21 @@ class Effects(unittest.TestCase):
     def test_aged_in_tiles_is_aged_whole(self):
         self.tiles_equal_whole(aged.build, aged.BLUR_RADIUS)
 
+    def test_neither_padding_nor_a_batch_changes_a_byte(self):
+        for build in (comic.build, aged.build):
+            session = support.session(build(None))
+            takes_origin = any(n.name == "origin" for n in session.get_overridable_initializers())
+            origin = {"origin": np.array([[0, 0, 61, 47]] * 3, np.int32)} if takes_origin else {}
+            alone = {name: value[:1] for name, value in origin.items()}
+            # Noise around a bright square: the filters divide by sums that are small and by ones that are large.
+            pictures = support.noise(3, 47, 61, 3)
+            pictures[:, 10:30, 12:40] = 250
+            padded = np.pad(pictures, ((0, 0), (0, 9), (0, 31), (0, 0)), mode="edge")
+            wanted = run(session, pictures[:1], **alone)
+            np.testing.assert_array_equal(run(session, pictures, **origin)[:1], wanted)
+            np.testing.assert_array_equal(run(session, padded[:1], **alone)[:, :47, :61], wanted)
+            np.testing.assert_array_equal(run(session, padded, **origin)[:1, :47, :61], wanted)
+
     def test_strength_zero_changes_nothing(self):
         image = support.noise(1, 20, 30, 3)
         for build in (comic.build, aged.build):

@@ -5,7 +5,7 @@ import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { Size } from '../../../src/domain/raster.js';
 import { withStack } from './ground.js';
 import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
-import { apart, atOnce, EXACT, scenery, stitched, type Tiled, tiledVersions } from './stitch.js';
+import { apart, EXACT, scenery, stitched, type Tiled, tiledVersions, whole as wholeOf } from './stitch.js';
 
 const PHOTOGRAPH = { width: 2000, height: 1500 };
 /** For versions that declare a tolerance above the default: these take minutes for a quarter of a megapixel. */
@@ -29,7 +29,7 @@ async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled,
   const tolerance = Math.max(EXACT, tiled.contract.seamTolerance);
   const size: Size = tolerance > EXACT ? TOLERANT : PHOTOGRAPH;
   const picture = await scenery(size, 'astronaut');
-  const whole = await atOnce(models, tiled, picture, { width: 1, height: 1 });
+  const whole = await wholeOf(models, tiled, picture);
   const figures: Figure[] = [];
   for (const side of tiled.contract.tileSizes) {
     const { largest, mean } = apart(await stitched(models, tiled, side, picture), whole);

@@ -61,18 +61,6 @@ export function corner({ width, height, rgb }: Raster, size: Size): Raster {
 const rowsOf = (data: Buffer, pitch: number, bytes: number, count: number): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, y) => data.subarray(y * pitch, y * pitch + bytes)));
 
-function edgeReplicated({ width, height, rgb }: Raster, size: Size): Raster {
-  const grown = { width: Math.max(width, size.width), height: Math.max(height, size.height) };
-  const data = Buffer.alloc(grown.width * grown.height * 3);
-  for (let y = 0; y < grown.height; y++) {
-    for (let x = 0; x < grown.width; x++) {
-      const from = (Math.min(y, height - 1) * width + Math.min(x, width - 1)) * 3;
-      rgb.copy(data, (y * grown.width + x) * 3, from, from + 3);
-    }
-  }
-  return { ...grown, rgb: data };
-}
-
 export async function stitched(models: ModelServer, tiled: Tiled, side: number, raster: Raster): Promise<Buffer> {
   const { contract } = tiled;
   const [shape] = PLAN_TABLE.tile.shapes({ ...contract, tileSizes: [side] }, raster);
@@ -80,9 +68,22 @@ export async function stitched(models: ModelServer, tiled: Tiled, side: number, 
   return send(models, tiled, shape, raster);
 }
 
-/** What the worker would make of a picture that is padded to a window. */
-export const padded = (models: ModelServer, tiled: Tiled, window: Size, raster: Raster): Promise<Buffer> =>
-  send(models, tiled, { plan: 'whole', ...window, requests: 1 }, raster);
+/**
+ * What the worker makes of a picture in one request, alone or padded to a larger window.
+ * @param more pixels by which the window is larger than it need be
+ */
+export async function whole(
+  models: ModelServer,
+  tiled: Tiled,
+  raster: Raster,
+  more: Size = { width: 0, height: 0 },
+): Promise<Buffer> {
+  const contract = { ...tiled.contract, plans: ['tile', 'whole'] as const, maxWholePixels: Infinity };
+  const [shape] = PLAN_TABLE.whole.shapes(contract, raster);
+  if (!shape) throw new RangeError(`model ${tiled.model.model} takes no whole picture`);
+  const window = { width: shape.width + more.width, height: shape.height + more.height };
+  return send(models, tiled, { ...shape, ...window }, raster);
+}
 
 async function send(models: ModelServer, tiled: Tiled, shape: Shape, raster: Raster): Promise<Buffer> {
   const inTurn = atMost(capacityOf(tiled.model).inFlight);
@@ -103,15 +104,9 @@ function atMost(limit: number): (task: () => Promise<void>) => Promise<void> {
   };
 }
 
-/**
- * What the model makes of the whole picture in one request. One smaller than `atLeast` is grown by repeating its edges.
- */
-export async function atOnce(models: ModelServer, tiled: Tiled, raster: Raster, atLeast: Size): Promise<Buffer> {
-  const { scale } = tiled.contract;
-  const grown = edgeReplicated(raster, atLeast);
-  const { data } = await ask(models, tiled, { x: 0, y: 0, ...grown }, raster);
-  const bytes = scale * channelsOf(tiled);
-  return rowsOf(data, grown.width * bytes, raster.width * bytes, raster.height * scale);
+/** What the model itself makes of a picture, without a border. */
+export async function bare(models: ModelServer, tiled: Tiled, raster: Raster): Promise<Buffer> {
+  return (await ask(models, tiled, { x: 0, y: 0, ...raster }, raster)).data;
 }
 
 export function apart(a: Buffer, b: Buffer): { readonly largest: number; readonly mean: number } {

@@ -3,6 +3,7 @@ import type { Format } from './index.js';
 export const avif: Format = {
   contentType: 'image/avif',
   extension: 'avif',
+  lossless: false,
   alpha: true,
   maxSide: 16_384,
   encoderBytes: 36,

@@ -9,6 +9,7 @@ import { webp } from './webp.js';
 export interface Format {
   readonly contentType: string;
   readonly extension: string;
+  readonly lossless: boolean;
   readonly alpha: boolean;
   /** Longest side that the format or the encoder can hold, in pixels. */
   readonly maxSide: number;
@@ -16,7 +17,7 @@ export interface Format {
   readonly encoderBytes: number;
   /** Measured encoding time on one processor, in nanoseconds per pixel. */
   readonly encoderNs: number;
-  readonly encode: (picture: Sharp, quality: number | undefined) => Sharp;
+  readonly encode: (picture: Sharp, quality: number | undefined, keepHidden?: boolean) => Sharp;
 }
 
 export const FORMATS: Readonly<Record<OutputFormat, Format>> = { png, jpeg, webp, avif };

@@ -3,6 +3,7 @@ import type { Format } from './index.js';
 export const jpeg: Format = {
   contentType: 'image/jpeg',
   extension: 'jpg',
+  lossless: false,
   alpha: false,
   maxSide: 65_535,
   encoderBytes: 0.5,

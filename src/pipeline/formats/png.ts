@@ -3,6 +3,7 @@ import type { Format } from './index.js';
 export const png: Format = {
   contentType: 'image/png',
   extension: 'png',
+  lossless: true,
   alpha: true,
   maxSide: 65_535,
   encoderBytes: 0.5,

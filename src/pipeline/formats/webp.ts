@@ -3,9 +3,11 @@ import type { Format } from './index.js';
 export const webp: Format = {
   contentType: 'image/webp',
   extension: 'webp',
+  lossless: false,
   alpha: true,
   maxSide: 16_383,
   encoderBytes: 5,
   encoderNs: 80,
-  encode: (picture, quality = 85) => picture.webp({ quality }),
+  // Without `exact`, libwebp changes the colours beneath transparent pixels.
+  encode: (picture, quality = 85, keepHidden = false) => picture.webp({ quality, exact: keepHidden }),
 };

@@ -1,7 +1,8 @@
 import sharp from 'sharp';
 import type { VersionContract } from '../../domain/contract.js';
-import type { Size } from '../../domain/raster.js';
+import { isSameSize, type Size } from '../../domain/raster.js';
 import { costOf, RESIZE_NS } from '../codec.js';
+import { enlarge } from '../enlarge.js';
 import type { Plan } from './index.js';
 
 /** Position and size of the image inside the frame. */
@@ -49,13 +50,19 @@ export const fit: Plan = {
     );
     if (!answered) throw new TypeError('send settled without an answer');
     const raw = { width: shape.width * scale, height: shape.height * scale, channels };
+    const cropped = { left: box.x * scale, top: box.y * scale, width: box.width * scale, height: box.height * scale };
+    const reduced = { width: Math.min(cropped.width, out.width), height: Math.min(cropped.height, out.height) };
     const view = sharp(answered, { raw })
-      .extract({ left: box.x * scale, top: box.y * scale, width: box.width * scale, height: box.height * scale })
-      .resize(out.width, out.height, { fit: 'fill', kernel: channels === 1 ? 'linear' : 'lanczos3' });
+      .extract(cropped)
+      .resize(reduced.width, reduced.height, { fit: 'fill', kernel: channels === 1 ? 'linear' : 'lanczos3' });
     // Without it, sharp returns three channels for a one-channel picture.
     const plain = (channels === 1 ? view.toColourspace('b-w') : view).raw();
-    const data = await codec(costOf(larger(raw, out), RESIZE_NS), () => plain.toBuffer());
-    return { ...out, channels, data };
+    const data = await codec(costOf(raw, RESIZE_NS), () => plain.toBuffer());
+    return {
+      ...out,
+      channels,
+      data: isSameSize(reduced, out) ? data : await enlarge({ ...reduced, channels, data }, out),
+    };
   },
 };
 

@@ -1,14 +1,16 @@
 import type { Plan } from './index.js';
-import { copyCore, cutWindow, type Span } from './window.js';
+import { borderOf, copyCore, cutWindow, type Span } from './window.js';
 
 /**
- * Lays tiles of side `tile` along an axis of `length` pixels. The first and the last tile are flush with the borders, so
- * that the network sees the same border there as on the whole image. The others are spread evenly between them.
- * Neighbours meet in the middle of their overlap, at least `margin` away from both their edges.
- * An axis shorter than a tile gets one span, and the last pixel is repeated to fill it.
+ * Lays tiles of side `tile` along an axis of `length` pixels and a border beyond them. The first and the last tile are
+ * flush with the ends, so that the network sees the same there as on the whole image. The others are spread evenly
+ * between them. Neighbours meet in the middle of their overlap, at least `margin` away from both their edges.
+ * An axis shorter than a tile gets one span.
+ * @param border pixels beyond the image that the last tile covers and that are not kept: 0 or `margin`
  */
-export function layOut(length: number, tile: number, margin: number): Span[] {
-  if (length <= tile) return [{ start: 0, from: 0, to: length }];
+export function layOut(kept: number, tile: number, margin: number, border = 0): Span[] {
+  const length = kept + border;
+  if (length <= tile) return [{ start: 0, from: 0, to: kept }];
   // n tiles keep n·(tile − 2·margin) pixels. The two at the ends keep one margin more each.
   const count = Math.ceil((length - 2 * margin) / (tile - 2 * margin));
   const starts = Array.from({ length: count }, (_, i) => Math.floor((i * (length - tile)) / (count - 1)));
@@ -16,7 +18,7 @@ export function layOut(length: number, tile: number, margin: number): Span[] {
   return starts.map((start, i) => ({
     start,
     from: i === 0 ? 0 : joint(i),
-    to: i === count - 1 ? length : joint(i + 1),
+    to: i === count - 1 ? kept : joint(i + 1),
   }));
 }
 
@@ -27,12 +29,13 @@ const WAITING = 256;
 const GRAIN = 8;
 
 /**
- * The shortest side that needs no more windows along an axis of `length` than `tile` does.
+ * The shortest side that needs no more windows along an axis than `tile` does.
  * @returns at most `tile`
  */
-export function fittedSide(length: number, tile: number, margin: number): number {
+export function fittedSide(kept: number, tile: number, margin: number, border = 0): number {
+  const length = kept + border;
   if (length <= tile) return length;
-  const count = layOut(length, tile, margin).length;
+  const count = layOut(kept, tile, margin, border).length;
   const side = Math.ceil((length - 2 * margin) / count) + 2 * margin;
   return Math.min(tile, Math.ceil(side / GRAIN) * GRAIN);
 }
@@ -43,30 +46,35 @@ export function fittedSide(length: number, tile: number, margin: number): number
  * pixels; then batches form among the windows of one image.
  */
 export const tile: Plan = {
-  shapes: ({ plans, tileSizes, margin }, { width, height }) =>
-    tileSizes.map((side) => {
+  shapes: (contract, { width, height }) =>
+    contract.tileSizes.map((side) => {
+      const { plans, margin } = contract;
+      const border = borderOf(contract);
       const fitted = plans.includes('whole');
       const window = {
-        width: fitted ? fittedSide(width, side, margin) : side,
-        height: fitted ? fittedSide(height, side, margin) : side,
+        width: fitted ? fittedSide(width, side, margin, border) : side,
+        height: fitted ? fittedSide(height, side, margin, border) : side,
       };
-      const [across, down] = [layOut(width, window.width, margin), layOut(height, window.height, margin)];
-      return { plan: 'tile', ...window, requests: across.length * down.length, ownShape: fitted };
+      const across = layOut(width, window.width, margin, border).length;
+      const down = layOut(height, window.height, margin, border).length;
+      return { plan: 'tile', ...window, requests: across * down, ownShape: fitted };
     }),
 
   useful: ({ width, height }) => width * height,
 
-  async execute(raster, shape, { margin, scale }, channels, send) {
+  async execute(raster, shape, contract, channels, send) {
+    const { margin, scale } = contract;
+    const border = borderOf(contract);
     const out = { width: raster.width * scale, height: raster.height * scale };
     const data = Buffer.allocUnsafe(out.width * out.height * channels);
-    const columns = layOut(raster.width, shape.width, margin);
-    const rows = layOut(raster.height, shape.height, margin);
+    const columns = layOut(raster.width, shape.width, margin, border);
+    const rows = layOut(raster.height, shape.height, margin, border);
     // All takers share one iterator, so that each window is taken once, and none after an error.
     const windows = rows.flatMap((down) => columns.map((across) => ({ across, down }))).values();
     const take = async () => {
       for (const { across, down } of windows) {
         await send(
-          (window) => cutWindow(raster, across.start, down.start, window),
+          (window) => cutWindow(raster, across.start, down.start, window, border),
           (answer) => copyCore(answer.data, shape.width, across, down, scale, channels, data, out.width),
         );
       }

@@ -1,28 +1,28 @@
 import { isSameSize } from '../../domain/raster.js';
-import { copyCore, cutWindow } from './window.js';
 import type { Plan } from './index.js';
-
-/** Difference that rounding alone can make, in levels of 255. */
-const EXACT = 1;
+import { borderOf, copyCore, cutWindow, isExact } from './window.js';
 
 /**
- * The image in one request. An image alone is sent as it is. In a bucket it may be padded to the window, by repeating its
- * last row and column, if the model sees no farther than its margin. A model declares that by permitting exact tiles too.
+ * The image in one request, with the border that its model needs. In a bucket it may be padded to a larger window if the
+ * model sees no farther than its margin. A model declares that by permitting exact tiles too.
  */
 export const whole: Plan = {
-  shapes: ({ plans, maxWholePixels, seamTolerance }, { width, height }) => {
-    if (width * height > maxWholePixels) return [];
-    const mayGrow = plans.includes('tile') && seamTolerance <= EXACT;
-    return [{ plan: 'whole', width, height, requests: 1, ownShape: true, mayGrow, runPixels: maxWholePixels }];
+  shapes: (contract, { width, height }) => {
+    const { maxWholePixels: runPixels } = contract;
+    if (width * height > runPixels) return [];
+    const border = borderOf(contract);
+    const window = { width: width + border, height: height + border };
+    return [{ plan: 'whole', ...window, requests: 1, ownShape: true, mayGrow: isExact(contract), runPixels }];
   },
 
   useful: ({ width, height }) => width * height,
 
-  async execute(raster, _shape, { scale }, channels, send) {
+  async execute(raster, _shape, contract, channels, send) {
+    const { scale } = contract;
     const out = { width: raster.width * scale, height: raster.height * scale };
     let data: Buffer | undefined;
     await send(
-      (window) => cutWindow(raster, 0, 0, window),
+      (window) => cutWindow(raster, 0, 0, window, borderOf(contract)),
       (answer, window) => {
         if (isSameSize(window, raster)) {
           data = answer.data;

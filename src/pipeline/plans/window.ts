@@ -1,4 +1,5 @@
 /** Cuts windows out of an image for the model, and copies the answers to their places. */
+import type { VersionContract } from '../../domain/contract.js';
 import { isSameSize, type Raster, type Size } from '../../domain/raster.js';
 import type { View } from './index.js';
 
@@ -9,27 +10,55 @@ export interface Span {
   readonly to: number;
 }
 
+/** Difference that rounding alone can make, in levels of 255. */
+const EXACT = 1;
+
 /**
- * Cuts the window of the image with its upper left corner at (x, y). Beyond the image it repeats the last row and column.
- * If the window is the whole image, it returns the image's own pixels and makes no copy.
+ * Whether a picture comes out the same in any window: whole or in tiles, of any size, alone or padded. The network then
+ * sees no farther than its margin.
  */
-export function cutWindow(image: Raster, x: number, y: number, window: Size): View {
+export function isExact({ plans, seamTolerance }: VersionContract): boolean {
+  return plans.includes('tile') && seamTolerance <= EXACT;
+}
+
+/**
+ * Pixels that every window has beyond the right and the lower border of a picture. With a whole margin of them, the
+ * network sees the same pixels there in any window. On the left and at the top every window ends with the picture.
+ */
+export function borderOf(contract: VersionContract): number {
+  return isExact(contract) && contract.border === 'pad' ? contract.margin : 0;
+}
+
+/**
+ * Cuts the window of the image with its upper left corner at (x, y). Beyond the image it mirrors `border` pixels and then
+ * repeats the last row and column. If the window is the whole image, it returns the image's own pixels and makes no copy.
+ */
+export function cutWindow(image: Raster, x: number, y: number, window: Size, border: number): View {
   const { width, height } = window;
-  if (isSameSize(window, image)) return { x, y, width, height, rgb: image.rgb };
+  if (x === 0 && y === 0 && isSameSize(window, image)) return { x, y, width, height, rgb: image.rgb };
   const rgb = Buffer.allocUnsafe(width * height * 3);
   const inside = Math.min(width, image.width - x);
-  const rows = Math.min(height, image.height - y);
+  const beyond = Array.from({ length: width - inside }, (_, i) => continued(x + inside + i, image.width, border));
   const stride = width * 3;
-  for (let row = 0; row < rows; row++) {
-    const source = ((y + row) * image.width + x) * 3;
-    const target = row * stride;
-    image.rgb.copy(rgb, target, source, source + inside * 3);
-    // Filling with the last pixel repeats it.
-    if (inside < width)
-      rgb.fill(rgb.subarray(target + (inside - 1) * 3, target + inside * 3), target + inside * 3, target + stride);
+  for (let row = 0; row < height; row++) {
+    const line = continued(y + row, image.height, border) * image.width;
+    let target = row * stride;
+    image.rgb.copy(rgb, target, (line + x) * 3, (line + x + inside) * 3);
+    target += inside * 3;
+    for (const column of beyond) {
+      const source = (line + column) * 3;
+      rgb[target++] = image.rgb[source] ?? 0;
+      rgb[target++] = image.rgb[source + 1] ?? 0;
+      rgb[target++] = image.rgb[source + 2] ?? 0;
+    }
   }
-  for (let row = rows; row < height; row++) rgb.copy(rgb, row * stride, (rows - 1) * stride, rows * stride);
   return { x, y, width, height, rgb };
+}
+
+/** The row or column of an image that is shown at a position, which may be beyond its end. */
+function continued(position: number, length: number, border: number): number {
+  const within = Math.min(position, length + border - 1) % (2 * length);
+  return within < length ? within : 2 * length - 1 - within;
 }
 
 /**

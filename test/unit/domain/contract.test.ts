@@ -36,6 +36,7 @@ describe('readContract', () => {
       plans: ['tile', 'whole'],
       tileSizes: [128, 256],
       margin: 18,
+      border: 'pad',
       seamTolerance: 1,
       maxWholePixels: 1_048_576,
       fitMode: 'letterbox',
@@ -79,6 +80,7 @@ describe('readContract', () => {
       description({}, { 'imagen.margin': '64' }),
       /imagen\.tile_sizes: expected sizes above/,
     ],
+    ['an unknown border', description({}, { 'imagen.border': 'mirror' }), /imagen\.border: .*given "mirror"/],
     [
       'a misspelt key',
       description({}, { 'imagen.margn': '3' }),

@@ -32,6 +32,8 @@ interface World {
   readonly key?: string | undefined;
   readonly operations?: readonly (string | object)[];
   readonly side?: number;
+  /** An even picture of `side`, where left out. */
+  readonly picture?: Buffer;
 }
 
 const ROUTES = parseRoutes(
@@ -95,7 +97,7 @@ async function run(world: World) {
       route: () => options,
       onArm: (arm, end) => ends.push([arm.name, end]),
     });
-    state.bytes = await square(side);
+    state.bytes = world.picture ?? (await square(side));
     await runSteps(localSteps(job), state);
     return state.encoded;
   };
@@ -186,7 +188,22 @@ describe("an operation that fails on its arm's version", () => {
   it('goes there with the plan that the default version has for the picture', async () => {
     const contract = { 'imagen.v1.tile_sizes': '[8]' };
     const { steps } = await run({ versions: { 1: gives, 2: throws('INFERENCE_FAILED') }, contract });
-    expect(steps).toMatchObject([{ requests: 16, fallbackFrom: '2' }]);
+    expect(steps).toMatchObject([{ requests: 25, fallbackFrom: '2' }]);
+  });
+
+  it('goes there when the arm turns a picture black', async () => {
+    const black: Behaviour = async (request, signal) => {
+      const { output, ...answer } = await gives(request, signal);
+      return { ...answer, output: { ...output, data: Buffer.alloc(output.data.length) } };
+    };
+    const rgb = Buffer.from(Array.from({ length: 40 * 40 * 3 }, (_, i) => (i * 7) % 256));
+    const picture = await sharp(rgb, { raw: { width: 40, height: 40, channels: 3 } })
+      .png()
+      .toBuffer();
+    const contract = { 'imagen.plans': '["whole"]' };
+    const { steps, ends } = await run({ versions: { 1: gives, 2: black }, contract, picture });
+    expect(steps).toMatchObject([{ servedVersion: '1', fallbackFrom: '2' }]);
+    expect(ends).toEqual([['new', 'failed']]);
   });
 
   it('takes the others of its job along: each falls back by itself', async () => {

@@ -64,11 +64,12 @@ describe('planJob', () => {
   it('finds the shapes that a model permits', () => {
     expect(plan([tiles], 300, 300).steps[0]?.shapes).toEqual([
       { plan: 'tile', width: 128, height: 128, requests: 9, ownShape: true },
-      { plan: 'tile', width: 168, height: 168, requests: 4, ownShape: true },
-      { plan: 'whole', width: 300, height: 300, requests: 1, ownShape: true, mayGrow: true, runPixels: 1_048_576 },
+      { plan: 'tile', width: 176, height: 176, requests: 4, ownShape: true },
+      // With a margin beyond its right and its lower border.
+      { plan: 'whole', width: 316, height: 316, requests: 1, ownShape: true, mayGrow: true, runPixels: 1_048_576 },
     ]);
     expect(plan([tiles], 3000, 2000).steps[0]?.shapes).toEqual([
-      { plan: 'tile', width: 128, height: 128, requests: 31 * 21, ownShape: true },
+      { plan: 'tile', width: 128, height: 128, requests: 32 * 21, ownShape: true },
       { plan: 'tile', width: 248, height: 256, requests: 14 * 9, ownShape: true },
     ]);
     // Engines of fixed shapes get squares.
@@ -136,8 +137,8 @@ describe('chooseShape', () => {
     const dear = { fixed: 20 * 65_536, perPixel: 1, jobsAtOnce: 8 };
     expect(choose(tiles, 250, 250, dear)).toMatchObject({ plan: 'whole' });
     const tilesOnly = routed('tiles', { ...parametersOfTiles, 'imagen.plans': '["tile"]' });
-    expect(choose(tilesOnly, 250, 250, dear)).toMatchObject({ plan: 'tile', width: 256 });
-    expect(choose(tilesOnly, 250, 250, { ...dear, fixed: 1 })).toMatchObject({ plan: 'tile', width: 256 });
+    expect(choose(tilesOnly, 240, 240, dear)).toMatchObject({ plan: 'tile', width: 256 });
+    expect(choose(tilesOnly, 240, 240, { ...dear, fixed: 1 })).toMatchObject({ plan: 'tile', width: 256 });
     expect(choose(tilesOnly, 130, 100, { ...dear, fixed: 1 })).toMatchObject({ plan: 'tile', width: 128 });
   });
 });

@@ -111,11 +111,11 @@ const square = (side: number) =>
     .toBuffer();
 
 it('tells of every operation what was sent, and how much of it was the picture', async () => {
-  // Tiles of 16 with a margin of 2: two a side for 20 pixels, and three for 40.
+  // Tiles of 16 with a margin of 2: two a side for 20 pixels and the border beyond them, and four for 40.
   const { told } = await run(['times2', 'times1'], await square(20));
   expect(told).toEqual([
     { model: 'times2', requests: 4, computed: 4 * 16 ** 2, useful: 20 ** 2 },
-    { model: 'times1', requests: 9, computed: 9 * 16 ** 2, useful: 40 ** 2 },
+    { model: 'times1', requests: 16, computed: 16 * 16 ** 2, useful: 40 ** 2 },
   ]);
 });
 

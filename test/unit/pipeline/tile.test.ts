@@ -58,26 +58,111 @@ describe('fittedSide', () => {
 });
 
 describe('cutWindow', () => {
+  const pixel = ({ width, rgb }: Raster, x: number, y: number) => [...rgb.subarray((y * width + x) * 3).subarray(0, 3)];
+
   it('repeats the last row and column beyond the end', () => {
     const image = noise(3, 2);
-    const { rgb } = cutWindow(image, 0, 0, { width: 4, height: 5 });
-    const at = (x: number, y: number) => [...rgb.subarray((y * 4 + x) * 3, (y * 4 + x) * 3 + 3)];
-    const want = (x: number, y: number) => [...image.rgb.subarray((y * 3 + x) * 3, (y * 3 + x) * 3 + 3)];
+    const cut = cutWindow(image, 0, 0, { width: 4, height: 5 }, 0);
     for (let y = 0; y < 5; y++)
-      for (let x = 0; x < 4; x++) expect(at(x, y)).toEqual(want(Math.min(x, 2), Math.min(y, 1)));
+      for (let x = 0; x < 4; x++) expect(pixel(cut, x, y)).toEqual(pixel(image, Math.min(x, 2), Math.min(y, 1)));
+  });
+
+  it.each([
+    ['a border that is smaller than the image', 4, 3, [0, 1, 2, 3, 3, 2, 1, 1, 1]],
+    ['a border that is larger', 2, 6, [0, 1, 1, 0, 0, 1, 1, 0, 0, 0]],
+    ['one pixel', 1, 3, [0, 0, 0, 0, 0]],
+  ])('mirrors %s, and then repeats', (_name, length, border, wanted) => {
+    const row = noise(length, 1);
+    const across = cutWindow(row, 0, 0, { width: wanted.length, height: 1 }, border);
+    expect(wanted.map((_, x) => pixel(across, x, 0))).toEqual(wanted.map((x) => pixel(row, x, 0)));
+    const column = noise(1, length);
+    const down = cutWindow(column, 0, 0, { width: 1, height: wanted.length }, border);
+    expect(wanted.map((_, y) => pixel(down, 0, y))).toEqual(wanted.map((y) => pixel(column, 0, y)));
   });
 });
 
+const contractOf = (plans: VersionContract['plans']): VersionContract => ({
+  ...contract(1, plans),
+  maxWholePixels: 1e6,
+});
 const contract = (scale: number, plans: VersionContract['plans'] = ['tile']): VersionContract => ({
   plans,
   tileSizes: [32],
   margin: 5,
+  border: 'pad',
   seamTolerance: 0,
   maxWholePixels: 1,
   fitMode: 'letterbox',
   fitFill: [0, 0, 0],
   scale,
   parameters: {},
+});
+
+/**
+ * A model like a convolutional network: each pixel is the sum of those around it, and beyond its input there is nothing.
+ */
+const RADIUS = 5;
+const sumsAround: (window?: Size) => Send = (grown) => async (cut, paste) => {
+  const view = await cut(grown ?? { width: 0, height: 0 });
+  const data = Buffer.alloc(view.rgb.length);
+  for (let y = 0; y < view.height; y++)
+    for (let x = 0; x < view.width; x++) {
+      let sum = 0;
+      for (let v = Math.max(0, y - RADIUS); v <= Math.min(view.height - 1, y + RADIUS); v++)
+        for (let u = Math.max(0, x - RADIUS); u <= Math.min(view.width - 1, x + RADIUS); u++)
+          sum += (view.rgb[(v * view.width + u) * 3] ?? 0) * (u - x + 2 * (v - y));
+      data.writeUIntBE(Math.abs(sum) & 0xffffff, (y * view.width + x) * 3, 3);
+    }
+  paste(createTensor('image', 'UINT8', [view.height, view.width, 3], data), view);
+};
+
+describe('one picture', () => {
+  const both = contractOf(['tile', 'whole']);
+  const sent = async (
+    image: Raster,
+    of: VersionContract,
+    plan: 'tile' | 'whole',
+    grow: Size = { width: 0, height: 0 },
+  ) => {
+    const [shape] = (plan === 'tile' ? tile : whole).shapes(of, image);
+    if (!shape) throw new Error('no shape');
+    const window = { width: shape.width + grow.width, height: shape.height + grow.height };
+    return (await (plan === 'tile' ? tile : whole).execute(image, shape, of, 3, sumsAround(window), atOnce)).data;
+  };
+
+  it.each([
+    [1, 1],
+    [4, 9],
+    [31, 33],
+    [32, 48],
+    [64, 27],
+    [90, 71],
+  ])('of %i x %i comes out the same alone, beside any other, and in tiles of any kind', async (width, height) => {
+    const image = noise(width, height);
+    const alone = await sent(image, both, 'whole');
+    for (const grow of [1, 6, 40]) {
+      expect(await sent(image, both, 'whole', { width: grow, height: 0 })).toEqual(alone);
+      expect(await sent(image, both, 'whole', { width: 3, height: grow })).toEqual(alone);
+    }
+    for (const side of [16, 32, 48]) {
+      expect(await sent(image, { ...both, tileSizes: [side] }, 'tile')).toEqual(alone);
+      expect(await sent(image, { ...contractOf(['tile']), tileSizes: [side] }, 'tile')).toEqual(alone);
+    }
+  });
+
+  it('would come out otherwise without the border', async () => {
+    const image = noise(31, 33);
+    const bare = { ...both, border: 'repeat' } as const;
+    expect(await sent(image, bare, 'whole', { width: 9, height: 9 })).not.toEqual(await sent(image, bare, 'whole'));
+  });
+
+  it.each<[string, Partial<VersionContract>]>([
+    ['its model repeats the border itself', { border: 'repeat' }],
+    ['its model sees farther than its margin', { seamTolerance: 2 }],
+    ['its model permits no tiles', { plans: ['whole'] }],
+  ])('is sent as it is where %s', (_name, more) => {
+    expect(whole.shapes({ ...both, ...more }, { width: 20, height: 10 })).toMatchObject([{ width: 20, height: 10 }]);
+  });
 });
 
 /** A model that enlarges by repetition and, to prove that margins are thrown away, spoils everything in them. */

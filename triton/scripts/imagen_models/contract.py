@@ -15,8 +15,9 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 IMAGE, ORIGIN = "image", "origin"
 PLANS = ("tile", "fit", "whole")
+BORDERS = ("pad", "repeat")
 KEYS = (
-    "plans", "tile_sizes", "margin", "seam_tolerance", "max_whole_pixels",
+    "plans", "tile_sizes", "margin", "border", "seam_tolerance", "max_whole_pixels",
     "fit_size", "fit_mode", "fit_fill", "scale", "parameters",
 )  # fmt: skip
 KEY = re.compile(r"imagen\.(?:v[1-9][0-9]*\.)?(.+)")
@@ -93,6 +94,8 @@ def read_contract(config: pb.ModelConfig, version: int) -> Contract:
         max_batch_size=config.max_batch_size,
         parameters=decoded("parameters", "{}").get("properties", {}),
     )
+    if setting("border", "pad") not in BORDERS:
+        raise ContractError("%s: imagen.border must be one of %s" % (config.name, ", ".join(BORDERS)))
     if "tile" in plans and not (contract.tile_sizes and min(contract.tile_sizes) > 2 * contract.margin):
         raise ContractError("%s: imagen.tile_sizes must hold sides larger than two margins" % config.name)
     if "fit" in plans and contract.fit_size is None:

@@ -46,7 +46,8 @@ def kuwahara(graph: Graph, rgb: str) -> str:
     colours = graph.op("Conv", rgb, np.tile(kernels, (3, 1, 1, 1)), group=3)  # 8 means of red, of green, of blue
     weighted = graph.mul(colours, graph.op("Concat", weight, weight, weight, axis=1))
     total = graph.op("Conv", weighted, np.ones((3, SECTORS, 1, 1), np.float32), group=3)
-    return graph.div(total, graph.op("ReduceSum", weight, graph.ints(1), keepdims=1))
+    # ONNX Runtime's ReduceSum adds in another order for a batch of one than for a larger one; its Conv does not.
+    return graph.div(total, graph.op("Conv", weight, np.ones((1, SECTORS, 1, 1), np.float32)))
 
 
 def gather_tones(graph: Graph, rgb: str) -> str:
