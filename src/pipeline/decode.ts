@@ -1,4 +1,4 @@
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { JobError } from '../domain/errors.js';
 import type { OutputFormat } from '../domain/job.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
@@ -6,7 +6,8 @@ import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
-import { preflight } from './preflight/index.js';
+import { unsupported } from './preflight/foreign.js';
+import { type Preflight, preflight } from './preflight/index.js';
 
 // The bytes of a file select the decoder, and they may be hostile. So only the formats that the README promises stay
 // enabled. The HEIF loader reads AVIF; in sharp's own build it has no other codec.
@@ -49,6 +50,7 @@ export interface Header extends Size {
 /** The header, and sharp's own description of the file, which `decode` needs. */
 export interface FileHeader extends Header {
   readonly file: Metadata;
+  readonly structure: Preflight;
 }
 
 export interface HeaderOptions {
@@ -81,11 +83,13 @@ export interface DecodeOptions {
  * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`
  */
 export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: HeaderOptions): Promise<FileHeader> {
-  const { codedPixels = 0 } = preflight(bytes);
-  const file = await codec(HEADER_MS, () => guard(() => open(bytes).metadata()));
+  const structure = preflight(bytes);
+  const { codedPixels = 0, jpeg } = structure;
+  const source = jpeg?.mended() ?? bytes;
+  const file = await codec(HEADER_MS, () => guard(bytes, () => open(source).metadata()));
   const format = FORMATS[file.format];
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
-    throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${file.format}`);
+    throw unsupported(bytes, file.format);
   }
   const pixels = file.width * file.height;
   if (pixels > maxPixels) {
@@ -95,7 +99,16 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
     throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels holds ${codedPixels} to be decoded`);
   }
   const { hasAlpha, orientation = 1, isProgressive: progressive, depth, autoOrient } = file;
-  return { ...autoOrient, format, hasAlpha, progressive, turned: orientation > 1, deep: depth !== 'uchar', file };
+  return {
+    ...autoOrient,
+    format,
+    hasAlpha,
+    progressive,
+    turned: orientation > 1,
+    deep: depth !== 'uchar',
+    file,
+    structure,
+  };
 }
 
 /**
@@ -106,23 +119,35 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
  */
 export async function decode(bytes: Buffer, header: FileHeader, options: DecodeOptions = {}): Promise<Decoded> {
   const { maxSeconds = 120, codec = atOnce } = options;
-  const { file } = header;
+  const { file, structure } = header;
+  const { jpeg } = structure;
   const costMs = costOf(header, DECODER_NS[header.format]);
-  const pixels = await codec(costMs, () => guard(() => readPixels(bytes, file, maxSeconds)));
+  const pixels = await codec(costMs, () =>
+    guard(bytes, async () => {
+      await jpeg?.check();
+      return readPixels(jpeg?.mended() ?? bytes, header, maxSeconds);
+    }),
+  );
   const raster = await rasterOf(pixels);
   if (!isSameSize(raster, header)) {
     // The job is planned for the header's size.
     const sizes = `${header.width}x${header.height}, decoded ${raster.width}x${raster.height}`;
     throw new JobError('INPUT_CORRUPT', `its header says ${sizes}`);
   }
-  return { raster, warnings: lossesOf(bytes, file), metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc } };
+  return {
+    raster,
+    warnings: lossesOf(bytes, file, structure),
+    metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc },
+  };
 }
 
 /** @throws JobError `EXECUTION_TIMEOUT` */
-async function readPixels(bytes: Buffer, metadata: Metadata, maxSeconds: number) {
-  const { icc, space, hasAlpha } = metadata;
+async function readPixels(bytes: Buffer, { file, structure }: FileHeader, maxSeconds: number) {
+  const { icc, space, hasAlpha } = file;
+  // libjpeg warns of things that viewers show whole. Where every block was found, its warnings say nothing more.
+  const failOn = structure.jpeg?.isWalked ? 'error' : 'warning';
   const profile = icc !== undefined && isUsable(icc, space) ? icc : undefined;
-  const upright = toSrgb(open(bytes, { ignoreIcc: !profile }).autoOrient(), space, profile);
+  const upright = toSrgb(open(bytes, { ignoreIcc: !profile, failOn }).autoOrient(), space, profile);
   const startedAt = performance.now();
   try {
     return await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
@@ -157,7 +182,7 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
   return srgb;
 }
 
-function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sharp {
+function open(bytes: Buffer, options: SharpOptions = {}): Sharp {
   // `readHeader` checks the pixel limit and throws its own code. The limit of libvips stays as a second check.
   return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
 }
@@ -166,14 +191,14 @@ function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sh
  * Maps sharp's error texts to the three codes for a bad picture. A shortage of the machine is not the picture's fault and
  * passes unchanged.
  */
-async function guard<T>(work: () => Promise<T>): Promise<T> {
+async function guard<T>(bytes: Buffer, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
     if (cause instanceof JobError || isShortage(cause)) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     if (/unsupported image format|buffer is empty/i.test(message)) {
-      throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF', { cause });
+      throw unsupported(bytes, undefined, cause);
     }
     if (/exceeds pixel limit/i.test(message)) {
       throw new JobError('INPUT_TOO_MANY_PIXELS', message, { cause });

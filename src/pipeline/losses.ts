@@ -1,25 +1,22 @@
 import type { Metadata } from 'sharp';
+import { type WarningCode, warning } from '../domain/warnings.js';
+import type { Preflight } from './preflight/index.js';
 import { isUsable } from './profile.js';
 
-/** The `warnings` of a completion about pixels. docs/pixels.md lists all of them. */
-export const LOSSES = {
-  frames: (count: number | string) => `only the first of ${count} frames was used`,
-  bits: 'more than 8 bits per channel were reduced to 8',
-  profile: 'the colour profile cannot be used and was left out',
-} as const;
-
-/** What the pixels of a file lose when they are decoded, one sentence per loss. */
-export function lossesOf(bytes: Buffer, metadata: Metadata): string[] {
+/** The warnings about a decoded file: what its pixels lost, and what was wrong with it. */
+export function lossesOf(bytes: Buffer, metadata: Metadata, { jpeg }: Preflight): string[] {
+  const codes: WarningCode[] = [...(jpeg?.flaws ?? [])];
   const chunks = metadata.format === 'png' ? chunksBeforePixels(bytes) : new Map<string, Buffer>();
-  const losses: string[] = [];
   // sharp does not read animated PNG, so the number of frames comes from the file's `acTL` chunk.
-  const frames = chunks.get('acTL')?.readUInt32BE() ?? metadata.pages ?? 1;
-  if (frames > 1) losses.push(LOSSES.frames(frames));
-  if (metadata.depth !== 'uchar') losses.push(LOSSES.bits);
+  const count = chunks.get('acTL')?.readUInt32BE() ?? metadata.pages ?? 1;
+  // Without `fcTL` before the pixels, the default image is no frame (PNG, third edition, 11.3.3.1).
+  if (chunks.has('acTL') && !chunks.has('fcTL')) codes.push('hidden-default');
+  else if (count > 1) codes.push('frames');
+  if (metadata.depth !== 'uchar') codes.push('bits');
   // libpng drops a bad profile before sharp sees it.
   const unusable = metadata.icc ? !isUsable(metadata.icc, metadata.space) : chunks.has('iCCP') && !chunks.has('sRGB');
-  if (unusable) losses.push(LOSSES.profile);
-  return losses;
+  if (unusable) codes.push('profile');
+  return codes.map((code) => warning(code, { count }));
 }
 
 /** The chunks of a PNG that come before its pixels, by type. The last chunk of a type counts. */

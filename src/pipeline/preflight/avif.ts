@@ -1,6 +1,7 @@
 import { JobError } from '../../domain/errors.js';
 import { type Box, childrenOf, corrupt, only, optional, Reader } from './boxes.js';
 import { exifScreen } from './exif.js';
+import { unsupported } from './foreign.js';
 
 /** Limit of grid cells and transparency layers together; also the limit of item locations. */
 const MAX_REFERENCES = 10_000;
@@ -22,7 +23,7 @@ export function screenAvif(file: Buffer): number {
   const top = childrenOf(file, 0, file.length);
   // A file of this format without `meta` and without an AVIF brand is a film.
   if (!optional(top, 'meta') && file.toString('latin1', 8, 11) !== 'avi') {
-    throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF');
+    throw unsupported(file);
   }
   const meta = only(top, 'meta');
   const boxes = childrenOf(file, meta.from + 4, meta.to);
@@ -45,7 +46,7 @@ function pixelsOf(primary: number, { types, pixels, madeOf, layers }: Items): nu
     if (depth > 2) throw corrupt('expected a picture, or a grid of pictures');
     const type = types.get(id);
     if (type !== 'av01' && type !== 'grid') {
-      throw new JobError('UNSUPPORTED_FORMAT', `expected AV1 in an AVIF, given ${JSON.stringify(type)}`);
+      throw type === 'hvc1' || type === 'hev1' ? unsupported(HEIC) : notAv1(type);
     }
     const own = type === 'grid' ? sum(madeOf.get(id), depth + 1) : pixels.get(id);
     if (!own) throw corrupt(`item ${id} does not say its size`);
@@ -54,6 +55,13 @@ function pixelsOf(primary: number, { types, pixels, madeOf, layers }: Items): nu
     return all;
   };
   return pixelsOfItem(primary, 0);
+}
+
+/** How a file of HEVC starts, whatever brand this one has. */
+const HEIC = Buffer.from('\0\0\0\x18ftypheic', 'latin1');
+
+function notAv1(type: string | undefined): JobError {
+  return new JobError('UNSUPPORTED_FORMAT', `expected AV1 in an AVIF, given ${JSON.stringify(type)}`);
 }
 
 function readItems(file: Buffer, boxes: readonly Box[]): Items {

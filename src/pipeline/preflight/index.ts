@@ -4,8 +4,8 @@
  * frames, text that inflates, hidden pictures. Each check here reads a file once, forwards, and allocates no memory by a
  * length that the file states.
  */
+import { JpegFile } from '../jpeg/index.js';
 import { screenAvif } from './avif.js';
-import { screenJpeg } from './jpeg.js';
 import { screenPng } from './png.js';
 import { screenWebp } from './webp.js';
 
@@ -13,6 +13,8 @@ import { screenWebp } from './webp.js';
 export interface Preflight {
   /** Pixels that a decoder would decode, if they can differ from the pixels of the picture. */
   readonly codedPixels?: number;
+  /** Checks the pixels of a JPEG. */
+  readonly jpeg?: JpegFile;
 }
 
 /**
@@ -21,8 +23,8 @@ export interface Preflight {
  */
 export function preflight(bytes: Buffer): Preflight {
   const starts = (at: number, text: string) => bytes.toString('latin1', at, at + text.length) === text;
-  if (starts(0, '\xff\xd8')) screenJpeg(bytes);
-  else if (starts(0, '\x89PNG')) screenPng(bytes);
+  if (starts(0, '\xff\xd8')) return { jpeg: new JpegFile(bytes) };
+  if (starts(0, '\x89PNG')) screenPng(bytes);
   else if (starts(0, 'RIFF') && starts(8, 'WEBP')) screenWebp(bytes);
   else if (starts(4, 'ftyp')) return { codedPixels: screenAvif(bytes) };
   return {};

@@ -16,6 +16,10 @@ export function screenPng(png: Buffer): void {
   for (let at = 8; at + 12 <= png.length;) {
     const type = png.toString('latin1', at + 4, at + 8);
     if (type === 'IDAT') return;
+    if (type === 'CgBI') {
+      const given = "Apple's own PNG (CgBI): take the file from before Xcode changed it";
+      throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${given}`);
+    }
     if (++chunks > MAX_CHUNKS) {
       throw new JobError('INPUT_CORRUPT', `expected at most ${MAX_CHUNKS} chunks before a PNG's pixels`);
     }

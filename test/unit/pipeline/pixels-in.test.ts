@@ -463,7 +463,8 @@ describe('an animation', () => {
 
   it('gives its first frame: PNG', async () => {
     const acTL = Buffer.from([0, 0, 0, 2, 0, 0, 0, 0]);
-    const { raster, warnings } = await decodeFile(plain('rgb', GREEN, { chunks: { acTL } }), LIMIT);
+    const fcTL = Buffer.alloc(26);
+    const { raster, warnings } = await decodeFile(plain('rgb', GREEN, { chunks: { acTL, fcTL } }), LIMIT);
     expect(warnings).toEqual([FIRST]);
     near([...raster.rgb.subarray(0, 3)], GREEN, 0);
   });
