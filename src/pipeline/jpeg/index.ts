@@ -69,10 +69,10 @@ export class JpegFile {
       if (scan.first !== 0 || scan.last !== 63 || scan.high !== 0 || scan.low !== 0) this.flaws.add('scan-limits');
       for (const { index } of scan.components) if (!missing.delete(index)) throw damaged('a component comes twice');
       const tables = { dc: this.#dc, ac: this.#ac, dcSteps: this.#dcSteps, restart: this.#restart };
-      const { end, isExact } = await walkScan(this.jpeg, frame, scan, tables);
+      const { blocksEnd, end, isExact } = await walkScan(this.jpeg, frame, scan, tables);
       if (!isExact) this.flaws.add('extra-bytes');
       this.#at = end;
-      this.#findLost(scan);
+      this.#findLost(scan, blocksEnd);
     }
     if (this.#scan) {
       if (missing.size > 0) throw damaged('a component is missing');
@@ -92,7 +92,7 @@ export class JpegFile {
       progression?.add(scan);
       const end = nextMarker(this.jpeg, scan.data);
       this.#at = end < 0 ? this.jpeg.length : end;
-      this.#findLost(scan);
+      this.#findLost(scan, this.#at);
     }
     progression?.end();
   }
@@ -149,14 +149,14 @@ export class JpegFile {
   }
 
   /** @throws JobError `INPUT_CORRUPT` for bytes that became zeros on the way, where zeros cannot be a picture's */
-  #findLost({ data, components: [one], first, last, high }: Scan): void {
+  #findLost({ data, components: [one], first, last, high }: Scan, end: number): void {
     const at = this.jpeg.indexOf(LOST, data);
-    if (at < 0 || at >= this.#at || high > 0) return;
+    if (at < 0 || at + LOST.length > end || high > 0 || this.#frame?.arithmetic) return;
     const dc = this.#dc[one?.dc ?? 0]?.zero ?? 0;
     const ac = this.#ac[one?.ac ?? 0]?.zero ?? 0;
     // Even areas have zeros if the shortest codes say "as before" and "nothing more in this block".
     const isEven = (first > 0 || dc === 0) && (last === 0 || ((ac & 15) === 0 && ac !== 0xf0));
-    if (this.#frame?.arithmetic || !isEven) throw damaged('a part of its data is zeros');
+    if (!isEven) throw damaged('a part of its data is zeros');
   }
 
   #addEnd(): void {

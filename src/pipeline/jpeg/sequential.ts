@@ -24,7 +24,7 @@ const MCUS_A_TURN = 8_000;
 const MOST_DC = 1_536;
 
 /**
- * @returns an offset behind the last block; and whether it is exact, which means that a marker or the file's end follows
+ * @returns the offset behind the last block; one from which the next marker is found; and whether nothing is between them
  * @throws JobError `INPUT_CORRUPT` if a block is missing or cannot be right
  */
 export async function walkScan(jpeg: Buffer, frame: Frame, scan: Scan, tables: Tables) {
@@ -54,7 +54,7 @@ export async function walkScan(jpeg: Buffer, frame: Frame, scan: Scan, tables: T
   }
   const isExact = window.left < 8;
   if (!isExact && !window.isPadded) throw damaged('its data go on behind the last block');
-  return { end: window.end, isExact };
+  return { blocksEnd: window.position, end: window.end, isExact };
 }
 
 /** Which blocks an MCU has, and how many MCUs there are (A.2). */

@@ -51,6 +51,11 @@ export class BitWindow {
     return this.#next;
   }
 
+  /** Offset in the file behind the last bit; more, if there are data bytes of 0xff in the rest of the window. */
+  get position(): number {
+    return this.#next - Math.max(0, this.#length - Math.ceil(this.at / 8));
+  }
+
   /** Moves the window on. Behind the end of the data it has zeros. @returns false at the end of the data */
   fill(): boolean {
     if (this.#isLast) return false;
