@@ -7,6 +7,7 @@ export const WARNINGS = {
   'hidden-default': 'the default image was used, which is none of the {count} frames',
   bits: 'more than 8 bits per channel were reduced to 8',
   profile: 'the colour profile cannot be used and was left out',
+  hdr: 'high dynamic range was reduced to the range of sRGB',
   'extra-bytes': 'bytes that belong to no part of the JPEG were skipped',
   'scan-limits': 'a scan of the JPEG states wrong limits, which were not heeded',
   'no-end': 'the JPEG has no end marker, but every block of its pixels is there',

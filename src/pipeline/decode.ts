@@ -3,6 +3,8 @@ import { JobError } from '../domain/errors.js';
 import type { OutputFormat } from '../domain/job.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
+import { convert } from './colour/convert.js';
+import { spaceOf } from './colour/meaning.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
@@ -129,6 +131,7 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
     }),
   );
   const raster = await rasterOf(pixels);
+  if (structure.premultiplied) await divideByAlpha(raster);
   if (!isSameSize(raster, header)) {
     // The job is planned for the header's size.
     const sizes = `${header.width}x${header.height}, decoded ${raster.width}x${raster.height}`;
@@ -136,24 +139,31 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
   }
   return {
     raster,
-    warnings: lossesOf(bytes, file, structure),
+    warnings: lossesOf(file, structure),
     metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc },
   };
 }
 
 /** @throws JobError `EXECUTION_TIMEOUT` */
-async function readPixels(bytes: Buffer, { file, structure }: FileHeader, maxSeconds: number) {
+async function readPixels(bytes: Buffer, header: FileHeader, maxSeconds: number) {
+  const { file, structure } = header;
   const { icc, space, hasAlpha } = file;
   // libjpeg warns of things that viewers show whole. Where every block was found, its warnings say nothing more.
   const failOn = structure.jpeg?.isWalked ? 'error' : 'warning';
-  const profile = icc !== undefined && isUsable(icc, space) ? icc : undefined;
+  const numbers = spaceOf(file, structure);
+  const profile = !numbers && icc !== undefined && isUsable(icc, space) ? icc : undefined;
   const upright = toSrgb(open(bytes, { ignoreIcc: !profile, failOn }).autoOrient(), space, profile);
+  const depth = numbers && header.deep ? 'ushort' : 'uchar';
+  if (depth === 'ushort') upright.toColourspace('rgb16');
   const startedAt = performance.now();
   try {
-    return await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
-      .raw()
+    const { data, info } = await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
+      .raw({ depth })
       .timeout({ seconds: maxSeconds })
       .toBuffer({ resolveWithObject: true });
+    if (!numbers || info.channels < 3) return { data, info };
+    const values = depth === 'ushort' ? new Uint16Array(data.buffer, data.byteOffset, data.length >> 1) : data;
+    return { data: await convert(values, info.channels === 4 ? 4 : 3, numbers), info };
   } catch (cause) {
     // The error text of libvips for a timeout depends on the format.
     if (performance.now() - startedAt < maxSeconds * 1000) throw cause;
@@ -172,13 +182,12 @@ async function rasterOf({
 }
 
 /**
- * Converts a picture to sRGB. sharp converts embedded profiles itself, with two exceptions: it converts 16-bit colours
- * to Display P3 and leaves them there, and it ignores the profile of a 16-bit grey picture.
+ * Converts a picture to sRGB. sharp converts embedded profiles itself, but 16-bit colours to Display P3, and leaves them
+ * there.
  */
 function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sharp {
   const srgb = picture.toColourspace('srgb');
   if (profile && space === 'rgb16') return srgb.withIccProfile('srgb');
-  if (profile && space === 'grey16') return srgb.pipelineColourspace('b-w');
   return srgb;
 }
 
@@ -232,4 +241,16 @@ async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly
     if (to < pixels) await new Promise((resume) => setImmediate(resume));
   }
   return { rgb: rgba.subarray(0, pixels * 3), ...(opaque ? {} : { alpha }) };
+}
+
+/** Undoes the multiplication of colours by alpha, in place. What is below alpha 0 is unknown and stays black. */
+async function divideByAlpha({ rgb, alpha }: Raster): Promise<void> {
+  if (!alpha) return;
+  for (let i = 0; i < alpha.length; i++) {
+    const value = alpha[i] ?? 0;
+    if (value > 0 && value < 255) {
+      for (let at = i * 3; at < i * 3 + 3; at++) rgb[at] = Math.min(255, Math.round(((rgb[at] ?? 0) * 255) / value));
+    }
+    if (i % PIXELS_A_TURN === PIXELS_A_TURN - 1) await new Promise((resume) => setImmediate(resume));
+  }
 }

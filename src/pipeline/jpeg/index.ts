@@ -3,6 +3,7 @@ import { JobError } from '../../domain/errors.js';
 import { exifScreen } from '../preflight/exif.js';
 import { type Frame, isFrame, readFrame, readScan, type Scan } from './frame.js';
 import { huffmanTable, type HuffmanTable } from './huffman.js';
+import { type Edit, isIcc, renumbered } from './icc.js';
 import { damaged, MARKER, nextMarker, type Segment, segmentFrom } from './markers.js';
 import { Progression } from './progression.js';
 import { walkScan } from './sequential.js';
@@ -11,14 +12,7 @@ import { walkScan } from './sequential.js';
 export const MAX_SCANS = 100;
 
 /** What viewers show although the standard does not permit it. */
-export type JpegFlaw = 'extra-bytes' | 'scan-limits' | 'no-end';
-
-/** A replacement of bytes in a copy of the file, so that the decoder does not stumble over them. */
-interface Edit {
-  readonly from: number;
-  readonly to: number;
-  readonly bytes: readonly number[];
-}
+export type JpegFlaw = 'profile' | 'extra-bytes' | 'scan-limits' | 'no-end';
 
 /** Bytes of zeros that no picture has where a code of zeros means a value. */
 const LOST = Buffer.alloc(32);
@@ -43,11 +37,16 @@ export class JpegFile {
    */
   constructor(readonly jpeg: Buffer) {
     const screenExif = exifScreen();
+    const profile: Segment[] = [];
     const scan = this.#nextScan((segment) => {
       if (segment.marker === MARKER.APP1 && jpeg.toString('latin1', segment.from, segment.from + 4) === 'Exif') {
         screenExif(jpeg.subarray(segment.from, segment.to));
       }
+      if (isIcc(jpeg, segment)) profile.push(segment);
     });
+    const numbers = renumbered(jpeg, profile);
+    if (numbers) this.#edits.push(...numbers);
+    else this.flaws.add('profile');
     if (!scan) throw damaged('it has no picture');
     if (this.isWalked) this.#scan = scan;
     else this.#readScans(scan);
@@ -170,7 +169,7 @@ export class JpegFile {
     if (this.#edits.length === 0) return this.jpeg;
     const parts: Uint8Array[] = [];
     let at = 0;
-    for (const { from, to, bytes } of this.#edits) {
+    for (const { from, to, bytes } of this.#edits.toSorted((a, b) => a.from - b.from)) {
       parts.push(this.jpeg.subarray(at, from), Buffer.from(bytes));
       at = to;
     }
