@@ -5,6 +5,7 @@ import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { convert } from './colour/convert.js';
 import { spaceOf } from './colour/meaning.js';
+import { densityOf } from './exif.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
@@ -47,6 +48,8 @@ export interface Header extends Size {
   readonly progressive: boolean;
   /** More than 8 bits per channel. */
   readonly deep: boolean;
+  /** Whether the worker converts its colours itself, which takes a second copy. */
+  readonly converted?: boolean;
 }
 
 /** The header, and sharp's own description of the file, which `decode` needs. */
@@ -100,6 +103,7 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
   if (codedPixels > pixels * MOST_CODED + SPARE_PIXELS) {
     throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels holds ${codedPixels} to be decoded`);
   }
+  const converted = spaceOf(file, structure) !== undefined;
   const { hasAlpha, orientation = 1, isProgressive: progressive, depth, autoOrient } = file;
   return {
     ...autoOrient,
@@ -108,6 +112,7 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
     progressive,
     turned: orientation > 1,
     deep: depth !== 'uchar',
+    converted,
     file,
     structure,
   };
@@ -140,7 +145,7 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
   return {
     raster,
     warnings: lossesOf(file, structure),
-    metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc },
+    metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc, density: statedDensity(header) },
   };
 }
 
@@ -241,6 +246,13 @@ async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly
     if (to < pixels) await new Promise((resume) => setImmediate(resume));
   }
   return { rgb: rgba.subarray(0, pixels * 3), ...(opaque ? {} : { alpha }) };
+}
+
+/** Pixels per inch, if the file states them: sharp says 72 of a file that does not. */
+function statedDensity({ file, structure: { jpeg, chunks } }: FileHeader): number | undefined {
+  const pHYs = chunks?.get('pHYs');
+  if (pHYs) return pHYs[8] === 1 ? file.density : undefined;
+  return jpeg?.density ?? densityOf(file.exif);
 }
 
 /** Undoes the multiplication of colours by alpha, in place. What is below alpha 0 is unknown and stays black. */

@@ -1,8 +1,12 @@
 /** Reads and changes EXIF blocks in place (CIPA DC-008; TIFF 6.0, section 2). */
 
 export const TAG = {
+  width: 0x0100,
+  height: 0x0101,
+  bits: 0x0102,
   orientation: 0x0112,
   xResolution: 0x011a,
+  resolutionUnit: 0x0128,
   exif: 0x8769,
   interoperability: 0xa005,
   colourSpace: 0xa001,
@@ -77,6 +81,18 @@ export class Exif {
     this.write(at + 8, 2, number);
   }
 
+  /** Removes entries. The directory's link follows the last one, so it moves up with them. */
+  remove(directory: number, tags: readonly number[]): void {
+    const entries = this.entries(directory);
+    const kept = entries.filter(({ tag }) => !tags.includes(tag));
+    const parts = kept.map(({ at }) => Buffer.from(this.tiff.subarray(at, at + 12)));
+    const link = Buffer.from(this.tiff.subarray(this.linkOf(directory), this.linkOf(directory) + 4));
+    const end = directory + 2 + entries.length * 12 + 4;
+    this.tiff.fill(0, directory + 2, end);
+    Buffer.concat([...parts, link]).copy(this.tiff, directory + 2);
+    this.write(directory, 2, kept.length);
+  }
+
   read(at: number, bytes: 1 | 2 | 4): number {
     return this.#little ? this.tiff.readUIntLE(at, bytes) : this.tiff.readUIntBE(at, bytes);
   }
@@ -84,6 +100,24 @@ export class Exif {
   write(at: number, bytes: 1 | 2 | 4, value: number): void {
     if (this.#little) this.tiff.writeUIntLE(value, at, bytes);
     else this.tiff.writeUIntBE(value, at, bytes);
+  }
+}
+
+/** Pixels per inch that EXIF states; undefined if it states none, or 72, which stands for "unknown" (DC-008, 4.6.8). */
+export function densityOf(block: Buffer | undefined): number | undefined {
+  if (block === undefined || block.length > 65_533) return undefined;
+  try {
+    const exif = new Exif(block);
+    const entries = exif.entries(exif.first);
+    const [resolution, unit] = [TAG.xResolution, TAG.resolutionUnit].map((tag) =>
+      entries.find((one) => one.tag === tag),
+    );
+    if (!resolution) return undefined;
+    const inches = unit && exif.number(unit) === 3 ? 2.54 : 1;
+    const density = Math.round((exif.number(resolution) ?? 0) * inches);
+    return density > 0 && density <= 65_535 && density !== 72 ? density : undefined;
+  } catch {
+    return undefined; // an offset leads out of the block
   }
 }
 

@@ -164,6 +164,15 @@ export class JpegFile {
     this.#edits.push({ from: end, to: end, bytes: [0xff, MARKER.EOI] });
   }
 
+  /** Pixels per inch that JFIF states. */
+  get density(): number | undefined {
+    const { jpeg } = this;
+    if (jpeg.length < 18 || jpeg.readUInt32BE(0) !== 0xffd8ffe0 || jpeg.toString('latin1', 6, 11) !== 'JFIF\0')
+      return undefined;
+    const density = Math.round(jpeg.readUInt16BE(14) * (jpeg[13] === 2 ? 2.54 : 1));
+    return jpeg[13] !== 0 && density > 0 && density <= 65_535 ? density : undefined;
+  }
+
   /** The file, or a copy in which what was found so far is put right, so that a decoder does not stumble over it. */
   mended(): Buffer {
     if (this.#edits.length === 0) return this.jpeg;

@@ -5,6 +5,8 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [4, ['ftyphei', 'ftyphev', 'ftypmif1', 'ftypmsf1'], 'HEIC, which phones write: export it as JPEG'],
   [0, ['\xff\x0a', '\0\0\0\x0cJXL '], 'JPEG XL: convert it to JPEG or PNG'],
   [0, ['\0\0\0\x0cjP  ', '\xff\x4f\xff\x51'], 'JPEG 2000: convert it to JPEG or PNG'],
+  [0, ['GIF8'], 'GIF: convert it to PNG'],
+  [0, ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'], 'TIFF: convert it to PNG'],
   [0, ['BM'], 'BMP: convert it to PNG'],
   [0, ['\0\0\x01\0'], 'ICO: convert it to PNG'],
   [0, ['8BPS'], 'a Photoshop file: export it as PNG or JPEG'],
