@@ -6,6 +6,11 @@ const PIXELS_A_TURN = 200_000;
 const LEVELS = 65_536;
 /** Light above this is compressed, so that highlights keep their shape. */
 const KNEE = 0.75;
+const UNCHANGED = [
+  [1, 0, 0],
+  [0, 1, 0],
+  [0, 0, 1],
+] as const;
 /** Peak of an HLG display in multiples of white: 1,000 nits by 203 (ITU-R BT.2100). */
 const HLG_PEAK = 1_000 / 203;
 
@@ -20,8 +25,8 @@ export async function convert(data: Uint8Array | Uint16Array, channels: 3 | 4, s
   const levels = Uint8Array.from({ length: LEVELS }, (_, i) => Math.round(255 * toSrgb(i / (LEVELS - 1))));
   const level = (value: number) =>
     levels[value <= 0 ? 0 : value >= 1 ? LEVELS - 1 : Math.round(value * (LEVELS - 1))] ?? 0;
-  const { matrix = [[1, 0, 0], [0, 1, 0], [0, 0, 1]], range } = space; // prettier-ignore
-  const [[a = 0, b = 0, c = 0] = [], [d = 0, e = 0, f = 0] = [], [g = 0, h = 0, i = 0] = []] = matrix;
+  const { matrix = UNCHANGED, range } = space;
+  const [[a, b, c], [d, e, f], [g, h, i]] = matrix;
   const out = Buffer.allocUnsafe(data.length);
   for (let at = 0, turn = 0; at < data.length; at += channels) {
     let [red, green, blue] = [light[data[at] ?? 0] ?? 0, light[data[at + 1] ?? 0] ?? 0, light[data[at + 2] ?? 0] ?? 0];

@@ -1,7 +1,8 @@
 /** Colour spaces that files name by numbers, and their way to linear light and to sRGB's primaries. */
 
 /** Rows of a matrix. */
-type Matrix = readonly (readonly [number, number, number])[];
+type Row = readonly [number, number, number];
+type Matrix = readonly [Row, Row, Row];
 type Chromaticity = readonly [x: number, y: number];
 /** Red, green, blue and white (CIE 1931). */
 export type Primaries = readonly [Chromaticity, Chromaticity, Chromaticity, Chromaticity];
@@ -107,7 +108,7 @@ function times(a: Matrix, b: Matrix): Matrix {
 }
 
 function transpose([a, b, c]: Matrix): Matrix {
-  return [0, 1, 2].map((i) => [a?.[i] ?? 0, b?.[i] ?? 0, c?.[i] ?? 0] as const);
+  return [0, 1, 2].map((i) => [a[i] ?? 0, b[i] ?? 0, c[i] ?? 0]) as unknown as Matrix;
 }
 
 function inverse(m: Matrix): Matrix {

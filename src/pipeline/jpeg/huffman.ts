@@ -25,16 +25,19 @@ export interface HuffmanTable {
   readonly limit: Int32Array;
   readonly offset: Int32Array;
   readonly symbols: Buffer;
-  /** The symbol whose code is all zeros. */
-  readonly zero: number;
+}
+
+/** A table as a DHT segment has it: the number of codes of each length, 1 to 16, and their symbols, of which the first is all zeros. */
+export interface TableSource {
+  readonly counts: Buffer;
+  readonly symbols: Buffer;
 }
 
 /**
- * Reads one table of a DHT segment.
- * @param counts number of codes of each length, 1 to 16
+ * Makes a table that a scan needs. It takes some hundred microseconds, and a file may have any number of tables.
  * @throws JobError `INPUT_CORRUPT` if the codes do not fit
  */
-export function huffmanTable(counts: Buffer, symbols: Buffer): HuffmanTable {
+export function huffmanTable({ counts, symbols }: TableSource): HuffmanTable {
   const [code, value] = [new Uint16Array(ENTRIES), new Int32Array(ENTRIES)];
   const [one, many] = [new Uint16Array(ENTRIES), new Uint16Array(ENTRIES)];
   const [limit, offset] = [new Int32Array(18), new Int32Array(18)];
@@ -58,7 +61,7 @@ export function huffmanTable(counts: Buffer, symbols: Buffer): HuffmanTable {
     value[bits] = differenceOf(code[bits] ?? 0, bits);
   }
   for (let bits = 0; bits < ENTRIES; bits++) many[bits] = allOf(one, bits);
-  return { one, many, value, code, limit, offset, symbols, zero: symbols[0] ?? 0 };
+  return { one, many, value, code, limit, offset, symbols };
 }
 
 function firstOf(code: number): number {

@@ -2,7 +2,7 @@
 import { JobError } from '../../domain/errors.js';
 import { exifScreen } from '../preflight/exif.js';
 import { type Frame, isFrame, readFrame, readScan, type Scan } from './frame.js';
-import { huffmanTable, type HuffmanTable } from './huffman.js';
+import type { TableSource } from './huffman.js';
 import { type Edit, isIcc, renumbered } from './icc.js';
 import { damaged, MARKER, nextMarker, type Segment, segmentFrom } from './markers.js';
 import { Progression } from './progression.js';
@@ -10,6 +10,8 @@ import { walkScan } from './sequential.js';
 
 /** Limit of scans. A scan of 150 bytes can make the decoder pass over the whole picture again. Encoders write 10 or 20. */
 export const MAX_SCANS = 100;
+/** Limit of segments. A usual file has 20; one with large metadata, some hundreds. */
+const MAX_SEGMENTS = 10_000;
 
 /** What viewers show although the standard does not permit it. */
 export type JpegFlaw = 'profile' | 'extra-bytes' | 'scan-limits' | 'no-end';
@@ -22,10 +24,11 @@ const END = Buffer.from([0xff, MARKER.EOI]);
 export class JpegFile {
   readonly flaws = new Set<JpegFlaw>();
   readonly #edits: Edit[] = [];
-  readonly #dc: (HuffmanTable | undefined)[] = [];
-  readonly #ac: (HuffmanTable | undefined)[] = [];
+  readonly #dc: (TableSource | undefined)[] = [];
+  readonly #ac: (TableSource | undefined)[] = [];
   readonly #dcSteps: (number | undefined)[] = [];
   #restart = 0;
+  #segments = 0;
   #at = 2;
   #frame: Frame | undefined;
   /** The first scan of a sequential JPEG, up to which the constructor reads. */
@@ -99,6 +102,7 @@ export class JpegFile {
   /** Reads segments up to the next scan, or to the end. */
   #nextScan(visit: (segment: Segment) => void = () => undefined): Scan | undefined {
     for (;;) {
+      if (++this.#segments > MAX_SEGMENTS) throw damaged(`expected at most ${MAX_SEGMENTS} segments`);
       const segment = segmentFrom(this.jpeg, this.#at);
       const end = segment?.at ?? this.jpeg.length;
       const start = skipFill(this.jpeg, this.#at, end);
@@ -134,7 +138,7 @@ export class JpegFile {
         const end = at + 17 + counts.reduce((sum, count) => sum + count, 0);
         if (end > to) throw damaged('a Huffman table is cut short');
         const kind = jpeg[at] ?? 0;
-        (kind & 0x10 ? this.#ac : this.#dc)[kind & 15] = huffmanTable(counts, jpeg.subarray(at + 17, end));
+        (kind & 0x10 ? this.#ac : this.#dc)[kind & 15] = { counts, symbols: jpeg.subarray(at + 17, end) };
         at = end;
       }
     } else if (marker === MARKER.DQT) {
@@ -149,10 +153,9 @@ export class JpegFile {
 
   /** @throws JobError `INPUT_CORRUPT` for bytes that became zeros on the way, where zeros cannot be a picture's */
   #findLost({ data, components: [one], first, last, high }: Scan, end: number): void {
-    const at = this.jpeg.indexOf(LOST, data);
-    if (at < 0 || at + LOST.length > end || high > 0 || this.#frame?.arithmetic) return;
-    const dc = this.#dc[one?.dc ?? 0]?.zero ?? 0;
-    const ac = this.#ac[one?.ac ?? 0]?.zero ?? 0;
+    if (high > 0 || this.#frame?.arithmetic || !this.jpeg.subarray(data, end).includes(LOST)) return;
+    const dc = this.#dc[one?.dc ?? 0]?.symbols[0] ?? 0;
+    const ac = this.#ac[one?.ac ?? 0]?.symbols[0] ?? 0;
     // Even areas have zeros if the shortest codes say "as before" and "nothing more in this block".
     const isEven = (first > 0 || dc === 0) && (last === 0 || ((ac & 15) === 0 && ac !== 0xf0));
     if (!isEven) throw damaged('a part of its data is zeros');

@@ -1,14 +1,14 @@
 /** Walks the entropy-coded data of a sequential JPEG to its end, and finds whether every block is there. */
 import { type BlockTables, readMcus } from './bits.js';
 import type { Frame, Scan } from './frame.js';
-import type { HuffmanTable } from './huffman.js';
+import { huffmanTable, type TableSource } from './huffman.js';
 import { damaged } from './markers.js';
 import { BitWindow } from './window.js';
 
 /** Tables that are in force when a scan starts. */
 export interface Tables {
-  readonly dc: readonly (HuffmanTable | undefined)[];
-  readonly ac: readonly (HuffmanTable | undefined)[];
+  readonly dc: readonly (TableSource | undefined)[];
+  readonly ac: readonly (TableSource | undefined)[];
   /** The first value of each quantisation table. */
   readonly dcSteps: readonly (number | undefined)[];
   /** MCUs of a restart interval; 0 if there are none. */
@@ -67,7 +67,7 @@ function layoutOf({ width, height, components }: Frame, scan: Scan, { dc, ac, dc
     const [forDc, forAc] = [dc[one.dc], ac[one.ac]];
     if (!forDc || !forAc) throw damaged('a scan needs a Huffman table that is not there');
     const mostDc = MOST_DC / (dcSteps[quantiser] ?? 1) + 1;
-    const block = { component: one.index, dc: forDc, ac: forAc, mostDc };
+    const block = { component: one.index, dc: huffmanTable(forDc), ac: huffmanTable(forAc), mostDc };
     mcu.push(...Array.from({ length: alone ? 1 : h * v }, () => block));
     if (alone) {
       const [across, down] = [Math.ceil((width * h) / (mostH * 8)), Math.ceil((height * v) / (mostV * 8))];

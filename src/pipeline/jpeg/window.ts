@@ -77,7 +77,7 @@ export class BitWindow {
       while (jpeg[fill] === 0xff) fill++;
       if (found < 0 || jpeg[fill] !== 0) {
         this.#isLast = true;
-        bytes.fill(0, length);
+        bytes.fill(0, length, length + MARGIN);
         break;
       }
       bytes[length++] = 0xff;

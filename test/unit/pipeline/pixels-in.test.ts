@@ -575,7 +575,7 @@ async function nclx(
 /** EXIF of a camera that follows DCF: a colour space, and the index that tells its kind of sRGB or Adobe RGB. */
 function dcf(colourSpace: number, index: string): Buffer {
   const entry = (tag: number, type: number, count: number, value: string) =>
-    `${String.fromCharCode(0, tag & 255)}`.replace(/^./, String.fromCharCode(tag >> 8)) +
+    String.fromCharCode(0, tag & 255).replace(/^./, String.fromCharCode(tag >> 8)) +
     String.fromCharCode(0, type, 0, 0, 0, count) +
     value;
   const offset = (value: number) => String.fromCharCode(0, 0, 0, value);
