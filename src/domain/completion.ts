@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ERROR_CODES, STAGES } from './errors.js';
 import { SCHEMA_VERSION } from './job.js';
+import { WARNINGS } from './warnings.js';
 
 export const STATUSES = ['succeeded', 'failed', 'expired', 'canceled'] as const;
 export const PLANS = ['tile', 'fit', 'whole'] as const;
@@ -54,7 +55,10 @@ export const completionSchema = z.strictObject({
     })
     .optional(),
   steps: z.array(step).optional(),
-  warnings: z.array(z.string()).optional(),
+  warnings: z
+    .array(z.string())
+    .optional()
+    .describe(`What the picture lost, or what was wrong with its file: ${Object.values(WARNINGS).join('; ')}`),
   attempt: z.int().optional(),
   timingsMs: z
     .strictObject({

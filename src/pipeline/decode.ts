@@ -1,12 +1,16 @@
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { JobError } from '../domain/errors.js';
 import type { OutputFormat } from '../domain/job.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
+import { convert } from './colour/convert.js';
+import { spaceOf } from './colour/meaning.js';
+import { densityOf } from './exif.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
-import { preflight } from './preflight/index.js';
+import { unsupported } from './preflight/foreign.js';
+import { type Preflight, preflight } from './preflight/index.js';
 
 // The bytes of a file select the decoder, and they may be hostile. So only the formats that the README promises stay
 // enabled. The HEIF loader reads AVIF; in sharp's own build it has no other codec.
@@ -44,11 +48,14 @@ export interface Header extends Size {
   readonly progressive: boolean;
   /** More than 8 bits per channel. */
   readonly deep: boolean;
+  /** Whether the worker converts its colours itself, which takes a second copy. */
+  readonly converted?: boolean;
 }
 
 /** The header, and sharp's own description of the file, which `decode` needs. */
 export interface FileHeader extends Header {
   readonly file: Metadata;
+  readonly structure: Preflight;
 }
 
 export interface HeaderOptions {
@@ -81,11 +88,13 @@ export interface DecodeOptions {
  * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`
  */
 export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: HeaderOptions): Promise<FileHeader> {
-  const { codedPixels = 0 } = preflight(bytes);
-  const file = await codec(HEADER_MS, () => guard(() => open(bytes).metadata()));
+  const structure = preflight(bytes);
+  const { codedPixels = 0, jpeg } = structure;
+  const source = jpeg?.mended() ?? bytes;
+  const file = await codec(HEADER_MS, () => guard(bytes, () => open(source).metadata()));
   const format = FORMATS[file.format];
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
-    throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${file.format}`);
+    throw unsupported(bytes, file.format);
   }
   const pixels = file.width * file.height;
   if (pixels > maxPixels) {
@@ -94,8 +103,19 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
   if (codedPixels > pixels * MOST_CODED + SPARE_PIXELS) {
     throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels holds ${codedPixels} to be decoded`);
   }
+  const converted = spaceOf(file, structure) !== undefined;
   const { hasAlpha, orientation = 1, isProgressive: progressive, depth, autoOrient } = file;
-  return { ...autoOrient, format, hasAlpha, progressive, turned: orientation > 1, deep: depth !== 'uchar', file };
+  return {
+    ...autoOrient,
+    format,
+    hasAlpha,
+    progressive,
+    turned: orientation > 1,
+    deep: depth !== 'uchar',
+    converted,
+    file,
+    structure,
+  };
 }
 
 /**
@@ -106,29 +126,49 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
  */
 export async function decode(bytes: Buffer, header: FileHeader, options: DecodeOptions = {}): Promise<Decoded> {
   const { maxSeconds = 120, codec = atOnce } = options;
-  const { file } = header;
+  const { file, structure } = header;
+  const { jpeg } = structure;
   const costMs = costOf(header, DECODER_NS[header.format]);
-  const pixels = await codec(costMs, () => guard(() => readPixels(bytes, file, maxSeconds)));
+  const pixels = await codec(costMs, () =>
+    guard(bytes, async () => {
+      await jpeg?.check();
+      return readPixels(jpeg?.mended() ?? bytes, header, maxSeconds);
+    }),
+  );
   const raster = await rasterOf(pixels);
+  if (structure.premultiplied) await divideByAlpha(raster);
   if (!isSameSize(raster, header)) {
     // The job is planned for the header's size.
     const sizes = `${header.width}x${header.height}, decoded ${raster.width}x${raster.height}`;
     throw new JobError('INPUT_CORRUPT', `its header says ${sizes}`);
   }
-  return { raster, warnings: lossesOf(bytes, file), metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc } };
+  return {
+    raster,
+    warnings: lossesOf(file, structure),
+    metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc, density: statedDensity(header) },
+  };
 }
 
 /** @throws JobError `EXECUTION_TIMEOUT` */
-async function readPixels(bytes: Buffer, metadata: Metadata, maxSeconds: number) {
-  const { icc, space, hasAlpha } = metadata;
-  const profile = icc !== undefined && isUsable(icc, space) ? icc : undefined;
-  const upright = toSrgb(open(bytes, { ignoreIcc: !profile }).autoOrient(), space, profile);
+async function readPixels(bytes: Buffer, header: FileHeader, maxSeconds: number) {
+  const { file, structure } = header;
+  const { icc, space, hasAlpha } = file;
+  // libjpeg warns of things that viewers show whole. Where every block was found, its warnings say nothing more.
+  const failOn = structure.jpeg?.isWalked ? 'error' : 'warning';
+  const numbers = spaceOf(file, structure);
+  const profile = !numbers && icc !== undefined && isUsable(icc, space) ? icc : undefined;
+  const upright = toSrgb(open(bytes, { ignoreIcc: !profile, failOn }).autoOrient(), space, profile);
+  const depth = numbers && header.deep ? 'ushort' : 'uchar';
+  if (depth === 'ushort') upright.toColourspace('rgb16');
   const startedAt = performance.now();
   try {
-    return await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
-      .raw()
+    const { data, info } = await (hasAlpha ? upright.ensureAlpha() : upright.removeAlpha())
+      .raw({ depth })
       .timeout({ seconds: maxSeconds })
       .toBuffer({ resolveWithObject: true });
+    if (!numbers || info.channels < 3) return { data, info };
+    const values = depth === 'ushort' ? new Uint16Array(data.buffer, data.byteOffset, data.length >> 1) : data;
+    return { data: await convert(values, info.channels === 4 ? 4 : 3, numbers), info };
   } catch (cause) {
     // The error text of libvips for a timeout depends on the format.
     if (performance.now() - startedAt < maxSeconds * 1000) throw cause;
@@ -147,17 +187,16 @@ async function rasterOf({
 }
 
 /**
- * Converts a picture to sRGB. sharp converts embedded profiles itself, with two exceptions: it converts 16-bit colours
- * to Display P3 and leaves them there, and it ignores the profile of a 16-bit grey picture.
+ * Converts a picture to sRGB. sharp converts embedded profiles itself, but 16-bit colours to Display P3, and leaves them
+ * there.
  */
 function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sharp {
   const srgb = picture.toColourspace('srgb');
   if (profile && space === 'rgb16') return srgb.withIccProfile('srgb');
-  if (profile && space === 'grey16') return srgb.pipelineColourspace('b-w');
   return srgb;
 }
 
-function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sharp {
+function open(bytes: Buffer, options: SharpOptions = {}): Sharp {
   // `readHeader` checks the pixel limit and throws its own code. The limit of libvips stays as a second check.
   return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
 }
@@ -166,14 +205,14 @@ function open(bytes: Buffer, options: { readonly ignoreIcc?: boolean } = {}): Sh
  * Maps sharp's error texts to the three codes for a bad picture. A shortage of the machine is not the picture's fault and
  * passes unchanged.
  */
-async function guard<T>(work: () => Promise<T>): Promise<T> {
+async function guard<T>(bytes: Buffer, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
     if (cause instanceof JobError || isShortage(cause)) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     if (/unsupported image format|buffer is empty/i.test(message)) {
-      throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF', { cause });
+      throw unsupported(bytes, undefined, cause);
     }
     if (/exceeds pixel limit/i.test(message)) {
       throw new JobError('INPUT_TOO_MANY_PIXELS', message, { cause });
@@ -207,4 +246,23 @@ async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly
     if (to < pixels) await new Promise((resume) => setImmediate(resume));
   }
   return { rgb: rgba.subarray(0, pixels * 3), ...(opaque ? {} : { alpha }) };
+}
+
+/** Pixels per inch, if the file states them: sharp says 72 of a file that does not. */
+function statedDensity({ file, structure: { jpeg, chunks } }: FileHeader): number | undefined {
+  const pHYs = chunks?.get('pHYs');
+  if (pHYs) return pHYs[8] === 1 ? file.density : undefined;
+  return jpeg?.density ?? densityOf(file.exif);
+}
+
+/** Undoes the multiplication of colours by alpha, in place. What is below alpha 0 is unknown and stays black. */
+async function divideByAlpha({ rgb, alpha }: Raster): Promise<void> {
+  if (!alpha) return;
+  for (let i = 0; i < alpha.length; i++) {
+    const value = alpha[i] ?? 0;
+    if (value > 0 && value < 255) {
+      for (let at = i * 3; at < i * 3 + 3; at++) rgb[at] = Math.min(255, Math.round(((rgb[at] ?? 0) * 255) / value));
+    }
+    if (i % PIXELS_A_TURN === PIXELS_A_TURN - 1) await new Promise((resume) => setImmediate(resume));
+  }
 }

@@ -4,7 +4,7 @@ import type { Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
 import type { Format } from './formats/index.js';
 import { clearHidden, extendColours } from './hidden-colours.js';
-import { carrierOf, type KeptMetadata } from './metadata.js';
+import { carrierOf, type KeptMetadata, withDensity } from './metadata.js';
 
 /** The pixels to write: a picture, or a mask as a picture of one channel. */
 export interface Pixels extends Size {
@@ -56,7 +56,8 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
   const file = format.encode(picture, options.quality, options.keepHidden);
   const costMs = costOf(size, format.encoderNs) + (resized ? costOf(pixels, RESIZE_NS) : 0);
   const { data, info } = await codec(costMs, () => file.toBuffer({ resolveWithObject: true }));
-  return { bytes: data, width: info.width, height: info.height };
+  const bytes = withDensity(data, options.metadata?.density);
+  return { bytes, width: info.width, height: info.height };
 }
 
 /**

@@ -45,16 +45,17 @@ export function memoryOf(header: Header, steps: readonly Step[], output: OutputR
  * Bytes per pixel during decoding: the picture, twice if it is turned. Some decoders hold more than rows; their memory was
  * measured.
  */
-function decoding({ format, hasAlpha, turned, progressive, deep }: Header): number {
-  const rows = (hasAlpha ? 5 : 3) + (turned ? (deep ? 7 : 3) : 0);
+function decoding({ format, hasAlpha, turned, progressive, deep, converted }: Header): number {
+  const copy = converted ? (hasAlpha ? 4 : 3) * (deep ? 2 : 1) : 0;
+  const rows = (hasAlpha ? 5 : 3) + (turned ? (deep ? 7 : 3) : 0) + copy;
   switch (format) {
     case 'jpeg':
       return Math.max(rows, progressive ? 11 : 0); // all coefficients at once, of at most four inks
     case 'png':
       return Math.max(rows, progressive ? (deep ? 16 : 8) : 0);
     case 'webp':
-      return hasAlpha ? 9 : 8;
+      return (hasAlpha ? 9 : 8) + copy;
     case 'avif':
-      return deep ? 29 : 23;
+      return (deep ? 29 : 23) + copy;
   }
 }

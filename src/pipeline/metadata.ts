@@ -1,14 +1,20 @@
 /** Copies EXIF, XMP and IPTC from one file to another, and corrects them for pixels that are upright sRGB now. */
+import { crc32 } from '@node-rs/crc32';
 import sharp, { type Metadata } from 'sharp';
+import { Exif, TAG } from './exif.js';
+import { uprightXmp } from './xmp.js';
 
 /** The blocks of a file as sharp returns them. */
-export type KeptMetadata = Pick<Metadata, 'exif' | 'xmp' | 'iptc'>;
+export interface KeptMetadata extends Pick<Metadata, 'exif' | 'xmp' | 'iptc'> {
+  /** Pixels per inch, if the file states them. */
+  readonly density?: number | undefined;
+}
 
-const EXIF = { orientation: 0x0112, details: 0x8769, colourSpace: 0xa001 } as const;
-const EXIF_PREFIX = 'Exif\0\0';
 const XMP_PREFIX = 'http://ns.adobe.com/xap/1.0/\0';
 /** Most bytes that a segment of a JPEG can hold (ITU-T T.81, B.1.1.4). */
 const SEGMENT_BYTES = 65_533;
+/** Where the chunks of a PNG start that follow its header. */
+const IHDR_END = 33;
 
 /**
  * Makes a file of one black pixel with the given metadata. sharp copies metadata only from the file that it opens, so the
@@ -19,21 +25,24 @@ export async function carrierOf(kept: KeptMetadata, alpha: boolean): Promise<Buf
   const pixel = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } })
     .jpeg()
     .toBuffer();
-  const { exif, xmp, iptc } = kept;
+  const { exif, xmp, iptc, density } = kept;
   const blocks: readonly (readonly [number, Buffer])[] = [
+    ...(density === undefined ? [] : [[0xe0, jfif(density)] as const]),
     ...(fits(exif) ? [[0xe1, uprightExif(exif)] as const] : []),
     ...(fits(xmp) ? [[0xe1, Buffer.from(XMP_PREFIX + uprightXmp(xmp.toString('latin1')), 'latin1')] as const] : []),
     ...(fits(iptc) ? [[0xed, iptc] as const] : []),
   ];
   const segments = blocks
     .filter(([, content]) => content.length > 0 && content.length <= SEGMENT_BYTES)
-    .flatMap(([marker, content]) => {
-      const length = content.length + 2;
-      return [Buffer.from([0xff, marker, length >> 8, length & 0xff]), content];
-    });
+    .map(([marker, content]) => segment(marker, content));
   const jpeg = Buffer.concat([pixel.subarray(0, 2), ...segments, pixel.subarray(2)]);
   // sharp keeps IPTC only from a JPEG to a JPEG, and a JPEG has no alpha.
   return alpha ? sharp(jpeg).ensureAlpha(0).keepMetadata().png().toBuffer() : jpeg;
+}
+
+function segment(marker: number, content: Buffer): Buffer {
+  const length = content.length + 2;
+  return Buffer.concat([Buffer.from([0xff, marker, length >> 8, length & 0xff]), content]);
 }
 
 /** Checks the size of a block before any work on it, because a file may hold 64 MiB of metadata. */
@@ -42,56 +51,72 @@ function fits(block: Buffer | undefined): block is Buffer {
 }
 
 /**
- * Sets orientation 1 and colour space sRGB, and removes the second directory, which would be a thumbnail of the original
- * picture.
+ * Sets orientation 1 and colour space sRGB, and removes the size of the file that was read and the second directory, which would
+ * be a thumbnail of it.
  */
-function uprightExif(exif: Buffer): Buffer {
-  const prefix = exif.toString('latin1', 0, EXIF_PREFIX.length) === EXIF_PREFIX ? EXIF_PREFIX.length : 0;
-  const tiff = Buffer.from(exif.subarray(prefix));
-  const little = tiff.toString('latin1', 0, 2) === 'II';
-  const read16 = (at: number) => (little ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at));
-  const read32 = (at: number) => (little ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at));
-
-  let details: number | undefined;
-  const amend = (directory: number): number => {
-    const end = directory + 2 + read16(directory) * 12;
-    for (let entry = directory + 2; entry < end; entry += 12) {
-      const tag = read16(entry);
-      if (tag === EXIF.details) details ??= read32(entry + 8);
-      if (tag !== EXIF.orientation && tag !== EXIF.colourSpace) continue;
-      if (little) tiff.writeUInt16LE(1, entry + 8);
-      else tiff.writeUInt16BE(1, entry + 8);
-    }
-    return end;
-  };
+function uprightExif(block: Buffer): Buffer {
+  const exif = new Exif(block);
   try {
-    const next = amend(read32(4));
-    if (details !== undefined) amend(details);
-    tiff.fill(0, next, next + 4);
+    const { first } = exif;
+    const details = exif.directory(first, TAG.exif);
+    const index = details === undefined ? undefined : exif.directory(details, TAG.interoperability);
+    for (const entry of [...exif.entries(first), ...(details === undefined ? [] : exif.entries(details))]) {
+      if (entry.tag === TAG.orientation || entry.tag === TAG.colourSpace) exif.setShort(entry, 1);
+    }
+    // R98 is sRGB (DCF).
+    const name =
+      index === undefined ? undefined : exif.entries(index).find(({ tag }) => tag === TAG.interoperabilityIndex);
+    if (name?.type === 2 && name.count === 4) exif.tiff.write('R98', name.value, 'latin1');
+    exif.write(exif.linkOf(first), 4, 0);
+    exif.remove(first, [TAG.width, TAG.height, TAG.bits]);
   } catch {
     return Buffer.alloc(0); // an offset points outside the block, so none of it can be trusted
   }
-  return Buffer.concat([Buffer.from(EXIF_PREFIX, 'latin1'), tiff]);
+  return exif.block;
 }
 
-/** Sets orientation 1 in XMP, and removes the thumbnails. Both are text there. */
-function uprightXmp(xmp: string): string {
-  const upright = xmp
-    .replace(/(tiff:Orientation\s*=\s*["'])\d(["'])/g, '$11$2')
-    .replace(/(<tiff:Orientation>)\s*\d\s*(<)/g, '$11$2');
-  return without(without(upright, 'xmp:Thumbnails'), 'xap:Thumbnails');
-}
-
-/** Removes elements in linear time. A regular expression would search for each end tag up to the last byte. */
-function without(xml: string, element: string): string {
-  const [start, end] = [`<${element}>`, `</${element}>`];
-  const kept: string[] = [];
-  let at = 0;
-  for (;;) {
-    const from = xml.indexOf(start, at);
-    const to = from < 0 ? -1 : xml.indexOf(end, from);
-    if (to < 0) return kept.join('') + xml.slice(at);
-    kept.push(xml.slice(at, from));
-    at = to + end.length;
+/**
+ * States the density of a JPEG in its JFIF header, or of a PNG in pHYs, and in no other way. libvips writes a density that nobody
+ * stated into some files, and leaves one out of others.
+ * @param density in pixels per inch; undefined removes it
+ */
+export function withDensity(file: Buffer, density: number | undefined): Buffer {
+  if (file.readUInt16BE(0) === 0xffd8) {
+    const has = file.readUInt16BE(2) === 0xffe0;
+    const rest = file.subarray(has ? 4 + file.readUInt16BE(4) : 2);
+    const header = density === undefined ? [] : [segment(0xe0, jfif(density))];
+    return has || density !== undefined ? Buffer.concat([file.subarray(0, 2), ...header, rest]) : file;
   }
+  if (file.toString('latin1', 1, 4) !== 'PNG') return file;
+  const [from, to] = physOf(file);
+  if (density === undefined) return from === to ? file : Buffer.concat([file.subarray(0, from), file.subarray(to)]);
+  return Buffer.concat([file.subarray(0, from), phys(density), file.subarray(to)]);
+}
+
+/** Where a PNG has its pHYs, or where it can have one. */
+function physOf(file: Buffer): readonly [from: number, to: number] {
+  for (let at = IHDR_END; at + 12 <= file.length; at += 12 + file.readUInt32BE(at)) {
+    const type = file.toString('latin1', at + 4, at + 8);
+    if (type === 'pHYs') return [at, at + 12 + file.readUInt32BE(at)];
+    if (type === 'IDAT') break;
+  }
+  return [IHDR_END, IHDR_END];
+}
+
+function phys(density: number): Buffer {
+  const chunk = Buffer.alloc(21);
+  chunk.writeUInt32BE(9);
+  chunk.write('pHYs', 4, 'latin1');
+  for (const at of [8, 12]) chunk.writeUInt32BE(Math.round(density / 0.0254), at);
+  chunk[16] = 1; // in pixels per metre
+  chunk.writeUInt32BE(crc32(chunk.subarray(4, 17)), 17);
+  return chunk;
+}
+
+/** Content of an APP0 segment (JFIF 1.02). @param density in pixels per inch */
+function jfif(density: number): Buffer {
+  const content = Buffer.from('JFIF\0\x01\x02\x01\0\0\0\0\0\0', 'latin1');
+  content.writeUInt16BE(density, 8);
+  content.writeUInt16BE(density, 10);
+  return content;
 }

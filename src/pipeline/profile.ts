@@ -30,6 +30,50 @@ export function isUsable(icc: Buffer, space: string): boolean {
   return needed.length > 0 && needed.every(fits);
 }
 
+/**
+ * The tone curve of a grey profile (ICC.1:2022, 10.6 and 10.18).
+ * @returns light from 0 to 1 for a value from 0 to 1; undefined if there is none, or it is of a kind that is not known
+ */
+export function greyCurve(icc: Buffer): ((value: number) => number) | undefined {
+  const count = icc.readUInt32BE(HEADER_BYTES);
+  const entries = Array.from({ length: Math.min(count, MAX_TAGS) }, (_, i) => HEADER_BYTES + 4 + i * ENTRY_BYTES);
+  const entry = entries.find((at) => at + ENTRY_BYTES <= icc.length && text(icc, at) === 'kTRC');
+  if (entry === undefined) return undefined;
+  const from = icc.readUInt32BE(entry + 4);
+  const tag = icc.subarray(from, from + icc.readUInt32BE(entry + 8));
+  if (tag.length < 12) return undefined;
+  return text(tag, 0) === 'curv' ? sampled(tag) : text(tag, 0) === 'para' ? parametric(tag) : undefined;
+}
+
+function sampled(tag: Buffer): ((value: number) => number) | undefined {
+  const count = tag.readUInt32BE(8);
+  if (tag.length < 12 + count * 2) return undefined;
+  if (count === 0) return (v) => v;
+  if (count === 1) return (v) => v ** (tag.readUInt16BE(12) / 256);
+  const at = (i: number) => tag.readUInt16BE(12 + Math.min(i, count - 1) * 2) / 65_535;
+  return (v) => {
+    const place = v * (count - 1);
+    const i = Math.floor(place);
+    return at(i) + (at(i + 1) - at(i)) * (place - i);
+  };
+}
+
+/** Parameters of each kind of parametric curve: g, a, b, c, d, e, f. */
+const PARAMETERS = [1, 3, 4, 5, 7];
+
+function parametric(tag: Buffer): ((value: number) => number) | undefined {
+  const kind = tag.readUInt16BE(8);
+  const count = PARAMETERS[kind];
+  if (count === undefined || tag.length < 12 + count * 4) return undefined;
+  const [g = 1, a = 1, b = 0, c = 0, d = 0, e = 0, f = 0] = Array.from(
+    { length: count },
+    (_, i) => tag.readInt32BE(12 + i * 4) / 65_536,
+  );
+  if (kind === 0) return (v) => v ** g;
+  if (kind < 3) return (v) => (v >= -b / a ? (a * v + b) ** g : 0) + c;
+  return (v) => (v >= d ? (a * v + b) ** g + e : c * v + f);
+}
+
 /** The type of each tag that lies within the profile. Empty if there are more tags than Little CMS reads. */
 function typesOfTags(icc: Buffer): Map<string, string> {
   const types = new Map<string, string>();

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/index.js';
 import { completionSchema } from '../../src/domain/completion.js';
 import { ERROR_CODES, ERRORS } from '../../src/domain/errors.js';
+import { WARNINGS } from '../../src/domain/warnings.js';
 import { JSON_SCHEMAS } from '../../src/domain/json-schemas.js';
 import { jobSchema } from '../../src/domain/job.js';
 import { FORMATS } from '../../src/pipeline/formats/index.js';
-import { LOSSES } from '../../src/pipeline/losses.js';
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 const readme = read('README.md');
@@ -35,9 +35,16 @@ describe('the documents keep up with the code', () => {
     }
   });
 
-  it.each([LOSSES.frames('N'), LOSSES.bits, LOSSES.profile])('docs/pixels.md tells of the warning: %s', (text) =>
-    expect(read('docs/pixels.md')).toContain(`| \`${text}\``),
-  );
+  it.each(Object.values(WARNINGS))('docs/pixels.md and the schema of completions tell of the warning: %s', (text) => {
+    expect(read('docs/pixels.md')).toContain(`| \`${text}\``);
+    expect(read('docs/schemas/completion.json')).toContain(text);
+  });
+
+  it('docs/pixels.md lists no other warnings', () => {
+    const table = read('docs/pixels.md').split('## Warnings')[1]?.split('\n## ')[0] ?? '';
+    const listed = [...table.matchAll(/^\| `([^`]+)` /gm)].map(([, text]) => text);
+    expect(listed.sort()).toEqual(Object.values(WARNINGS).sort());
+  });
 
   it.each(Object.values(FORMATS))('docs/pixels.md tells of the longest side: $extension', ({ maxSide }) =>
     expect(read('docs/pixels.md')).toContain(`| ${maxSide.toLocaleString('en')} `),

@@ -5,7 +5,8 @@ export const jpeg: Format = {
   extension: 'jpg',
   lossless: false,
   alpha: false,
-  maxSide: 65_535,
+  // Limit of libjpeg. The format itself could hold 65,535.
+  maxSide: 65_500,
   encoderBytes: 0.5,
   encoderNs: 15,
   // Optimised code tables would save 2 % of the file, but take nine times as long and 12 more bytes per pixel.

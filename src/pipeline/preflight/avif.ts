@@ -1,6 +1,7 @@
 import { JobError } from '../../domain/errors.js';
 import { type Box, childrenOf, corrupt, only, optional, Reader } from './boxes.js';
 import { exifScreen } from './exif.js';
+import { unsupported } from './foreign.js';
 
 /** Limit of grid cells and transparency layers together; also the limit of item locations. */
 const MAX_REFERENCES = 10_000;
@@ -11,18 +12,27 @@ interface Items {
   readonly pixels: ReadonlyMap<number, number>;
   readonly madeOf: ReadonlyMap<number, readonly number[]>;
   readonly layers: ReadonlyMap<number, readonly number[]>;
+  readonly colours: ReadonlyMap<number, Nclx>;
+  /** Items whose colours are multiplied by their transparency. */
+  readonly premultiplied: ReadonlySet<number>;
+}
+
+/** Numbers of a colour space (ITU-T H.273). */
+export interface Nclx {
+  readonly primaries: number;
+  readonly transfer: number;
 }
 
 /**
- * Pixels that must be decoded to show the picture of an AVIF. A grid cell counts as often as it is referenced, and a
+ * Finds the pixels that must be decoded to show the picture of an AVIF, and what its colours mean. A grid cell counts as often as it is referenced, and a
  * transparency layer counts with its item. Their sizes may differ from the size that the picture declares.
  * @throws JobError `UNSUPPORTED_FORMAT` if the picture is not coded as AV1; `INPUT_CORRUPT`
  */
-export function screenAvif(file: Buffer): number {
+export function screenAvif(file: Buffer) {
   const top = childrenOf(file, 0, file.length);
   // A file of this format without `meta` and without an AVIF brand is a film.
   if (!optional(top, 'meta') && file.toString('latin1', 8, 11) !== 'avi') {
-    throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF');
+    throw unsupported(file);
   }
   const meta = only(top, 'meta');
   const boxes = childrenOf(file, meta.from + 4, meta.to);
@@ -31,7 +41,9 @@ export function screenAvif(file: Buffer): number {
   if (second) throw corrupt('expected EXIF once');
   if (exif) exifScreen()(contentOf(file, exif[0], boxes));
   const pitm = new Reader(file, only(boxes, 'pitm'));
-  return pixelsOf(headOf(pitm).version === 0 ? pitm.number(2) : pitm.number(4), items);
+  const primary = headOf(pitm).version === 0 ? pitm.number(2) : pitm.number(4);
+  const nclx = items.colours.get(primary);
+  return { codedPixels: pixelsOf(primary, items), nclx, premultiplied: items.premultiplied.has(primary) };
 }
 
 function pixelsOf(primary: number, { types, pixels, madeOf, layers }: Items): number {
@@ -45,7 +57,7 @@ function pixelsOf(primary: number, { types, pixels, madeOf, layers }: Items): nu
     if (depth > 2) throw corrupt('expected a picture, or a grid of pictures');
     const type = types.get(id);
     if (type !== 'av01' && type !== 'grid') {
-      throw new JobError('UNSUPPORTED_FORMAT', `expected AV1 in an AVIF, given ${JSON.stringify(type)}`);
+      throw type === 'hvc1' || type === 'hev1' ? unsupported(HEIC) : notAv1(type);
     }
     const own = type === 'grid' ? sum(madeOf.get(id), depth + 1) : pixels.get(id);
     if (!own) throw corrupt(`item ${id} does not say its size`);
@@ -54,6 +66,13 @@ function pixelsOf(primary: number, { types, pixels, madeOf, layers }: Items): nu
     return all;
   };
   return pixelsOfItem(primary, 0);
+}
+
+/** How a file of HEVC starts, whatever brand this one has. */
+const HEIC = Buffer.from('\0\0\0\x18ftypheic', 'latin1');
+
+function notAv1(type: string | undefined): JobError {
+  return new JobError('UNSUPPORTED_FORMAT', `expected AV1 in an AVIF, given ${JSON.stringify(type)}`);
 }
 
 function readItems(file: Buffer, boxes: readonly Box[]): Items {
@@ -68,19 +87,15 @@ function readItems(file: Buffer, boxes: readonly Box[]): Items {
     info.number(2); // index of the item's protection
     types.set(id, info.text(4));
   }
-  return { types, pixels: readSizes(file, only(boxes, 'iprp')), ...readReferences(file, optional(boxes, 'iref')) };
+  return { types, ...readProperties(file, only(boxes, 'iprp')), ...readReferences(file, optional(boxes, 'iref')) };
 }
 
-/** The largest size that the properties of each item declare, in pixels. */
-function readSizes(file: Buffer, iprp: Box): Map<number, number> {
+/** The largest size that the properties of each item declare, in pixels, and its colour space. */
+function readProperties(file: Buffer, iprp: Box): Pick<Items, 'pixels' | 'colours'> {
   const boxes = childrenOf(file, iprp.from, iprp.to);
-  const properties = new Reader(file, only(boxes, 'ipco')).rest().map((box) => {
-    if (box.type !== 'ispe') return 0;
-    const size = new Reader(file, box);
-    headOf(size);
-    return size.number(4) * size.number(4);
-  });
+  const properties = new Reader(file, only(boxes, 'ipco')).rest().map((box) => propertyOf(file, box));
   const pixels = new Map<number, number>();
+  const colours = new Map<number, Nclx>();
   for (const box of boxes.filter(({ type }) => type === 'ipma')) {
     const table = new Reader(file, box);
     const { version, flags } = headOf(table);
@@ -88,23 +103,38 @@ function readSizes(file: Buffer, iprp: Box): Map<number, number> {
       const id = table.number(version === 0 ? 2 : 4);
       for (let count = table.number(1); count > 0; count--) {
         const index = flags & 1 ? table.number(2) & 0x7fff : table.number(1) & 0x7f;
-        pixels.set(id, Math.max(pixels.get(id) ?? 0, properties[index - 1] ?? 0));
+        const property = properties[index - 1];
+        if (typeof property === 'number') pixels.set(id, Math.max(pixels.get(id) ?? 0, property));
+        else if (property) colours.set(id, property);
       }
     }
   }
-  return pixels;
+  return { pixels, colours };
 }
 
-function readReferences(file: Buffer, iref: Box | undefined): Pick<Items, 'madeOf' | 'layers'> {
+/** Pixels of an `ispe`, numbers of a `colr` of kind `nclx`; undefined for any other. */
+function propertyOf(file: Buffer, box: Box): number | Nclx | undefined {
+  const property = new Reader(file, box);
+  if (box.type === 'ispe') {
+    headOf(property);
+    return property.number(4) * property.number(4);
+  }
+  if (box.type !== 'colr' || property.text(4) !== 'nclx') return undefined;
+  return { primaries: property.number(2), transfer: property.number(2) };
+}
+
+function readReferences(file: Buffer, iref: Box | undefined): Pick<Items, 'madeOf' | 'layers' | 'premultiplied'> {
   const madeOf = new Map<number, number[]>();
   const layers = new Map<number, number[]>();
-  if (!iref) return { madeOf, layers };
+  const premultiplied = new Set<number>();
+  if (!iref) return { madeOf, layers, premultiplied };
   const all = new Reader(file, iref);
   const bytes = headOf(all).version === 0 ? 2 : 4;
   let count = 0;
   for (const box of all.rest()) {
     const reference = new Reader(file, box);
     const from = reference.number(bytes);
+    if (box.type === 'prem') premultiplied.add(from);
     for (let left = reference.number(2); left > 0; left--) {
       if (++count > MAX_REFERENCES) throw corrupt(`expected at most ${MAX_REFERENCES} references`);
       const to = reference.number(bytes);
@@ -112,7 +142,7 @@ function readReferences(file: Buffer, iref: Box | undefined): Pick<Items, 'madeO
       if (box.type === 'auxl') append(layers, to, from);
     }
   }
-  return { madeOf, layers };
+  return { madeOf, layers, premultiplied };
 }
 
 /** The bytes of an item that is stored in one piece, in the file or in the box idat. */

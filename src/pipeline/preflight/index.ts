@@ -4,8 +4,8 @@
  * frames, text that inflates, hidden pictures. Each check here reads a file once, forwards, and allocates no memory by a
  * length that the file states.
  */
-import { screenAvif } from './avif.js';
-import { screenJpeg } from './jpeg.js';
+import { JpegFile } from '../jpeg/index.js';
+import { type Nclx, screenAvif } from './avif.js';
 import { screenPng } from './png.js';
 import { screenWebp } from './webp.js';
 
@@ -13,6 +13,14 @@ import { screenWebp } from './webp.js';
 export interface Preflight {
   /** Pixels that a decoder would decode, if they can differ from the pixels of the picture. */
   readonly codedPixels?: number;
+  /** Chunks of a PNG before its pixels, by type. */
+  readonly chunks?: ReadonlyMap<string, Buffer>;
+  /** Numbers of an AVIF's colour space (ITU-T H.273). */
+  readonly nclx?: Nclx | undefined;
+  /** Whether the colours of an AVIF are multiplied by its alpha. */
+  readonly premultiplied?: boolean;
+  /** Checks the pixels of a JPEG. */
+  readonly jpeg?: JpegFile;
 }
 
 /**
@@ -21,9 +29,9 @@ export interface Preflight {
  */
 export function preflight(bytes: Buffer): Preflight {
   const starts = (at: number, text: string) => bytes.toString('latin1', at, at + text.length) === text;
-  if (starts(0, '\xff\xd8')) screenJpeg(bytes);
-  else if (starts(0, '\x89PNG')) screenPng(bytes);
-  else if (starts(0, 'RIFF') && starts(8, 'WEBP')) screenWebp(bytes);
-  else if (starts(4, 'ftyp')) return { codedPixels: screenAvif(bytes) };
+  if (starts(0, '\xff\xd8')) return { jpeg: new JpegFile(bytes) };
+  if (starts(0, '\x89PNG')) return { chunks: screenPng(bytes) };
+  if (starts(0, 'RIFF') && starts(8, 'WEBP')) screenWebp(bytes);
+  else if (starts(4, 'ftyp')) return screenAvif(bytes);
   return {};
 }

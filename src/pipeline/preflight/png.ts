@@ -7,23 +7,33 @@ export const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 /** Limit of chunks before the pixels. A usual file has a dozen. */
 export const MAX_CHUNKS = 10_000;
 
-/** @throws JobError `INPUT_TOO_LARGE` for too much compressed text, `INPUT_CORRUPT` for too many chunks */
-export function screenPng(png: Buffer): void {
+/**
+ * @returns the chunks before the pixels, by type; the last one of a type counts
+ * @throws JobError `INPUT_TOO_LARGE` for too much compressed text, `INPUT_CORRUPT` for too many chunks
+ */
+export function screenPng(png: Buffer): ReadonlyMap<string, Buffer> {
+  const found = new Map<string, Buffer>();
   const screenExif = exifScreen();
   let left = MAX_TEXT_BYTES;
   let chunks = 0;
   // Chunks after the pixels are not read.
   for (let at = 8; at + 12 <= png.length;) {
     const type = png.toString('latin1', at + 4, at + 8);
-    if (type === 'IDAT') return;
+    if (type === 'IDAT') break;
+    if (type === 'CgBI') {
+      const given = "Apple's own PNG (CgBI): take the file from before Xcode changed it";
+      throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${given}`);
+    }
     if (++chunks > MAX_CHUNKS) {
       throw new JobError('INPUT_CORRUPT', `expected at most ${MAX_CHUNKS} chunks before a PNG's pixels`);
     }
     const end = at + 8 + png.readUInt32BE(at);
+    if (end + 4 <= png.length) found.set(type, png.subarray(at + 8, end));
     if (type === 'zTXt' || type === 'iTXt') left -= inflatedBytes(type, png.subarray(at + 8, end), left);
     if (type === 'eXIf') screenExif(png.subarray(at + 8, end));
     at = end + 4;
   }
+  return found;
 }
 
 /** Inflated size of the text in the chunk, in bytes; 0 if the text is not compressed. */

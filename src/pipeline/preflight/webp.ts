@@ -8,7 +8,9 @@ export const MAX_CHUNKS = 5_000;
 export function screenWebp(webp: Buffer): void {
   const screenExif = exifScreen();
   let chunks = 0;
-  for (let at = 12; at + 8 <= webp.length;) {
+  // Bytes behind the length that the file states are no chunks.
+  const end = Math.min(webp.length, 8 + webp.readUInt32LE(4));
+  for (let at = 12; at + 8 <= end;) {
     if (++chunks > MAX_CHUNKS) {
       throw new JobError('INPUT_TOO_MANY_PIXELS', `expected at most ${MAX_CHUNKS} frames and other chunks of a WebP`);
     }

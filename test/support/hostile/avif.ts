@@ -1,5 +1,5 @@
 /** AVIF files put together box by box (ISO/IEC 14496-12, 23008-12), so that their header can say what an encoder would not. */
-import sharp from 'sharp';
+import sharp, { type AvifOptions } from 'sharp';
 import type { Size } from '../../../src/domain/raster.js';
 
 /** A coded picture as an encoder made it: its pixels and their av1C property. */
@@ -66,9 +66,14 @@ export function avif(items: readonly Item[], { brand = 'avif', primary = 1 } = {
 }
 
 /** The picture of one colour, coded; large ones too, since they are few bytes. */
-export async function coded({ width, height }: Size, grey = false): Promise<Coded> {
-  const solid = sharp({ create: { width, height, channels: 3, background: '#864' }, limitInputPixels: false });
-  const file = await (grey ? solid.toColourspace('b-w') : solid).avif({ effort: 0 }).toBuffer();
+export async function coded(
+  { width, height }: Size,
+  grey = false,
+  background = '#864',
+  options: AvifOptions = {},
+): Promise<Coded> {
+  const solid = sharp({ create: { width, height, channels: 3, background }, limitInputPixels: false });
+  const file = await (grey ? solid.toColourspace('b-w') : solid).avif({ effort: 0, ...options }).toBuffer();
   const mdat = file.indexOf('mdat', 0, 'latin1');
   const av1C = file.indexOf('av1C', 0, 'latin1');
   return { data: file.subarray(mdat + 4), config: file.subarray(av1C - 4, av1C - 4 + file.readUInt32BE(av1C - 4)) };
@@ -78,6 +83,15 @@ export const picture = ({ data, config }: Coded, size: Size): Item => ({
   type: 'av01',
   data,
   properties: [ispe(size), config],
+});
+
+/** The same, with a colour space by its numbers. */
+export const inColours = (item: Item, primaries: number, transfer: number): Item => ({
+  ...item,
+  properties: [
+    ...item.properties,
+    box('colr', Buffer.concat([Buffer.from('nclx'), u16(primaries), u16(transfer), u16(6), Buffer.from([128])])),
+  ],
 });
 
 /** The same as the transparency of another item. */

@@ -2,6 +2,7 @@
  * What the storage adapter makes of answers that no emulator gives: refusals, other codings, damage, slowness. A stand-in
  * answers as the service does.
  */
+import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
@@ -82,6 +83,15 @@ describe('a read', () => {
     const headers = described(gzipSync('hello'), { 'x-goog-stored-content-encoding': 'gzip' });
     answer = () => [200, Readable.from([text('hello')]), headers];
     expect(await read()).toEqual({ kind: 'found', bytes: text('hello'), generation: '7' });
+  });
+
+  it('inflates a picture that is stored as gzip, within the limit: 05-gzip.jpg.gz', async () => {
+    const given = (name: string) => readFileSync(new URL(`../../fixtures/cases/${name}`, import.meta.url));
+    const [bytes, picture] = [given('05-gzip.jpg.gz'), given('02-base.jpg')];
+    const gzip = { 'x-goog-stored-content-encoding': 'gzip', 'content-encoding': 'gzip' };
+    answer = () => [200, bytes, described(bytes, gzip)];
+    expect(await read(picture.length)).toEqual({ kind: 'found', bytes: picture, generation: '7' });
+    expect(await read(picture.length - 1)).toMatchObject({ kind: 'too-large' });
   });
 
   it.each([

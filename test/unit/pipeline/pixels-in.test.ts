@@ -1,9 +1,12 @@
 /** What a decoder must make of every kind of picture, against numbers that no decoder has computed. */
 import sharp, { type Metadata } from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { warning } from '../../../src/domain/warnings.js';
 import { decodeFile } from '../../support/decode.js';
 import { fromAdobeRgb, fromDisplayP3, fromGamma, fromLab, fromLinear, type Rgb } from '../../support/colour.js';
 import { adobeRgbProfile, cmykProfile, greyProfile, linearProfile } from '../../support/icc.js';
+import { avif, coded, inColours, picture } from '../../support/hostile/avif.js';
 import {
   cmykJpeg,
   exif,
@@ -18,6 +21,7 @@ import {
 const SIZE = { width: 16, height: 16 };
 const LIMIT = { maxPixels: 1_000_000 };
 const BITS = 'more than 8 bits per channel were reduced to 8';
+const HDR = warning('hdr');
 const NO_PROFILE = 'the colour profile cannot be used and was left out';
 
 /** Of these the profiles below make other colours, by 14 levels or more. */
@@ -402,13 +406,197 @@ const CASES: Readonly<Record<string, Case>> = {
     within: 20,
     warnings: [NO_PROFILE],
   },
-  'PNG with a gamma (not applied)': {
-    make: () => plain('rgb', GREEN, { chunks: { gAMA: Buffer.from([0, 1, 0x86, 0xa0]) } }),
+  'PNG, linear by gAMA': {
+    make: () => numbered({ gAMA: gamma(1) }),
+    is: { format: 'png' },
+    rgb: fromLinear(GREEN),
+    within: 1,
+  },
+  'PNG of gamma 1.8': {
+    make: () => numbered({ gAMA: gamma(1 / 1.8) }),
+    is: { format: 'png' },
+    rgb: [fromGamma(60, 1.8), fromGamma(160, 1.8), fromGamma(80, 1.8)],
+    within: 1,
+  },
+  'PNG of gamma 2.2': { make: () => numbered({ gAMA: gamma(1 / 2.2) }), is: { format: 'png' }, rgb: GREEN, within: 0 },
+  'PNG, gAMA beside sRGB': {
+    make: () => numbered({ sRGB: Buffer.from([0]), gAMA: gamma(1) }),
     is: { format: 'png' },
     rgb: GREEN,
     within: 0,
   },
+  'PNG, Adobe RGB by gAMA and cHRM': {
+    make: () =>
+      numbered({ gAMA: gamma(256 / 563), cHRM: chromaticities(31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000) }),
+    is: { format: 'png' },
+    rgb: fromAdobeRgb(GREEN),
+    within: 1,
+  },
+  'PNG, cHRM that is impossible': {
+    make: () => numbered({ gAMA: gamma(1 / 2.2), cHRM: chromaticities(0, 0, 0, 0, 0, 0, 0, 0) }),
+    is: { format: 'png' },
+    rgb: GREEN,
+    within: 0,
+  },
+  'PNG, grey and linear by gAMA': {
+    make: () => plain('greyAlpha', [GREY, ALPHA], { chunks: { gAMA: gamma(1) } }),
+    is: { space: 'b-w', hasAlpha: true },
+    rgb: grey(fromGamma(GREY, 1)),
+    alpha: ALPHA,
+    within: 1,
+  },
+  'PNG, Display P3 by cICP': {
+    make: () => numbered({ cICP: Buffer.from([12, 13, 0, 1]) }),
+    is: { format: 'png' },
+    rgb: fromDisplayP3(GREEN),
+    within: 1,
+  },
+  'PNG, sRGB by cICP beside a profile': {
+    make: () => numbered({ cICP: Buffer.from([1, 13, 0, 1]) }, adobe),
+    is: { format: 'png' },
+    rgb: fromAdobeRgb(GREEN), // cICP says what libpng's sRGB means, so the profile stays
+    within: 1,
+  },
+  'PNG, 16-bit Display P3 by cICP': {
+    make: () => plain('rgb', wide(GREEN), { depth: 16, chunks: { cICP: Buffer.from([12, 13, 0, 1]) } }),
+    is: { depth: 'ushort' },
+    rgb: fromDisplayP3(GREEN),
+    within: 1,
+    warnings: [BITS],
+  },
+  // 203 nits, the white of paper: 0.58 in PQ, 0.75 in HLG.
+  'PNG, white in PQ': {
+    make: () => plain('rgb', [148, 148, 148], { chunks: { cICP: Buffer.from([9, 16, 0, 1]) } }),
+    is: { format: 'png' },
+    rgb: grey(244),
+    within: 2,
+    warnings: [HDR],
+  },
+  'PNG, white in HLG, 16-bit with alpha': {
+    make: () =>
+      plain('rgba', wide([191, 191, 191, ALPHA]), { depth: 16, chunks: { cICP: Buffer.from([9, 18, 0, 1]) } }),
+    is: { depth: 'ushort' },
+    rgb: grey(244),
+    alpha: ALPHA,
+    within: 2,
+    warnings: [BITS, HDR],
+  },
+  'AVIF, Display P3 by nclx': {
+    make: () => nclx(12, 13),
+    is: { compression: 'av1', hasProfile: false },
+    rgb: fromDisplayP3(GREEN),
+    within: 3,
+  },
+  'AVIF, linear by nclx': { make: () => nclx(1, 8), is: { compression: 'av1' }, rgb: fromLinear(GREEN), within: 4 },
+  'AVIF, curve of television': { make: () => nclx(1, 1), is: { compression: 'av1' }, rgb: GREEN, within: 2 },
+  'AVIF of 10 bits, white in PQ': {
+    make: () => nclx(9, 16, [148, 148, 148], 10),
+    is: { compression: 'av1', bitsPerSample: 10 },
+    rgb: grey(244),
+    within: 3,
+    warnings: [BITS, HDR],
+  },
+  'JPEG, Adobe RGB by EXIF alone (DCF)': {
+    make: () => withExif(dcf(0xffff, 'R03')),
+    is: { hasProfile: false },
+    rgb: fromAdobeRgb(GREEN),
+    within: 4,
+  },
+  'JPEG, sRGB by EXIF alone (DCF)': {
+    make: () => withExif(dcf(1, 'R98')),
+    is: { hasProfile: false },
+    rgb: GREEN,
+    within: 2,
+  },
+  'JPEG, Adobe RGB by a colour space of 2': {
+    make: () => withExif(dcf(2, 'R98')),
+    is: { hasProfile: false },
+    rgb: fromAdobeRgb(GREEN),
+    within: 4,
+  },
+  'JPEG, EXIF of Adobe RGB beside a profile': {
+    make: async () => withJpegProfile(await withExif(dcf(0xffff, 'R03')), await namedProfile('p3')),
+    is: { hasProfile: true },
+    rgb: fromDisplayP3(GREEN),
+    within: 4,
+  },
+  'a profile in a segment numbered 1 of 2': {
+    make: () => misnumbered([[1, 2]]),
+    is: { format: 'jpeg' },
+    rgb: fromAdobeRgb(GREEN),
+    within: 4,
+  },
+  'a profile in two segments numbered 0 and 1': { make: () => misnumbered([[0, 2], [1, 2]]), is: { format: 'jpeg' }, rgb: fromAdobeRgb(GREEN), within: 4 }, // prettier-ignore
+  'the same profile twice': {
+    make: async () => withJpegProfile(await misnumbered([[1, 1]]), adobe),
+    is: { format: 'jpeg' },
+    rgb: fromAdobeRgb(GREEN),
+    within: 4,
+  },
+  'a profile of which a segment is lost': {
+    make: async () =>
+      withoutSegment(
+        await misnumbered([
+          [1, 3],
+          [2, 3],
+          [3, 3],
+        ]),
+        0xe2,
+      ),
+    is: { format: 'jpeg' },
+    rgb: GREEN,
+    within: 2,
+    warnings: [NO_PROFILE],
+  },
 };
+
+const given = (name: string) => readFileSync(new URL(`../../fixtures/cases/${name}`, import.meta.url));
+const numbered = (chunks: Readonly<Record<string, Buffer>>, icc?: Buffer) =>
+  plain('rgb', GREEN, { chunks, ...(icc ? { icc } : {}) });
+function uint32(...values: readonly number[]) {
+  const bytes = Buffer.alloc(values.length * 4);
+  values.forEach((value, i) => bytes.writeUInt32BE(value, i * 4));
+  return bytes;
+}
+const gamma = (value: number) => uint32(Math.round(value * 100_000));
+const chromaticities = uint32;
+
+/** An AVIF of which an `nclx` states the colour space. */
+async function nclx(
+  primaries: number,
+  transfer: number,
+  [r, g, b]: Rgb = GREEN,
+  bitdepth: 8 | 10 = 8,
+): Promise<Buffer> {
+  const item = await coded(SIZE, false, `rgb(${r}, ${g}, ${b})`, { ...FINE, bitdepth });
+  return avif([inColours(picture(item, SIZE), primaries, transfer)]);
+}
+
+/** EXIF of a camera that follows DCF: a colour space, and the index that tells its kind of sRGB or Adobe RGB. */
+function dcf(colourSpace: number, index: string): Buffer {
+  const entry = (tag: number, type: number, count: number, value: string) =>
+    String.fromCharCode(0, tag & 255).replace(/^./, String.fromCharCode(tag >> 8)) +
+    String.fromCharCode(0, type, 0, 0, 0, count) +
+    value;
+  const offset = (value: number) => String.fromCharCode(0, 0, 0, value);
+  const tiff =
+    `MM\0*${offset(8)}\0\x01${entry(0x8769, 4, 1, offset(26))}${offset(0)}` +
+    `\0\x02${entry(0xa001, 3, 1, `${String.fromCharCode(colourSpace >> 8, colourSpace & 255)}\0\0`)}` +
+    `${entry(0xa005, 4, 1, offset(56))}${offset(0)}\0\x01${entry(1, 2, 4, `${index}\0`)}${offset(0)}`;
+  return Buffer.from(`Exif\0\0${tiff}`, 'latin1');
+}
+const withExif = async (block: Buffer) => withSegment(await solid(GREEN).jpeg(FINE).toBuffer(), 0xe1, block);
+
+/** Adobe RGB in segments with the given numbers. */
+async function misnumbered(numbers: readonly (readonly [number, number])[]): Promise<Buffer> {
+  const part = Math.ceil(adobe.length / numbers.length);
+  let jpeg: Buffer = await solid(GREEN).jpeg(FINE).toBuffer();
+  for (const [i, [number, count]] of [...numbers.entries()].reverse()) {
+    const head = Buffer.concat([Buffer.from('ICC_PROFILE\0', 'latin1'), Buffer.from([number, count])]);
+    jpeg = withSegment(jpeg, 0xe2, Buffer.concat([head, adobe.subarray(i * part, (i + 1) * part)]));
+  }
+  return jpeg;
+}
 
 /** A profile that libvips brings along. */
 async function namedProfile(name: string): Promise<Buffer> {
@@ -463,9 +651,68 @@ describe('an animation', () => {
 
   it('gives its first frame: PNG', async () => {
     const acTL = Buffer.from([0, 0, 0, 2, 0, 0, 0, 0]);
-    const { raster, warnings } = await decodeFile(plain('rgb', GREEN, { chunks: { acTL } }), LIMIT);
+    const fcTL = Buffer.alloc(26);
+    const { raster, warnings } = await decodeFile(plain('rgb', GREEN, { chunks: { acTL, fcTL } }), LIMIT);
     expect(warnings).toEqual([FIRST]);
     near([...raster.rgb.subarray(0, 3)], GREEN, 0);
+  });
+});
+
+describe('a case that people have met', () => {
+  it('is converted with a profile in a segment numbered 0 of 1: 16a-p3-seq0.jpg', async () => {
+    const { raster, warnings } = await decodeFile(given('16a-p3-seq0.jpg'), LIMIT);
+    near([...raster.rgb.subarray(0, 3)], [0, 203, 11], 4);
+    expect(warnings).toEqual([]);
+    expect(raster).toEqual((await decodeFile(given('16-p3-ok.jpg'), LIMIT)).raster);
+  });
+
+  it('is tone-mapped, and says so: 30-cicp-pq.png', async () => {
+    expect((await decodeFile(given('30-cicp-pq.png'), LIMIT)).warnings).toEqual([HDR]);
+  });
+
+  it('says which picture was used: 14-apng-hidden-default.png', async () => {
+    const { warnings } = await decodeFile(given('14-apng-hidden-default.png'), LIMIT);
+    expect(warnings).toEqual([warning('hidden-default', { count: 2 })]);
+  });
+
+  it.each([1, 2, 7])('says that the default image is none of %i frames', async (count) => {
+    const { warnings } = await decodeFile(numbered({ acTL: uint32(count, 0) }), LIMIT);
+    expect(warnings).toEqual([`the default image was used, which is none of the ${count} frames`]);
+  });
+});
+
+describe('16-bit grey with a profile', () => {
+  it.each([1, 1.8, 2.2])('has no steps in its shadows: gamma %f', async (exponent) => {
+    const width = 1024;
+    const ramp = png({
+      width,
+      height: 1,
+      colour: 'grey',
+      depth: 16,
+      pixel: (x) => [x >> 4, (x & 15) << 4],
+      icc: greyProfile(exponent),
+    });
+    const { raster } = await decodeFile(ramp, LIMIT);
+    for (let x = 0; x < width; x++) {
+      near([raster.rgb[x * 3] ?? 0], [fromGamma((x * 16) / 257, Math.round(exponent * 256) / 256)], 0.56);
+    }
+  });
+});
+
+describe('a premultiplied AVIF', () => {
+  it('has the colours of the one that is not', async () => {
+    const [found, wanted] = [
+      await decodeFile(given('11-premultiplied.avif'), LIMIT),
+      await decodeFile(given('11-straight.avif'), LIMIT),
+    ];
+    const alpha = wanted.raster.alpha ?? Buffer.alloc(0);
+    expect(found.raster.alpha).toEqual(alpha);
+    for (let i = 0; i < alpha.length * 3; i++) {
+      const visible = alpha[Math.floor(i / 3)] ?? 0;
+      // Division by a small alpha enlarges what the encoder lost.
+      if (visible > 60)
+        expect(Math.abs((found.raster.rgb[i] ?? 0) - (wanted.raster.rgb[i] ?? 0))).toBeLessThanOrEqual(12);
+    }
   });
 });
 

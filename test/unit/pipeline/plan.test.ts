@@ -107,6 +107,12 @@ describe('planJob', () => {
       /16383/,
     ],
     [
+      'a side that libjpeg cannot write: 06-tall65520.png',
+      () => plan([tiles], 8, 65_520, { format: 'jpeg' }),
+      'OUTPUT_TOO_LARGE',
+      /at most 65500 pixels a side, given 8x65520/,
+    ],
+    [
       'an image that no plan can take',
       () => plan([small], 40, 30),
       'OUTPUT_TOO_LARGE',

@@ -1,0 +1,98 @@
+/** Huffman tables of a JPEG (ITU-T T.81, annex C), as look-up tables for a walk that skips values. */
+import { damaged } from './markers.js';
+
+/** Bits of the look-up. Most codes with the bits of their value are shorter. */
+export const LOOK_UP_BITS = 13;
+const ENTRIES = 1 << LOOK_UP_BITS;
+
+/** Flag of an entry whose last code ends the block. */
+export const ENDS = 1 << 12;
+
+/**
+ * One table, by the next bits. An entry of `one` and `many` is `bits | advance << 4`: the bits of codes and values, and the
+ * coefficients that they stand for; with {@link ENDS}. 0 means that the first code or its value is longer.
+ */
+export interface HuffmanTable {
+  /** For AC coefficients: the first code only. */
+  readonly one: Uint16Array;
+  /** For AC coefficients: as many codes as fit. */
+  readonly many: Uint16Array;
+  /** For DC coefficients: `bits | difference << 8`; 0 if they are longer. */
+  readonly value: Int32Array;
+  /** `length | symbol << 8` of the first code; 0 if it is longer. */
+  readonly code: Uint16Array;
+  /** For each length: the first 16 bits above its codes, and what leads from a code to the place of its symbol. */
+  readonly limit: Int32Array;
+  readonly offset: Int32Array;
+  readonly symbols: Buffer;
+}
+
+/** A table as a DHT segment has it: the number of codes of each length, 1 to 16, and their symbols, of which the first is all zeros. */
+export interface TableSource {
+  readonly counts: Buffer;
+  readonly symbols: Buffer;
+}
+
+/**
+ * Makes a table that a scan needs. It takes some hundred microseconds, and a file may have any number of tables.
+ * @throws JobError `INPUT_CORRUPT` if the codes do not fit
+ */
+export function huffmanTable({ counts, symbols }: TableSource): HuffmanTable {
+  const [code, value] = [new Uint16Array(ENTRIES), new Int32Array(ENTRIES)];
+  const [one, many] = [new Uint16Array(ENTRIES), new Uint16Array(ENTRIES)];
+  const [limit, offset] = [new Int32Array(18), new Int32Array(18)];
+  let [next, index] = [0, 0];
+  for (let length = 1; length <= 16; length++) {
+    const count = counts[length - 1] ?? 0;
+    offset[length] = index - next;
+    if (next + count > 1 << length) throw damaged('its Huffman codes do not fit');
+    for (let i = 0; i < count && length <= LOOK_UP_BITS; i++) {
+      const shift = LOOK_UP_BITS - length;
+      code.fill(length | ((symbols[index + i] ?? 0) << 8), (next + i) << shift, (next + i + 1) << shift);
+    }
+    index += count;
+    next += count;
+    limit[length] = next << (16 - length);
+    next <<= 1;
+  }
+  limit[17] = 1 << 16;
+  for (let bits = 0; bits < ENTRIES; bits++) {
+    one[bits] = firstOf(code[bits] ?? 0);
+    value[bits] = differenceOf(code[bits] ?? 0, bits);
+  }
+  for (let bits = 0; bits < ENTRIES; bits++) many[bits] = allOf(one, bits);
+  return { one, many, value, code, limit, offset, symbols };
+}
+
+function firstOf(code: number): number {
+  const [length, symbol] = [code & 255, code >> 8];
+  const [run, size] = [symbol >> 4, symbol & 15];
+  if (length === 0 || length + size > LOOK_UP_BITS) return 0;
+  // The end of the block is 0x00. Decoders take any run without a value for it, except that of 16 zeros.
+  if (size === 0 && run !== 15) return length | ENDS;
+  return (length + size) | ((run + 1) << 4);
+}
+
+/** A DC symbol is the size of the difference, which follows in so many bits. */
+function differenceOf(code: number, bits: number): number {
+  const [length, size] = [code & 255, code >> 8];
+  const rest = LOOK_UP_BITS - length - size;
+  if (length === 0 || rest < 0) return 0;
+  return (length + size) | (difference((bits >> rest) & ((1 << size) - 1), size) << 8);
+}
+
+/** The number that the bits of a value stand for (F.1.2.1.1). */
+export function difference(value: number, size: number): number {
+  return size === 0 || value >> (size - 1) ? value : value - (1 << size) + 1;
+}
+
+function allOf(one: Uint16Array, bits: number): number {
+  let all = 0;
+  for (let used = 0; ;) {
+    const entry = one[(bits << used) & (ENTRIES - 1)] ?? 0;
+    used += entry & 15;
+    if (entry === 0 || used > LOOK_UP_BITS) return all;
+    all += entry;
+    if (entry >= ENDS) return all;
+  }
+}

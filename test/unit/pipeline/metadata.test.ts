@@ -1,0 +1,172 @@
+/** What `keepMetadata` keeps is true of the result. */
+import { readFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { encode } from '../../../src/pipeline/encode.js';
+import { FORMATS } from '../../../src/pipeline/formats/index.js';
+import { decodeFile } from '../../support/decode.js';
+import { png, readExif, segmentAt, withSegment } from '../../support/pictures.js';
+
+const given = (name: string) => readFileSync(new URL(`../../fixtures/cases/${name}`, import.meta.url));
+const SIZE = { width: 16, height: 8 };
+const plain = () =>
+  sharp({ create: { ...SIZE, channels: 3, background: '#864' } })
+    .jpeg()
+    .toBuffer();
+
+/** Decodes a file and encodes it with its metadata, at half of its size. */
+async function kept(bytes: Buffer, format: keyof typeof FORMATS = 'jpeg'): Promise<Buffer> {
+  const { raster, metadata } = await decodeFile(bytes, { maxPixels: 1_000_000 });
+  const { width, height, rgb: data } = raster;
+  const size = { width: width >> 1, height: height >> 1 };
+  return (await encode({ width, height, channels: 3, data }, { format: FORMATS[format], size, metadata })).bytes;
+}
+
+/** Density as a file states it; undefined if it states none. */
+function stated(file: Buffer): number | undefined {
+  if (file.toString('latin1', 1, 4) === 'PNG') {
+    const at = file.indexOf('pHYs');
+    return at < 0 ? undefined : Math.round(file.readUInt32BE(at + 4) * 0.0254);
+  }
+  const at = segmentAt(file, 0xe0);
+  return at < 0 || file[at + 11] === 0 ? undefined : file.readUInt16BE(at + 12);
+}
+
+const jfif = (jpeg: Buffer, unit: number, density: number) =>
+  withSegment(
+    jpeg,
+    0xe0,
+    Buffer.from([...Buffer.from('JFIF\0'), 1, 2, unit, density >> 8, density & 255, density >> 8, density & 255, 0, 0]),
+  );
+
+/** EXIF with one directory of numbers, in either byte order. Rationals are `[numerator, denominator]`. */
+function exifOf(little: boolean, entries: readonly (readonly [tag: number, type: number, value: number])[]): Buffer {
+  const tiff = Buffer.alloc(8 + 2 + entries.length * 12 + 4 + entries.length * 8);
+  const put = (value: number, at: number, bytes: number) =>
+    little ? tiff.writeUIntLE(value, at, bytes) : tiff.writeUIntBE(value, at, bytes);
+  tiff.write(little ? 'II*\0' : 'MM\0*', 'latin1');
+  put(8, 4, 4);
+  put(entries.length, 8, 2);
+  let apart = 8 + 2 + entries.length * 12 + 4;
+  entries.forEach(([tag, type, value], i) => {
+    const at = 10 + i * 12;
+    put(tag, at, 2);
+    put(type, at + 2, 2);
+    put(1, at + 4, 4);
+    if (type === 5) {
+      put(apart, at + 8, 4);
+      put(value, apart, 4);
+      put(1, apart + 4, 4);
+      apart += 8;
+    } else put(value, at + 8, type === 1 ? 1 : type === 3 ? 2 : 4);
+  });
+  return Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), tiff]);
+}
+
+describe('density', () => {
+  const phys = (unit: number) => {
+    const data = Buffer.alloc(9);
+    data.writeUInt32BE(11_811);
+    data.writeUInt32BE(11_811, 4);
+    data[8] = unit;
+    return png({ ...SIZE, colour: 'rgb', depth: 8, pixel: () => [1, 2, 3], chunks: { pHYs: data } });
+  };
+  const CASES: Readonly<Record<string, readonly [() => Buffer | Promise<Buffer>, number | undefined]>> = {
+    '18a-jfif300.jpg': [() => given('18a-jfif300.jpg'), 300],
+    'JFIF, 600 an inch': [async () => jfif(await plain(), 1, 600), 600],
+    'JFIF, 118 a centimetre': [async () => jfif(await plain(), 2, 118), 300],
+    'JFIF, the shape of a pixel': [async () => jfif(await plain(), 0, 1), undefined],
+    'EXIF, 240 an inch': [
+      async () => withSegment(await plain(), 0xe1, exifOf(true, [[0x011a, 5, 240], [0x011b, 5, 240], [0x0128, 3, 2]])), // prettier-ignore
+      240,
+    ],
+    'EXIF, 72, which is unknown': [
+      async () => withSegment(await plain(), 0xe1, exifOf(false, [[0x011a, 5, 72], [0x011b, 5, 72], [0x0128, 3, 2]])), // prettier-ignore
+      undefined,
+    ],
+    'PNG, 300 an inch': [() => phys(1), 300],
+    'PNG, the shape of a pixel': [() => phys(0), undefined],
+    'PNG without': [() => png({ ...SIZE, colour: 'rgb', depth: 8, pixel: () => [1, 2, 3] }), undefined],
+  };
+
+  it.each(Object.entries(CASES))('is kept, and not invented: %s', async (_name, [make, density]) => {
+    const bytes = await make();
+    for (const format of ['jpeg', 'png'] as const) expect(stated(await kept(bytes, format))).toBe(density);
+  });
+
+  it('is not invented where no metadata is kept', async () => {
+    const picture = { ...SIZE, channels: 3, data: Buffer.alloc(SIZE.width * SIZE.height * 3) } as const;
+    for (const format of ['jpeg', 'png'] as const) {
+      expect(stated((await encode(picture, { format: FORMATS[format], size: SIZE })).bytes)).toBeUndefined();
+    }
+  });
+});
+
+describe('orientation in EXIF', () => {
+  const table = [true, false].flatMap((little) =>
+    [1, 3, 4].map((type) => [little ? 'II' : 'MM', type, little] as const),
+  );
+
+  it.each(table)('is 1 in the result, whatever type the entry has: %s, %i', async (_order, type, little) => {
+    const out = await kept(withSegment(await plain(), 0xe1, exifOf(little, [[0x0112, type, 3]])));
+    expect(readExif((await sharp(out).metadata()).exif ?? Buffer.alloc(0)).tags.get(0x0112)).toBe(1);
+  });
+
+  it('is 1 in the result: 28b-orient-long-be.jpg', async () => {
+    expect((await sharp(await kept(given('28b-orient-long-be.jpg'))).metadata()).orientation).toBe(1);
+  });
+});
+
+describe('the size in EXIF', () => {
+  it('is not that of the file that was read', async () => {
+    const block = exifOf(false, [[0x0100, 4, 9999], [0x0101, 4, 7777], [0x0112, 3, 1]]); // prettier-ignore
+    const { tags } = readExif(
+      (await sharp(await kept(withSegment(await plain(), 0xe1, block))).metadata()).exif ?? Buffer.alloc(0),
+    );
+    expect([tags.get(0x0100), tags.get(0x0101)]).not.toContain(9999);
+    expect([tags.get(0x0100), tags.get(0x0101)]).not.toContain(7777);
+  });
+});
+
+describe('XMP', () => {
+  const xmp = (attributes: string, elements = '') =>
+    `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description ` +
+    `xmlns:dc="http://purl.org/dc/elements/1.1/" dc:rights="me" ${attributes}>${elements}<dc:title>kept</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>`;
+  const withXmp = async (text: string) =>
+    withSegment(await plain(), 0xe1, Buffer.from(`http://ns.adobe.com/xap/1.0/\0${text}`, 'latin1'));
+  const GONE: Readonly<Record<string, string>> = {
+    'motion photo': xmp(
+      'GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1" GCamera:MotionPhotoPresentationTimestampUs=\'5\'',
+    ),
+    'micro video': xmp('GCamera:MicroVideo="1" GCamera:MicroVideoOffset="123"'),
+    'a list of other pictures and films': xmp(
+      '',
+      '<Container:Directory><rdf:Seq><rdf:li><Container:Item Item:Mime="video/mp4"/></rdf:li></rdf:Seq></Container:Directory>',
+    ),
+    'gain map': xmp('hdrgm:Version="1.0" hdrgm:GainMapMax="2"', '<hdrgm:Gamma>1</hdrgm:Gamma>'),
+    "Apple's gain map": xmp('HDRGainMap:HDRGainMapVersion="65536"'),
+    panorama: xmp('GPano:FullPanoWidthPixels="4000" GPano:ProjectionType="equirectangular"'),
+    'panorama in elements': xmp('', '<GPano:CroppedAreaImageWidthPixels>4000</GPano:CroppedAreaImageWidthPixels>'),
+    'the size': xmp(
+      'tiff:ImageWidth="4000" exif:PixelXDimension="4000"',
+      '<exif:PixelYDimension>3000</exif:PixelYDimension>',
+    ),
+    'the colour space': xmp('exif:ColorSpace="65535" photoshop:ICCProfile="Adobe RGB (1998)"'),
+    thumbnails: xmp('', '<xmp:Thumbnails><rdf:Alt><rdf:li>abc</rdf:li></rdf:Alt></xmp:Thumbnails>'),
+    'an element without an end': xmp('GPano:Foo="1"', '<hdrgm:Gamma/>'),
+  };
+
+  it.each(Object.entries(GONE))('loses what is not true any more: %s', async (_name, text) => {
+    const out = (await sharp(await kept(await withXmp(text))).metadata()).xmp?.toString() ?? '';
+    expect(out).toContain('dc:rights="me"');
+    expect(out).toContain('<dc:title>kept</dc:title>');
+    expect(out).not.toMatch(
+      /GCamera:|Container:|hdrgm:|HDRGainMap:|GPano:|ImageWidth|Dimension|ColorSpace|ICCProfile|Thumbnails/,
+    );
+  });
+
+  it('loses the film: 19a-motion.jpg', async () => {
+    const out = await kept(given('19a-motion.jpg'));
+    expect(out.toString('latin1')).not.toMatch(/MotionPhoto|MicroVideo|video\/mp4/);
+  });
+});
