@@ -13,11 +13,11 @@ export const ENDS = 1 << 12;
  * coefficients that they stand for; with {@link ENDS}. 0 means that the first code or its value is longer.
  */
 export interface HuffmanTable {
-  /** For AC coefficients: the first code only. */
+  /** For AC coefficients, else empty: the first code only. */
   readonly one: Uint16Array;
-  /** For AC coefficients: as many codes as fit. */
+  /** For AC coefficients, else empty: as many codes as fit. */
   readonly many: Uint16Array;
-  /** For DC coefficients: `bits | difference << 8`; 0 if they are longer. */
+  /** For DC coefficients, else empty: `bits | difference << 8`; 0 if they are longer. */
   readonly value: Int32Array;
   /** `length | symbol << 8` of the first code; 0 if it is longer. */
   readonly code: Uint16Array;
@@ -34,12 +34,29 @@ export interface TableSource {
 }
 
 /**
- * Makes a table that a scan needs. It takes some hundred microseconds, and a file may have any number of tables.
+ * Tables made lately, the oldest first. Most encoders write the tables of annex K, and the two chroma components of a file share
+ * theirs.
+ */
+const made = new Map<string, HuffmanTable>();
+const MOST_MADE = 64;
+
+/**
+ * The table that the DC or AC coefficients of a scan need. To make one takes some hundred microseconds, and a file may have any
+ * number of tables.
  * @throws JobError `INPUT_CORRUPT` if the codes do not fit
  */
-export function huffmanTable({ counts, symbols }: TableSource): HuffmanTable {
-  const [code, value] = [new Uint16Array(ENTRIES), new Int32Array(ENTRIES)];
-  const [one, many] = [new Uint16Array(ENTRIES), new Uint16Array(ENTRIES)];
+export function huffmanTable(source: TableSource, coefficients: 'dc' | 'ac'): HuffmanTable {
+  const key = `${coefficients}${source.counts.toString('latin1')}${source.symbols.toString('latin1')}`;
+  const table = made.get(key) ?? makeTable(source, coefficients);
+  made.delete(key);
+  made.set(key, table);
+  const [oldest] = made.keys();
+  if (made.size > MOST_MADE && oldest !== undefined) made.delete(oldest);
+  return table;
+}
+
+function makeTable({ counts, symbols }: TableSource, coefficients: 'dc' | 'ac'): HuffmanTable {
+  const code = new Uint16Array(ENTRIES);
   const [limit, offset] = [new Int32Array(18), new Int32Array(18)];
   let [next, index] = [0, 0];
   for (let length = 1; length <= 16; length++) {
@@ -56,12 +73,11 @@ export function huffmanTable({ counts, symbols }: TableSource): HuffmanTable {
     next <<= 1;
   }
   limit[17] = 1 << 16;
-  for (let bits = 0; bits < ENTRIES; bits++) {
-    one[bits] = firstOf(code[bits] ?? 0);
-    value[bits] = differenceOf(code[bits] ?? 0, bits);
-  }
-  for (let bits = 0; bits < ENTRIES; bits++) many[bits] = allOf(one, bits);
-  return { one, many, value, code, limit, offset, symbols };
+  const value = coefficients === 'dc' ? Int32Array.from(code, differenceOf) : new Int32Array();
+  const one = coefficients === 'ac' ? code.map(firstOf) : new Uint16Array();
+  const many = one.map((_, bits) => allOf(one, bits));
+  // The source is a view of the file, which must not stay in memory with the table.
+  return { one, many, value, code, limit, offset, symbols: Buffer.from(symbols) };
 }
 
 function firstOf(code: number): number {

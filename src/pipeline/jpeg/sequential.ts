@@ -67,7 +67,7 @@ function layoutOf({ width, height, components }: Frame, scan: Scan, { dc, ac, dc
     const [forDc, forAc] = [dc[one.dc], ac[one.ac]];
     if (!forDc || !forAc) throw damaged('a scan needs a Huffman table that is not there');
     const mostDc = MOST_DC / (dcSteps[quantiser] ?? 1) + 1;
-    const block = { component: one.index, dc: huffmanTable(forDc), ac: huffmanTable(forAc), mostDc };
+    const block = { component: one.index, dc: huffmanTable(forDc, 'dc'), ac: huffmanTable(forAc, 'ac'), mostDc };
     mcu.push(...Array.from({ length: alone ? 1 : h * v }, () => block));
     if (alone) {
       const [across, down] = [Math.ceil((width * h) / (mostH * 8)), Math.ceil((height * v) / (mostV * 8))];
