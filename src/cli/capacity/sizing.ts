@@ -1,0 +1,88 @@
+/** How many GPUs and workers: the figures that follow from what was measured. */
+import type { Batch } from './costs.js';
+
+/** From this share of its time on, Triton's instances and not the worker limit what is done. */
+const SATURATED = 0.9;
+
+/** One worker's pipeline over a while. */
+export interface WorkerFigures {
+  readonly jobsInFlight: number;
+  /** Jobs that have ended in that time. */
+  readonly jobs: number;
+  readonly seconds: number;
+  readonly jobsPerSecond: number;
+  /** Processor time of the whole process for a job, in milliseconds. */
+  readonly cpuMsPerJob: number;
+  /** Time for which a job keeps the main thread busy, in milliseconds. It is part of `cpuMsPerJob`. */
+  readonly mainThreadMsPerJob: number;
+  /** Share of the time for which Triton's instances computed, from 0 to 1. */
+  readonly busy: number;
+}
+
+export interface Where {
+  /** Instances of the model. */
+  readonly instances: number;
+  /** GPUs that they use, at least 1: a Triton without one counts as one. */
+  readonly gpus: number;
+  /** Processors that the worker may use. */
+  readonly processors: number;
+}
+
+export interface Sizing {
+  /** Jobs a second for each GPU when its instances compute all the time, in batches as full as the fullest measured. */
+  readonly jobsPerSecondPerGpu: number;
+  readonly imagesPerGpuHour: number;
+  /** In the currency of the price. Absent without a price. */
+  readonly costPerThousand?: number;
+  /** Absent if no job has ended. */
+  readonly worker?: {
+    /** What kept this worker from doing more. */
+    readonly limit: 'triton' | 'worker';
+    /** Workers like this one that keep a GPU busy. Below 1, one worker can serve several GPUs. */
+    readonly workersPerGpu: number;
+    /** Processors that these workers use. */
+    readonly processorsPerGpu: number;
+  };
+}
+
+/**
+ * If the worker kept Triton busy, it could have done more: as much as its processors, or its main thread, whichever is
+ * used up first. Otherwise what it did is the most that it can.
+ * @param batches of one shape, in ascending order of size
+ * @param requests of one job
+ * @param price of a GPU for an hour
+ * @returns undefined if nothing was executed
+ */
+export function sizing(
+  batches: readonly Batch[],
+  requests: number,
+  worker: WorkerFigures | undefined,
+  { instances, gpus, processors }: Where,
+  price?: number,
+): Sizing | undefined {
+  const fullest = batches.at(-1);
+  if (!fullest || fullest.meanMs <= 0) return undefined;
+  const perGpu = ((instances / gpus) * fullest.batchSize * 1000) / (requests * fullest.meanMs);
+  const imagesPerGpuHour = perGpu * 3600;
+  const gpu = {
+    ...{ jobsPerSecondPerGpu: perGpu, imagesPerGpuHour },
+    ...(price === undefined ? {} : { costPerThousand: (price * 1000) / imagesPerGpuHour }),
+  };
+  if (!worker || worker.jobs === 0) return gpu;
+  const { jobsPerSecond, cpuMsPerJob, mainThreadMsPerJob, busy } = worker;
+  const limit = busy >= SATURATED ? 'triton' : 'worker';
+  const most = limit === 'worker' ? jobsPerSecond : 1000 / Math.max(cpuMsPerJob / processors, mainThreadMsPerJob);
+  const processorsPerGpu = (perGpu * cpuMsPerJob) / 1000;
+  return { ...gpu, worker: { limit, workersPerGpu: perGpu / most, processorsPerGpu } };
+}
+
+/**
+ * Jobs to have in flight: enough for the requests that the model takes at once, as many again behind them, and one for
+ * each slot in which a picture is decoded or encoded. More would do no more work, but the first would end later.
+ * @param inFlight requests that the model takes at once
+ * @param requests of one job
+ * @param most that a worker has
+ */
+export function jobsToKeepBusy(inFlight: number, requests: number, slots: number, most: number): number {
+  return Math.min(most, Math.ceil((2 * inFlight) / requests) + slots);
+}
