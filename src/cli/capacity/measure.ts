@@ -21,7 +21,7 @@ import { batchesBetween, type FittedCost, fitCost, type Observed } from './costs
 import { type Executions, measureExecutions, readVersion } from './executions.js';
 import { randomPicture } from './pictures.js';
 import type { SizeMeasured, SizeReport } from './report.js';
-import { jobsToKeepBusy, sizing, type WorkerFigures } from './sizing.js';
+import { type Flow, jobsToKeepBusy, sizing, type WorkerFigures } from './sizing.js';
 
 export interface MeasureOptions {
   /** Time for each size, in milliseconds. */
@@ -81,7 +81,10 @@ export class VersionMeter {
     if (!planned) throw new Error('expected a plan for one operation, given none');
     const { shape, executions } = await this.#execute(planned.shapes, signal);
     const cost = this.cost() ?? DEFAULT_COST;
-    const worker = await this.#pipeline(job, size, shape.requests, cost, signal);
+    const fullest = executions.batches.at(-1);
+    const msPerRequest = fullest ? fullest.meanMs / fullest.batchSize / Math.max(1, routed.model.instances) : 0;
+    const flow = { requests: shape.requests, jobMs: shape.requests * msPerRequest };
+    const worker = await this.#pipeline(job, size, flow, cost, signal);
     const { instances } = routed.model;
     const where = { instances, gpus: Math.max(1, this.placement.gpus), processors: availableParallelism() };
     const figures = sizing(executions.batches, shape.requests, worker, where, options.price);
@@ -113,17 +116,20 @@ export class VersionMeter {
     }
   }
 
-  /** @returns undefined if no job has ended in the time */
+  /** @returns undefined if no job ends in the time */
   async #pipeline(
     job: Job,
     size: Size,
-    requests: number,
+    flow: Pick<Flow, 'requests' | 'jobMs'>,
     cost: Cost,
     signal: AbortSignal,
   ): Promise<WorkerFigures | undefined> {
     const { parts, routed, options } = this;
     const slots = codecSlots(options.poolThreads, availableParallelism());
-    const jobsInFlight = jobsToKeepBusy(capacityOf(routed.model).inFlight, requests, slots, options.maxJobs);
+    const forMs = options.forMs * (1 - EXECUTIONS_SHARE);
+    const { inFlight } = capacityOf(routed.model);
+    const jobsInFlight = jobsToKeepBusy({ ...flow, inFlight, slots, most: options.maxJobs, forMs });
+    if (jobsInFlight === 0) return undefined;
     const pictures = await Promise.all(Array.from({ length: PICTURES }, () => randomPicture(size)));
     const render = this.#renderOptions({ ...cost, jobsAtOnce: options.maxJobs }, slots);
     let begun = 0;
@@ -137,7 +143,7 @@ export class VersionMeter {
     };
     const { model, version } = routed;
     const counts: Awaited<ReturnType<typeof readVersion>>[] = [];
-    const loop = { jobsInFlight, forMs: options.forMs * (1 - EXECUTIONS_SHARE), signal };
+    const loop = { jobsInFlight, forMs, signal };
     const { jobs, seconds, cpuMs, mainThreadMs } = await closedLoop(runJob, loop, async () => {
       counts.push(await readVersion(parts.models, model.model, version, signal));
     });

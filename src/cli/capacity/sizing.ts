@@ -76,13 +76,33 @@ export function sizing(
   return { ...gpu, worker: { limit, workersPerGpu: perGpu / most, processorsPerGpu } };
 }
 
+/** What decides how many jobs to have in flight. */
+export interface Flow {
+  /** Requests that the model takes at once. */
+  readonly inFlight: number;
+  /** Requests of one job. */
+  readonly requests: number;
+  /** Pictures that may be decoded or encoded at once. */
+  readonly slots: number;
+  /** Most jobs that a worker has. */
+  readonly most: number;
+  /** Time for which a job alone keeps the model's instances busy, in milliseconds. */
+  readonly jobMs: number;
+  /** Time of the whole run, in milliseconds. */
+  readonly forMs: number;
+}
+
+/** Each job takes as long as all in flight together. The first ones must end early in the run, for they are not counted. */
+const GENERATIONS = 3;
+
 /**
  * Jobs to have in flight: enough for the requests that the model takes at once, as many again behind them, and one for
- * each slot in which a picture is decoded or encoded. More would do no more work, but the first would end later.
- * @param inFlight requests that the model takes at once
- * @param requests of one job
- * @param most that a worker has
+ * each picture that is decoded or encoded. More would do no more work, but the first would end later. A slow model gets
+ * fewer, so that they end in time, and leave it no work when the run ends.
+ * @returns 0 if not even one job would end in time
  */
-export function jobsToKeepBusy(inFlight: number, requests: number, slots: number, most: number): number {
-  return Math.min(most, Math.ceil((2 * inFlight) / requests) + slots);
+export function jobsToKeepBusy({ inFlight, requests, slots, most, jobMs, forMs }: Flow): number {
+  if (jobMs > forMs) return 0;
+  const enough = Math.ceil((2 * inFlight) / requests) + slots;
+  return Math.max(1, Math.min(most, enough, Math.floor(forMs / GENERATIONS / jobMs)));
 }

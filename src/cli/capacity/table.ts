@@ -48,8 +48,8 @@ function sizeTable(versions: readonly VersionReport[]): string {
   if (rows.length === 0) return '';
   const priced = rows.some(({ size }) => size.sizing?.costPerThousand !== undefined);
   const columns = [
-    ...['model', 'picture', 'requests', 'batch', 'ms', 'jobs/s/GPU', 'jobs/s here', 'CPU ms', 'workers/GPU'],
-    ...['images/GPU-h', ...(priced ? ['cost/1000'] : [])],
+    ...['model', 'picture', 'requests', 'batch', 'ms', 'GPU jobs/s', "worker's", 'CPU ms', 'workers'],
+    ...['images/h', ...(priced ? ['cost/1000'] : [])],
   ];
   const cells = rows.map(({ label, size }) => [
     label,
@@ -61,8 +61,8 @@ function sizeTable(versions: readonly VersionReport[]): string {
 
 const LEGEND = [
   'requests: of one job. batch, ms: the fullest batch that formed, and how long it kept an instance busy.',
-  'jobs/s here, CPU ms: of one worker on this machine. * Triton was busy, so the worker was not the limit.',
-  'workers/GPU: workers like this one that keep a GPU busy; below 1, one worker serves several.',
+  "worker's, CPU ms: jobs/s of one worker on this machine, and its processor time for a job. * Triton was busy: the worker was not the limit.",
+  'workers: like this one, to keep a GPU busy; below 1, one serves several. images/h: of a GPU that is never idle.',
 ];
 
 function sizeRow(size: SizeReport & SizeMeasured): string[] {
@@ -86,7 +86,7 @@ function failures(versions: readonly VersionReport[]): string[] {
       isMeasured(size)
         ? size.worker
           ? []
-          : [`${label}, ${size.width}x${size.height}: no job of the worker ended in time: give more --seconds`]
+          : [`${label}, ${size.width}x${size.height}: no job of a worker ends in the time: give more --seconds`]
         : [`${label}, ${size.width}x${size.height}: ${size.error.code}: ${size.error.message}`],
     );
   });

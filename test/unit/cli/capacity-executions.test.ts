@@ -166,6 +166,16 @@ describe('measuring a version', () => {
     expect(size).toMatchObject({ error: { code: 'INFERENCE_FAILED', message: 'it broke' } });
   });
 
+  it('runs no job of which none would end in time', async () => {
+    const { parts, routed } = simulate({ msPerMegapixel: 400 });
+    const meter = new VersionMeter(parts, routed, onCpu, { ...options, forMs: 100 });
+    const size = await meter.measure({ width: 900, height: 600 }, never);
+    if (!size || 'error' in size) expect.fail();
+    expect(size.worker).toBeUndefined();
+    expect(size.sizing?.jobsPerSecondPerGpu).toBeGreaterThan(0);
+    expect(size.executions.answered).toBe(1);
+  });
+
   it('reports nothing of a size during which it was stopped', async () => {
     const { parts, routed } = simulate();
     const stop = new AbortController();

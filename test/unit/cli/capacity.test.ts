@@ -163,11 +163,17 @@ describe('the size of a deployment', () => {
     });
   });
 
-  it('keeps as many jobs in flight as fill the model and the codecs', () => {
-    expect(jobsToKeepBusy(16, 1, 3, 32)).toBe(32);
-    expect(jobsToKeepBusy(16, 9, 3, 32)).toBe(7);
-    expect(jobsToKeepBusy(16, 512, 3, 32)).toBe(4);
-    expect(jobsToKeepBusy(16, 512, 3, 2)).toBe(2);
+  it.each([
+    ['as many as fill the model and the codecs', { most: 100 }, 35],
+    ['fewer where jobs have several requests', { requests: 9 }, 7],
+    ['no more than fill the codecs where jobs have many', { requests: 512 }, 4],
+    ['no more than a worker has', {}, 32],
+    ['fewer where they would not end in time', { jobMs: 500 }, 4],
+    ['one where a job takes most of the time', { jobMs: 5000 }, 1],
+    ['none where no job would end', { jobMs: 7000 }, 0],
+  ])('keeps in flight %s', (_, flow, jobs) => {
+    const usual = { inFlight: 16, requests: 1, slots: 3, most: 32, jobMs: 5, forMs: 6000 };
+    expect(jobsToKeepBusy({ ...usual, ...flow })).toBe(jobs);
   });
 });
 
