@@ -3,6 +3,8 @@ import type { Batch } from './costs.js';
 
 /** From this share of its time on, Triton's instances and not the worker limit what is done. */
 const SATURATED = 0.9;
+/** From this share of its processors or of its main thread on, the worker limits what is done, if Triton does not. */
+const HALF_BUSY = 0.5;
 
 /** One worker's pipeline over a while. */
 export interface WorkerFigures {
@@ -36,18 +38,18 @@ export interface Sizing {
   readonly costPerThousand?: number;
   /** Absent if no job has ended. */
   readonly worker?: {
-    /** What kept this worker from doing more. */
-    readonly limit: 'triton' | 'worker';
-    /** Workers like this one that keep a GPU busy. Below 1, one worker can serve several GPUs. */
-    readonly workersPerGpu: number;
-    /** Processors that these workers use. */
+    /** What kept this worker from doing more. If it is neither, the time was too short for the model, or the network slow. */
+    readonly limit: 'triton' | 'worker' | 'neither';
+    /** Workers like this one that keep a GPU busy. Below 1, one worker can serve several GPUs. Absent without a limit. */
+    readonly workersPerGpu?: number;
+    /** Processors that the jobs of a busy GPU use in workers. */
     readonly processorsPerGpu: number;
   };
 }
 
 /**
  * If the worker kept Triton busy, it could have done more: as much as its processors, or its main thread, whichever is
- * used up first. Otherwise what it did is the most that it can.
+ * used up first. If not, but the worker itself was busy, what it did is the most that it can.
  * @param batches of one shape, in ascending order of size
  * @param requests of one job
  * @param price of a GPU for an hour
@@ -70,10 +72,14 @@ export function sizing(
   };
   if (!worker || worker.jobs === 0) return gpu;
   const { jobsPerSecond, cpuMsPerJob, mainThreadMsPerJob, busy } = worker;
-  const limit = busy >= SATURATED ? 'triton' : 'worker';
-  const most = limit === 'worker' ? jobsPerSecond : 1000 / Math.max(cpuMsPerJob / processors, mainThreadMsPerJob);
+  // Time for which a job takes the worker, in milliseconds: all of its processors, or its main thread.
+  const ownMs = Math.max(cpuMsPerJob / processors, mainThreadMsPerJob);
   const processorsPerGpu = (perGpu * cpuMsPerJob) / 1000;
-  return { ...gpu, worker: { limit, workersPerGpu: perGpu / most, processorsPerGpu } };
+  if (busy >= SATURATED) {
+    return { ...gpu, worker: { limit: 'triton', workersPerGpu: (perGpu * ownMs) / 1000, processorsPerGpu } };
+  }
+  if (jobsPerSecond * ownMs < HALF_BUSY * 1000) return { ...gpu, worker: { limit: 'neither', processorsPerGpu } };
+  return { ...gpu, worker: { limit: 'worker', workersPerGpu: perGpu / jobsPerSecond, processorsPerGpu } };
 }
 
 /** What decides how many jobs to have in flight. */

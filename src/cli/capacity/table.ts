@@ -82,14 +82,18 @@ function failures(versions: readonly VersionReport[]): string[] {
     const { error, sizes } = version;
     const label = labelOf(version);
     if (error) return [`${label}: ${error.code}: ${error.message}`];
-    return sizes.flatMap((size) =>
-      isMeasured(size)
-        ? size.worker
-          ? []
-          : [`${label}, ${size.width}x${size.height}: no job of a worker ends in the time: give more --seconds`]
-        : [`${label}, ${size.width}x${size.height}: ${size.error.code}: ${size.error.message}`],
-    );
+    return sizes.flatMap((size) => {
+      const complaint = complaintAbout(size);
+      return complaint === undefined ? [] : [`${label}, ${size.width}x${size.height}: ${complaint}`];
+    });
   });
+}
+
+function complaintAbout(size: SizeReport): string | undefined {
+  if (!isMeasured(size)) return `${size.error.code}: ${size.error.message}`;
+  if (!size.worker) return 'no job of a worker ends in the time: give more --seconds';
+  if (size.sizing?.worker?.limit !== 'neither') return undefined;
+  return 'neither Triton nor the worker was busy, so the number of workers is unknown: give more --seconds';
 }
 
 const cell = (value: number | undefined): string => (value === undefined ? '-' : short(value));

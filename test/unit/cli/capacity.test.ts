@@ -122,7 +122,7 @@ it('sends groups of up to a batch, and two full batches, for each instance', () 
 });
 
 const WORKER: WorkerFigures = {
-  ...{ jobsInFlight: 19, jobs: 100, seconds: 5, jobsPerSecond: 20, cpuMsPerJob: 40, mainThreadMsPerJob: 10, busy: 0.5 },
+  ...{ jobsInFlight: 19, jobs: 100, seconds: 5, jobsPerSecond: 20, cpuMsPerJob: 60, mainThreadMsPerJob: 10, busy: 0.5 },
 };
 const WHERE = { instances: 1, gpus: 1, processors: 2 };
 
@@ -149,8 +149,15 @@ describe('the size of a deployment', () => {
     expect(sizing(batches, 1, WORKER, WHERE)?.worker).toEqual({
       limit: 'worker',
       workersPerGpu: 8,
-      processorsPerGpu: 6.4,
+      processorsPerGpu: 9.6,
     });
+  });
+
+  it('says nothing about workers if neither was the limit', () => {
+    const idle = { ...WORKER, cpuMsPerJob: 4, mainThreadMsPerJob: 1 };
+    expect(sizing(batches, 1, idle, WHERE)?.worker).toEqual({ limit: 'neither', processorsPerGpu: 0.64 });
+    const onMainThread = { ...idle, mainThreadMsPerJob: 30 };
+    expect(sizing(batches, 1, onMainThread, WHERE)?.worker).toMatchObject({ limit: 'worker', workersPerGpu: 8 });
   });
 
   it.each([
@@ -308,18 +315,28 @@ describe('the report', () => {
   it('shows the figures within 120 columns', () => {
     const text = reportText({ complete: true, ranOn, versions: [gpu], notes: notesOf(ranOn, [gpu], new Map()) });
     expect(text).toMatch(/background_remove@1 +GPU +1 +8 +10 +16\.3 +2 %/);
-    expect(text).toMatch(/background_remove@1 +640x480 +1 whole +8 +50 +160 +20 +40 +8 +576000 +0\.000868/);
+    expect(text).toMatch(/background_remove@1 +640x480 +1 whole +8 +50 +160 +20 +60 +8 +576000 +0\.000868/);
     expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
   });
 
   it('tells each failure with its place', () => {
     const error = { code: 'OUTPUT_TOO_LARGE', message: 'too large' } as const;
+    const idle = {
+      jobsPerSecondPerGpu: 160,
+      imagesPerGpuHour: 576_000,
+      worker: { limit: 'neither', processorsPerGpu: 1 },
+    } as const;
     const failed: VersionReport[] = [
-      { ...gpu, sizes: [{ width: 9, height: 9, error }] },
+      {
+        ...gpu,
+        sizes: [{ width: 9, height: 9, error }, { ...size, sizing: idle }, { ...size, worker: undefined } as never],
+      },
       { model: 'nobody', sizes: [], error: { code: 'UNKNOWN_MODEL', message: 'model nobody' } },
     ];
     const text = reportText({ complete: false, ranOn, versions: failed, notes: [] });
     expect(text).toContain('background_remove@1, 9x9: OUTPUT_TOO_LARGE: too large');
+    expect(text).toContain('background_remove@1, 640x480: neither Triton nor the worker was busy');
+    expect(text).toContain('background_remove@1, 640x480: no job of a worker ends in the time');
     expect(text).toContain('nobody: UNKNOWN_MODEL: model nobody');
   });
 
