@@ -51,11 +51,12 @@ export async function measureExecutions(
   const { model, version } = routed;
   const capacity = capacityOf(model);
   const send = sender({ models, share }, routed, shape, signal);
+  const idle = await readVersion(models, model.model, version, signal);
   await send(1);
   const groups = new Map<number, { times: number; ms: number }>();
   let batches: Batch[] = [];
   let [answered, counted, msPerRequest] = [0, 0, 0];
-  let before = await readVersion(models, model.model, version, signal);
+  let before = await readCounted(models, model.model, version, (idle?.requests ?? 0) + 1, signal);
   do {
     for (const size of groupSizes(mostInRun({ shape }, capacity), capacity.instances)) {
       const startedAt = performance.now();

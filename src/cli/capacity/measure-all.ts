@@ -146,10 +146,11 @@ async function measureVersion(
     const cost = meter.cost();
     const { instances, maxBatchSize, output } = routed.model;
     return {
-      ...{ ...target, ...placement, instances, maxBatchSize, output, sizes: measured },
+      ...{ ...target, ...placement, instances, maxBatchSize, output },
       ...(cost
         ? { cost: { launchMs: cost.fixed, perMegapixelMs: cost.perPixel * 1e6, worstError: cost.worstError } }
         : {}),
+      sizes: measured,
     };
   } catch (thrown) {
     if (signal.aborted) return { ...target, sizes: measured };
