@@ -1,5 +1,6 @@
 /** Measures what executions of one shape cost: requests sent together, and what Triton counted of them. */
 import { randomFillSync } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { capacityOf } from '../../domain/capacity.js';
 import type { ModelServer, VersionStatistics } from '../../domain/ports.js';
@@ -85,6 +86,7 @@ function sender(
   signal: AbortSignal,
 ): (requests: number) => Promise<void> {
   const { model, version } = routed;
+  setMaxListeners(0, signal); // every request in flight adds listeners
   const rgb = randomFillSync(Buffer.allocUnsafe(shape.width * shape.height * 3));
   const view = { x: 0, y: 0, width: shape.width, height: shape.height, rgb };
   const request = { model: model.model, version, priority: 'batch', shape } as const;
