@@ -3,6 +3,7 @@ import { ConfigError } from '../config/index.js';
 import { JobError } from '../domain/errors.js';
 import { packageVersion } from '../config/version.js';
 import { cancelCommand } from './cancel.js';
+import { capacityCommand } from './capacity.js';
 import { modelsCommand } from './models.js';
 import { processCommand } from './process.js';
 import { schemaCommand } from './schema.js';
@@ -17,6 +18,7 @@ const COMMANDS = [
   submitCommand,
   processCommand,
   modelsCommand,
+  capacityCommand,
   cancelCommand,
   schemaCommand,
 ];
@@ -30,6 +32,7 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
   const program = new Command('imagen')
     .description('Turns a Pub/Sub queue of image jobs into finished images with NVIDIA Triton')
     .version(packageVersion())
+    .enablePositionalOptions() // `imagen capacity --version 2` names a version of a model
     .exitOverride();
   for (const command of COMMANDS) program.addCommand(command(invocation).exitOverride());
   try {

@@ -207,12 +207,13 @@ async function seenBy(raster: Raster, { routed }: PlannedStep, { keepHidden }: T
 /** The fields by which a step names its arm. */
 export const nameArm = ({ experiment, name }: Arm) => ({ experiment, arm: name });
 
-function ask(
-  whole: Raster,
+/** Sends one view of a picture as one request. @param whole only its size matters, for the input `origin` */
+export function ask(
+  whole: Size,
   view: View,
-  { routed }: PlannedStep,
+  { routed }: Pick<PlannedStep, 'routed'>,
   copies: number,
-  { models, priority }: TransformOptions,
+  { models, priority }: Pick<TransformOptions, 'models' | 'priority'>,
   signal: AbortSignal,
 ): Promise<InferenceResult> {
   const image = createTensor('image', 'UINT8', [view.height, view.width, 3], view.rgb);

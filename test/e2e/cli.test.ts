@@ -1,10 +1,14 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Completion } from '../../src/domain/completion.js';
-import { createScene, type Scene, showOnFailure } from '../support/scene.js';
+import { isMeasured, type Report } from '../../src/cli/capacity/report.js';
+import { runProgram } from '../support/program.js';
+import { CLI, createScene, type Scene, showOnFailure, until } from '../support/scene.js';
 
 const photo = new URL('../fixtures/photos/chelsea.jpg', import.meta.url).pathname;
 
@@ -78,7 +82,79 @@ describe('the command line', () => {
     }
   });
 
+  it('measures what a model costs, and tells of each that it cannot measure', async () => {
+    const args = ['--model', 'sleep,nonsense', '--version', '1', '--sizes', '256x256,2000x1000', '--gpu-price', '0.5'];
+    const { code, stdout, stderr } = await scene.imagen('capacity', ...args, '--seconds', '6', '--json');
+    expect(code, stderr).toBe(1); // not all was measured
+    const { ranOn, versions, notes } = JSON.parse(stdout) as Report;
+    expect(ranOn.triton).toMatchObject({ version: expect.stringMatching(/^2\./) as string, onThisMachine: true });
+    expect(ranOn.transport).toEqual(['shm']);
+    const [sleeper, nonsense] = versions;
+    expect(nonsense).toMatchObject({ model: 'nonsense', error: { code: 'UNKNOWN_MODEL' } });
+    expect(sleeper).toMatchObject({ model: 'sleep', version: '1', device: 'cpu', instances: 1, maxBatchSize: 8 });
+    expect(notes.join()).toMatch(/sleep@1.* no figure for a GPU/);
+
+    // It sleeps 10 ms, and 5 ms for each picture of 0.0655 megapixels. A busy machine wakes it later.
+    const [size, tooLarge] = sleeper?.sizes ?? [];
+    expect(sleeper?.cost?.launchMs).toBeGreaterThan(8);
+    expect(sleeper?.cost?.launchMs).toBeLessThan(20);
+    expect(sleeper?.cost?.perMegapixelMs).toBeGreaterThan(60);
+    expect(sleeper?.cost?.perMegapixelMs).toBeLessThan(120);
+    expect(tooLarge).toMatchObject({ width: 2000, height: 1000, error: { code: 'OUTPUT_TOO_LARGE' } });
+    if (!size || !isMeasured(size) || !size.worker || !size.sizing) expect.fail(stdout);
+    expect(size).toMatchObject({ width: 256, height: 256, plan: 'whole', requests: 1 });
+    const { executions, worker, sizing } = size;
+    expect(executions.batches.at(-1)?.batchSize).toBe(8);
+    expect(executions.counted).toBe(executions.answered);
+    // Batches of eight take 50 ms, so a hundred and sixty a second are the most.
+    expect(sizing.jobsPerSecondPerGpu).toBeGreaterThan(90);
+    expect(sizing.jobsPerSecondPerGpu).toBeLessThanOrEqual(160);
+    expect(worker.jobsPerSecond).toBeGreaterThan(10);
+    expect(worker.jobsPerSecond).toBeLessThan(170);
+    expect(worker.cpuMsPerJob).toBeGreaterThan(0.5);
+    expect(sizing.imagesPerGpuHour).toBeCloseTo(3600 * sizing.jobsPerSecondPerGpu);
+    expect(sizing.costPerThousand).toBeCloseTo(500 / sizing.imagesPerGpuHour);
+  });
+
+  it('shows what it has measured when it is stopped', async () => {
+    const running = spawn(
+      process.execPath,
+      [CLI, 'capacity', '-m', 'sleep', '--sizes', '64x64,128x128', '--seconds', '5'],
+      {
+        env: scene.env,
+      },
+    );
+    let [stdout, stderr] = ['', ''];
+    running.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    running.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    const ended = once(running, 'close');
+    await until(() => stderr.includes('128x128'), 30_000);
+    running.kill('SIGINT');
+    expect(await ended).toEqual([1, null]);
+    expect(stdout).toMatch(/sleep@1 +64x64 /);
+    expect(stdout).not.toMatch(/128x128/);
+    expect(stdout).toContain('Stopped by a signal');
+  });
+
+  it('says that Triton is away', async () => {
+    const env = { ...scene.env, TRITON_URL: '127.0.0.1:1' };
+    const { code, stderr } = await runProgram(process.execPath, [CLI, 'capacity'], env);
+    expect(stderr).toMatch(/^imagen: MODEL_UNAVAILABLE: reading the models: /);
+    expect(code).toBe(1);
+  });
+
   it.each([
+    ['sizes that are none', ['capacity', '--sizes', 'large'], /--sizes: expected .*given "large"/],
+    [
+      'a time that is none',
+      ['capacity', '--seconds', '0'],
+      /--seconds: expected a number above 0, at most 600, given "0"/,
+    ],
+    [
+      'a price that is none',
+      ['capacity', '--gpu-price', 'cheap'],
+      /--gpu-price: expected a number above 0, given "cheap"/,
+    ],
     ['a file that is not there', ['submit', '/nowhere.jpg', '-p', 'enhance'], /nowhere\.jpg: ENOENT/],
     ['a wrong option', ['submit', photo, '-p', 'enhance', '--quality', 'high'], /output\.quality/],
     ['no operation', ['process', photo, '-o', 'x.png'], /--operation/],

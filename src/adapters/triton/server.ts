@@ -5,6 +5,7 @@ import { JobError } from '../../domain/errors.js';
 import type { InferenceRequest, InferenceResult, ModelServer, VersionStatistics } from '../../domain/ports.js';
 import { annotate } from '../../tracing/spans.js';
 import { onAbort } from '../abort.js';
+import { readAbout, type ServerAbout } from './about.js';
 import { Channel } from './channel.js';
 import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
@@ -230,6 +231,15 @@ export class Triton implements ModelServer {
       return await readStatistics(this.#channel, model, { signal, deadlineMs: this.#controlTimeoutMs });
     } catch (error) {
       throw toReadError(error, `statistics of model ${model}`, { signal, model });
+    }
+  }
+
+  /** What the server is, and where the named models run. @throws JobError `MODEL_UNAVAILABLE` */
+  async about(models: readonly string[], signal: AbortSignal): Promise<ServerAbout> {
+    try {
+      return await readAbout(this.#channel, models, { signal, deadlineMs: this.#controlTimeoutMs });
+    } catch (error) {
+      throw toReadError(error, 'reading about the server', { signal });
     }
   }
 

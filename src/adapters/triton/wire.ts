@@ -63,13 +63,20 @@ export interface ModelTensorConfig {
   readonly optional?: boolean;
 }
 
+export interface ModelInstanceGroup {
+  /** Instances on each of `gpus`; in all, if there are none. */
+  readonly count: number;
+  readonly gpus: readonly number[];
+  readonly kind: 'KIND_AUTO' | 'KIND_GPU' | 'KIND_CPU' | 'KIND_MODEL';
+}
+
 export interface ModelConfig {
   readonly name: string;
   readonly backend: string;
   readonly maxBatchSize: number;
   readonly input: readonly ModelTensorConfig[];
   readonly output: readonly ModelTensorConfig[];
-  readonly instanceGroup: readonly { readonly count: number; readonly gpus: readonly number[] }[];
+  readonly instanceGroup: readonly ModelInstanceGroup[];
   readonly dynamicBatching?: ModelDynamicBatching | null;
   readonly parameters: Readonly<Record<string, { readonly stringValue: string }>>;
   readonly modelTransactionPolicy: { readonly decoupled: boolean } | null;

@@ -1,0 +1,78 @@
+import { Command, Option } from 'commander';
+import { readConfig } from '../config/index.js';
+import { OUTPUT_FORMATS, type OutputFormat } from '../domain/job.js';
+import { MEASURE_SETTINGS, measureAll } from './capacity/measure-all.js';
+import { parseSizes } from './capacity/pictures.js';
+import { reportText } from './capacity/table.js';
+import { CommandFailed, type Invocation, UsageError } from './usage.js';
+
+const DEFAULT_SIZES = '640x480,1920x1080';
+const DEFAULT_SECONDS = '10';
+const MOST_SECONDS = 600;
+
+interface Flags {
+  readonly model?: string[];
+  readonly version?: string[];
+  readonly sizes: string;
+  readonly seconds: string;
+  readonly format?: OutputFormat;
+  readonly gpuPrice?: string;
+  readonly json?: boolean;
+}
+
+const names = (value: string, before: string[] | undefined) => [
+  ...(before ?? []),
+  ...value.split(',').map((name) => name.trim()),
+];
+
+/** Exits with 1 if anything that was asked for could not be measured. */
+export function capacityCommand(invocation: Invocation): Command {
+  return new Command('capacity')
+    .description('measure on your Triton what each model costs, and how many GPUs and workers a load needs')
+    .addOption(new Option('-m, --model <names>', 'models, separated by commas; default: all').argParser(names))
+    .addOption(
+      new Option('--version <numbers>', 'versions of them, separated by commas; default: all').argParser(names),
+    )
+    .option('--sizes <sizes>', 'pictures: <width>x<height> or megapixels, separated by commas', DEFAULT_SIZES)
+    .option('--seconds <seconds>', 'time for each version and size', DEFAULT_SECONDS)
+    .addOption(new Option('--format <format>', 'format of the results').choices(OUTPUT_FORMATS))
+    .option('--gpu-price <price>', 'price of a GPU for an hour, with its machine, in any currency')
+    .option('--json', 'print JSON')
+    .action(async (flags: Flags) => {
+      const config = readConfig(invocation.env, MEASURE_SETTINGS);
+      const asked = {
+        ...{ models: flags.model, versions: flags.version, format: flags.format },
+        sizes: parseSizes(flags.sizes, config.maxInputPixels),
+        seconds: positive('--seconds', flags.seconds, MOST_SECONDS),
+        price: flags.gpuPrice === undefined ? undefined : positive('--gpu-price', flags.gpuPrice, Infinity),
+      };
+      const stop = stopOnSignals();
+      try {
+        const report = await measureAll(asked, config, stop.signal, (line) => console.error(line));
+        console.log(flags.json ? JSON.stringify(report, null, 2) : reportText(report));
+        if (!report.complete) invocation.exitCode = 1;
+      } finally {
+        stop.release();
+      }
+    });
+}
+
+/** @throws UsageError */
+function positive(option: string, text: string, most: number): number {
+  const value = /^\d*\.?\d+$/.test(text) ? Number(text) : NaN;
+  if (value > 0 && value <= most) return value;
+  const limit = most === Infinity ? '' : `, at most ${most}`;
+  throw new UsageError(`${option}: expected a number above 0${limit}, given ${JSON.stringify(text)}`);
+}
+
+/** The first signal stops the measurement, and what was measured is shown. The second ends the process at once. */
+function stopOnSignals() {
+  const stop = new AbortController();
+  const onSignal = (name: NodeJS.Signals) => {
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort(new CommandFailed(`stopped by ${name}`));
+  };
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  for (const name of signals) process.on(name, onSignal);
+  return { signal: stop.signal, release: () => signals.forEach((name) => process.off(name, onSignal)) };
+}
