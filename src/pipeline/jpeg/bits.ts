@@ -1,5 +1,5 @@
 /** Reads the blocks of a sequential scan (ITU-T T.81, F.2.2), to find out whether they are there. It keeps no pixels. */
-import { difference, ENDS, type HuffmanTable, LOOK_UP_BITS } from './huffman.js';
+import { difference, ENDS, type HuffmanTable } from './huffman.js';
 import type { BitWindow } from './window.js';
 
 /** One block of an MCU: the component's place in `predictions`, and its tables. */
@@ -17,7 +17,6 @@ export type Fault =
   | 'has a block of more than 64 coefficients'
   | 'has a value out of range';
 
-const UNUSED = 32 - LOOK_UP_BITS;
 /** What a slow step says of a code that ends its block, or that no code starts so. */
 const END = -1;
 const INVALID = -2;
@@ -36,6 +35,8 @@ export function readMcus(
 ): Fault | undefined {
   const { view } = window;
   let { at, lastStart } = window;
+  // All tables of a file have the same number of bits.
+  const unused = 32 - (mcu[0]?.dc.bits ?? 0);
   for (let i = 0; i < count; i++) {
     if (at > lastStart) {
       window.at = at;
@@ -44,7 +45,7 @@ export function readMcus(
     }
     for (const { component, dc, ac, mostDc } of mcu) {
       const { one, many } = ac;
-      const first = dc.value[(view.getInt32(at >> 3) << (at & 7)) >>> UNUSED] ?? 0;
+      const first = dc.value[(view.getInt32(at >> 3) << (at & 7)) >>> unused] ?? 0;
       if (first !== 0) {
         at += first & 255;
         predictions[component] = (predictions[component] ?? 0) + (first >> 8);
@@ -56,7 +57,7 @@ export function readMcus(
       const level = predictions[component] ?? 0;
       if (level > mostDc || level < -mostDc) return 'has a value out of range';
       for (let k = 0; k < 63;) {
-        const index = (view.getInt32(at >> 3) << (at & 7)) >>> UNUSED;
+        const index = (view.getInt32(at >> 3) << (at & 7)) >>> unused;
         let entry = many[index] ?? 0;
         // Of several codes, the last ones may belong to the next block.
         if (k + ((entry >> 4) & 255) >= 63) entry = one[index] ?? 0;
@@ -98,14 +99,14 @@ function longAc(window: BitWindow, ac: HuffmanTable): number {
 }
 
 /** The symbol of the next code, or -1 if no code starts so. */
-function symbolOf(window: BitWindow, { code, limit, offset, symbols }: HuffmanTable): number {
-  const entry = code[peek(window, LOOK_UP_BITS)] ?? 0;
+function symbolOf(window: BitWindow, { bits: lookUpBits, code, limit, offset, symbols }: HuffmanTable): number {
+  const entry = code[peek(window, lookUpBits)] ?? 0;
   if (entry !== 0) {
     window.at += entry & 255;
     return entry >> 8;
   }
   const bits = peek(window, 16);
-  let length = LOOK_UP_BITS + 1;
+  let length = lookUpBits + 1;
   while (bits >= (limit[length] ?? Infinity)) length++;
   if (length > 16) return -1;
   window.at += length;

@@ -1,9 +1,12 @@
 /** Huffman tables of a JPEG (ITU-T T.81, annex C), as look-up tables for a walk that skips values. */
 import { damaged } from './markers.js';
 
-/** Bits of the look-up. Most codes with the bits of their value are shorter. */
-export const LOOK_UP_BITS = 13;
-const ENTRIES = 1 << LOOK_UP_BITS;
+/**
+ * Bits of the look-up. Most codes with the bits of their value are shorter than 13. To make tables of 13 bits takes eight times
+ * as long as of 10, which pays only in a large file.
+ */
+const [FEW_BITS, MANY_BITS] = [10, 13];
+const LARGE_BYTES = 256 * 1024;
 
 /** Flag of an entry whose last code ends the block. */
 export const ENDS = 1 << 12;
@@ -13,6 +16,8 @@ export const ENDS = 1 << 12;
  * coefficients that they stand for; with {@link ENDS}. 0 means that the first code or its value is longer.
  */
 export interface HuffmanTable {
+  /** Bits of the look-up. */
+  readonly bits: number;
   /** For AC coefficients, else empty: the first code only. */
   readonly one: Uint16Array;
   /** For AC coefficients, else empty: as many codes as fit. */
@@ -41,13 +46,14 @@ const made = new Map<string, HuffmanTable>();
 const MOST_MADE = 64;
 
 /**
- * The table that the DC or AC coefficients of a scan need. To make one takes some hundred microseconds, and a file may have any
- * number of tables.
+ * The table that the DC or AC coefficients of a scan need. A file may have any number of tables.
+ * @param bytes of the file
  * @throws JobError `INPUT_CORRUPT` if the codes do not fit
  */
-export function huffmanTable(source: TableSource, coefficients: 'dc' | 'ac'): HuffmanTable {
-  const key = `${coefficients}${source.counts.toString('latin1')}${source.symbols.toString('latin1')}`;
-  const table = made.get(key) ?? makeTable(source, coefficients);
+export function huffmanTable(source: TableSource, coefficients: 'dc' | 'ac', bytes: number): HuffmanTable {
+  const bits = bytes < LARGE_BYTES ? FEW_BITS : MANY_BITS;
+  const key = `${coefficients}${bits} ${source.counts.toString('latin1')}${source.symbols.toString('latin1')}`;
+  const table = made.get(key) ?? makeTable(source, coefficients, bits);
   made.delete(key);
   made.set(key, table);
   const [oldest] = made.keys();
@@ -55,16 +61,16 @@ export function huffmanTable(source: TableSource, coefficients: 'dc' | 'ac'): Hu
   return table;
 }
 
-function makeTable({ counts, symbols }: TableSource, coefficients: 'dc' | 'ac'): HuffmanTable {
-  const code = new Uint16Array(ENTRIES);
+function makeTable({ counts, symbols }: TableSource, coefficients: 'dc' | 'ac', bits: number): HuffmanTable {
+  const code = new Uint16Array(1 << bits);
   const [limit, offset] = [new Int32Array(18), new Int32Array(18)];
   let [next, index] = [0, 0];
   for (let length = 1; length <= 16; length++) {
     const count = counts[length - 1] ?? 0;
     offset[length] = index - next;
     if (next + count > 1 << length) throw damaged('its Huffman codes do not fit');
-    for (let i = 0; i < count && length <= LOOK_UP_BITS; i++) {
-      const shift = LOOK_UP_BITS - length;
+    for (let i = 0; i < count && length <= bits; i++) {
+      const shift = bits - length;
       code.fill(length | ((symbols[index + i] ?? 0) << 8), (next + i) << shift, (next + i + 1) << shift);
     }
     index += count;
@@ -73,28 +79,31 @@ function makeTable({ counts, symbols }: TableSource, coefficients: 'dc' | 'ac'):
     next <<= 1;
   }
   limit[17] = 1 << 16;
-  const value = coefficients === 'dc' ? Int32Array.from(code, differenceOf) : new Int32Array();
-  const one = coefficients === 'ac' ? code.map(firstOf) : new Uint16Array();
-  const many = one.map((_, bits) => allOf(one, bits));
+  const value =
+    coefficients === 'dc'
+      ? Int32Array.from(code, (entry, index) => differenceOf(entry, index, bits))
+      : new Int32Array();
+  const one = coefficients === 'ac' ? code.map((entry) => firstOf(entry, bits)) : new Uint16Array();
+  const many = one.map((_, start) => allOf(one, start, bits));
   // The source is a view of the file, which must not stay in memory with the table.
-  return { one, many, value, code, limit, offset, symbols: Buffer.from(symbols) };
+  return { bits, one, many, value, code, limit, offset, symbols: Buffer.from(symbols) };
 }
 
-function firstOf(code: number): number {
+function firstOf(code: number, lookUpBits: number): number {
   const [length, symbol] = [code & 255, code >> 8];
   const [run, size] = [symbol >> 4, symbol & 15];
-  if (length === 0 || length + size > LOOK_UP_BITS) return 0;
+  if (length === 0 || length + size > lookUpBits) return 0;
   // The end of the block is 0x00. Decoders take any run without a value for it, except that of 16 zeros.
   if (size === 0 && run !== 15) return length | ENDS;
   return (length + size) | ((run + 1) << 4);
 }
 
 /** A DC symbol is the size of the difference, which follows in so many bits. */
-function differenceOf(code: number, bits: number): number {
+function differenceOf(code: number, index: number, lookUpBits: number): number {
   const [length, size] = [code & 255, code >> 8];
-  const rest = LOOK_UP_BITS - length - size;
+  const rest = lookUpBits - length - size;
   if (length === 0 || rest < 0) return 0;
-  return (length + size) | (difference((bits >> rest) & ((1 << size) - 1), size) << 8);
+  return (length + size) | (difference((index >> rest) & ((1 << size) - 1), size) << 8);
 }
 
 /** The number that the bits of a value stand for (F.1.2.1.1). */
@@ -102,12 +111,12 @@ export function difference(value: number, size: number): number {
   return size === 0 || value >> (size - 1) ? value : value - (1 << size) + 1;
 }
 
-function allOf(one: Uint16Array, bits: number): number {
+function allOf(one: Uint16Array, index: number, lookUpBits: number): number {
   let all = 0;
   for (let used = 0; ;) {
-    const entry = one[(bits << used) & (ENTRIES - 1)] ?? 0;
+    const entry = one[(index << used) & (one.length - 1)] ?? 0;
     used += entry & 15;
-    if (entry === 0 || used > LOOK_UP_BITS) return all;
+    if (entry === 0 || used > lookUpBits) return all;
     all += entry;
     if (entry >= ENDS) return all;
   }

@@ -28,7 +28,7 @@ const MOST_DC = 1_536;
  * @throws JobError `INPUT_CORRUPT` if a block is missing or cannot be right
  */
 export async function walkScan(jpeg: Buffer, frame: Frame, scan: Scan, tables: Tables) {
-  const { mcu, mcus } = layoutOf(frame, scan, tables);
+  const { mcu, mcus } = layoutOf(frame, scan, tables, jpeg.length);
   const predictions = new Int32Array(frame.components.length);
   const interval = tables.restart || mcus;
   const window = new BitWindow(jpeg, scan.data);
@@ -58,7 +58,7 @@ export async function walkScan(jpeg: Buffer, frame: Frame, scan: Scan, tables: T
 }
 
 /** Which blocks an MCU has, and how many MCUs there are (A.2). */
-function layoutOf({ width, height, components }: Frame, scan: Scan, { dc, ac, dcSteps }: Tables) {
+function layoutOf({ width, height, components }: Frame, scan: Scan, { dc, ac, dcSteps }: Tables, bytes: number) {
   const [mostH, mostV] = [Math.max(...components.map(({ h }) => h)), Math.max(...components.map(({ v }) => v))];
   const alone = scan.components.length === 1;
   const mcu: BlockTables[] = [];
@@ -67,7 +67,8 @@ function layoutOf({ width, height, components }: Frame, scan: Scan, { dc, ac, dc
     const [forDc, forAc] = [dc[one.dc], ac[one.ac]];
     if (!forDc || !forAc) throw damaged('a scan needs a Huffman table that is not there');
     const mostDc = MOST_DC / (dcSteps[quantiser] ?? 1) + 1;
-    const block = { component: one.index, dc: huffmanTable(forDc, 'dc'), ac: huffmanTable(forAc, 'ac'), mostDc };
+    const [dcTable, acTable] = [huffmanTable(forDc, 'dc', bytes), huffmanTable(forAc, 'ac', bytes)];
+    const block = { component: one.index, dc: dcTable, ac: acTable, mostDc };
     mcu.push(...Array.from({ length: alone ? 1 : h * v }, () => block));
     if (alone) {
       const [across, down] = [Math.ceil((width * h) / (mostH * 8)), Math.ceil((height * v) / (mostV * 8))];
