@@ -11,6 +11,7 @@ import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
 import { unsupported } from './preflight/foreign.js';
 import { type Preflight, preflight } from './preflight/index.js';
+import { inTurns } from './turns.js';
 
 // The bytes of a file select the decoder, and they may be hostile. So only the formats that the README promises stay
 // enabled. The HEIF loader reads AVIF; in sharp's own build it has no other codec.
@@ -225,27 +226,22 @@ function firstLine(text: string): string {
   return text.split('\n', 1)[0] ?? text;
 }
 
-/** Pixels between two pauses in which the event loop extends leases and answers health checks. */
-const PIXELS_A_TURN = 500_000;
-
 /** Splits RGBA in place: moves the colours together, and returns the alpha unless every pixel is opaque. */
 async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly alpha?: Buffer }> {
   const pixels = rgba.length / 4;
   const alpha = Buffer.allocUnsafe(pixels);
-  let opaque = true;
-  for (let from = 0; from < pixels; from += PIXELS_A_TURN) {
-    const to = Math.min(pixels, from + PIXELS_A_TURN);
+  let least = 255;
+  await inTurns(pixels, 1, (from, to) => {
     for (let i = from; i < to; i++) {
       const value = rgba[i * 4 + 3] ?? 0;
       alpha[i] = value;
-      opaque &&= value === 255;
+      if (value < least) least = value;
       rgba[i * 3] = rgba[i * 4] ?? 0;
       rgba[i * 3 + 1] = rgba[i * 4 + 1] ?? 0;
       rgba[i * 3 + 2] = rgba[i * 4 + 2] ?? 0;
     }
-    if (to < pixels) await new Promise((resume) => setImmediate(resume));
-  }
-  return { rgb: rgba.subarray(0, pixels * 3), ...(opaque ? {} : { alpha }) };
+  });
+  return { rgb: rgba.subarray(0, pixels * 3), ...(least === 255 ? {} : { alpha }) };
 }
 
 /** Pixels per inch, if the file states them: sharp says 72 of a file that does not. */
@@ -258,11 +254,11 @@ function statedDensity({ file, structure: { jpeg, chunks } }: FileHeader): numbe
 /** Undoes the multiplication of colours by alpha, in place. What is below alpha 0 is unknown and stays black. */
 async function divideByAlpha({ rgb, alpha }: Raster): Promise<void> {
   if (!alpha) return;
-  for (let i = 0; i < alpha.length; i++) {
-    const value = alpha[i] ?? 0;
-    if (value > 0 && value < 255) {
+  await inTurns(alpha.length, 1, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const value = alpha[i] ?? 0;
+      if (value === 0 || value === 255) continue;
       for (let at = i * 3; at < i * 3 + 3; at++) rgb[at] = Math.min(255, Math.round(((rgb[at] ?? 0) * 255) / value));
     }
-    if (i % PIXELS_A_TURN === PIXELS_A_TURN - 1) await new Promise((resume) => setImmediate(resume));
-  }
+  });
 }

@@ -1,4 +1,4 @@
-/** Runs jobs as a worker does that never lacks any: as one ends, the next starts. */
+/** Runs jobs as a worker with a backlog does: when one ends, the next one starts. */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anyOf } from '../../domain/signals.js';

@@ -81,7 +81,7 @@ export function readMcus(
   return window.left < 0 ? 'ends before the last block' : undefined;
 }
 
-/** Reads a DC coefficient whose code and value are longer than the look-up. @returns 1, or INVALID */
+/** Reads a DC coefficient whose code and value are longer than the look-up. @returns 1, or INVALID if no such code exists */
 function longDc(window: BitWindow, dc: HuffmanTable, predictions: Int32Array, component: number): number {
   const size = symbolOf(window, dc);
   if (size < 0 || size > 15) return INVALID;

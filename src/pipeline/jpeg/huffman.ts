@@ -98,7 +98,7 @@ function firstOf(code: number, lookUpBits: number): number {
   return (length + size) | ((run + 1) << 4);
 }
 
-/** A DC symbol is the size of the difference, which follows in so many bits. */
+/** A DC symbol states how many bits follow; these are the difference from the block before. */
 function differenceOf(code: number, index: number, lookUpBits: number): number {
   const [length, size] = [code & 255, code >> 8];
   const rest = lookUpBits - length - size;

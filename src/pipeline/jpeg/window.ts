@@ -36,7 +36,7 @@ export class BitWindow {
     this.fill();
   }
 
-  /** Offset of the last bit at which an MCU may start. Behind it the window has to move on, if there are more data. */
+  /** Offset of the last bit at which an MCU may start. An MCU that starts later needs data that are not in the window yet. */
   get lastStart(): number {
     return (this.#isLast ? this.#length : this.#length - MARGIN) * 8;
   }
