@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createStorageClient } from '../../src/adapters/gcs/client.js';
-import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
+import { createAdminClient } from '../../src/adapters/pubsub/admin-client.js';
 import { objectRef } from '../../src/domain/uri.js';
 import { endModelProcesses } from '../dev/parts/triton.js';
 import type { Progress } from '../dev/progress.js';
@@ -39,7 +39,7 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
   const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'warn', IMAGEN_ROUTES_FILE: '', ...more };
   const projectId = env.GOOGLE_CLOUD_PROJECT;
   const storage = createStorageClient({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
-  const pubsub = createPubSubClient({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
+  const pubsub = createAdminClient({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
   const close = async () => {
     await pubsub.close();
     await stack.down();

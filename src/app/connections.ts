@@ -1,6 +1,6 @@
 /** The worker's connections to what is outside: Pub/Sub, Cloud Storage, Triton, the routes file. */
 import { createObjectStore } from '../adapters/gcs/store.js';
-import { createPubSubClient, PUBLISHING } from '../adapters/pubsub/client.js';
+import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
 import { connectTriton, type TritonOptions } from '../adapters/triton/server.js';
 import type { WorkerConfig } from '../config/index.js';
 import { openRoutes } from '../config/routes-file.js';
@@ -20,8 +20,8 @@ export function connect(config: WorkerConfig, log: Logger, onAttempt: TritonOpti
     back: (awaySeconds) => log.info({ awaySeconds }, 'Triton is back'),
   });
   return {
-    pubsub: createPubSubClient(client),
-    publishing: createPubSubClient({ ...client, pings: PUBLISHING }),
+    pubsub: new PubSubChannel(client),
+    publishing: new PubSubChannel({ ...client, pings: PUBLISHING }),
     store: createObjectStore({ emulator: config.storageEmulator }),
     models: connectTriton({
       url: config.tritonUrl,
@@ -41,8 +41,8 @@ export function connect(config: WorkerConfig, log: Logger, onAttempt: TritonOpti
 
 export function connectionServices({ pubsub, publishing, models, routes }: Connections): Service[] {
   return [
-    { name: 'the Pub/Sub client', stop: () => pubsub.close() },
-    { name: 'the Pub/Sub client for publishing', stop: () => publishing.close() },
+    { name: 'the connection to Pub/Sub', stop: () => pubsub.close() },
+    { name: 'the connection to Pub/Sub for publishing', stop: () => publishing.close() },
     { name: 'Triton', start: () => models.start(), stop: () => models.close() },
     { name: 'the routes file', start: () => routes.watch(), stop: () => routes.close() },
   ];

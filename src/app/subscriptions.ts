@@ -1,5 +1,5 @@
 /** The subscriptions from which a worker pulls jobs. */
-import { shortcomings } from '../adapters/pubsub/inspect.js';
+import { shortcomings } from '../adapters/pubsub/shortcomings.js';
 import { createJobSource, type SourceOptions } from '../adapters/pubsub/source.js';
 import type { WeightedSubscription, WorkerConfig } from '../config/index.js';
 import type { JobSource } from '../domain/ports.js';

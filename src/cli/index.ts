@@ -2,26 +2,19 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/index.js';
 import { JobError } from '../domain/errors.js';
 import { packageVersion } from '../config/version.js';
-import { cancelCommand } from './cancel.js';
-import { capacityCommand } from './capacity.js';
-import { modelsCommand } from './models.js';
-import { processCommand } from './process.js';
-import { schemaCommand } from './schema.js';
-import { setupCommand } from './setup.js';
-import { submitCommand } from './submit.js';
 import { CommandFailed, type Invocation, UsageError } from './usage.js';
-import { workerCommand } from './worker.js';
 
-const COMMANDS = [
-  workerCommand,
-  setupCommand,
-  submitCommand,
-  processCommand,
-  modelsCommand,
-  capacityCommand,
-  cancelCommand,
-  schemaCommand,
-];
+/** Only the command that is called is loaded, since all of them together take a second. `--help` loads all. */
+const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) => Command>>> = {
+  worker: async () => (await import('./worker.js')).workerCommand,
+  setup: async () => (await import('./setup.js')).setupCommand,
+  submit: async () => (await import('./submit.js')).submitCommand,
+  process: async () => (await import('./process.js')).processCommand,
+  models: async () => (await import('./models.js')).modelsCommand,
+  capacity: async () => (await import('./capacity.js')).capacityCommand,
+  cancel: async () => (await import('./cancel.js')).cancelCommand,
+  schema: async () => (await import('./schema.js')).schemaCommand,
+};
 
 /**
  * Runs the command line.
@@ -34,7 +27,11 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
     .version(packageVersion())
     .enablePositionalOptions() // `imagen capacity --version 2` names a version of a model
     .exitOverride();
-  for (const command of COMMANDS) program.addCommand(command(invocation).exitOverride());
+  const called = COMMANDS[argv[2] ?? ''];
+  for (const load of called ? [called] : Object.values(COMMANDS)) {
+    const command = await load();
+    program.addCommand(command(invocation).exitOverride());
+  }
   try {
     await program.parseAsync(argv);
     return invocation.exitCode;

@@ -12,7 +12,7 @@ import {
   planTopic,
 } from '../adapters/pubsub/admin.js';
 import { takenTwice } from '../adapters/pubsub/inspect.js';
-import { createPubSubClient } from '../adapters/pubsub/client.js';
+import { createAdminClient } from '../adapters/pubsub/admin-client.js';
 import { shareOut } from '../adapters/pubsub/filters.js';
 import { type Config, readConfig } from '../config/index.js';
 import { isPermitted, parsePrefix, under } from '../domain/uri.js';
@@ -89,7 +89,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   const config = readConfig(env, SETTINGS_READ);
   const subscriptions = wantedSubscriptions(config, flags);
   const buckets = wantedBuckets(config, flags);
-  const pubsub = createPubSubClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
+  const pubsub = createAdminClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
   const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
   try {
     const steps = await Promise.all([

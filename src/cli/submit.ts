@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { createObjectStore } from '../adapters/gcs/store.js';
-import { createPubSubClient, PUBLISHING } from '../adapters/pubsub/client.js';
+import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
 import { createPublisher } from '../adapters/pubsub/publisher.js';
 import { type Config, readConfig, TRACING_SETTINGS } from '../config/index.js';
 import type { Completion, Step } from '../domain/completion.js';
@@ -163,16 +163,16 @@ async function upload(store: ObjectStore, uri: string, bytes: Buffer): Promise<v
 }
 
 async function publish(config: Pick<Config, 'projectId' | 'pubsubEmulator' | 'jobsTopic'>, message: JobMessage) {
-  const pubsub = createPubSubClient({
+  const channel = new PubSubChannel({
     projectId: config.projectId,
     emulator: config.pubsubEmulator,
     pings: PUBLISHING,
   });
   try {
     const data = Buffer.from(JSON.stringify(message));
-    await createPublisher(pubsub, config.jobsTopic).publish(data, jobAttributes(message));
+    await createPublisher(channel, config.jobsTopic).publish(data, jobAttributes(message));
   } finally {
-    await pubsub.close();
+    channel.close();
   }
 }
 

@@ -182,7 +182,7 @@ export interface JobSource {
   readonly closed: Promise<Error>;
 }
 
-/** The service rejects this message, or one that was sent together with it. It accepts other messages. */
+/** The service rejects this message. It accepts other messages. */
 export class NotPublishable extends Error {
   override readonly name = 'NotPublishable';
 }
@@ -190,8 +190,7 @@ export class NotPublishable extends Error {
 export interface Publisher {
   /**
    * Resolves when the service has accepted the message.
-   * @throws Error within the publisher's own time limit; NotPublishable when the message itself is invalid, or was sent
-   *   together with one that is
+   * @throws Error within the publisher's own time limit; NotPublishable when the message itself is invalid
    */
   publish(data: Buffer, attributes: Readonly<Record<string, string>>, orderingKey?: string): Promise<void>;
 }

@@ -27,11 +27,6 @@ export interface Outgoing {
 /** Called when the topic stops accepting, and when it accepts again; must not throw. */
 export type OnBlocked = (reason: Error | undefined) => void;
 
-/**
- * Attempts at a message that may be invalid. An invalid message fails every time; a valid one that was sent together with it
- * does not.
- */
-const ATTEMPTS_AT_ONE = 5;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 
@@ -67,8 +62,7 @@ export function createOutlet(publisher: Publisher, onBlocked: OnBlocked = () => 
   async function publishUntil(message: Outgoing, until: AbortSignal): Promise<Error | undefined> {
     for (let failures = 1; ; failures++) {
       const refused = await attempt(message);
-      if (refused === undefined || until.aborted) return refused;
-      if (refused instanceof NotPublishable && failures >= ATTEMPTS_AT_ONE) return refused;
+      if (refused === undefined || refused instanceof NotPublishable || until.aborted) return refused;
       const pauseMs = FIRST_PAUSE_MS + backoffMs(failures, LONGEST_PAUSE_MS);
       await rest(pauseMs, reopened.signal, until);
     }

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
 import { createObjectStore } from '../../src/adapters/gcs/store.js';
-import { createPubSubClient } from '../../src/adapters/pubsub/client.js';
+import { PubSubChannel } from '../../src/adapters/pubsub/channel.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import type { JobSource, ObjectStore, Publisher } from '../../src/domain/ports.js';
@@ -122,13 +122,13 @@ describe('Pub/Sub', () => {
   let source: JobSource;
   let publisher: Publisher;
   let seen: string[];
-  const clients: { close(): Promise<void> }[] = [];
+  const clients: { close(): void }[] = [];
 
   beforeEach(async () => {
     scene = await createScene();
     proxy = await FaultProxy.before(scene.env.PUBSUB_EMULATOR_HOST);
     const connect = () => {
-      const client = createPubSubClient({
+      const client = new PubSubChannel({
         ...{ projectId: scene.env.GOOGLE_CLOUD_PROJECT, emulator: proxy.address, pings: PINGS },
       });
       clients.push(client);
@@ -148,7 +148,7 @@ describe('Pub/Sub', () => {
   afterEach(async () => {
     await source.stop(1_000);
     proxy.close();
-    for (const client of clients.splice(0)) await client.close();
+    for (const client of clients.splice(0)) client.close();
     await scene.close();
   });
 

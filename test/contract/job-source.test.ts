@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { shortcomings } from '../../src/adapters/pubsub/inspect.js';
+import { shortcomings } from '../../src/adapters/pubsub/shortcomings.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import type { Delivery, JobSource, Publisher } from '../../src/domain/ports.js';
@@ -20,14 +20,14 @@ const alone = (test: (fixture: Fixture) => Promise<void>) => async () => {
   const scene = await createScene();
   const leases = { extended: 0, lost: 0 };
   const createSource = () =>
-    createJobSource(scene.pubsub, scene.env.IMAGEN_JOBS_SUBSCRIPTIONS, {
+    createJobSource(scene.channel, scene.env.IMAGEN_JOBS_SUBSCRIPTIONS, {
       maxMessages: 10,
       maxExtensionSeconds: 60,
       onError: () => undefined,
       onLease: { extended: () => leases.extended++, lost: () => leases.lost++ },
     });
   const source = createSource();
-  const publisher = createPublisher(scene.pubsub, scene.env.IMAGEN_JOBS_TOPIC);
+  const publisher = createPublisher(scene.channel, scene.env.IMAGEN_JOBS_TOPIC);
   try {
     await test({ scene, source, publisher, leases, createSource });
   } finally {
@@ -41,17 +41,17 @@ describe.concurrent('JobSource and Publisher on the Pub/Sub emulator', () => {
     'says what a subscription lacks',
     alone(async ({ scene }) => {
       const name = scene.env.IMAGEN_JOBS_SUBSCRIPTIONS;
-      expect(await shortcomings(scene.pubsub, name, 5)).toEqual([]);
-      expect(await shortcomings(scene.pubsub, name, 10)).toEqual([
+      expect(await shortcomings(scene.channel, name, 5)).toEqual([]);
+      expect(await shortcomings(scene.channel, name, 10)).toEqual([
         'its dead-letter policy allows 10 attempts: expected more than IMAGEN_MAX_ATTEMPTS, 10',
       ]);
       const bare = `${name}-bare`;
       await scene.pubsub.topic(scene.env.IMAGEN_JOBS_TOPIC).createSubscription(bare);
-      expect(await shortcomings(scene.pubsub, bare, 5)).toEqual([
+      expect(await shortcomings(scene.channel, bare, 5)).toEqual([
         expect.stringContaining('no dead-letter policy'),
         expect.stringContaining('no retry policy'),
       ]);
-      await expect(shortcomings(scene.pubsub, `${name}-missing`, 5)).rejects.toMatchObject({ code: 5 });
+      await expect(shortcomings(scene.channel, `${name}-missing`, 5)).rejects.toMatchObject({ code: 5 });
     }),
   );
 
@@ -169,7 +169,7 @@ describe.concurrent('JobSource and Publisher on the Pub/Sub emulator', () => {
   it(
     'rejects a publish that nobody accepts',
     alone(async ({ scene }) => {
-      await expect(createPublisher(scene.pubsub, 'no-such-topic').publish(Buffer.from('x'), {})).rejects.toThrow();
+      await expect(createPublisher(scene.channel, 'no-such-topic').publish(Buffer.from('x'), {})).rejects.toThrow();
     }),
   );
 });

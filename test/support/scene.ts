@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { type Message, PubSub } from '@google-cloud/pubsub';
 import { Storage } from '@google-cloud/storage';
 import { expect, inject, onTestFailed } from 'vitest';
+import { PubSubChannel } from '../../src/adapters/pubsub/channel.js';
 import { type Completion, completionSchema } from '../../src/domain/completion.js';
 import { runProgram } from './program.js';
 
@@ -66,6 +67,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     emulatorMode: true,
     clientOptions: { universeDomain: 'googleapis.com' },
   });
+  const channel = new PubSubChannel({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.PUBSUB_EMULATOR_HOST });
   const storage = new Storage({ projectId: env.GOOGLE_CLOUD_PROJECT, apiEndpoint: env.STORAGE_EMULATOR_HOST });
   storage.baseUrl = `${env.STORAGE_EMULATOR_HOST}/storage/v1`;
   const uploads = storage.bucket(`uploads-${id}`);
@@ -79,7 +81,10 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     published.push({ body, completion: completionSchema.parse(JSON.parse(body)), attributes: message.attributes });
     message.ack();
   });
-  closers.push(() => pubsub.close());
+  closers.push(
+    () => channel.close(),
+    () => pubsub.close(),
+  );
 
   /** Waits until `count` completions of a job (or of any) have been published. */
   async function completions(count: number, jobId?: string, timeoutMs = 30_000): Promise<Published[]> {
@@ -143,6 +148,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     env,
     imagen,
     pubsub,
+    channel,
     storage,
     reader,
     uploads,

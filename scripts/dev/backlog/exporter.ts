@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createPubSubClient } from '../../../src/adapters/pubsub/client.js';
+import { createAdminClient } from '../../../src/adapters/pubsub/admin-client.js';
+import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import { readConfig } from '../../../src/config/index.js';
 import { completionSchema } from '../../../src/domain/completion.js';
 import { salvageJobId } from '../../../src/domain/job.js';
@@ -21,7 +22,9 @@ const config = readConfig(process.env, [
   ...(['projectId', 'pubsubEmulator', 'jobsTopic', 'jobsSubscriptions'] as const),
   ...(['completionsTopic', 'deadLetterTopic'] as const),
 ]);
-const pubsub = createPubSubClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
+const connection = { projectId: config.projectId, emulator: config.pubsubEmulator };
+const pubsub = createAdminClient(connection);
+const channel = new PubSubChannel(connection);
 const subscriptionId = config.jobsSubscriptions[0]?.name ?? '';
 let tally = createTally();
 
@@ -70,7 +73,8 @@ async function listen(): Promise<void> {
   const exists = async (topic: string) => (await pubsub.topic(topic).exists())[0];
   for (const [topic] of listeners) await until(() => exists(topic), { everyMs: LOOK_EVERY_MS });
   const watches = [];
-  for (const [topic, tell] of listeners) watches.push(await watchTopic(pubsub, topic, (given) => tell(count, given)));
+  for (const [topic, tell] of listeners)
+    watches.push(await watchTopic({ pubsub, channel }, topic, (given) => tell(count, given)));
   tally = count;
   console.log(`counting the messages of ${subscriptionId}`);
   const reason = await Promise.race(watches.map(({ closed }) => closed));

@@ -9,7 +9,8 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
-import { createPubSubClient } from '../../../src/adapters/pubsub/client.js';
+import { createAdminClient } from '../../../src/adapters/pubsub/admin-client.js';
+import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import { createPublisher } from '../../../src/adapters/pubsub/publisher.js';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import { readConfig } from '../../../src/config/index.js';
@@ -44,8 +45,10 @@ const { projectId, allowedInputs, allowedOutputs, uploadPrefix } = config;
 const port = Number(process.env.PAGE_PORT);
 
 const store = createObjectStore({ emulator: config.storageEmulator });
-const pubsub = createPubSubClient({ projectId, emulator: config.pubsubEmulator });
-const topic = createPublisher(pubsub, config.jobsTopic);
+const connection = { projectId, emulator: config.pubsubEmulator };
+const pubsub = createAdminClient(connection);
+const channel = new PubSubChannel(connection);
+const topic = createPublisher(channel, config.jobsTopic);
 const triton = connectTriton({ url: config.tritonUrl, transport: 'unary' });
 
 const board = createBoard({ allowedInputs, allowedOutputs, onChange: () => feed.stir() });
@@ -56,8 +59,8 @@ const feed = createFeed({
   changes: () => ({ ...state(), ...board.takeChanges() }),
 });
 const watch = await watchTriton(triton, process.env.WORKER_METRICS, () => feed.stir());
-const jobs = await watchTopic(pubsub, config.jobsTopic, (delivery) => board.arrived(delivery));
-const completions = await watchTopic(pubsub, config.completionsTopic, ({ data }) => board.ended(data));
+const jobs = await watchTopic({ pubsub, channel }, config.jobsTopic, (delivery) => board.arrived(delivery));
+const completions = await watchTopic({ pubsub, channel }, config.completionsTopic, ({ data }) => board.ended(data));
 const stopHearing = await hearSteps(port, (step) => board.stepped(step));
 const server = await startPageServer(port, {
   feed,

@@ -4,7 +4,7 @@ import { bucketMissing, type Doing, refused, unavailable } from './errors.js';
 import { type Answer, type HttpLimits, type HttpRequest, Unanswered } from './call.js';
 import { createHttp } from './http.js';
 import { namesBucket, namesObject, type Refusal, refusalOf } from './refusal.js';
-import type { Credentials, Tokens } from './tokens.js';
+import type { Credentials, Tokens } from '../tokens.js';
 
 /** Sends requests to the JSON API of one storage service. */
 export interface Api {

@@ -8,7 +8,7 @@ import { type Doing, refused, unavailable } from './errors.js';
 import type { Answer, HttpRequest } from './call.js';
 import { takeObject } from './media.js';
 import { isDemand, type Refusal, refusalOf } from './refusal.js';
-import { googleTokens, noTokens, type Tokens } from './tokens.js';
+import { googleTokens, noTokens, STORAGE_SCOPES, type Tokens } from '../tokens.js';
 
 export interface StoreOptions {
   /** Time limit for one metadata request, in milliseconds. Uploads and downloads get one more second per MiB. */
@@ -42,7 +42,7 @@ export function createObjectStore(
   options: StoreOptions = {},
 ): ObjectStore {
   const { requestMs = REQUEST_MS, idleMs = IDLE_MS } = options;
-  const tokens = options.tokens ?? (emulator === undefined ? googleTokens() : noTokens);
+  const tokens = options.tokens ?? (emulator === undefined ? googleTokens(STORAGE_SCOPES) : noTokens);
   const api = connectApi(emulator ?? SERVICE, tokens, { requestMs, idleMs, msPerByte: MS_PER_BYTE });
   return {
     read: (ref, { maxBytes, signal }) => readObject(api, ref, maxBytes, signal),

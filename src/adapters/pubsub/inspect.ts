@@ -1,7 +1,6 @@
 /** What is wrong with subscriptions that exist. */
 import type { PubSub } from '@google-cloud/pubsub';
-import { within } from '../within.js';
-import { CALL_LIMIT_MS, unlessMissing } from './admin-calls.js';
+import { unlessMissing } from './admin-calls.js';
 
 export interface TakenTwice {
   /** Subscriptions that `imagen setup` will have, with the filter that new ones get. */
@@ -57,25 +56,6 @@ export function overlaps(
   return all
     .filter(({ name }) => !wanted.has(name))
     .map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`);
-}
-
-/**
- * What a jobs subscription lacks that the worker needs, one sentence each.
- * @param attempts the worker's own limit; the service's must be larger
- * @throws Error of the client if the subscription does not exist or may not be read; NoAnswer
- */
-export async function shortcomings(pubsub: PubSub, name: string, attempts: number): Promise<string[]> {
-  const [found] = await within(CALL_LIMIT_MS, `look at ${name}`, () => pubsub.subscription(name).getMetadata());
-  const limit = found.deadLetterPolicy?.maxDeliveryAttempts ?? 0;
-  return [
-    ...(limit === 0
-      ? ['it has no dead-letter policy: attempts are not counted, and a job that kills its worker comes back for ever']
-      : []),
-    ...(limit > 0 && limit <= attempts
-      ? [`its dead-letter policy allows ${limit} attempts: expected more than IMAGEN_MAX_ATTEMPTS, ${attempts}`]
-      : []),
-    ...(found.retryPolicy ? [] : ['it has no retry policy: what is given back comes again at once']),
-  ];
 }
 
 /** `projects/p/topics/t` → `t` */

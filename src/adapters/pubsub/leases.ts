@@ -1,91 +1,139 @@
 /**
- * Observes leases. The client extends them by itself and does not report it. But it accepts a gRPC interceptor with the
- * options of its calls, and the interceptor sees each request and its answer. If the service has not confirmed a lease for
- * longer than its length, the lease has expired, even if the client still holds it.
+ * Leases of the messages in work. A message whose lease expires goes to another worker. If the service has not confirmed an
+ * extension for longer than a lease, the lease has expired, even if the worker still holds the message.
  */
-import { InterceptingCall, type Interceptor, ListenerBuilder, RequesterBuilder, status } from '@grpc/grpc-js';
+import type { PubSubChannel } from './channel.js';
 
 export interface LeaseEvents {
   /** The service has confirmed an extension for a message in work. */
-  readonly extended?: () => void;
+  readonly extended?: (() => void) | undefined;
   /** The lease of a message in work has expired. Called once per message. */
-  readonly lost?: () => void;
+  readonly lost?: (() => void) | undefined;
 }
 
-export interface Leases {
-  /** For the client's acknowledge and extend calls. */
-  readonly interceptor: Interceptor;
-  /** A message has arrived. */
-  begin(ackId: string): void;
-  /** The message has been acked or nacked. */
-  end(ackId: string): void;
+export interface LeaseOptions extends LeaseEvents {
+  /** Whole name, `projects/P/subscriptions/NAME`. */
+  readonly subscription: string;
+  /** Length of the lease that a delivery and each extension give. */
+  readonly seconds: number;
+  /** How long the lease of one message is extended at most. */
+  readonly longestSeconds: number;
+  /** Receives the error when a round of extensions fails. The next round repeats it. */
+  readonly onError?: (error: unknown) => void;
 }
+
+type Calls = Pick<PubSubChannel, 'call'>;
 
 interface Lease {
+  readonly begunAt: number;
+  /** By `now`. */
   endsAt: number;
-  /** The client confirms every receipt with an extension. That one does not count. */
-  receiptSeen: boolean;
+  /** Whether it has been extended. The message may have lain in buffers, so the first extension does not wait. */
+  confirmed: boolean;
   lost: boolean;
 }
 
-/** The client's request, with only the fields used here. */
-interface ModifyAckDeadline {
-  readonly ackIds: readonly string[];
-  readonly ackDeadlineSeconds: number;
-}
-
+/** Below the service's limit of 512 KiB a request; an ack id has some 200 bytes. */
+export const MOST_ACK_IDS = 1_000;
 /**
- * @param seconds of the lease that a delivery gives a message
- * @param now milliseconds on a monotonic clock
+ * Rounds per lease. A lease is extended in the first round, and then when half of it is left or less, so two rounds may fail
+ * before it is lost. Most jobs end before the first round and cost no extension at all.
  */
-export function createLeases(
-  seconds: number,
-  events: LeaseEvents,
-  now: () => number = () => performance.now(),
-): Leases {
-  const leases = new Map<string, Lease>();
+const ROUNDS_PER_LEASE = 5;
 
-  function lookAt(time: number, lease: Lease): void {
+export class Leases {
+  readonly #channel: Calls;
+  readonly #options: LeaseOptions;
+  readonly #now: () => number;
+  readonly #leases = new Map<string, Lease>();
+  #rounds: NodeJS.Timeout | undefined;
+  #extending = false;
+
+  /** @param now milliseconds on a monotonic clock */
+  constructor(channel: Calls, options: LeaseOptions, now: () => number = () => performance.now()) {
+    this.#channel = channel;
+    this.#options = options;
+    this.#now = now;
+  }
+
+  get size(): number {
+    return this.#leases.size;
+  }
+
+  get #leaseMs(): number {
+    return this.#options.seconds * 1000;
+  }
+
+  start(): void {
+    this.#rounds = setInterval(() => void this.#extendDue(), this.#leaseMs / ROUNDS_PER_LEASE).unref();
+  }
+
+  /** Leases are extended no more. */
+  stop(): void {
+    clearInterval(this.#rounds);
+  }
+
+  /** A message has arrived. */
+  begin(ackId: string): void {
+    const now = this.#now();
+    this.#leases.set(ackId, { begunAt: now, endsAt: now + this.#leaseMs, confirmed: false, lost: false });
+  }
+
+  /** The message has been acked or nacked. */
+  end(ackId: string): void {
+    const lease = this.#leases.get(ackId);
+    if (lease) this.#lookAt(this.#now(), lease);
+    this.#leases.delete(ackId);
+  }
+
+  /** One round at a time, so that a slow service gets no more requests than it answers. */
+  async #extendDue(): Promise<void> {
+    if (this.#extending) return;
+    this.#extending = true;
+    const due = this.#due();
+    for (let from = 0; from < due.length; from += MOST_ACK_IDS)
+      await this.#extend(due.slice(from, from + MOST_ACK_IDS));
+    this.#extending = false;
+  }
+
+  #due(): string[] {
+    const now = this.#now();
+    const { longestSeconds } = this.#options;
+    return [...this.#leases]
+      .filter(([, { confirmed, endsAt }]) => !confirmed || endsAt - now <= this.#leaseMs / 2)
+      .filter(([, { begunAt }]) => now - begunAt < longestSeconds * 1000)
+      .map(([ackId]) => ackId);
+  }
+
+  async #extend(ackIds: readonly string[]): Promise<void> {
+    const { subscription, seconds, onError } = this.#options;
+    const sentAt = this.#now();
+    try {
+      // After half a lease the next round is better than a late answer.
+      await this.#channel.call(
+        'ModifyAckDeadline',
+        { subscription, ackIds, ackDeadlineSeconds: seconds },
+        this.#leaseMs / 2,
+      );
+    } catch (error) {
+      onError?.(error);
+      return;
+    }
+    for (const ackId of ackIds) this.#extended(ackId, sentAt);
+  }
+
+  #extended(ackId: string, sentAt: number): void {
+    const lease = this.#leases.get(ackId);
+    if (!lease) return;
+    this.#lookAt(sentAt, lease);
+    lease.endsAt = sentAt + this.#leaseMs;
+    lease.confirmed = true;
+    this.#options.extended?.();
+  }
+
+  #lookAt(time: number, lease: Lease): void {
     if (lease.lost || time <= lease.endsAt) return;
     lease.lost = true;
-    events.lost?.();
+    this.#options.lost?.();
   }
-
-  function confirmed({ ackIds, ackDeadlineSeconds }: ModifyAckDeadline, sentAt: number): void {
-    if (ackDeadlineSeconds <= 0) return; // a nack
-    for (const ackId of ackIds) {
-      const lease = leases.get(ackId);
-      if (!lease) continue;
-      lookAt(sentAt, lease);
-      lease.endsAt = sentAt + ackDeadlineSeconds * 1000;
-      if (lease.receiptSeen) events.extended?.();
-      lease.receiptSeen = true;
-    }
-  }
-
-  return {
-    interceptor: (options, next) => {
-      if (!options.method_definition.path.endsWith('/ModifyAckDeadline')) return new InterceptingCall(next(options));
-      let request: ModifyAckDeadline | undefined;
-      let sentAt = 0;
-      const onStatus = new ListenerBuilder().withOnReceiveStatus((answer, pass) => {
-        if (answer.code === status.OK && request) confirmed(request, sentAt);
-        pass(answer);
-      });
-      const requester = new RequesterBuilder()
-        .withStart((metadata, _listener, start) => start(metadata, onStatus.build()))
-        .withSendMessage((message: ModifyAckDeadline, send) => {
-          request = message;
-          sentAt = now();
-          send(message);
-        });
-      return new InterceptingCall(next(options), requester.build());
-    },
-    begin: (ackId) => leases.set(ackId, { endsAt: now() + seconds * 1000, receiptSeen: false, lost: false }),
-    end(ackId) {
-      const lease = leases.get(ackId);
-      if (lease) lookAt(now(), lease);
-      leases.delete(ackId);
-    },
-  };
 }

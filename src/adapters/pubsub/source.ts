@@ -1,19 +1,15 @@
 import { setMaxListeners } from 'node:events';
-import {
-  Duration,
-  type Message,
-  type PubSub,
-  type Subscription,
-  SubscriptionCloseBehaviors,
-  type SubscriptionOptions,
-} from '@google-cloud/pubsub';
+import { status } from '@grpc/grpc-js';
 import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
 import { contextIn, happened, inSpan, SpanKind } from '../../tracing/spans.js';
 import { ACK_DEADLINE_SECONDS } from './admin.js';
-import { pingIntervalOf } from './client.js';
-import { createLeases, type LeaseEvents } from './leases.js';
-import { keepPace } from './pace.js';
+import type { PubSubChannel } from './channel.js';
+import { type LeaseEvents, Leases } from './leases.js';
+import { MessageStream } from './message-stream.js';
+import { codeOf } from './retrying.js';
+import { Settlements } from './settlements.js';
+import type { PubsubMessage, ReceivedMessage, Timestamp } from './wire.js';
 
 export interface SourceOptions {
   /**
@@ -23,110 +19,116 @@ export interface SourceOptions {
   readonly maxMessages: number;
   /** Longest time for which the lease of a job is extended, in seconds. */
   readonly maxExtensionSeconds: number;
-  /** Receives unexpected errors of the handler. */
+  /** Receives unexpected errors of the handler, and those of acks that were given up. */
   readonly onError: (error: unknown) => void;
   readonly onLease?: LeaseEvents;
 }
+
+type Handle = Parameters<JobSource['start']>[0];
 
 /** Prefixes of the attributes that carry a message's trace: W3C's own names, and those of Google's clients. */
 const TRACE_PREFIXES = ['', 'googclient_'];
 
 /** Time at the end of the stop limit, in milliseconds, to give back the messages of handlers that are still running. */
 const LAST_NACKS_MS = 1_000;
+const MOST_BYTES = 1024 ** 3;
 
 /**
  * One subscription as a JobSource. It extends the lease of every message until its handler has answered. If the server sends
- * more than `maxMessages`, the client dispatches them all, and the handler must queue them.
+ * more than `maxMessages`, the source hands them all on, and the handler must queue them.
  */
-export function createJobSource(pubsub: PubSub, subscriptionName: string, options: SourceOptions): JobSource {
-  const leases = createLeases(ACK_DEADLINE_SECONDS, options.onLease ?? {});
-  const clientOptions = clientOptionsOf(options, leases);
-  const subscription = pubsub.subscription(subscriptionName, clientOptions);
-  keepPace(subscription, ACK_DEADLINE_SECONDS);
-  const running = new Set<Promise<void>>();
-  const cap = new AbortController();
-  setMaxListeners(0, cap.signal); // every job in work listens
-  let stopping: Promise<void> | undefined;
-  let talking: NodeJS.Timeout | undefined;
+export function createJobSource(channel: PubSubChannel, subscriptionName: string, options: SourceOptions): JobSource {
+  return new StreamingSource(channel, subscriptionName, options);
+}
 
-  let reportClosed: (reason: Error) => void = () => undefined;
-  const closed = new Promise<Error>((resolve) => (reportClosed = resolve));
+class StreamingSource implements JobSource {
+  readonly closed: Promise<Error>;
+  readonly #channel: PubSubChannel;
+  readonly #name: string;
+  readonly #options: SourceOptions;
+  readonly #leases: Leases;
+  readonly #settlements: Settlements;
+  readonly #stream: MessageStream;
+  readonly #running = new Set<Promise<void>>();
+  readonly #cap = new AbortController();
+  #handle: Handle | undefined;
+  #talking: NodeJS.Timeout | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(channel: PubSubChannel, name: string, options: SourceOptions) {
+    const { maxMessages, maxExtensionSeconds: longestSeconds, onLease, onError } = options;
+    const subscription = channel.subscription(name);
+    let broken: (error: Error) => void = () => undefined;
+    this.closed = new Promise((resolve) => (broken = (error) => resolve(explain(error, name))));
+    this.#channel = channel;
+    this.#name = name;
+    this.#options = options;
+    this.#leases = new Leases(channel, { ...onLease, subscription, seconds: ACK_DEADLINE_SECONDS, longestSeconds });
+    this.#settlements = new Settlements(channel, { subscription, onError });
+    this.#stream = new MessageStream(channel, {
+      ...{ subscription, leaseSeconds: ACK_DEADLINE_SECONDS, maxMessages, maxBytes: MOST_BYTES },
+      onMessages: (messages) => this.#received(messages),
+      onBroken: broken,
+    });
+    setMaxListeners(0, this.#cap.signal); // every job in work listens
+  }
+
+  start(handle: Handle): void {
+    if (this.#stopping) return;
+    this.#handle = handle;
+    this.#leases.start();
+    this.#stream.start();
+    if (this.#channel.isEmulator) this.#talking = keepTalking(this.#channel, this.#name);
+  }
+
+  stop(capMs: number): Promise<void> {
+    return (this.#stopping ??= this.#stop(capMs));
+  }
+
+  async #stop(capMs: number): Promise<void> {
+    clearInterval(this.#talking);
+    this.#stream.stop();
+    const timers = [
+      setTimeout(() => this.#cap.abort(new GivenBack('the worker is stopping')), Math.max(0, capMs - LAST_NACKS_MS)),
+    ];
+    const hardCap = new Promise((resolve) => timers.push(setTimeout(resolve, capMs)));
+    const settled = Promise.all(this.#running).then(() => this.#settlements.flush());
+    await Promise.race([settled, hardCap]);
+    timers.forEach(clearTimeout);
+    this.#leases.stop();
+  }
+
+  #received(messages: readonly ReceivedMessage[]): void {
+    for (const { ackId, message, deliveryAttempt } of messages) {
+      if (!message) continue;
+      this.#leases.begin(ackId);
+      const work = this.#deliver(ackId, toDelivery(message, deliveryAttempt)).finally(() => this.#running.delete(work));
+      this.#running.add(work);
+    }
+    if (this.#leases.size >= this.#options.maxMessages) this.#stream.pause();
+  }
 
   /**
    * Runs in a span below the publisher's, even if other workers had the message before. So all spans of a job form one tree.
    */
-  function deliver(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
-    const parent = contextIn(message.attributes, TRACE_PREFIXES);
-    const about = { kind: SpanKind.CONSUMER, parent, attributes: () => attributesOf(message, subscriptionName) };
-    return inSpan(`process ${subscriptionName}`, about, () => settle(message, handle));
+  #deliver(ackId: string, delivery: Delivery): Promise<void> {
+    const parent = contextIn(delivery.attributes, TRACE_PREFIXES);
+    const about = { kind: SpanKind.CONSUMER, parent, attributes: () => attributesOf(delivery, this.#name) };
+    return inSpan(`process ${this.#name}`, about, () => this.#settle(ackId, delivery));
   }
 
-  async function settle(message: Message, handle: Parameters<JobSource['start']>[0]): Promise<void> {
+  async #settle(ackId: string, delivery: Delivery): Promise<void> {
     let settlement: Settlement = 'nack';
-    leases.begin(message.ackId);
     try {
-      settlement = await handle(toDelivery(message), cap.signal);
+      if (this.#handle) settlement = await this.#handle(delivery, this.#cap.signal);
     } catch (error) {
-      options.onError(error);
+      this.#options.onError(error);
     }
-    leases.end(message.ackId);
-    if (settlement === 'ack') message.ack();
-    else message.nack();
+    this.#leases.end(ackId);
+    this.#settlements.add(settlement, ackId);
+    if (this.#leases.size < this.#options.maxMessages) this.#stream.resume();
     happened(settlement);
   }
-
-  async function stop(capMs: number): Promise<void> {
-    clearInterval(talking);
-    // Closing ends the stream at once. In this mode the client extends leases until its inventory is empty. All options are
-    // passed again: it resets missing ones, and would then extend leases by ten minutes.
-    subscription.setOptions({
-      ...clientOptions,
-      closeOptions: {
-        behavior: SubscriptionCloseBehaviors.WaitForProcessing,
-        timeout: Duration.from({ milliseconds: Math.max(capMs, LAST_NACKS_MS) }),
-      },
-    });
-    const closing = subscription.close().catch(options.onError);
-    const timers = [
-      setTimeout(() => cap.abort(new GivenBack('the worker is stopping')), Math.max(0, capMs - LAST_NACKS_MS)),
-    ];
-    const hardCap = new Promise((resolve) => timers.push(setTimeout(resolve, capMs)));
-    // The client's close sometimes hangs, so it gets only the time that is left.
-    await Promise.race([Promise.all([...running, closing]), hardCap]);
-    timers.forEach(clearTimeout);
-  }
-
-  return {
-    closed,
-    start(handle) {
-      subscription.on('error', (error) => reportClosed(explain(error, subscriptionName)));
-      subscription.on('close', () => {
-        if (!stopping) reportClosed(new Error(`subscription ${subscriptionName} closed`));
-      });
-      subscription.on('message', (message: Message) => {
-        const work = deliver(message, handle).finally(() => running.delete(work));
-        running.add(work);
-      });
-      if (pubsub.isEmulator) talking = keepTalking(subscription, pingIntervalOf(pubsub) / 2);
-    },
-    stop: (capMs) => (stopping ??= stop(capMs)),
-  };
-}
-
-function clientOptionsOf(
-  { maxMessages, maxExtensionSeconds }: SourceOptions,
-  { interceptor }: Pick<ReturnType<typeof createLeases>, 'interceptor'>,
-): SubscriptionOptions {
-  return {
-    // Each stream would request the full maxMessages.
-    streamingOptions: { maxStreams: 1 },
-    flowControl: { maxMessages, maxBytes: 1024 ** 3, allowExcessMessages: true },
-    // By default the client raises its deadline to ten minutes, and the jobs of a killed worker would wait that long.
-    minAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
-    maxAckDeadline: Duration.from({ seconds: ACK_DEADLINE_SECONDS }),
-    maxExtensionTime: Duration.from({ seconds: maxExtensionSeconds }),
-    batching: { callOptions: { otherArgs: { options: { interceptors: [interceptor] } } } },
-  };
 }
 
 /**
@@ -134,46 +136,47 @@ function clientOptionsOf(
  * send between the pings. It then keeps messages for a stream that no longer exists. Answering any request counts as
  * sending.
  */
-function keepTalking(subscription: Subscription, everyMs: number): NodeJS.Timeout {
+function keepTalking(channel: PubSubChannel, name: string): NodeJS.Timeout {
+  const everyMs = channel.pings.everyMs / 2;
   let asking = false;
   const ask = async () => {
     if (asking) return;
     asking = true;
     // Any answer will do: the stream itself reports the state of the subscription.
-    await subscription.getMetadata().catch(() => undefined);
+    const request = { subscription: channel.subscription(name) };
+    await channel.call('GetSubscription', request, everyMs).catch(() => undefined);
     asking = false;
   };
   return setInterval(() => void ask(), everyMs).unref();
 }
 
-/** gRPC's code for a resource that does not exist. */
-const NOT_FOUND = 5;
-
 function explain(error: Error, subscription: string): Error {
-  if ((error as { code?: unknown }).code !== NOT_FOUND) return error;
+  if (codeOf(error) !== status.NOT_FOUND) return error;
   return new Error(`subscription ${subscription} does not exist: run "imagen setup" first`, { cause: error });
 }
 
-function attributesOf(message: Message, subscription: string) {
+function attributesOf({ messageId, data, attempt, publishedAt }: Delivery, subscription: string) {
   return {
     'messaging.system': 'gcp_pubsub',
     'messaging.operation.name': 'process',
     'messaging.operation.type': 'process',
     'messaging.destination.subscription.name': subscription,
-    'messaging.message.id': message.id,
-    'messaging.message.body.size': message.length,
-    'messaging.gcp_pubsub.message.delivery_attempt': message.deliveryAttempt,
-    'imagen.queued_ms': Math.max(0, Date.now() - message.publishTime.getTime()),
+    'messaging.message.id': messageId,
+    'messaging.message.body.size': data.length,
+    'messaging.gcp_pubsub.message.delivery_attempt': attempt,
+    'imagen.queued_ms': Math.max(0, Date.now() - publishedAt.getTime()),
   };
 }
 
-function toDelivery(message: Message): Delivery {
+function toDelivery(message: PubsubMessage, attempt: number): Delivery {
+  const { messageId, data, attributes, publishTime, orderingKey } = message;
   return {
-    messageId: message.id,
-    data: message.data,
-    attributes: message.attributes,
-    attempt: message.deliveryAttempt,
-    publishedAt: message.publishTime,
-    ...(message.orderingKey ? { orderingKey: message.orderingKey } : {}),
+    ...{ messageId, data, attributes, attempt },
+    publishedAt: dateOf(publishTime),
+    ...(orderingKey === '' ? {} : { orderingKey }),
   };
+}
+
+function dateOf(time: Timestamp | null): Date {
+  return time ? new Date(time.seconds * 1000 + time.nanos / 1e6) : new Date();
 }

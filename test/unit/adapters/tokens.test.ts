@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
-import { googleTokens } from '../../../src/adapters/gcs/tokens.js';
+import { googleTokens, STORAGE_SCOPES } from '../../../src/adapters/tokens.js';
 import { standInForStorage } from '../../support/storage-stand-in.js';
 
 const signal = new AbortController().signal;
@@ -21,7 +21,8 @@ describe('credentials', { timeout: 30_000 }, () => {
     if (authorization !== `Bearer ${accepted}`) return [401, { error: { code: 401, message: 'Invalid Credentials' } }];
     return [200, { generation: '1', size: '0' }];
   });
-  const open = () => createObjectStore({ emulator: address() }, { tokens: googleTokens(), requestMs: 30_000 });
+  const open = () =>
+    createObjectStore({ emulator: address() }, { tokens: googleTokens(STORAGE_SCOPES), requestMs: 30_000 });
 
   beforeEach(async () => {
     [given, seen.length, accepted] = [0, 0, 'token-1'];
