@@ -17,13 +17,16 @@ import { JobContext } from '../../src/pipeline/job-context.js';
 import { JobState } from '../../src/pipeline/job-state.js';
 import { localSteps, runSteps } from '../../src/pipeline/run.js';
 import { createFairShare } from '../../src/scheduling/fair-share.js';
+import { keepAnswers } from '../support/answers.js';
 
 const LIMIT_MS = 240_000;
 const caseOf = (name: string) => readFile(join(root, 'test/fixtures/cases', name));
 
-const models = connectTriton({ url: inject('stack').env.TRITON_URL, inferTimeoutMs: LIMIT_MS });
-await models.refresh(new AbortController().signal);
-afterAll(() => models.close());
+const triton = connectTriton({ url: inject('stack').env.TRITON_URL, inferTimeoutMs: LIMIT_MS });
+await triton.refresh(new AbortController().signal);
+/** Formats and hidden colours do not change what a model is asked, so most tests share its answers. */
+const models = keepAnswers(triton);
+afterAll(() => triton.close());
 
 /** Runs the steps of a job from the bytes of its input to those of its result. */
 async function processed(bytes: Buffer, operation: string, output: JobMessage['output'] = {}): Promise<Buffer> {
@@ -120,10 +123,15 @@ describe.each(['upscale@1', 'enhance', 'style_comic', 'style_aged'])(
         if (operation !== 'upscale@1') return;
         // No rim: every visible pixel has about the logo's one colour.
         const { data } = await rawOf(own);
-        for (let i = 0; i < data.length; i += 4) {
-          if (data[i + 3] === 0) expect([...data.subarray(i, i + 3)]).toEqual([0, 0, 0]);
-          else colour.forEach((level, c) => expect(Math.abs((data[i + c] ?? NaN) - level)).toBeLessThan(16));
+        let [hidden, rim] = [0, 0];
+        for (let i = 0; i < data.length; i++) {
+          const [level = NaN, alpha] = [data[i], data[i | 3]];
+          if ((i & 3) === 3) continue;
+          if (alpha === 0) hidden = Math.max(hidden, level);
+          else rim = Math.max(rim, Math.abs(level - (colour[i & 3] ?? NaN)));
         }
+        expect(hidden).toBe(0);
+        expect(rim).toBeLessThan(16);
       },
       LIMIT_MS,
     );
@@ -263,7 +271,7 @@ describe('a cut-out', () => {
           name,
           async () =>
             sharp(await readFile(join(root, `test/fixtures/photos/${name}.jpg`)))
-              .resize(320)
+              .resize(224)
               .jpeg({ quality: 92 })
               .toBuffer(),
         ] as [string, () => Promise<Buffer>],
