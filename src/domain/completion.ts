@@ -1,7 +1,7 @@
 /** The completion says how a job ended. It is published after the record is written. It never contains pixels. */
 import { z } from 'zod';
 import { ERROR_CODES, STAGES } from './errors.js';
-import { SCHEMA_VERSION } from './job.js';
+import { groupSchema, SCHEMA_VERSION } from './job.js';
 import { WARNINGS } from './warnings.js';
 
 export const STATUSES = ['succeeded', 'failed', 'expired', 'canceled'] as const;
@@ -25,6 +25,8 @@ export const completionSchema = z.strictObject({
   schemaVersion: z.literal(SCHEMA_VERSION),
   eventId: z.string().describe('The same for every publish of the same outcome'),
   jobId: z.string().optional().describe('Absent only when the message had none that could be read'),
+  redriveOf: z.string().optional().describe('The job that this one does again'),
+  group: groupSchema.optional().describe('As the job gave it'),
   status: z.enum(STATUSES),
   error: z
     .strictObject({

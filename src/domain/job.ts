@@ -17,7 +17,9 @@ export const MAX_METADATA_BYTES = 4_096;
 export const OUTPUT_FORMATS = ['png', 'jpeg', 'webp', 'avif'] as const;
 export const PRIORITIES = ['interactive', 'batch'] as const;
 
-/** `~` is reserved for redrives: `<jobId>~r1`, published with `redriveOf: <jobId>`. */
+export const MAX_GROUP_TOTAL = 1_000_000;
+
+/** A job's own id. `~` is reserved for redrives: `<jobId>~r1`, published with `redriveOf: <jobId>`. */
 const JOB_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 const REDRIVE_ID = /^([A-Za-z0-9][A-Za-z0-9._:-]{0,127})~r[1-9][0-9]{0,3}$/;
 
@@ -61,16 +63,31 @@ const output = z
     message: 'expected either uri or prefix, given both',
   });
 
+export const groupSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(JOB_ID, 'expected 1 to 128 characters: a letter or digit, then letters, digits, ".", "_", ":" or "-"')
+    .describe('Label of the jobs that belong together'),
+  total: z.int().min(1).max(MAX_GROUP_TOTAL).optional().describe('Number of jobs in the group, if it is known'),
+});
+
 export const jobSchema = z
   .strictObject({
     schemaVersion: z.literal(SCHEMA_VERSION).optional(),
     jobId: z
       .string()
       .refine(isJobId, {
-        message: 'expected 1 to 128 characters: a letter or digit, then letters, digits, ".", "_", ":" or "-"',
+        message:
+          'expected 1 to 128 characters: a letter or digit, then letters, digits, ".", "_", ":" or "-"; ' +
+          'for a redrive, the id of its job and "~r<n>"',
       })
-      .describe('The idempotency key'),
-    redriveOf: z.string().regex(JOB_ID).optional(),
+      .describe('The idempotency key; <redriveOf>~r<n> for a redrive'),
+    redriveOf: z
+      .string()
+      .regex(JOB_ID, 'expected the id of a job that is no redrive')
+      .optional()
+      .describe('The job that this one does again: the first one, also after several redrives'),
+    group: groupSchema.optional(),
     operations: z
       .array(z.union([modelName, operationObject]))
       .min(1)
@@ -96,19 +113,28 @@ export const jobSchema = z
       .describe('Opaque, echoed in the completion'),
   })
   .superRefine((job, ctx) => {
-    const redrive = REDRIVE_ID.exec(job.jobId);
-    if (redrive?.[1] !== job.redriveOf) {
-      ctx.addIssue({
-        code: 'custom',
-        path: ['redriveOf'],
-        message: 'expected redriveOf with a jobId of the form <redriveOf>~r<n>, and only then',
-      });
-    }
+    const original = REDRIVE_ID.exec(job.jobId)?.[1];
+    if (original === job.redriveOf) return;
+    const message =
+      original === undefined
+        ? `expected none, because jobId is not of the form ${job.redriveOf}~r<n>`
+        : `expected ${original}, because jobId is ${job.jobId}`;
+    ctx.addIssue({ code: 'custom', path: ['redriveOf'], message });
   });
 
 /** Whether a text can be the id of a job or of a redrive. */
 export function isJobId(text: string): boolean {
   return JOB_ID.test(text) || REDRIVE_ID.test(text);
+}
+
+/** The id of the job that a redrive repeats: `a` for `a~r2`. For any other job, its own id. */
+export function originalOf(jobId: string): string {
+  return REDRIVE_ID.exec(jobId)?.[1] ?? jobId;
+}
+
+/** The id of the nth redrive of a job: `a~r2` for `a` and for `a~r1`. */
+export function redriveId(jobId: string, n: number): string {
+  return `${originalOf(jobId)}~r${n}`;
 }
 
 /** The message that a publisher writes. */

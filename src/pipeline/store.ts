@@ -1,5 +1,6 @@
 import type { CompletionOutput, Status, Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
+import { originalOf } from '../domain/job.js';
 import type { ObjectInfo, ObjectStore } from '../domain/ports.js';
 import type { Size } from '../domain/raster.js';
 import { type ObjectRef, objectUri } from '../domain/uri.js';
@@ -57,9 +58,6 @@ export async function storeResult(
   }
   throw new JobError('OUTPUT_EXISTS', `${objectUri(target)} holds the result of job ${owner}`);
 }
-
-/** The id of the job that a redrive repeats: `a` for `a~r2`. For any other job, its own id. */
-const originalOf = (jobId: string) => jobId.replace(/~r[0-9]+$/, '');
 
 const KEY = {
   jobId: 'imagen-job-id',

@@ -3,8 +3,11 @@ import type { ObjectStore } from '../domain/ports.js';
 import { decodeRecord, type JobRecord, recordRef } from './record.js';
 import { objectUri } from '../domain/uri.js';
 
-/** Limit of a record's size. A record holds one completion: 4 KiB of metadata, addresses and a few steps. */
-const MAX_RECORD_BYTES = 262_144;
+/**
+ * Limit of a record's size, in bytes. A record holds one completion (4 KiB of metadata, addresses and a few steps), its
+ * request (64 KiB, which may be up to three times as long once its numbers are written out) and 32 KiB of attributes.
+ */
+export const MAX_RECORD_BYTES = 262_144;
 
 /**
  * Reads the record of a job.

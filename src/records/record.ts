@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Completion } from '../domain/completion.js';
 import { type ObjectRef, under } from '../domain/uri.js';
+import type { JobRequest } from './request.js';
 
 export interface JobRecord {
   /** Fingerprint of the decided job. It is `null` in a cancellation, which applies to every message with the id. */
@@ -15,6 +16,8 @@ export interface JobRecord {
   readonly deadLetter?: boolean | undefined;
   /** The completion as decided. A newer worker may have written fields, codes and statuses that this one does not know. */
   readonly completion: Completion;
+  /** What the publisher sent. Read it with `requestOf`: a record of another version may hold something else, or nothing. */
+  readonly request?: JobRequest | undefined;
 }
 
 /**

@@ -37,7 +37,7 @@ export function completionWithoutRecord(job: Job, delivery: Delivery, error: Job
   return {
     schemaVersion: SCHEMA_VERSION,
     eventId: eventIdOfMessage(delivery.messageId),
-    jobId: job.jobId,
+    ...identityOf(job),
     status: 'failed',
     error: describeError(error),
     input: inputOf(job),
@@ -64,10 +64,14 @@ function headOf(job: Job, fingerprint: string, end: { readonly status: Status; r
   return {
     schemaVersion: SCHEMA_VERSION as typeof SCHEMA_VERSION,
     eventId: eventIdOfJob(job.jobId, fingerprint),
-    jobId: job.jobId,
+    ...identityOf(job),
     status: end.status,
     ...(end.error === undefined ? {} : { error: describeError(end.error) }),
   };
+}
+
+function identityOf({ jobId, redriveOf, group }: Job) {
+  return { jobId, ...(redriveOf === undefined ? {} : { redriveOf }), ...(group === undefined ? {} : { group }) };
 }
 
 function tailOf(job: Job, delivery: Delivery) {

@@ -188,6 +188,12 @@ export function ownAttributes({ attributes }: Delivery): Record<string, string> 
   return Object.fromEntries(inTrace.length > MOST_OWN ? own : inTrace);
 }
 
+/** The attributes that the publisher chose: without what this service and tracing added. */
+export function publishersAttributes(delivery: Delivery): Record<string, string> {
+  const own = Object.entries(ownAttributes(delivery));
+  return Object.fromEntries(own.filter(([name]) => name !== 'traceparent' && name !== 'tracestate'));
+}
+
 function traceOf(attributes: Delivery['attributes']): [string, string][] {
   if ('traceparent' in attributes) return [];
   return ['traceparent', 'tracestate'].flatMap((name): [string, string][] => {

@@ -6,6 +6,7 @@ import { asShortage } from '../pipeline/codec.js';
 import { JobContext } from '../pipeline/job-context.js';
 import { recall } from '../records/recall.js';
 import { decide } from '../records/decide.js';
+import { requestFrom } from '../records/request.js';
 import { JobState } from '../pipeline/job-state.js';
 import { jobSteps, runSteps } from '../pipeline/run.js';
 import { inSpan } from '../tracing/spans.js';
@@ -13,7 +14,7 @@ import { withCare } from './care.js';
 import { completionOf } from './complete.js';
 import { tellStep, type Worker } from './context.js';
 import { timeLimit } from './deadline.js';
-import { lastErrorOf } from './defer.js';
+import { lastErrorOf, publishersAttributes } from './defer.js';
 import type { Message } from './message.js';
 import { type AttemptResult, fromRecord, interrupted, unavailable, type Worked } from './outcome.js';
 import { absenceOf } from './put-back.js';
@@ -78,7 +79,8 @@ async function work(
     const deadLetter = error !== undefined && ERRORS[error.code].verdict === 'reject';
     const model = job.operations.at(-1)?.model;
     const record = { fingerprint, ...(model === undefined ? {} : { model }), ...(deadLetter ? { deadLetter } : {}) };
-    return { kind: 'ended', record: { ...record, completion }, last: context.last };
+    const request = requestFrom(delivery.data, publishersAttributes(delivery), delivery.orderingKey);
+    return { kind: 'ended', record: { ...record, completion, request }, last: context.last };
   };
   try {
     const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrorOf(given));

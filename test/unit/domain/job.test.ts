@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
-import { parseJob, salvageJobId } from '../../../src/domain/job.js';
+import { isJobId, originalOf, parseJob, redriveId, salvageJobId } from '../../../src/domain/job.js';
 
 const minimal = { jobId: 'order-1.front', operations: ['upscale'], input: { uri: 'gs://in/a.jpg' } };
 const bytes = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -36,6 +36,7 @@ describe('parseJob', () => {
       timeoutSeconds: 60,
       priority: 'interactive',
       experimentKey: 'customer-17',
+      group: { id: 'season-3', total: 200 },
       metadata: { cart: 'abc' },
     };
     expect(parseJob(bytes(full)).priority).toBe('interactive');
@@ -71,6 +72,13 @@ describe('parseJob', () => {
     ['a folder', { ...minimal, output: { uri: 'gs://out/dir/' } }, /^output\.uri: /],
     ['null instead of absent', { ...minimal, output: null }, /^output: /],
     ['too much metadata', { ...minimal, metadata: { a: 'x'.repeat(5000) } }, /^metadata: .*4096/],
+    ['a group without a label', { ...minimal, group: { total: 3 } }, /^group\.id: /],
+    ['a group with a slash', { ...minimal, group: { id: 'a/b' } }, /^group\.id: expected 1 to 128/],
+    ['a group with a long label', { ...minimal, group: { id: 'a'.repeat(129) } }, /^group\.id: /],
+    ['a group of none', { ...minimal, group: { id: 'a', total: 0 } }, /^group\.total: /],
+    ['a group of a million and one', { ...minimal, group: { id: 'a', total: 1_000_001 } }, /^group\.total: /],
+    ['a redrive of a redrive', { ...minimal, jobId: 'a~r1~r1', redriveOf: 'a~r1' }, /^jobId: .*; redriveOf: /],
+    ['redriveOf without its form', { ...minimal, redriveOf: 'b' }, /^redriveOf: expected none, .* b~r<n>$/],
     ['a completion', { eventId: 'x', status: 'succeeded', schemaVersion: 1 }, /completion, not a job/],
     ['a huge message', { ...minimal, experimentKey: 'x'.repeat(70_000) }, /65536 bytes/],
   ])('refuses %s and says why', (_name, value, message) => {
@@ -92,7 +100,18 @@ describe('parseJob', () => {
 
   it('accepts a redrive that names its job', () => {
     expect(parseJob(bytes({ ...minimal, jobId: 'a~r1', redriveOf: 'a' })).redriveOf).toBe('a');
-    expect(refusal({ ...minimal, jobId: 'a~r1', redriveOf: 'b' }).message).toMatch(/redriveOf/);
+    expect(refusal({ ...minimal, jobId: 'a~r1', redriveOf: 'b' }).message).toMatch(/^redriveOf: expected a,/);
+  });
+
+  it('names redrives after the first job, however often it is done again', () => {
+    expect(redriveId('a', 1)).toBe('a~r1');
+    expect(redriveId('a~r1', 2)).toBe('a~r2');
+    expect(['a', 'a~r2', 'a~r0'].map(originalOf)).toEqual(['a', 'a', 'a~r0']);
+    expect([isJobId(redriveId('a'.repeat(128), 9999)), isJobId('a~r10000'), isJobId('a~b')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
 });
 

@@ -16,6 +16,8 @@ import { createCircuits } from '../../../src/scheduling/circuits.js';
 import { createHandler } from '../../../src/worker/handle.js';
 import { createIntake } from '../../../src/scheduling/intake.js';
 import { leaveAttemptMarker } from '../../../src/records/markers.js';
+import { decodeRecord } from '../../../src/records/record.js';
+import { requestOf } from '../../../src/records/request.js';
 import { createOutlet } from '../../../src/worker/outlet.js';
 import { createWaitingRoom } from '../../../src/scheduling/waiting-room.js';
 import { memoryStore } from '../../support/memory-store.js';
@@ -218,6 +220,28 @@ describe('the handler', () => {
     });
     expect(await handler()(delivery(job()), never)).toBe('ack');
     expect(bodies(sent)).toEqual(bodies(other.sent));
+  });
+
+  it('keeps the request in the record as it was published, also after it was put back, and echoes whose job it is', async () => {
+    const { handler, sent, fail, objects } = setUp();
+    const handle = handler();
+    const group = { id: 'season', total: 2 };
+    const redrive = { ...job('a~r1'), redriveOf: 'a', group, priority: 'interactive', schemaVersion: 1 };
+    fail((operation, uri) => {
+      if (operation === 'read' && uri.endsWith('.json')) throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    const message = { ...delivery(redrive, 2), orderingKey: 'customer' };
+    await handle({ ...message, attributes: { ...message.attributes, traceparent: '00-a-b-01' } }, never);
+    fail(() => undefined);
+    const [copy] = sent.splice(0);
+    await handle({ ...message, messageId: 'copy', attempt: 1, attributes: copy?.attributes ?? {} }, never);
+    expect(parsed(sent)).toMatchObject([{ jobId: 'a~r1', redriveOf: 'a', group, status: 'failed' }]);
+    const record = decodeRecord(objects.get('gs://state/a~r1.json')?.bytes ?? Buffer.alloc(0));
+    if (typeof record === 'string') throw new Error(record);
+    expect(requestOf(record)).toEqual({ message: redrive, attributes: { origin: 'test' }, orderingKey: 'customer' });
+    // Under an id that is taken, too.
+    await handle(delivery({ ...redrive, operations: ['y'] }), never);
+    expect(parsed(sent)[1]).toMatchObject({ error: { code: 'JOB_ID_REUSED' }, redriveOf: 'a', group });
   });
 
   it('ends a job whose workers died, with a dead letter and without working on it', async () => {
