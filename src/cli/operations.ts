@@ -17,10 +17,16 @@ export interface RenderFlags {
   readonly keepHidden?: boolean;
 }
 
+/** May be repeated. */
+export function operationOption(description: string): Option {
+  return new Option('-p, --operation <names>', description).argParser((value: string, before: string[] | undefined) => [
+    ...(before ?? []),
+    ...value.split(','),
+  ]);
+}
+
 export const RENDER_OPTIONS = [
-  new Option('-p, --operation <names>', 'operations in order: NAME or NAME@VERSION, separated by commas')
-    .makeOptionMandatory()
-    .argParser((value: string, before: string[] | undefined) => [...(before ?? []), ...value.split(',')]),
+  operationOption('operations in order: NAME or NAME@VERSION, separated by commas').makeOptionMandatory(),
   new Option('--format <format>', 'format of the result').choices(OUTPUT_FORMATS),
   new Option('--quality <1-100>', 'quality of JPEG, WebP and AVIF'),
   new Option('--background <#rrggbb>', 'colour behind transparency, for JPEG'),
@@ -31,7 +37,7 @@ export const RENDER_OPTIONS = [
   new Option('--keep-hidden', 'keep the colours beneath wholly transparent pixels'),
 ];
 
-export function operationsOf({ operation }: RenderFlags): JobMessage['operations'] {
+export function operationsOf({ operation }: Pick<RenderFlags, 'operation'>): JobMessage['operations'] {
   return operation.map((name) => {
     const [model = '', version] = name.trim().split('@');
     return version === undefined ? model : { model, version };

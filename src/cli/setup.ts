@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { planBucket, type WantedBucket } from '../adapters/gcs/admin.js';
 import { createStorageClient } from '../adapters/gcs/client.js';
+import { planNotification } from '../adapters/gcs/notifications.js';
 import type { Keep } from '../adapters/gcs/lifecycle.js';
 import { span, type Step, StepFailed } from '../adapters/plan.js';
 import {
@@ -17,6 +18,8 @@ import { shareOut } from '../adapters/pubsub/filters.js';
 import { type Config, readConfig } from '../config/index.js';
 import { isPermitted, parsePrefix, under } from '../domain/uri.js';
 import { MARKER_SUFFIXES } from '../records/markers.js';
+import { type NotifyFlags, wantedNotification } from './notify.js';
+import { operationOption } from './operations.js';
 import { type Invocation, UsageError } from './usage.js';
 
 /** Attempts that the subscription permits beyond the worker's limit. The worker must always end a job first. */
@@ -44,7 +47,7 @@ const SETTINGS_READ = [
 ] as const;
 export type SetupConfig = Pick<Config, (typeof SETTINGS_READ)[number]>;
 
-export interface SetupFlags {
+export interface SetupFlags extends NotifyFlags {
   readonly completionsSubscription: readonly string[];
   readonly location?: string;
   readonly perModel?: string;
@@ -79,6 +82,9 @@ export function setupCommand(invocation: Invocation): Command {
       '--results-days <days>',
       'delete results after so many days, or never; unless given, their rule is left alone',
     )
+    .option('--notify <gs://…>', 'also make jobs of the new objects of a bucket, or of a prefix in it')
+    .addOption(operationOption('with --notify: what is done with them, as for submit'))
+    .option('--output-prefix <gs://…>', 'with --notify: prefix of the results')
     .option('--keep-access', 'leave the access settings of buckets that are there as they are')
     .action(async (flags: SetupFlags) => {
       invocation.exitCode = await setUp(flags, invocation.env);
@@ -89,6 +95,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   const config = readConfig(env, SETTINGS_READ);
   const subscriptions = wantedSubscriptions(config, flags);
   const buckets = wantedBuckets(config, flags);
+  const notification = wantedNotification(config, flags);
   const pubsub = createAdminClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
   const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
   try {
@@ -110,6 +117,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
       ),
       ...flags.completionsSubscription.map((name) => planPlainSubscription(pubsub, config.completionsTopic, name)),
       ...buckets.map((bucket) => planBucket(storage, bucket)),
+      ...(notification ? [planNotification(storage, notification)] : []),
     ]);
     const families = config.jobsSubscriptions.map(({ name }) => name);
     const twice = await takenTwice(pubsub, config.jobsTopic, { wanted: subscriptions, families });
