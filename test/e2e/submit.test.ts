@@ -8,6 +8,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/cli/submit/report.js';
 import type { Completion } from '../../src/domain/completion.js';
+import { runProgram } from '../support/program.js';
 import { CLI, createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 const COUNT = 100;
@@ -174,28 +175,21 @@ describe('imagen submit', () => {
   });
 
   it('says why a job has no outcome: no subscription, Triton away, no worker', async () => {
-    const waiting = (env: Record<string, string>, wait: string) => {
-      const child = spawn(
-        process.execPath,
-        [CLI, 'submit', photo, '-p', 'style_aged', '--wait', '--wait-seconds', wait],
-        {
-          env: { ...scene.env, ...env },
-        },
-      );
-      let said = '';
-      child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-      return once(child, 'close').then(([code]) => ({ code: code as number | null, said }));
-    };
     await scene.pubsub.createTopic(`bare-${scene.id}`);
+    const waiting = (seconds: string, env: Readonly<Record<string, string>>) => {
+      const args = [CLI, 'submit', photo, '-p', 'style_aged', '--wait', '--wait-seconds', seconds];
+      return runProgram(process.execPath, args, { ...scene.env, ...env });
+    };
     const [bare, away, idle] = await Promise.all([
-      waiting({ IMAGEN_JOBS_TOPIC: `bare-${scene.id}` }, '7'),
-      waiting({ IMAGEN_JOBS_TOPIC: `bare-${scene.id}`, TRITON_URL: '127.0.0.1:1' }, '7'),
-      waiting({ IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC, TRITON_URL: '' }, '7'),
+      waiting('6', { IMAGEN_JOBS_TOPIC: `bare-${scene.id}` }),
+      waiting('1', { IMAGEN_JOBS_TOPIC: `bare-${scene.id}`, TRITON_URL: '127.0.0.1:1' }),
+      waiting('1', { IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC, TRITON_URL: '' }),
     ]);
-    expect(bare.said).toMatch(/waiting +5 s\n +no subscription takes jobs from the topic bare-.*imagen setup/);
     expect(bare.code).toBe(1);
-    expect(away.said).toMatch(/Triton at 127\.0\.0\.1:1 does not answer/);
-    expect(idle.said).toMatch(/no outcome after 7 s; no worker has ended it: is one running .*jobs-worker-/);
+    expect(bare.stderr).toMatch(/waiting +5 s\n/);
+    expect(bare.stderr).toMatch(/no subscription takes jobs from the topic bare-.*imagen setup/);
+    expect(away.stderr).toMatch(/no outcome after 1 s; .*Triton at 127\.0\.0\.1:1 does not answer/);
+    expect(idle.stderr).toMatch(/no outcome after 1 s; no worker has ended it: is one running .*jobs-worker-/);
   });
 
   it('cancels only what it knows, unless it is told to', async () => {

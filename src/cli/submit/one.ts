@@ -125,28 +125,31 @@ async function outcomeOf(
   const startedAt = Date.now();
   const seconds = () => Math.floor((Date.now() - startedAt) / 1000);
   const limit = AbortSignal.timeout(waitMs);
-  const asked = new AbortController();
+  const ended = new AbortController();
+  const ask = () => whyItWaits(submitted.message, jobAttributes(submitted.message), env, ended.signal);
+  let asked: Promise<string[]> | undefined;
   let tellAt = startedAt + TELL_MS;
   let told = '';
   const onPause = () => {
     if (Date.now() < tellAt) return;
     tellAt = Date.now() + TELL_MS;
-    const since = seconds();
-    void whyItWaits(submitted.message, jobAttributes(submitted.message), env, asked.signal).then((reasons) => {
-      if (asked.signal.aborted) return;
-      say(`waiting    ${since} s`);
+    say(`waiting    ${seconds()} s`);
+    asked = ask();
+    void asked.then((reasons) => {
       const now = reasons.join('\n');
-      if (now !== told) for (const reason of reasons) say(`           ${reason}`);
+      if (now === told || ended.signal.aborted) return;
       told = now;
+      for (const reason of reasons) say(`           ${reason}`);
     });
   };
   try {
     return await client.waitFor(submitted, { signal: limit, onPause });
   } catch (error) {
     if (!limit.aborted) throw error;
-    const why = told === '' ? 'is a worker running?' : told.replaceAll('\n', '; ');
-    throw new CommandFailed(`${submitted.jobId}: no outcome after ${seconds()} s; ${why}`);
+    const after = seconds();
+    const reasons = await (asked ?? ask());
+    throw new CommandFailed(`${submitted.jobId}: no outcome after ${after} s; ${reasons.join('; ')}`);
   } finally {
-    asked.abort();
+    ended.abort();
   }
 }
