@@ -120,6 +120,11 @@ describe('the client', () => {
     const client2 = createClient({ env: { ...scene.env, IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC } });
     const { jobId } = await client2.submit({ input: uri, operations, jobId: 'lost', group: { id: 'g' } }); // no worker gets it
     await client2.close();
+    await expect(
+      client.submit({ input: await picture(51), name: 'other.png', operations, jobId }),
+    ).rejects.toMatchObject({
+      code: 'JOB_ID_REUSED', // although its upload is a new one
+    });
     expect(await client.status(jobId)).toMatchObject({ state: 'submitted', request: { message: { jobId } } });
     expect(await client.cancel(jobId)).toMatchObject({ state: 'canceled', completion: { group: { id: 'g' } } });
     expect(await client.status(jobId)).toMatchObject({ state: 'ended', request: { message: { jobId } } });

@@ -176,19 +176,22 @@ describe('imagen submit', () => {
 
   it('says why a job has no outcome: no subscription, Triton away, no worker', async () => {
     await scene.pubsub.createTopic(`bare-${scene.id}`);
-    const waiting = (seconds: string, env: Readonly<Record<string, string>>) => {
-      const args = [CLI, 'submit', photo, '-p', 'style_aged', '--wait', '--wait-seconds', seconds];
+    const waiting = (seconds: string, env: Readonly<Record<string, string>>, operation = 'style_aged') => {
+      const args = [CLI, 'submit', photo, '-p', operation, '--wait', '--wait-seconds', seconds];
       return runProgram(process.execPath, args, { ...scene.env, ...env });
     };
-    const [bare, away, idle] = await Promise.all([
+    const nobody = scene.env.IMAGEN_COMPLETIONS_TOPIC; // no worker pulls from it
+    const [bare, away, idle, broken] = await Promise.all([
       waiting('6', { IMAGEN_JOBS_TOPIC: `bare-${scene.id}` }),
       waiting('1', { IMAGEN_JOBS_TOPIC: `bare-${scene.id}`, TRITON_URL: '127.0.0.1:1' }),
-      waiting('1', { IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC, TRITON_URL: '' }),
+      waiting('1', { IMAGEN_JOBS_TOPIC: nobody, TRITON_URL: '' }),
+      waiting('1', { IMAGEN_JOBS_TOPIC: nobody }, 'bad_contract'),
     ]);
     expect(bare.code).toBe(1);
     expect(bare.stderr).toMatch(/waiting +5 s\n/);
     expect(bare.stderr).toMatch(/no subscription takes jobs from the topic bare-.*imagen setup/);
     expect(away.stderr).toMatch(/no outcome after 1 s; .*Triton at 127\.0\.0\.1:1 does not answer/);
+    expect(broken.stderr).toMatch(/the model bad_contract is not ready at Triton: .*imagen/);
     expect(idle.stderr).toMatch(/no outcome after 1 s; no worker has ended it: is one running .*jobs-worker-/);
   });
 

@@ -59,7 +59,11 @@ async function lookAtModels({ operations }: JobMessage, env: NodeJS.ProcessEnv, 
   const limit = anyOf([signal, AbortSignal.timeout(LOOK_MS)]);
   try {
     await server.refresh(limit.signal);
-    const names = operations.map((operation) => (typeof operation === 'string' ? operation : operation.model));
+    const names = operations.flatMap((operation) => {
+      if (typeof operation === 'string') return [operation];
+      const { model, version } = operation;
+      return version === undefined ? [model] : [model, `${model}/${version}`];
+    });
     return [...new Set(names)].flatMap((name) => {
       const reason = server.unready().get(name);
       return reason === undefined ? [] : [`the model ${name} is not ready at Triton: ${reason}`];
