@@ -12,7 +12,7 @@ const INSTALL_MS = 180_000;
 describe('from Python', () => {
   let scene: Scene;
   beforeAll(async () => {
-    scene = await createScene();
+    scene = await createScene({ IMAGEN_MODEL_WAIT_SECONDS: '1' });
   });
   afterAll(() => scene.close());
 

@@ -18,8 +18,8 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [0, ['<!doctype html', '<!DOCTYPE html', '<html'], 'a web page'],
   [8, ['WAVE', 'AVI '], 'sound or a film'],
 ];
-/** An AVIF begins like a film, and may name another brand first. */
-const AVIF = /^[^]{4}ftyp[^]{0,53}avi[fs]/;
+/** An AVIF begins like a film, and may name another brand first. A WebP may begin like a text. */
+const PICTURE = /^(?:[^]{4}ftyp[^]{0,53}avi[fs]|RIFF[^]{4}WEBP)/;
 
 /** @param given what the decoder calls the format */
 export function unsupported(bytes: Buffer, given?: string, cause?: unknown): JobError {
@@ -34,7 +34,7 @@ export function unsupported(bytes: Buffer, given?: string, cause?: unknown): Job
  * @throws JobError `UNSUPPORTED_FORMAT`
  */
 export function refuseForeign(bytes: Buffer, what: string): void {
-  if (AVIF.test(bytes.toString('latin1', 0, 64))) return;
+  if (PICTURE.test(bytes.toString('latin1', 0, 64))) return;
   const words = foreign(bytes) ?? plain(bytes);
   if (words === undefined) return;
   throw new JobError('UNSUPPORTED_FORMAT', `${what}: expected JPEG, PNG, WebP or AVIF, given ${words}`);

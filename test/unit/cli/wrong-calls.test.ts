@@ -118,6 +118,7 @@ describe('a wrong call', () => {
     ['submit @short.csv -p x', /short\.csv:2: expected 2 columns, given 1/],
     ['submit @dir -p x --quality 0', /--quality: expected at least 1, given 0/],
     ['cancel ../x', /not a job id/],
+    ['process @a.png -o @o.png', /--operation/],
   ])('exits with 2: %s', async (line, message) => {
     const { code, said } = await call(...line.split(' '));
     expect(said).toMatch(message);
