@@ -65,11 +65,15 @@ describe('the client', () => {
     const inputs: SubmitRequest[] = [
       { input: bytes, name: 'bytes.png', operations, attributes: { tenant: 'x' } },
       { input: createReadStream(path), name: 'stream.png', operations },
-      { input: uri, operations, jobId: 'object-1' },
+      { input: uri, operations, jobId: 'object-1', output: { uri: `gs://results-${scene.id}/o.jpg`, quality: 80 } },
     ];
     const submitted = await Promise.all(inputs.map((request) => client.submit(request)));
     const ends = await Promise.all(submitted.map((job) => client.waitFor(job)));
     expect(ends.map(({ status }) => status)).toEqual(['succeeded', 'succeeded', 'succeeded']);
+    expect(ends[2]?.warnings).toEqual([
+      'output.quality was not used: the result is png, which has none',
+      'the name in output.uri says another format than that of the result, png',
+    ]);
     expect((await client.status(submitted[0]?.jobId ?? '')).request?.attributes).toMatchObject({ tenant: 'x' });
     expect((await client.download('object-1')).length).toBeGreaterThan(100);
   });
