@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { ClientError } from '../client/errors.js';
 import { ConfigError } from '../config/index.js';
 import { JobError } from '../domain/errors.js';
 import { packageVersion } from '../config/version.js';
@@ -42,7 +43,8 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
       return 2;
     }
     if (error instanceof CommandFailed) console.error(`imagen: ${error.message}`);
-    else if (error instanceof JobError) console.error(`imagen: ${error.code}: ${error.message}`);
+    else if (error instanceof JobError || error instanceof ClientError)
+      console.error(`imagen: ${error.code}: ${error.message}`);
     else console.error(error);
     return 1;
   }

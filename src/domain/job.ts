@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { JobError } from './errors.js';
 import { describeIssues } from './issues.js';
+import { duplicateKey } from './json.js';
 import { parseObjectUri, parsePrefix } from './uri.js';
 
 export const SCHEMA_VERSION = 1;
@@ -177,7 +178,7 @@ export function parseJob(data: Buffer): Job {
       `schemaVersion: expected ${SCHEMA_VERSION}, given ${JSON.stringify(value.schemaVersion)}`,
     );
   }
-  const parsed = jobSchema.safeParse(value);
+  const parsed = jobSchema.safeParse(value, { reportInput: true });
   if (!parsed.success) throw invalid(describeIssues(parsed.error.issues).join('; '));
   return normalise(parsed.data);
 }
@@ -207,7 +208,11 @@ function normalise(message: z.output<typeof jobSchema>): Job {
 
 function parseJson(data: Buffer): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data), refuseProto) as unknown;
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(data);
+    const value = JSON.parse(text, refuseProto) as unknown;
+    const twice = duplicateKey(text);
+    if (twice !== undefined) throw invalid(`${twice}: given twice`);
+    return value;
   } catch (cause) {
     if (cause instanceof JobError) throw cause;
     throw new JobError('INVALID_MESSAGE', 'expected a JSON object in UTF-8', { cause });
