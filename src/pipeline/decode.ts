@@ -1,6 +1,6 @@
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { JobError } from '../domain/errors.js';
-import type { OutputFormat } from '../domain/job.js';
+import type { InputFormat } from '../domain/job.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { convert } from './colour/convert.js';
@@ -22,6 +22,8 @@ sharp.unblock({
     'VipsForeignLoadPngBuffer',
     'VipsForeignLoadWebpBuffer',
     'VipsForeignLoadHeifBuffer',
+    'VipsForeignLoadTiffBuffer',
+    'VipsForeignLoadNsgifBuffer',
   ],
 });
 // No picture comes twice, so there is no cache. Many pictures are processed at once, so each gets one thread.
@@ -36,13 +38,15 @@ const MOST_CODED = 3;
 const SPARE_PIXELS = 2_000_000;
 
 /** Measured decoding time on one processor, in nanoseconds per pixel. */
-const DECODER_NS: Readonly<Record<OutputFormat, number>> = { jpeg: 8, png: 12, webp: 25, avif: 45 };
+const DECODER_NS: Readonly<Record<InputFormat, number>> = { jpeg: 8, png: 12, webp: 25, avif: 45, tiff: 40, gif: 40 };
 
-const FORMATS: Readonly<Record<string, OutputFormat>> = { jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif' };
+const FORMATS: Readonly<Record<string, InputFormat>> = {
+  ...{ jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif', tiff: 'tiff', gif: 'gif' },
+};
 
 /** What the header of a file says about its picture. */
 export interface Header extends Size {
-  readonly format: OutputFormat;
+  readonly format: InputFormat;
   readonly hasAlpha: boolean;
   /** Whether the EXIF orientation turns or mirrors the picture. */
   readonly turned: boolean;
@@ -51,6 +55,8 @@ export interface Header extends Size {
   readonly deep: boolean;
   /** Whether the worker converts its colours itself, which takes a second copy. */
   readonly converted?: boolean;
+  /** Bytes of the largest strip or tile of a TIFF, which the decoder holds as a whole, and a copy of the file if it makes one. */
+  readonly heldBytes?: number;
 }
 
 /** The header, and sharp's own description of the file, which `decode` needs. */
@@ -90,8 +96,8 @@ export interface DecodeOptions {
  */
 export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: HeaderOptions): Promise<FileHeader> {
   const structure = preflight(bytes);
-  const { codedPixels = 0, jpeg } = structure;
-  const source = jpeg?.mended() ?? bytes;
+  const { codedPixels = 0, checked, heldBytes = 0 } = structure;
+  const source = checked?.mended() ?? bytes;
   const file = await codec(HEADER_MS, () => guard(bytes, () => open(source).metadata()));
   const format = FORMATS[file.format];
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
@@ -114,6 +120,7 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
     turned: orientation > 1,
     deep: depth !== 'uchar',
     converted,
+    heldBytes,
     file,
     structure,
   };
@@ -128,12 +135,12 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
 export async function decode(bytes: Buffer, header: FileHeader, options: DecodeOptions = {}): Promise<Decoded> {
   const { maxSeconds = 120, codec = atOnce } = options;
   const { file, structure } = header;
-  const { jpeg } = structure;
+  const { checked } = structure;
   const costMs = costOf(header, DECODER_NS[header.format]);
   const pixels = await codec(costMs, () =>
     guard(bytes, async () => {
-      await jpeg?.check();
-      return readPixels(jpeg?.mended() ?? bytes, header, maxSeconds);
+      await checked?.check();
+      return readPixels(checked?.mended() ?? bytes, header, maxSeconds);
     }),
   );
   const raster = await rasterOf(pixels);
@@ -245,10 +252,10 @@ async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly
 }
 
 /** Pixels per inch, if the file states them: sharp says 72 of a file that does not. */
-function statedDensity({ file, structure: { jpeg, chunks } }: FileHeader): number | undefined {
+function statedDensity({ file, structure: { checked, chunks } }: FileHeader): number | undefined {
   const pHYs = chunks?.get('pHYs');
   if (pHYs) return pHYs[8] === 1 ? file.density : undefined;
-  return jpeg?.density ?? densityOf(file.exif);
+  return checked?.density ?? densityOf(file.exif);
 }
 
 /** Undoes the multiplication of colours by alpha, in place. What is below alpha 0 is unknown and stays black. */

@@ -5,8 +5,6 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [4, ['ftyphei', 'ftyphev', 'ftypmif1', 'ftypmsf1'], 'HEIC, which phones write: export it as JPEG'],
   [0, ['\xff\x0a', '\0\0\0\x0cJXL '], 'JPEG XL: convert it to JPEG or PNG'],
   [0, ['\0\0\0\x0cjP  ', '\xff\x4f\xff\x51'], 'JPEG 2000: convert it to JPEG or PNG'],
-  [0, ['GIF8'], 'GIF: convert it to PNG'],
-  [0, ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'], 'TIFF: convert it to PNG'],
   [0, ['BM'], 'BMP: convert it to PNG'],
   [0, ['\0\0\x01\0'], 'ICO: convert it to PNG'],
   [0, ['8BPS'], 'a Photoshop file: export it as PNG or JPEG'],
@@ -20,6 +18,6 @@ export function unsupported(bytes: Buffer, given?: string, cause?: unknown): Job
   const start = bytes.toString('latin1', 0, 32);
   const found = FOREIGN.find(([at, starts]) => starts.some((one) => start.startsWith(one, at)));
   const words = found?.[2] ?? given;
-  const message = `expected JPEG, PNG, WebP or AVIF${words === undefined ? '' : `, given ${words}`}`;
+  const message = `expected JPEG, PNG, WebP, AVIF, TIFF or GIF${words === undefined ? '' : `, given ${words}`}`;
   return new JobError('UNSUPPORTED_FORMAT', message, { cause });
 }
