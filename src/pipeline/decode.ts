@@ -10,6 +10,7 @@ import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
 import { unsupported } from './preflight/foreign.js';
+import type { Placed } from './gif.js';
 import { type Preflight, preflight } from './preflight/index.js';
 import { inTurns } from './turns.js';
 
@@ -103,7 +104,8 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
     throw unsupported(bytes, file.format);
   }
-  const pixels = file.width * file.height;
+  const { placed } = structure;
+  const pixels = placed ? placed.width * placed.height : file.width * file.height;
   if (pixels > maxPixels) {
     throw new JobError('INPUT_TOO_MANY_PIXELS', `expected at most ${maxPixels} pixels, given ${pixels}`);
   }
@@ -112,10 +114,10 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
   }
   const converted = spaceOf(file, structure) !== undefined;
   const { hasAlpha, orientation = 1, isProgressive: progressive, depth, autoOrient } = file;
+  const { width, height } = placed ?? autoOrient;
   return {
-    ...autoOrient,
-    format,
-    hasAlpha,
+    ...{ width, height, format },
+    hasAlpha: hasAlpha || placed !== undefined,
     progressive,
     turned: orientation > 1,
     deep: depth !== 'uchar',
@@ -143,7 +145,7 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
       return readPixels(checked?.mended() ?? bytes, header, maxSeconds);
     }),
   );
-  const raster = await rasterOf(pixels);
+  const raster = onCanvas(await rasterOf(pixels), structure.placed);
   if (structure.premultiplied) await divideByAlpha(raster);
   if (!isSameSize(raster, header)) {
     // The job is planned for the header's size.
@@ -268,4 +270,18 @@ async function divideByAlpha({ rgb, alpha }: Raster): Promise<void> {
       for (let at = i * 3; at < i * 3 + 3; at++) rgb[at] = Math.min(255, Math.round(((rgb[at] ?? 0) * 255) / value));
     }
   });
+}
+
+/** Puts a picture on a transparent canvas. */
+function onCanvas(picture: Raster, placed: Placed | undefined): Raster {
+  if (!placed) return picture;
+  const { left, top, width, height } = placed;
+  const [rgb, alpha] = [Buffer.alloc(width * height * 3), Buffer.alloc(width * height)];
+  for (let y = 0; y < picture.height; y++) {
+    const [from, to] = [y * picture.width, (top + y) * width + left];
+    picture.rgb.copy(rgb, to * 3, from * 3, (from + picture.width) * 3);
+    if (picture.alpha) picture.alpha.copy(alpha, to, from, from + picture.width);
+    else alpha.fill(255, to, to + picture.width);
+  }
+  return { width, height, rgb, alpha };
 }

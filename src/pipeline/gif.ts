@@ -1,5 +1,6 @@
 /** Reads the structure of a GIF, and finds whether every pixel of its first frame is there. */
 import { JobError } from '../domain/errors.js';
+import type { Size } from '../domain/raster.js';
 import { followLzw } from './lzw.js';
 import { inPieces } from './turns.js';
 
@@ -9,11 +10,8 @@ const TRAILER = 0x3b;
 const GRAPHIC_CONTROL = 0xf9;
 /** Offset of the global palette. */
 const HEADER_BYTES = 13;
-/** A second frame of one pixel whose first colour is transparent. */
-const CLEAR_PIXEL = Buffer.from([
-  ...[EXTENSION, GRAPHIC_CONTROL, 4, 1, 0, 0, 0, 0],
-  ...[FRAME, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0],
-]);
+/** Limit of blocks: 64 MB in the blocks of 255 bytes that encoders write have 260,000. */
+const MAX_BLOCKS = 1_000_000;
 
 function damaged(message: string): JobError {
   return new JobError('INPUT_CORRUPT', `GIF: ${message}`);
@@ -28,11 +26,18 @@ interface Frame {
   readonly colours: number;
 }
 
+/** A canvas, and where the picture lies on it. */
+export interface Placed extends Size {
+  readonly left: number;
+  readonly top: number;
+}
+
 export class GifFile {
   readonly #first: Frame;
   /** The graphic control extension of the first frame. */
   readonly #control: Buffer;
   readonly frames: number;
+  #blocks = 0;
 
   /** @throws JobError `INPUT_CORRUPT` */
   constructor(private readonly bytes: Buffer) {
@@ -69,28 +74,35 @@ export class GifFile {
     const literalBits = this.bytes[data] ?? 0;
     if (literalBits < 2 || literalBits > 8) throw damaged('its codes are of a size that does not exist');
     const pixels = this.bytes.readUInt16LE(from + 5) * this.bytes.readUInt16LE(from + 7);
-    const end = await inPieces(followLzw({ data: this.#codes(), literalBits, symbols: colours, kind: 'gif' }));
+    const end = await inPieces(
+      followLzw({ data: this.#codes(), literalBits, symbols: colours, most: pixels, kind: 'gif' }),
+    );
     if (end === 'invalid') throw damaged('its data have a code that means nothing');
     if (end.length !== pixels) throw damaged(`${pixels} pixels expected, ${end.length} found`);
   }
 
+  /** Where the first frame lies on a larger canvas, the rest of which is transparent; undefined if it is as large. */
+  get placed(): Placed | undefined {
+    const { from } = this.#first;
+    const at = (offset: number) => this.bytes.readUInt16LE(from + offset);
+    const [left, top, across, down] = [at(1), at(3), at(5), at(7)];
+    // As libnsgif does, a canvas grows with a frame that goes beyond it.
+    const width = Math.max(left + across, this.bytes.readUInt16LE(6));
+    const height = Math.max(top + down, this.bytes.readUInt16LE(8));
+    return width === across && height === down ? undefined : { left, top, width, height };
+  }
+
   /**
-   * A copy of the first frame alone. libnsgif reads all frames of a file. Where the frame leaves a part of the canvas free, a
-   * second one with a transparent pixel makes the decoder keep its transparency, which it would fill with black.
+   * A copy of the first frame alone, on a canvas of its size. libnsgif reads all frames of a file, does not believe some sizes of
+   * canvases, and fills what a frame leaves free with black.
    */
   mended(): Buffer {
     const { from, to } = this.#first;
-    const [left, top, width, height] = [1, 3, 5, 7].map((at) => this.bytes.readUInt16LE(from + at)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const [across, down] = [this.bytes.readUInt16LE(6), this.bytes.readUInt16LE(8)];
-    const isSmaller = left > 0 || top > 0 || width < across || height < down;
-    const head = this.bytes.subarray(0, HEADER_BYTES + paletteBytes(this.bytes[10] ?? 0));
-    const frames = [this.#control, this.bytes.subarray(from, to), ...(isSmaller ? [CLEAR_PIXEL] : [])];
-    return Buffer.concat([head, ...frames, Buffer.from([TRAILER])]);
+    const head = Buffer.from(this.bytes.subarray(0, HEADER_BYTES + paletteBytes(this.bytes[10] ?? 0)));
+    const frame = Buffer.from(this.bytes.subarray(from, to));
+    frame.copy(head, 6, 5, 9);
+    frame.fill(0, 1, 5);
+    return Buffer.concat([head, this.#control, frame, Buffer.from([TRAILER])]);
   }
 
   /** @param isNeeded whether a frame that the file cuts short is an error */
@@ -112,6 +124,7 @@ export class GifFile {
   /** Offset behind the sub-blocks that begin at `at`. */
   #endOfBlocks(at: number, isNeeded: boolean): number {
     for (;;) {
+      if (++this.#blocks > MAX_BLOCKS) throw damaged(`expected at most ${MAX_BLOCKS} blocks`);
       const length = this.bytes[at];
       if (length === undefined) {
         if (isNeeded) throw damaged('it ends in a block');

@@ -10,6 +10,8 @@ export interface LzwData {
   readonly literalBits: number;
   /** Values that a literal may have; a GIF's palette can be smaller than its codes. */
   readonly symbols: number;
+  /** Bytes or pixels that are expected. It stops at the first code beyond them. */
+  readonly most: number;
   /** TIFF packs codes from the highest bit on, and widens them one code early; GIF does neither. */
   readonly kind: 'tiff' | 'gif';
 }
@@ -18,7 +20,7 @@ export interface LzwData {
 export type LzwEnd = { readonly length: number; readonly ended: boolean } | 'invalid';
 
 /** Yields now and then, for the event loop. */
-export function* followLzw({ data, literalBits, symbols, kind }: LzwData): Generator<undefined, LzwEnd> {
+export function* followLzw({ data, literalBits, symbols, most, kind }: LzwData): Generator<undefined, LzwEnd> {
   const clear = 1 << literalBits;
   const lengths = new Uint16Array(MOST_CODES);
   const nextCode = codesOf(data, kind);
@@ -39,6 +41,7 @@ export function* followLzw({ data, literalBits, symbols, kind }: LzwData): Gener
     if (next + (kind === 'tiff' ? 1 : 0) >= 1 << width && width < 12) width++;
     before = own;
     length += own;
+    if (length > most) return { length, ended: false };
   }
 }
 

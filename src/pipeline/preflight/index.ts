@@ -4,7 +4,7 @@
  * frames, text that inflates, hidden pictures. Each check here reads a file once, forwards, and allocates no memory by a
  * length that the file states.
  */
-import { GifFile } from '../gif.js';
+import { GifFile, type Placed } from '../gif.js';
 import { JpegFile } from '../jpeg/index.js';
 import { TiffFile } from '../tiff/index.js';
 import { type Nclx, screenAvif } from './avif.js';
@@ -26,6 +26,8 @@ export interface Preflight {
   readonly jpeg?: JpegFile;
   /** Frames of a GIF, pages of a TIFF. */
   readonly frames?: number;
+  /** Canvas of a GIF whose first frame is smaller. */
+  readonly placed?: Placed | undefined;
   /** Bytes that the decoder holds beside rows of the picture. */
   readonly heldBytes?: number;
 }
@@ -59,7 +61,7 @@ export function preflight(bytes: Buffer): Preflight {
 }
 
 const ofJpeg = (jpeg: JpegFile): Preflight => ({ jpeg, checked: jpeg });
-const ofGif = (gif: GifFile): Preflight => ({ checked: gif, frames: gif.frames });
+const ofGif = (gif: GifFile): Preflight => ({ checked: gif, frames: gif.frames, placed: gif.placed });
 
 function ofTiff(tiff: TiffFile): Preflight {
   const { codedPixels, frames, heldBytes } = tiff;

@@ -38,14 +38,14 @@ function mustFit({ least, most }: Segment, length: number): void {
 
 /** Bytes that the data of a segment make. */
 async function lengthOf(data: Buffer, { compression }: Layout, { most }: Segment): Promise<number> {
-  if (compression === COMPRESSION.lzw) return lzwLength(data);
+  if (compression === COMPRESSION.lzw) return lzwLength(data, most);
   if (compression === COMPRESSION.packBits) return packBitsLength(data);
   return inflatedLength(data, most);
 }
 
-async function lzwLength(data: Buffer): Promise<number> {
+async function lzwLength(data: Buffer, most: number): Promise<number> {
   if (data[0] === 0 && ((data[1] ?? 0) & 1) === 1) throw unsupportedTiff('LZW of before TIFF 5: save it again');
-  const end = await inPieces(followLzw({ data, literalBits: 8, symbols: 256, kind: 'tiff' }));
+  const end = await inPieces(followLzw({ data, literalBits: 8, symbols: 256, most, kind: 'tiff' }));
   if (end === 'invalid') throw damaged('its LZW data have a code that means nothing');
   return end.length;
 }
