@@ -20,45 +20,72 @@ export interface LzwData {
 export type LzwEnd = { readonly length: number; readonly ended: boolean } | 'invalid';
 
 /** Yields now and then, for the event loop. */
-export function* followLzw({ data, literalBits, symbols, most, kind }: LzwData): Generator<undefined, LzwEnd> {
-  const clear = 1 << literalBits;
-  const lengths = new Uint16Array(MOST_CODES);
-  const nextCode = codesOf(data, kind);
-  let [width, next, before, length] = [literalBits + 1, clear + 2, 0, 0];
-  for (let count = 1; ; count++) {
-    if (count % CODES_A_TURN === 0) yield;
-    const code = nextCode(width);
-    if (code < 0) return { length, ended: false };
-    if (code === clear) {
-      [width, next, before] = [literalBits + 1, clear + 2, 0];
-      continue;
-    }
-    if (code === clear + 1) return { length, ended: true };
-    if (code < clear ? code >= symbols : before === 0 || code > next || code >= MOST_CODES) return 'invalid';
-    const own = code < clear ? 1 : code === next ? before + 1 : (lengths[code] ?? 0);
-    if (before > 0 && next < MOST_CODES) lengths[next++] = before + 1;
-    else if (code === next) return 'invalid';
-    if (next + (kind === 'tiff' ? 1 : 0) >= 1 << width && width < 12) width++;
-    before = own;
-    length += own;
-    if (length > most) return { length, ended: false };
+export function* followLzw(lzw: LzwData): Generator<undefined, LzwEnd> {
+  const walk = new Walk(lzw);
+  for (;;) {
+    const end = walk.next(CODES_A_TURN);
+    if (end !== undefined) return end;
+    yield;
   }
 }
 
-/** Reads codes of a given width, one after the other; -1 past the end. */
-function codesOf(data: Buffer, kind: LzwData['kind']): (width: number) => number {
-  let [at, bits, held] = [0, 0, 0];
-  return (width) => {
-    while (bits < width) {
-      if (at >= data.length) return -1;
-      const byte = data[at++] ?? 0;
-      held = kind === 'tiff' ? ((held << 8) | byte) & 0xffffff : held | (byte << bits);
-      bits += 8;
+class Walk {
+  /** How much each code stands for. */
+  readonly #lengths = new Uint16Array(MOST_CODES);
+  readonly #clear: number;
+  #at = 0;
+  /** Bits that were read and belong to no code yet, and how many they are. */
+  #held = 0;
+  #bits = 0;
+  #width: number;
+  #next: number;
+  /** How much the code before stands for; 0 behind a clear code. */
+  #before = 0;
+  #length = 0;
+
+  constructor(private readonly lzw: LzwData) {
+    this.#clear = 1 << lzw.literalBits;
+    this.#width = lzw.literalBits + 1;
+    this.#next = this.#clear + 2;
+  }
+
+  /** Follows so many codes. @returns undefined if more follow */
+  next(count: number): LzwEnd | undefined {
+    const { data, symbols, most, kind, literalBits } = this.lzw;
+    const [lengths, clear, isTiff] = [this.#lengths, this.#clear, kind === 'tiff'];
+    let [at, held, bits, width, next, before, length] = [
+      ...([this.#at, this.#held, this.#bits, this.#width] as const),
+      ...([this.#next, this.#before, this.#length] as const),
+    ];
+    for (; count > 0; count--) {
+      while (bits < width) {
+        if (at >= data.length) return { length, ended: false };
+        const byte = data[at++] ?? 0;
+        held = isTiff ? ((held << 8) | byte) & 0xffffff : held | (byte << bits);
+        bits += 8;
+      }
+      bits -= width;
+      const code = (isTiff ? held >>> bits : held) & ((1 << width) - 1);
+      if (!isTiff) held >>>= width;
+      if (code === clear) {
+        width = literalBits + 1;
+        next = clear + 2;
+        before = 0;
+        continue;
+      }
+      if (code === clear + 1) return { length, ended: true };
+      const isKnown =
+        code < clear ? code < symbols : before > 0 && (code < next || (code === next && next < MOST_CODES));
+      if (!isKnown) return 'invalid';
+      const own = code < clear ? 1 : code === next ? before + 1 : (lengths[code] ?? 0);
+      if (before > 0 && next < MOST_CODES) lengths[next++] = before + 1;
+      if (width < 12 && next + (isTiff ? 1 : 0) >= 1 << width) width++;
+      before = own;
+      length += own;
+      if (length > most) return { length, ended: false };
     }
-    bits -= width;
-    if (kind === 'tiff') return (held >>> bits) & ((1 << width) - 1);
-    const code = held & ((1 << width) - 1);
-    held >>>= width;
-    return code;
-  };
+    [this.#at, this.#held, this.#bits, this.#width] = [at, held, bits, width];
+    [this.#next, this.#before, this.#length] = [next, before, length];
+    return undefined;
+  }
 }

@@ -43,7 +43,7 @@ export interface CheckedFile {
 }
 
 /** The two byte orders, and both of BigTIFF. */
-const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
+export const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
 
 /**
  * Checks a file in one of the six formats. For any other file it returns an empty object, and the decoders reject it.

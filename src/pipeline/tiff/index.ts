@@ -34,7 +34,9 @@ export class TiffFile {
   /** Bytes of the largest strip or tile, which the decoder holds as a whole, and of the copy of the file that `mended` makes. */
   get heldBytes(): number {
     const largest = this.#layout.segments.reduce((most, one) => Math.max(most, one.most), 0);
-    return largest + (this.#link === undefined ? 0 : this.#file.bytes.length);
+    // libvips holds a tile, a row of tiles, and a copy of that.
+    const copies = this.#first.has(TAG.tileWidth) ? 3 : 1;
+    return largest * copies + (this.#link === undefined ? 0 : this.#file.bytes.length);
   }
 
   /** Pixels per inch that the file states. */
