@@ -155,7 +155,13 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
   return {
     raster,
     warnings: lossesOf(file, structure),
-    metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc, density: statedDensity(header) },
+    metadata: {
+      exif: file.exif,
+      xmp: file.xmp,
+      iptc: file.iptc,
+      density: statedDensity(header),
+      ...(header.turned ? {} : { size: { width: raster.width, height: raster.height } }),
+    },
   };
 }
 
