@@ -16,6 +16,8 @@ export const SCHEMA_VERSION = 1;
 export const MAX_MESSAGE_BYTES = 65_536;
 export const MAX_METADATA_BYTES = 4_096;
 export const OUTPUT_FORMATS = ['png', 'jpeg', 'webp', 'avif'] as const;
+/** Formats that the worker reads; it writes those of OUTPUT_FORMATS. */
+export const INPUT_FORMATS = [...OUTPUT_FORMATS, 'tiff', 'gif'] as const;
 export const PRIORITIES = ['interactive', 'batch'] as const;
 
 export const MAX_GROUP_TOTAL = 1_000_000;
@@ -147,6 +149,7 @@ export function jobAttributes({ operations: [first], priority = 'batch' }: JobMe
 }
 
 export type ParameterValue = z.output<typeof parameterValue>;
+export type InputFormat = (typeof INPUT_FORMATS)[number];
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export type Priority = (typeof PRIORITIES)[number];
 export type Operation = z.output<typeof operationObject>;

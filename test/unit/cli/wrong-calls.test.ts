@@ -58,7 +58,7 @@ describe('a wrong call', () => {
     // What is no picture that a worker reads.
     ['submit @nowhere.png -p x', /nowhere\.png: there is no such file/],
     ['submit @empty.png -p x', /empty\.png has no bytes/],
-    ['submit @text.jpg -p x', /text\.jpg: expected JPEG, PNG, WebP or AVIF, given text/],
+    ['submit @text.jpg -p x', /text\.jpg: expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given text/],
     ['submit @archive.png -p x', /given a ZIP archive/],
     ['submit @huge.png -p x', /huge\.png: expected at most 100 bytes, given 208/],
     ['process @dir -p x -o @o.png', /dir: expected a file, given a folder/],
