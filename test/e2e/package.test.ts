@@ -90,6 +90,7 @@ describe('the packed package', () => {
       expect(stdout).toBe('');
       expect(code).toBe(0);
     },
+    120_000,
   );
 
   it('opens nothing when it is imported, and nothing when a client is made', async () => {
