@@ -5,7 +5,7 @@ const bytes = (text: string) => Buffer.from(text, 'latin1');
 
 describe('a file that is no picture', () => {
   it.each([
-    ['GIF89a', /given GIF: convert it to PNG/],
+    ['BM6', /given BMP: convert it to PNG/],
     ['PK\x03\x04....', /given a ZIP archive/],
     ['<!DOCTYPE html><p>', /given a web page/],
     ['RIFF....WAVEfmt ', /given sound or a film/],
@@ -23,8 +23,12 @@ describe('a file that is no picture', () => {
     expect(() => refuseForeign(bytes('\x00\x01\x02\x03'), 'x')).not.toThrow();
   });
 
-  it.each(['\xff\xd8\xff\xe0', '\x89PNG\r\n\x1a\n', 'RIFF....WEBPVP8 ', '....ftypmif1....mif1avif'])(
-    'is not a picture that a worker reads: %j',
-    (text) => expect(() => refuseForeign(bytes(text), 'x')).not.toThrow(),
-  );
+  it.each([
+    '\xff\xd8\xff\xe0',
+    '\x89PNG\r\n\x1a\n',
+    'RIFF....WEBPVP8 ',
+    '....ftypmif1....mif1avif',
+    'GIF89aABCD',
+    'II*\0',
+  ])('is not a picture that a worker reads: %j', (text) => expect(() => refuseForeign(bytes(text), 'x')).not.toThrow());
 });
