@@ -4,7 +4,8 @@ import tseslint from 'typescript-eslint';
 /**
  * Imports go in one direction:
  *   main → cli → app → telemetry → worker → scheduling → pipeline → domain
- * Beside them stand `adapters`, which `app` and `cli` hand to the others, and `records`.
+ *          cli → client → pipeline
+ * Beside them stand `adapters`, which `app`, `client` and `cli` hand to the others, and `records`.
  * A folder may import from itself and from the folders listed for it, and from nothing else of ours.
  */
 const mayImport = {
@@ -18,7 +19,8 @@ const mayImport = {
   adapters: ['tracing', 'domain'],
   telemetry: ['worker', 'domain'],
   app: ['config', 'worker', 'scheduling', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records', 'domain'],
-  cli: ['app', 'config', 'scheduling', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records', 'domain'],
+  client: ['config', 'adapters', 'records', 'pipeline', 'tracing', 'domain'],
+  cli: ['app', 'client', 'config', 'scheduling', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records', 'domain'],
 };
 const folders = ['main', ...Object.keys(mayImport)];
 /** Adapters know nothing of each other. */

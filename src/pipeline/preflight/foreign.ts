@@ -13,13 +13,45 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [0, ['%PDF'], 'PDF: render its pages as PNG'],
   [0, ['<svg', '<?xml', '<!DOCTYPE svg'], 'SVG: render it as PNG'],
   [4, ['ftyp'], 'a film, or a picture of another codec'],
+  [0, ['PK\x03\x04'], 'a ZIP archive'],
+  [0, ['\x1f\x8b'], 'a gzip file'],
+  [0, ['<!doctype html', '<!DOCTYPE html', '<html'], 'a web page'],
+  [8, ['WAVE', 'AVI '], 'sound or a film'],
 ];
+/** An AVIF begins like a film, and may name another brand first. */
+const AVIF = /^[^]{4}ftyp[^]{0,53}avi[fs]/;
 
 /** @param given what the decoder calls the format */
 export function unsupported(bytes: Buffer, given?: string, cause?: unknown): JobError {
+  const words = foreign(bytes) ?? given ?? plain(bytes) ?? `bytes that begin with ${bytes.toString('hex', 0, 8)}`;
+  return new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${words}`, { cause });
+}
+
+/**
+ * Refuses what is certainly no picture that a worker reads: a known other format, or text. Other unknown bytes pass, since
+ * the worker may be newer than its caller.
+ * @param what the picture's name
+ * @throws JobError `UNSUPPORTED_FORMAT`
+ */
+export function refuseForeign(bytes: Buffer, what: string): void {
+  if (AVIF.test(bytes.toString('latin1', 0, 64))) return;
+  const words = foreign(bytes) ?? plain(bytes);
+  if (words === undefined) return;
+  throw new JobError('UNSUPPORTED_FORMAT', `${what}: expected JPEG, PNG, WebP or AVIF, given ${words}`);
+}
+
+function foreign(bytes: Buffer): string | undefined {
   const start = bytes.toString('latin1', 0, 32);
-  const found = FOREIGN.find(([at, starts]) => starts.some((one) => start.startsWith(one, at)));
-  const words = found?.[2] ?? given;
-  const message = `expected JPEG, PNG, WebP or AVIF${words === undefined ? '' : `, given ${words}`}`;
-  return new JobError('UNSUPPORTED_FORMAT', message, { cause });
+  return FOREIGN.find(([at, starts]) => starts.some((one) => start.startsWith(one, at)))?.[2];
+}
+
+/** Whether the file begins with text: nothing but printable characters and white space, in UTF-8. */
+function plain(bytes: Buffer): string | undefined {
+  const start = bytes
+    .subarray(0, 64)
+    .toString('utf8')
+    .replace(/\uFFFD$/, '');
+  return start !== '' && /^[\p{L}\p{M}\p{N}\p{P}\p{S}\s]+$/u.test(start) && !start.includes('\uFFFD')
+    ? 'text'
+    : undefined;
 }

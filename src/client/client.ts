@@ -1,0 +1,45 @@
+import type { Completion } from '../domain/completion.js';
+import { type CancelOptions, type Canceled, cancel } from './cancel.js';
+import { download, type DownloadOptions } from './download.js';
+import { type ClientOptions, settingsFrom } from './options.js';
+import { createParts } from './parts.js';
+import type { SubmitRequest } from './request.js';
+import { type JobStatus, status } from './status.js';
+import { submit, type SubmitOptions, type Submitted } from './submit.js';
+import { type Outcome, submitAll, type SubmitAllOptions } from './submit-all.js';
+import { waitFor, type WaitOptions } from './wait-for.js';
+
+/**
+ * Publishes jobs and reads what became of them. Each function is described in the file of its name. All of them may run at
+ * the same time. None retries a job that has failed.
+ */
+export interface Client {
+  submit(request: SubmitRequest, options?: SubmitOptions): Promise<Submitted>;
+  waitFor(job: string | Pick<Submitted, 'jobId' | 'fingerprint'>, options?: WaitOptions): Promise<Completion>;
+  submitAll<R extends SubmitRequest>(
+    requests: AsyncIterable<R> | Iterable<R>,
+    options?: SubmitAllOptions,
+  ): AsyncGenerator<Outcome<R>, void, void>;
+  cancel(jobId: string, options?: CancelOptions): Promise<Canceled>;
+  status(jobId: string, options?: { readonly signal?: AbortSignal }): Promise<JobStatus>;
+  download(job: string | Completion, options?: DownloadOptions): Promise<Buffer>;
+  /** Ends what is under way with the error `CLOSED`, and closes the connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * Checks the settings and opens nothing: connections are opened when they are first needed.
+ * @throws ConfigError that names every setting that is missing or wrong, by its variable
+ */
+export function createClient(options: ClientOptions = {}): Client {
+  const parts = createParts(settingsFrom(options));
+  return {
+    submit: (request, how) => submit(parts, request, how),
+    waitFor: (job, how) => waitFor(parts, job, how),
+    submitAll: (requests, how) => submitAll(parts, requests, how),
+    cancel: (jobId, how) => cancel(parts, jobId, how),
+    status: (jobId, how) => status(parts, jobId, how),
+    download: (job, how) => download(parts, job, how),
+    close: () => parts.close(),
+  };
+}

@@ -1,0 +1,110 @@
+/** What the client's functions share. Each part is opened when it is first needed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createObjectStore } from '../adapters/gcs/store.js';
+import { NotPublishable, type ObjectStore, type Publisher } from '../domain/ports.js';
+import { anyOf } from '../domain/signals.js';
+import { backoffMs, retryingStore } from '../pipeline/retry.js';
+import { ClientError } from './errors.js';
+import type { ClientSettings } from './options.js';
+
+export interface Parts {
+  readonly settings: ClientSettings;
+  /** Retries each call while storage is unavailable, for up to 30 s. */
+  readonly store: ObjectStore;
+  /** One attempt per call, for what is only worth a look. */
+  readonly singleTryStore: ObjectStore;
+  /**
+   * Resolves when Pub/Sub has accepted the message. Messages that are published at the same time travel together.
+   * @throws ClientError
+   */
+  publish(data: Buffer, attributes: Readonly<Record<string, string>>, orderingKey?: string): Promise<void>;
+  /** Runs work that ends, with `CLOSED`, when the client is closed, and with the signal's reason when it fires. */
+  run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+const RETRY = { unavailableMs: 30_000, failedAttempts: 3 };
+/** One invalid message makes Pub/Sub refuse the whole batch, so a refused message is sent again, soon by itself. */
+const PUBLISH_ATTEMPTS = 5;
+
+interface Connection {
+  readonly topic: Publisher;
+  close(): void;
+}
+
+export function createParts(settings: ClientSettings): Parts {
+  const closing = new AbortController();
+  let stores: { readonly store: ObjectStore; readonly singleTryStore: ObjectStore } | undefined;
+  let connection: Promise<Connection> | undefined;
+
+  function openStores() {
+    const singleTryStore = createObjectStore({ emulator: settings.storageEmulator });
+    return (stores ??= { singleTryStore, store: retryingStore(singleTryStore, RETRY) });
+  }
+
+  return {
+    settings,
+    get store() {
+      return openStores().store;
+    },
+    get singleTryStore() {
+      return openStores().singleTryStore;
+    },
+    async publish(data, attributes, orderingKey) {
+      const { topic } = await (connection ??= connect(settings));
+      for (let attempts = 1; ; attempts++) {
+        try {
+          await topic.publish(data, attributes, orderingKey);
+          return;
+        } catch (thrown) {
+          if (!(thrown instanceof NotPublishable) || attempts >= PUBLISH_ATTEMPTS) throw describe(thrown, settings);
+          await sleep(backoffMs(attempts));
+        }
+      }
+    },
+    async run(signal, work) {
+      const both = anyOf(signal ? [closing.signal, signal] : [closing.signal]);
+      try {
+        both.signal.throwIfAborted();
+        return await work(both.signal);
+      } finally {
+        both.release();
+      }
+    },
+    async close() {
+      closing.abort(new ClientError('CLOSED', 'the client was closed'));
+      const opened = await connection?.catch(() => undefined);
+      connection = undefined;
+      opened?.close();
+    },
+  };
+}
+
+/** It is loaded only to publish, since waiting and reading need none of it. */
+async function connect({ projectId, pubsubEmulator, jobsTopic }: ClientSettings): Promise<Connection> {
+  const [{ PubSubChannel, PUBLISHING }, { createPublisher }] = await Promise.all([
+    import('../adapters/pubsub/channel.js'),
+    import('../adapters/pubsub/publisher.js'),
+  ]);
+  const channel = new PubSubChannel({ projectId, emulator: pubsubEmulator, pings: PUBLISHING });
+  return { topic: createPublisher(channel, jobsTopic), close: () => channel.close() };
+}
+
+/** gRPC's codes of the errors that a publisher can do something about. */
+const NOT_FOUND = 5;
+const PERMISSION_DENIED = 7;
+const UNAUTHENTICATED = 16;
+
+function describe(thrown: unknown, { projectId, jobsTopic, pubsubEmulator }: ClientSettings): ClientError {
+  const { code, message = String(thrown) } = thrown as { code?: unknown; message?: string };
+  const topic = `topic ${jobsTopic} of project ${projectId}`;
+  const options = { cause: thrown };
+  if (code === NOT_FOUND) {
+    return new ClientError('TOPIC_NOT_FOUND', `there is no ${topic}: create it with \`imagen setup\``, options);
+  }
+  if (code === PERMISSION_DENIED || code === UNAUTHENTICATED) {
+    return new ClientError('PUBSUB_DENIED', `may not publish to ${topic}: ${message}`, options);
+  }
+  const where = pubsubEmulator === undefined ? '' : ` at the emulator ${pubsubEmulator}`;
+  return new ClientError('PUBSUB_UNAVAILABLE', `publishing to ${topic}${where}: ${message}`, options);
+}

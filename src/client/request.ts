@@ -1,0 +1,89 @@
+/** What a caller asks for, and the job message that it becomes. */
+import { basename } from 'node:path';
+import { canonicalJson, fingerprint, sha256 } from '../domain/fingerprint.js';
+import { type Job, type JobMessage, originalOf, parseJob, SCHEMA_VERSION } from '../domain/job.js';
+import { JobError } from '../domain/errors.js';
+import { objectUri, under } from '../domain/uri.js';
+import type { Picture } from './picture.js';
+
+/** A picture: a local path, a `gs://` address, bytes, or a stream of bytes. */
+export type PictureInput = string | Uint8Array | AsyncIterable<Uint8Array>;
+
+export type SubmitRequest = Omit<JobMessage, 'schemaVersion' | 'jobId' | 'input'> & {
+  readonly input: PictureInput;
+  /** For a `gs://` input: the generation to read. Without it, the worker reads the current one. */
+  readonly generation?: string | undefined;
+  /** File name of bytes and streams, for the upload and the job's id. */
+  readonly name?: string | undefined;
+  /**
+   * The idempotency key. By default it is made from the picture's bytes (or its address), its name, the operations and the
+   * output: the same request has the same id, and is submitted once.
+   */
+  readonly jobId?: string | undefined;
+  /** Attributes for the filters of subscriptions, beside `model` and `priority`. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
+  readonly orderingKey?: string | undefined;
+};
+
+/** A request that was checked, and what to publish for it. */
+export interface Prepared {
+  readonly message: JobMessage;
+  readonly job: Job;
+  readonly fingerprint: string;
+  readonly picture: Picture;
+  /** Whether the id was made from the content, so that no other picture can have it. */
+  readonly ownId: boolean;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly orderingKey: string | undefined;
+}
+
+/**
+ * Builds the message and checks it with the worker's parser.
+ * @throws JobError `INVALID_MESSAGE`, which names every wrong field
+ */
+export function prepare(request: SubmitRequest, picture: Picture, uploadPrefix: string | undefined): Prepared {
+  const { generation, jobId: given, attributes, orderingKey, ...fields } = request;
+  const jobId = given ?? jobIdOf(request, picture);
+  const uri = 'uri' in picture ? picture.uri : uploadUri(uploadPrefix, jobId, picture.name);
+  const message = definedOnly({
+    ...{ schemaVersion: SCHEMA_VERSION, jobId },
+    ...fields,
+    ...{ name: undefined, input: definedOnly({ uri, generation }) },
+  }) as JobMessage;
+  const job = parseJob(Buffer.from(JSON.stringify(message)));
+  return {
+    ...{ message, job, fingerprint: fingerprint(job), picture, ownId: given === undefined },
+    ...{ attributes: attributes ?? {}, orderingKey },
+  };
+}
+
+/** The id of a request without one: the picture's name, and a hash of its content and of what shall become of it. */
+function jobIdOf({ operations, output, generation, redriveOf }: SubmitRequest, picture: Picture): string {
+  if (redriveOf !== undefined) return `${originalOf(redriveOf)}~r1`;
+  const content = 'uri' in picture ? { uri: picture.uri, generation } : { sha256: picture.sha256, name: picture.name };
+  const hash = sha256(canonicalJson({ content, operations, output })).slice(0, 24);
+  return `${stemOf('uri' in picture ? picture.uri : picture.name)}-${hash}`;
+}
+
+/** The file name without its extension, as far as an id may hold it. */
+export function stemOf(path: string): string {
+  const stem = basename(path)
+    .replace(/\.[^.]*$/, '')
+    .replace(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '');
+  return stem.slice(0, 80) || 'job';
+}
+
+function uploadUri(prefix: string | undefined, jobId: string, name: string): string {
+  if (prefix === undefined) {
+    throw new JobError(
+      'INVALID_MESSAGE',
+      'input: expected gs://…, because no upload prefix is set, given a local file',
+    );
+  }
+  return objectUri(under(prefix, `${jobId}/${name}`));
+}
+
+function definedOnly(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
