@@ -13,6 +13,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) =
   models: async () => (await import('./models.js')).modelsCommand,
   capacity: async () => (await import('./capacity.js')).capacityCommand,
   cancel: async () => (await import('./cancel.js')).cancelCommand,
+  status: async () => (await import('./status.js')).statusCommand,
+  jobs: async () => (await import('./jobs.js')).jobsCommand,
+  redrive: async () => (await import('./redrive.js')).redriveCommand,
   schema: async () => (await import('./schema.js')).schemaCommand,
 };
 

@@ -1,8 +1,17 @@
 import type { Completion } from '../domain/completion.js';
 import { type CancelOptions, type Canceled, cancel } from './cancel.js';
 import { download, type DownloadOptions } from './download.js';
+import { countJobs, type EndedJob, type JobCounts, type JobFilter, jobs, type JobsOptions } from './jobs.js';
 import { type ClientOptions, settingsFrom } from './options.js';
 import { createParts } from './parts.js';
+import {
+  redrive,
+  redriveAll,
+  type RedriveAllOptions,
+  type Redriven,
+  type RedriveJob,
+  type RedriveOptions,
+} from './redrive.js';
 import type { SubmitRequest } from './request.js';
 import { type JobStatus, status } from './status.js';
 import { submit, type SubmitOptions, type Submitted } from './submit.js';
@@ -21,6 +30,10 @@ export interface Client {
     options?: SubmitAllOptions,
   ): AsyncGenerator<Outcome<R>, void, void>;
   cancel(jobId: string, options?: CancelOptions): Promise<Canceled>;
+  redrive(job: string | RedriveJob, options?: RedriveOptions): Promise<Redriven>;
+  redriveAll(filter: JobFilter, options?: RedriveAllOptions): AsyncGenerator<Redriven, void, void>;
+  jobs(filter?: JobFilter, options?: JobsOptions): AsyncGenerator<EndedJob, void, void>;
+  countJobs(filter?: JobFilter, options?: JobsOptions): Promise<JobCounts>;
   status(jobId: string, options?: { readonly signal?: AbortSignal }): Promise<JobStatus>;
   download(job: string | Completion, options?: DownloadOptions): Promise<Buffer>;
   /** Ends what is under way with the error `CLOSED`, and closes the connections. */
@@ -38,6 +51,10 @@ export function createClient(options: ClientOptions = {}): Client {
     waitFor: (job, how) => waitFor(parts, job, how),
     submitAll: (requests, how) => submitAll(parts, requests, how),
     cancel: (jobId, how) => cancel(parts, jobId, how),
+    redrive: (job, how) => redrive(parts, job, how),
+    redriveAll: (filter, how) => redriveAll(parts, filter, how),
+    jobs: (filter = {}, how = {}) => jobs(parts, filter, how),
+    countJobs: (filter = {}, how = {}) => countJobs(parts, filter, how),
     status: (jobId, how) => status(parts, jobId, how),
     download: (job, how) => download(parts, job, how),
     close: () => parts.close(),
