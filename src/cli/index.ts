@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) =
   status: async () => (await import('./status.js')).statusCommand,
   jobs: async () => (await import('./jobs.js')).jobsCommand,
   redrive: async () => (await import('./redrive.js')).redriveCommand,
+  watch: async () => (await import('./watch.js')).watchCommand,
+  'dead-letters': async () => (await import('./dead-letters.js')).deadLettersCommand,
   schema: async () => (await import('./schema.js')).schemaCommand,
 };
 

@@ -72,8 +72,8 @@ export function wholeNumber(least: number, most: number) {
   };
 }
 
-/** Adds the options of a filter. */
-export function withFilter(command: Command): Command {
+/** Adds the options of a filter, except those that are named. */
+export function withFilter(command: Command, without: readonly (keyof FilterFlags)[] = []): Command {
   const options = [
     new Option('--status <status,…>', `how it ended: ${STATUSES.join(', ')}`).argParser(listOf(STATUSES)),
     new Option('--code <code,…>', 'code of the error, such as INPUT_NOT_FOUND').argParser(listOf(ERROR_CODES)),
@@ -86,7 +86,9 @@ export function withFilter(command: Command): Command {
     new Option('--prefix <text>', 'beginning of the id; it makes the search shorter').argParser(beginningOfId),
     new Option('--group <id>', 'id of the group').argParser(jobIdOf),
   ];
-  return options.reduce((all, option) => all.addOption(option), command);
+  return options
+    .filter((option) => !without.some((name) => name === option.attributeName()))
+    .reduce((all, option) => all.addOption(option), command);
 }
 
 export function filterOf({ status, code, model, since, until, prefix, group }: FilterFlags): JobFilter {

@@ -2,6 +2,9 @@ import { Command, Option } from 'commander';
 import type { Client } from '../client/client.js';
 import { mapInOrder } from '../client/in-order.js';
 import type { Redriven, RedriveOptions } from '../client/redrive.js';
+import { isJobId } from '../domain/job.js';
+import { letters, MOST_LETTERS } from './dead-letters.js';
+import { requestOfLetter } from './dead-letters/letter.js';
 import { connected } from './connected.js';
 import { type FilterFlags, filterOf, isFiltered, jobIdsOf, withFilter } from './job-filter.js';
 import { type Invocation, UsageError, withHelp } from './usage.js';
@@ -10,6 +13,7 @@ interface Flags extends FilterFlags {
   readonly dryRun?: boolean;
   readonly force?: boolean;
   readonly deadline?: string;
+  readonly deadLetters?: boolean;
   readonly json?: boolean;
 }
 
@@ -28,6 +32,7 @@ export function redriveCommand(invocation: Invocation): Command {
     .addOption(
       new Option('--deadline <time>', 'a new deadline; the old one is kept unless it has passed').argParser(deadlineOf),
     )
+    .option('--dead-letters', 'all dead letters, or those of a --code, --since, --until or --prefix; they stay there')
     .option('--json', 'print one JSON document')
     .action((jobIds: string[] | undefined, flags: Flags) => redriveJobs(jobIds ?? [], flags, invocation));
   return withHelp(
@@ -36,6 +41,7 @@ export function redriveCommand(invocation: Invocation): Command {
       'redrive order-8841.front',
       'redrive --code INPUT_NOT_FOUND --since 2h --dry-run',
       'redrive --status failed --group album-17',
+      'redrive --dead-letters --code RETRIES_EXHAUSTED',
     ],
     { 1: 'a job was refused: it would fail in the same way, or its request is not known' },
   );
@@ -50,7 +56,11 @@ function deadlineOf(text: string): string {
 }
 
 async function redriveJobs(jobIds: readonly string[], flags: Flags, invocation: Invocation): Promise<void> {
-  if (jobIds.length === 0 && !isFiltered(flags)) {
+  const { status, model, group } = flags;
+  if (flags.deadLetters && (jobIds.length > 0 || [status, model, group].some((value) => value !== undefined))) {
+    throw new UsageError('--dead-letters: expected no ids, and no filter but --code, --since, --until and --prefix');
+  }
+  if (jobIds.length === 0 && !isFiltered(flags) && !flags.deadLetters) {
     throw new UsageError('expected ids of jobs, or a filter such as --status failed');
   }
   if (jobIds.length > 0 && isFiltered(flags))
@@ -59,7 +69,7 @@ async function redriveJobs(jobIds: readonly string[], flags: Flags, invocation: 
   const options = { dryRun, force, deadline };
   await connected(invocation, async (client) => {
     const found: Redriven[] = [];
-    for await (const one of chosen(client, jobIds, flags, options)) {
+    for await (const one of chosen(client, jobIds, flags, options, invocation)) {
       found.push(one);
       if (!json) console.log(describe(one));
     }
@@ -74,10 +84,29 @@ function chosen(
   jobIds: readonly string[],
   flags: Flags,
   options: RedriveOptions,
+  invocation: Invocation,
 ): AsyncIterable<Redriven> {
+  if (flags.deadLetters) return ofLetters(client, flags, options, invocation);
   if (jobIds.length > 0) return mapInOrder(new Set(jobIds), AT_ONCE, (jobId) => client.redrive(jobId, options));
   const onUnreadable = (_: string, { message }: Error) => console.error(`imagen: ${message}`);
   return client.redriveAll(filterOf(flags), { ...options, onUnreadable });
+}
+
+/** A dead letter without a readable job is told as refused. A job of which there are several is redriven once. */
+async function* ofLetters(
+  client: Client,
+  flags: Flags,
+  options: RedriveOptions,
+  invocation: Invocation,
+): AsyncGenerator<Redriven, void, void> {
+  const found = await letters(invocation, MOST_LETTERS, flags);
+  const jobs = new Map(found.map((letter) => [letter.jobId ?? `message ${letter.messageId}`, letter]));
+  yield* mapInOrder(jobs, AT_ONCE, ([jobId, letter]): Promise<Redriven> => {
+    const refused = (why: string) => Promise.resolve({ original: jobId, state: 'refused' as const, jobId, why });
+    const request = requestOfLetter(letter);
+    if (!request || !isJobId(jobId)) return refused(`${letter.code ?? 'moved by Pub/Sub'}: its message cannot be read`);
+    return client.redrive({ jobId, request }, options);
+  });
 }
 
 function describe({ original, state, jobId, why }: Redriven): string {

@@ -106,7 +106,7 @@ describe('jobs that have ended', () => {
     await scene.completions(1, 'text');
     await scene.completions(1, 'late');
 
-    expect(await client.redrive('text')).toMatchObject({ state: 'refused', why: /^UNSUPPORTED_FORMAT: / as unknown });
+    expect(await client.redrive('text')).toMatchObject({ state: 'refused', why: /^UNSUPPORTED_FORMAT: / });
     expect(await client.redrive('text', { force: true })).toMatchObject({ state: 'published', jobId: 'text~r1' });
     await scene.completions(1, 'text~r1');
     await scene.uploads.file('text.jpg').save(photo, { resumable: false });

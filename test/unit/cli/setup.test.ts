@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { leastStateDays, wantedBuckets, wantedSubscriptions } from '../../../src/cli/setup.js';
+import { leastStateDays, wantedBuckets, wantedSubscriptions } from '../../../src/cli/setup/wanted.js';
 
 const places = {
   outputPrefix: 'gs://results/',
