@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander';
 import { matches } from '../client/jobs.js';
 import { readConfig } from '../config/index.js';
-import type { Completion } from '../domain/completion.js';
+import { type Completion, STATUSES } from '../domain/completion.js';
+import { groupCompletionSchema } from '../domain/group-completion.js';
 import type { Delivery } from '../domain/ports.js';
 import { anyOf } from '../domain/signals.js';
 import { type FilterFlags, filterOf, wholeNumber, withFilter } from './job-filter.js';
@@ -69,11 +70,26 @@ async function watch(flags: Flags, { env }: Invocation): Promise<void> {
 /** Prints what matches, each outcome once. `enough` resolves at the limit. */
 function printer(flags: Flags) {
   const seen = new Set<string>();
+  const groups = new Set<string>();
   let reached: (value: undefined) => void = () => undefined;
   const enough = new Promise<undefined>((resolve) => (reached = resolve));
+  /** It is no job, so no filter but that of the group lets it pass, and it does not count. */
+  const tellGroup = ({ data, attributes }: Delivery) => {
+    const { status, code, model, prefix, group } = flags;
+    if ([status, code, model, prefix].some((given) => given !== undefined)) return;
+    if (group !== undefined && group !== attributes.groupId) return;
+    const text = data.toString('utf8');
+    if (!groups.has(text))
+      console.log(flags.json ? text : `group ${attributes.groupId ?? ''} has ended: ${countsIn(text)}`);
+    groups.add(text);
+  };
   const tell = (delivery: Delivery) => {
     if (seen.size === flags.limit) return;
     const body = parse(delivery);
+    if (delivery.attributes.type === 'group') {
+      tellGroup(delivery);
+      return;
+    }
     if (!body || seen.has(body.eventId) || !isWanted(body, delivery, flags)) return;
     seen.add(body.eventId);
     console.log(flags.json ? delivery.data.toString('utf8') : describe(body));
@@ -91,6 +107,11 @@ function isWanted({ status, error, jobId, group }: Completion, { attributes }: D
     ...(group ? { group: group.id } : {}),
   };
   return matches(facts, filterOf(flags)) && (flags.prefix === undefined || (jobId ?? '').startsWith(flags.prefix));
+}
+
+function countsIn(text: string): string {
+  const { counts } = groupCompletionSchema.parse(JSON.parse(text));
+  return STATUSES.map((status) => `${counts[status]} ${status}`).join(', ');
 }
 
 function describe(completion: Completion): string {

@@ -1,6 +1,8 @@
 import type { Completion } from '../domain/completion.js';
+import type { CountedGroup, GroupCompletion } from '../domain/group-completion.js';
 import { type CancelOptions, type Canceled, cancel } from './cancel.js';
 import { download, type DownloadOptions } from './download.js';
+import { waitForGroup } from './group.js';
 import { countJobs, type EndedJob, type JobCounts, type JobFilter, jobs, type JobsOptions } from './jobs.js';
 import { type ClientOptions, settingsFrom } from './options.js';
 import { createParts } from './parts.js';
@@ -25,6 +27,7 @@ import { waitFor, type WaitOptions } from './wait-for.js';
 export interface Client {
   submit(request: SubmitRequest, options?: SubmitOptions): Promise<Submitted>;
   waitFor(job: string | Pick<Submitted, 'jobId' | 'fingerprint'>, options?: WaitOptions): Promise<Completion>;
+  waitForGroup(group: CountedGroup, options?: WaitOptions): Promise<GroupCompletion>;
   submitAll<R extends SubmitRequest>(
     requests: AsyncIterable<R> | Iterable<R>,
     options?: SubmitAllOptions,
@@ -49,6 +52,7 @@ export function createClient(options: ClientOptions = {}): Client {
   return {
     submit: (request, how) => submit(parts, request, how),
     waitFor: (job, how) => waitFor(parts, job, how),
+    waitForGroup: (group, how) => waitForGroup(parts, group, how),
     submitAll: (requests, how) => submitAll(parts, requests, how),
     cancel: (jobId, how) => cancel(parts, jobId, how),
     redrive: (job, how) => redrive(parts, job, how),

@@ -13,6 +13,7 @@ export type { Outcome, Progress, SubmitAllOptions } from './submit-all.js';
 export type { WaitOptions } from './wait-for.js';
 export { ConfigError } from '../config/index.js';
 export type { Completion } from '../domain/completion.js';
+export type { CountedGroup, GroupCompletion, GroupCounts } from '../domain/group-completion.js';
 export { type ErrorCode, JobError } from '../domain/errors.js';
 export type { JobMessage } from '../domain/job.js';
 export type { JobRequest } from '../records/request.js';

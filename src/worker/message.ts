@@ -53,7 +53,7 @@ export function parse(received: Received, prefixes: Prefixes): Message | Decisio
   } catch (thrown) {
     const { delivery } = received;
     const completion = completionOfUnreadable(delivery, salvageJobId(delivery.data), JobError.from(thrown, 'parse'));
-    return { completion, model: undefined, deadLetter: true, replay: false };
+    return { completion, model: undefined, deadLetter: true, recorded: false, replay: false };
   }
 }
 

@@ -1,9 +1,12 @@
 /** What happened to jobs, and doing them again: the commands and the library on the real parts, with one worker. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DeadLetter } from '../../src/cli/dead-letters/letter.js';
 import type { EndedJob, JobCounts, JobStatus, Redriven } from '../../src/client/index.js';
 import { type Client, createClient } from '../../src/client/index.js';
-import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
+import { CLI, createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 const photo = readFileSync(new URL('../fixtures/photos/chelsea.jpg', import.meta.url));
 
@@ -106,7 +109,10 @@ describe('jobs that have ended', () => {
     await scene.completions(1, 'text');
     await scene.completions(1, 'late');
 
-    expect(await client.redrive('text')).toMatchObject({ state: 'refused', why: /^UNSUPPORTED_FORMAT: / });
+    expect(await client.redrive('text')).toMatchObject({
+      state: 'refused',
+      why: expect.stringMatching(/^UNSUPPORTED_FORMAT: /) as string,
+    });
     expect(await client.redrive('text', { force: true })).toMatchObject({ state: 'published', jobId: 'text~r1' });
     await scene.completions(1, 'text~r1');
     await scene.uploads.file('text.jpg').save(photo, { resumable: false });
@@ -121,5 +127,53 @@ describe('jobs that have ended', () => {
     expect(redriven).toMatchObject({ state: 'published', jobId: 'late~r1' });
     const kept = (await client.status('late~r1')).request?.message;
     expect([kept?.deadline, kept?.redriveOf]).toEqual([undefined, 'late']);
+  });
+
+  it('are watched on a subscription that is gone afterwards', async () => {
+    const watching = spawn(process.execPath, [CLI, 'watch', '--prefix', 'seen', '--limit', '2', '--json'], {
+      env: scene.env,
+    });
+    let [stdout, stderr] = ['', ''];
+    watching.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    watching.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    const ended = once(watching, 'close');
+    await until(
+      () => stderr.includes('watching topic'),
+      20_000,
+      () => stderr,
+    );
+    const input = { uri: `gs://uploads-${scene.id}/chelsea.jpg` };
+    for (const jobId of ['seen-1', 'unseen', 'seen-2']) await scene.publish({ jobId, operations: ['echo'], input });
+    expect(await ended).toEqual([0, null]);
+    const seen = stdout
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { jobId: string }).jobId);
+    expect(seen.sort()).toEqual(['seen-1', 'seen-2']);
+    expect((await scene.completions(1, 'seen-1')).length).toBe(1);
+    const [left] = await scene.pubsub.topic(scene.env.IMAGEN_COMPLETIONS_TOPIC).getSubscriptions();
+    expect(left.map(({ name }) => name.split('/').at(-1))).toEqual([`reader-${scene.id}`]);
+  });
+
+  it('leave dead letters, which are listed and shown, stay, and are purged', async () => {
+    await scene.publishRaw('no job');
+    await scene.publish({ jobId: 'unreadable', operations: [] });
+    await until(
+      () => scene.published.filter(({ attributes }) => attributes.errorCode === 'INVALID_MESSAGE').length >= 2,
+      20_000,
+    );
+    const codes = async () =>
+      (await json<DeadLetter[]>('dead-letters', 'list')).map(({ code, jobId }) => `${jobId ?? '?'} ${code ?? '?'}`);
+    expect((await codes()).sort()).toEqual(['? INVALID_MESSAGE', 'unreadable INVALID_MESSAGE']);
+    const shown = await json<DeadLetter>('dead-letters', 'show', 'unreadable');
+    expect(shown).toMatchObject({
+      data: { jobId: 'unreadable', operations: [] },
+      message: expect.stringMatching(/^operations: /) as string,
+    });
+    const refused = await scene.imagen('redrive', '--dead-letters');
+    expect([refused.code, refused.stdout]).toEqual([1, expect.stringMatching(/unreadable: refused: INVALID_MESSAGE/)]);
+    expect((await json<DeadLetter[]>('dead-letters', 'purge', '--all', '--dry-run')).length).toBe(2);
+    expect((await json<DeadLetter[]>('dead-letters', 'purge', 'unreadable')).length).toBe(1);
+    expect(await codes()).toEqual(['? INVALID_MESSAGE']);
   });
 });
