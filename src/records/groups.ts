@@ -1,13 +1,14 @@
 /**
  * Counts the jobs of a group as they end, with nothing but objects that are created once.
  *
- * A group of `total` jobs has exactly `total` places, in rooms of 200. A job that has ended takes one place: it lists a room,
- * and creates the first free place. Places are taken in order, so a room has no gaps. Whoever takes the last place of a room
- * creates the room's mark, with its counts, and lists the marks. Whoever then sees the marks of all rooms creates the
- * outcome. Since there are as many places as jobs, the last job takes the last place.
+ * A group of `total` jobs has exactly `total` places, in rooms of 200. A job that has ended creates one place, and then lists
+ * its room. Whoever sees a full room creates the room's mark, with its counts, and lists the marks. Whoever then sees the
+ * marks of all rooms creates the outcome. There are as many places as jobs, so the last job fills the last room.
  *
- * Each step is repeated when its message comes again: a job finds the place that it has taken, because it always visits the
- * rooms in the same order. The outcome names the job that closed the group, and that job's message publishes it.
+ * Each step is repeated when its message comes again: a job tries rooms and places in an order of its own, which is always
+ * the same, and no place becomes free, so it finds the one that it has taken. The orders of jobs differ, so that jobs which
+ * end together do not want the same place. The outcome names the job that closed the group, and that job's message
+ * publishes it.
  *
  *   groups/<id>~<total>/00017/042.ended   a place; its metadata names the job and its status
  *   groups/<id>~<total>/full/00017.ended  the mark of a full room; its metadata has the counts
@@ -70,9 +71,10 @@ export async function countEnd(
     const known = await readGroup(store, statePrefix, group, signal);
     if (known) return known.closedBy === end.jobId ? known : undefined;
   }
-  const place = await takePlace(counting, end);
-  if (!place || place.at < capacityOf(counting, place.room) - 1) return undefined;
-  return close(counting, place.room, end.jobId);
+  const room = await takePlace(counting, end);
+  if (room === undefined) return undefined;
+  const places = await list(counting, roomRef(counting, room));
+  return places.length < capacityOf(counting, room) ? undefined : close(counting, room, places, end.jobId);
 }
 
 /** @returns how the group ended; undefined if it has not. @throws JobError `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE` */
@@ -90,14 +92,10 @@ export async function readGroup(
   return outcome;
 }
 
-interface Place {
-  readonly room: number;
-  readonly at: number;
-}
-
-/** @returns the place of the job, new or old; undefined if the group has had more jobs than its total */
-async function takePlace(counting: Counting, end: GroupEnd): Promise<Place | undefined> {
-  const first = createHash('sha256').update(end.jobId).digest().readUInt32BE() % counting.rooms;
+/** @returns the room in which the job has its place, new or old; undefined if the group has had more jobs than its total */
+async function takePlace(counting: Counting, end: GroupEnd): Promise<number | undefined> {
+  const hash = createHash('sha256').update(end.jobId).digest();
+  const first = hash.readUInt32BE() % counting.rooms;
   let full: ReadonlySet<number> | undefined;
   for (let visited = 0; visited < counting.rooms; visited++) {
     const room = (first + visited) % counting.rooms;
@@ -105,30 +103,41 @@ async function takePlace(counting: Counting, end: GroupEnd): Promise<Place | und
       full ??= new Set((await marksOf(counting)).keys());
       if (full.has(room)) continue;
     }
-    const at = await takePlaceIn(counting, room, end);
-    if (at !== undefined) return { room, at };
+    if (await takePlaceIn(counting, room, hash.readUInt32BE(4), end)) return room;
   }
   return undefined;
 }
 
-async function takePlaceIn(counting: Counting, room: number, { jobId, status }: GroupEnd): Promise<number | undefined> {
+/** @returns whether the job has a place in this room; if not, the room is full */
+async function takePlaceIn(counting: Counting, room: number, hash: number, end: GroupEnd): Promise<boolean> {
+  const capacity = capacityOf(counting, room);
+  const order = Array.from({ length: capacity }, (_, i) => (hash + i) % capacity);
+  const [favourite = 0, ...others] = order;
+  // Most often it is free. Then nothing needs to be listed before.
+  if (await take(counting, room, favourite, end)) return true;
+  const places = await list(counting, roomRef(counting, room));
+  if (places.some(({ metadata }) => metadata.jobId === end.jobId)) return true;
+  const taken = new Set(places.map(({ name }) => numberIn(name)));
+  for (const at of others) if (!taken.has(at) && (await take(counting, room, at, end))) return true;
+  return false;
+}
+
+/** @returns whether the place is the job's. It may have been before: an answer was lost, or its message came twice. */
+async function take(counting: Counting, room: number, at: number, { jobId, status }: GroupEnd): Promise<boolean> {
   const { store, signal } = counting;
-  const taken = await list(counting, roomRef(counting, room));
-  const own = taken.findIndex(({ metadata }) => metadata.jobId === jobId);
-  if (own >= 0) return own;
-  for (let at = taken.length; at < capacityOf(counting, room); at++) {
-    const metadata = { jobId, status };
-    const made = await store.create(placeRef(counting, room, at), Buffer.alloc(0), { ...MARK, metadata, signal });
-    // A place that is there may be this job's own: an answer was lost, or its message came twice.
-    if (made.kind === 'created' || made.info.metadata.jobId === jobId) return at;
-  }
-  return undefined;
+  const how = { ...MARK, metadata: { jobId, status }, signal };
+  const made = await store.create(placeRef(counting, room, at), Buffer.alloc(0), how);
+  return made.kind === 'created' || made.info.metadata.jobId === jobId;
 }
 
 /** Marks the room as full. If all are, the group has ended. */
-async function close(counting: Counting, room: number, jobId: string): Promise<GroupCompletion | undefined> {
+async function close(
+  counting: Counting,
+  room: number,
+  places: readonly ListedObject[],
+  jobId: string,
+): Promise<GroupCompletion | undefined> {
   const { store, statePrefix, group, rooms, signal } = counting;
-  const places = await list(counting, roomRef(counting, room));
   const metadata = metadataOf(sum(places.map((place) => countsOfPlace(place))));
   await store.create(markRef(counting, room), Buffer.alloc(0), { ...MARK, metadata, signal });
   const marks = await marksOf(counting);
