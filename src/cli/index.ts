@@ -1,9 +1,7 @@
 import { Command, CommanderError } from 'commander';
-import { ClientError } from '../client/errors.js';
-import { ConfigError } from '../config/index.js';
-import { JobError } from '../domain/errors.js';
 import { packageVersion } from '../config/version.js';
-import { CommandFailed, type Invocation, UsageError } from './usage.js';
+import { explain } from './explain.js';
+import type { Invocation } from './usage.js';
 
 /** Only the command that is called is loaded, since all of them together take a second. `--help` loads all. */
 const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) => Command>>> = {
@@ -14,8 +12,22 @@ const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) =
   models: async () => (await import('./models.js')).modelsCommand,
   capacity: async () => (await import('./capacity.js')).capacityCommand,
   cancel: async () => (await import('./cancel.js')).cancelCommand,
+  status: async () => (await import('./status.js')).statusCommand,
+  jobs: async () => (await import('./jobs.js')).jobsCommand,
+  redrive: async () => (await import('./redrive.js')).redriveCommand,
+  watch: async () => (await import('./watch.js')).watchCommand,
+  'dead-letters': async () => (await import('./dead-letters.js')).deadLettersCommand,
+  completion: async () => {
+    const { completionCommand } = await import('./completion.js');
+    return (invocation) => completionCommand(() => allCommands(invocation));
+  },
   schema: async () => (await import('./schema.js')).schemaCommand,
 };
+
+async function allCommands(invocation: Invocation): Promise<Command[]> {
+  const makers = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  return makers.map((command) => command(invocation));
+}
 
 /**
  * Runs the command line.
@@ -38,14 +50,9 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
     return invocation.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it already
-    if (error instanceof ConfigError || error instanceof UsageError) {
-      console.error(`imagen: ${error.message}`);
-      return 2;
-    }
-    if (error instanceof CommandFailed) console.error(`imagen: ${error.message}`);
-    else if (error instanceof JobError || error instanceof ClientError)
-      console.error(`imagen: ${error.code}: ${error.message}`);
+    const told = explain(error);
+    if (told) console.error(`imagen: ${told.sentence}`);
     else console.error(error);
-    return 1;
+    return told?.exitCode ?? 1;
   }
 }

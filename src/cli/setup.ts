@@ -1,67 +1,40 @@
+import type { PubSub } from '@google-cloud/pubsub';
 import { Command } from 'commander';
-import { planBucket, type WantedBucket } from '../adapters/gcs/admin.js';
+import { planBucket } from '../adapters/gcs/admin.js';
 import { createStorageClient } from '../adapters/gcs/client.js';
 import { planNotification } from '../adapters/gcs/notifications.js';
-import type { Keep } from '../adapters/gcs/lifecycle.js';
-import { span, type Step, StepFailed } from '../adapters/plan.js';
+import { type Step, StepFailed } from '../adapters/plan.js';
 import {
   DEAD_LETTERS_RETENTION_SECONDS,
   EMULATOR_RETENTION_SECONDS,
-  JOBS_RETENTION_SECONDS,
   planJobsSubscription,
   planPlainSubscription,
   planTopic,
 } from '../adapters/pubsub/admin.js';
+import { unlessMissing } from '../adapters/pubsub/admin-calls.js';
 import { takenTwice } from '../adapters/pubsub/inspect.js';
 import { createAdminClient } from '../adapters/pubsub/admin-client.js';
-import { shareOut } from '../adapters/pubsub/filters.js';
-import { type Config, readConfig } from '../config/index.js';
-import { isPermitted, parsePrefix, under } from '../domain/uri.js';
-import { MARKER_SUFFIXES } from '../records/markers.js';
-import { type NotifyFlags, wantedNotification } from './notify.js';
+import { readConfig } from '../config/index.js';
+import { wantedNotification } from './notify.js';
 import { operationOption } from './operations.js';
-import { type Invocation, UsageError } from './usage.js';
+import { reachPubSub, reachStorage } from './reach.js';
+import {
+  DEFAULT_DAYS,
+  type SetupConfig,
+  type SetupFlags,
+  SETTINGS_READ,
+  wantedBuckets,
+  wantedSubscriptions,
+} from './setup/wanted.js';
+import { type Invocation, withHelp } from './usage.js';
 
 /** Attempts that the subscription permits beyond the worker's limit. The worker must always end a job first. */
 const SPARE_ATTEMPTS = 5;
 /** Exit code of a dry run that would change something. It differs from failure (1) and wrong call (2). */
 const WOULD_CHANGE = 3;
-const DEFAULT_DAYS = 30;
-/** Suffixes of records and of the markers beside them: see records/record.ts and records/markers.ts. */
-const STATE_SUFFIXES = ['.json', ...MARKER_SUFFIXES];
-
-const SETTINGS_READ = [
-  'projectId',
-  'pubsubEmulator',
-  'storageEmulator',
-  'jobsTopic',
-  'jobsSubscriptions',
-  'completionsTopic',
-  'deadLetterTopic',
-  'deadLetterSubscription',
-  'outputPrefix',
-  'statePrefix',
-  'uploadPrefix',
-  'maxAttempts',
-  'maxDeferredSeconds',
-] as const;
-export type SetupConfig = Pick<Config, (typeof SETTINGS_READ)[number]>;
-
-export interface SetupFlags extends NotifyFlags {
-  readonly completionsSubscription: readonly string[];
-  readonly location?: string;
-  readonly perModel?: string;
-  readonly perPriority?: boolean;
-  readonly allowOverlap?: boolean;
-  readonly stateDays?: string;
-  readonly uploadDays?: string;
-  readonly resultsDays?: string;
-  readonly keepAccess?: boolean;
-  readonly dryRun?: boolean;
-}
 
 export function setupCommand(invocation: Invocation): Command {
-  return new Command('setup')
+  const command = new Command('setup')
     .description(
       'create topics, subscriptions with their policies, and buckets, and mend what differs; safe to run again',
     )
@@ -86,9 +59,19 @@ export function setupCommand(invocation: Invocation): Command {
     .addOption(operationOption('with --notify: what is done with them, as for submit'))
     .option('--output-prefix <gs://…>', 'with --notify: prefix of the results')
     .option('--keep-access', 'leave the access settings of buckets that are there as they are')
+    .option('--json', 'print one JSON document')
     .action(async (flags: SetupFlags) => {
       invocation.exitCode = await setUp(flags, invocation.env);
     });
+  return withHelp(
+    command,
+    [
+      'setup --dry-run',
+      'setup --completions-subscription my-reader',
+      'setup --per-model upscale,enhance --location EU',
+    ],
+    { 1: 'a service refused, or something differs that cannot be changed', [WOULD_CHANGE]: 'a dry run found changes' },
+  );
 }
 
 async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number> {
@@ -96,6 +79,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   const subscriptions = wantedSubscriptions(config, flags);
   const buckets = wantedBuckets(config, flags);
   const notification = wantedNotification(config, flags);
+  await Promise.all([reachPubSub(config), reachStorage(config, 'IMAGEN_STATE_PREFIX', config.statePrefix, true)]);
   const pubsub = createAdminClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
   const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
   try {
@@ -121,7 +105,9 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
     ]);
     const families = config.jobsSubscriptions.map(({ name }) => name);
     const twice = await takenTwice(pubsub, config.jobsTopic, { wanted: subscriptions, families });
-    return await carryOut(steps, twice, config, flags);
+    const code = await carryOut(steps, twice, config, flags);
+    if (code !== 1) await warnOfNoReader(pubsub, config, flags);
+    return code;
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
     console.error(`imagen: ${error.message}`);
@@ -148,7 +134,12 @@ async function carryOut(
   for (const step of steps) {
     if (doIt) await step.apply();
     const word = WORDS[doIt ? 'done' : 'planned'][step.todo];
+    if (flags.json) continue;
     console.log([`${step.kind.padEnd(12)} ${step.name}: ${word}`, ...step.details].join('\n               '));
+  }
+  if (flags.json) {
+    const shown = steps.map(({ kind, name, todo, details }) => ({ kind, name, todo, details }));
+    console.log(JSON.stringify({ changed: doIt, obstacles, steps: shown }, null, 2));
   }
   for (const warning of steps.flatMap((step) => step.warnings)) console.error(`warning: ${warning}`);
   if (flags.allowOverlap) for (const overlap of twice) console.error(`warning: ${overlap}`);
@@ -160,8 +151,20 @@ async function carryOut(
   }
   if (!flags.dryRun) return 0;
   const changes = steps.filter(({ todo }) => todo !== 'nothing').length;
-  console.log(changes === 0 ? 'nothing to do' : `${changes} of ${steps.length} would change`);
+  if (!flags.json) console.log(changes === 0 ? 'nothing to do' : `${changes} of ${steps.length} would change`);
   return changes === 0 ? 0 : WOULD_CHANGE;
+}
+
+/** A topic without a subscription forgets each message at once. */
+async function warnOfNoReader(pubsub: PubSub, { completionsTopic }: SetupConfig, flags: SetupFlags): Promise<void> {
+  if (flags.completionsSubscription.length > 0) return;
+  const listed = await unlessMissing(`list the subscriptions of ${completionsTopic}`, () =>
+    pubsub.topic(completionsTopic).getSubscriptions(),
+  );
+  if (listed && listed[0].length > 0) return;
+  console.error(
+    `note: nothing subscribes to ${completionsTopic}, so completions are lost to whoever wants to read them. For a reader of yours: imagen setup --completions-subscription NAME. To look: imagen watch`,
+  );
 }
 
 const WORDS = {
@@ -171,121 +174,4 @@ const WORDS = {
 
 function serviceAgentNote({ deadLetterTopic }: SetupConfig): string {
   return `Pub/Sub moves a message to ${deadLetterTopic} by itself only if its service agent may publish there and subscribe to the jobs' subscriptions: scripts/release/gcp/setup.sh grants that`;
-}
-
-// ── Wanted state ──────────────────────────────────────────────────────────────
-
-export interface WantedSubscription {
-  readonly name: string;
-  /** If undefined, the subscription keeps its filter. */
-  readonly filter?: string;
-}
-
-/** @throws UsageError */
-export function wantedSubscriptions(
-  { jobsSubscriptions }: Pick<SetupConfig, 'jobsSubscriptions'>,
-  flags: Pick<SetupFlags, 'perModel' | 'perPriority'>,
-): WantedSubscription[] {
-  if (flags.perModel === undefined && !flags.perPriority) return jobsSubscriptions.map(({ name }) => ({ name }));
-  const [base] = jobsSubscriptions;
-  if (base === undefined || jobsSubscriptions.length > 1) {
-    throw new UsageError(
-      `IMAGEN_JOBS_SUBSCRIPTIONS: expected one name, from which those of --per-model and --per-priority are made, given ${jobsSubscriptions.length}`,
-    );
-  }
-  const models = (flags.perModel ?? '')
-    .split(',')
-    .map((model) => model.trim())
-    .filter((model) => model !== '');
-  const wrong = models.filter((model) => !/^[A-Za-z0-9_.-]{1,64}$/.test(model));
-  if (wrong.length > 0 || (flags.perModel !== undefined && models.length === 0)) {
-    throw new UsageError(`--per-model: expected names of models, separated by commas, given ${flags.perModel ?? ''}`);
-  }
-  try {
-    return shareOut({ models, byPriority: flags.perPriority ?? false }).map(({ suffix, filter }) => ({
-      name: `${base.name}-${suffix}`,
-      filter,
-    }));
-  } catch (error) {
-    throw new UsageError(`--per-model: ${(error as Error).message}`);
-  }
-}
-
-/**
- * Minimum age at which a record may be deleted, in days. A record must outlive every message of its job, because a worker
- * runs the job again for a duplicate without a record. The last message is a copy that a worker put back after the longest
- * deferral. The original was first delivered just before its retention ended, and the copy has its own retention.
- */
-export function leastStateDays(maxDeferredSeconds: number): number {
-  return Math.ceil((2 * JOBS_RETENTION_SECONDS + maxDeferredSeconds) / 86_400);
-}
-
-/** @throws UsageError that names every problem */
-export function wantedBuckets(
-  config: Pick<SetupConfig, 'outputPrefix' | 'statePrefix' | 'uploadPrefix' | 'maxDeferredSeconds' | 'storageEmulator'>,
-  flags: Pick<SetupFlags, 'stateDays' | 'uploadDays' | 'resultsDays' | 'location' | 'keepAccess'>,
-): WantedBucket[] {
-  const problems: string[] = [];
-  const days = (flag: string, given: string | undefined): Keep['days'] | undefined => {
-    if (given === undefined || given === 'never') return given === undefined ? undefined : 'for ever';
-    const number = /^[1-9][0-9]{0,4}$/.test(given) ? Number(given) : undefined;
-    if (number === undefined) problems.push(`${flag}: expected a whole number of days, or never, given ${given}`);
-    return number;
-  };
-  const leastDays = leastStateDays(config.maxDeferredSeconds);
-  const stateDays = days('--state-days', flags.stateDays) ?? Math.max(DEFAULT_DAYS, leastDays);
-  if (typeof stateDays === 'number' && stateDays < leastDays) {
-    problems.push(
-      `--state-days: expected at least ${leastDays}, given ${stateDays}: a message may come until ${span(JOBS_RETENTION_SECONDS)} in its subscription, IMAGEN_MAX_DEFERRED_SECONDS (${span(config.maxDeferredSeconds)}) and another ${span(JOBS_RETENTION_SECONDS)} as a copy are over, and one that finds no record is worked on again`,
-    );
-  }
-  const places = [
-    { variable: 'IMAGEN_OUTPUT_PREFIX', prefix: config.outputPrefix, days: days('--results-days', flags.resultsDays) },
-    {
-      variable: 'IMAGEN_STATE_PREFIX',
-      prefix: config.statePrefix,
-      days: stateDays,
-      suffixes: STATE_SUFFIXES,
-      leastDays,
-    },
-    {
-      variable: 'IMAGEN_UPLOAD_PREFIX',
-      prefix: config.uploadPrefix,
-      days: days('--upload-days', flags.uploadDays) ?? DEFAULT_DAYS,
-    },
-  ];
-  for (const outer of places) {
-    for (const inner of places) {
-      if (inner === outer || typeof outer.days !== 'number') continue;
-      if (isPermitted(under(inner.prefix, 'x'), [outer.prefix])) {
-        problems.push(
-          `${inner.variable}: expected a place outside of ${outer.variable}, where everything is deleted after ${outer.days} days, given ${inner.prefix} under ${outer.prefix}`,
-        );
-      }
-    }
-  }
-  if (problems.length > 0) throw new UsageError(problems.join('\nimagen: '));
-
-  const buckets = new Map<string, { keep: Keep[]; results: boolean }>();
-  for (const { variable, prefix, days: kept, ...rest } of places) {
-    const { bucket, folder } = parsed(prefix);
-    const entry = buckets.get(bucket) ?? { keep: [], results: false };
-    if (kept !== undefined) entry.keep.push({ folder, suffixes: [], ...rest, days: kept });
-    entry.results ||= variable === 'IMAGEN_OUTPUT_PREFIX';
-    buckets.set(bucket, entry);
-  }
-  // The emulator accepts the settings of a new bucket, but does not return them.
-  const real = config.storageEmulator === undefined;
-  return [...buckets].map(([name, { keep, results }]) => ({
-    ...{ name, location: flags.location, keep },
-    // In the other buckets, lifecycle rules delete objects on purpose. To keep them for another week would only cost money.
-    softDelete: results,
-    compare: { access: real && !flags.keepAccess, lifecycle: real },
-  }));
-}
-
-function parsed(prefix: string): { bucket: string; folder: string } {
-  const place = parsePrefix(prefix);
-  if (typeof place === 'string') throw new TypeError(`${prefix}: ${place}`); // the configuration was checked before
-  return place;
 }

@@ -19,6 +19,8 @@ export interface Parts {
   publish(data: Buffer, attributes: Readonly<Record<string, string>>, orderingKey?: string): Promise<void>;
   /** Runs work that ends, with `CLOSED`, when the client is closed, and with the signal's reason when it fires. */
   run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** The same for what is iterated: its signal, which must be released at the end. */
+  until(signal: AbortSignal | undefined): { readonly signal: AbortSignal; release(): void };
   close(): Promise<void>;
 }
 
@@ -39,8 +41,11 @@ export function createParts(settings: ClientSettings): Parts {
     return (stores ??= { singleTryStore, store: retryingStore(singleTryStore, RETRY) });
   }
 
+  const until: Parts['until'] = (signal) => anyOf(signal ? [closing.signal, signal] : [closing.signal]);
+
   return {
     settings,
+    until,
     get store() {
       return openStores().store;
     },
@@ -54,7 +59,7 @@ export function createParts(settings: ClientSettings): Parts {
       });
     },
     async run(signal, work) {
-      const both = anyOf(signal ? [closing.signal, signal] : [closing.signal]);
+      const both = until(signal);
       try {
         both.signal.throwIfAborted();
         return await work(both.signal);

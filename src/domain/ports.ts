@@ -44,6 +44,23 @@ export type CreateResult =
   | { readonly kind: 'created'; readonly info: ObjectInfo }
   | { readonly kind: 'exists'; readonly info: ObjectInfo; readonly sameBytes: boolean };
 
+/** An object as a list shows it. */
+export interface ListedObject {
+  /** Whole name in the bucket. */
+  readonly name: string;
+  readonly createdAt: Date;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface ListPage {
+  /** In the order of their names' bytes. */
+  readonly objects: readonly ListedObject[];
+  /** Names up to the next `/` after the prefix, with it, of objects that are deeper. */
+  readonly folders: readonly string[];
+  /** Token of the next page, if there is one. */
+  readonly next?: string;
+}
+
 /** Each call makes a single attempt within the adapter's own time limit. The caller decides about retries. */
 export interface ObjectStore {
   /**
@@ -71,6 +88,16 @@ export interface ObjectStore {
       readonly signal: AbortSignal;
     },
   ): Promise<CreateResult>;
+  /**
+   * Lists one page of at most 1,000 names that begin with `prefix.name`. A list shows every object that was created before
+   * the call.
+   * @param options `from`: only names that are not before this one; `page`: the token of the page before
+   * @throws JobError `STORAGE_UNAVAILABLE`
+   */
+  list(
+    prefix: ObjectRef,
+    options: { readonly from?: string | undefined; readonly page?: string | undefined; readonly signal: AbortSignal },
+  ): Promise<ListPage>;
   /**
    * Checks whether the worker may read or create the named object, even if it does not exist. It writes nothing.
    * @throws JobError `STORAGE_UNAVAILABLE` when access is denied, or storage cannot be reached

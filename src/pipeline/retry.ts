@@ -70,6 +70,7 @@ export function retryingStore(store: ObjectStore, limits: RetryLimits): ObjectSt
     read: (ref, options) => withRetries(() => store.read(ref, options), limits, options.signal),
     stat: (ref, signal) => withRetries(() => store.stat(ref, signal), limits, signal),
     create: (ref, bytes, options) => withRetries(() => store.create(ref, bytes, options), limits, options.signal),
+    list: (prefix, options) => withRetries(() => store.list(prefix, options), limits, options.signal),
     checkAccess: (ref, access, signal) => store.checkAccess(ref, access, signal),
   };
 }

@@ -1,5 +1,6 @@
 import { JobError } from '../domain/errors.js';
 import type { ObjectStore } from '../domain/ports.js';
+import { factsAsMetadata } from './facts.js';
 import { encodeRecord, type JobRecord, recordRef } from './record.js';
 import { recall } from './recall.js';
 
@@ -17,6 +18,7 @@ export async function decide(
 ): Promise<{ readonly record: JobRecord; readonly ours: boolean }> {
   const created = await store.create(recordRef(statePrefix, jobId), encodeRecord(record), {
     contentType: 'application/json',
+    metadata: factsAsMetadata(record),
     signal,
   });
   if (created.kind === 'created') return { record, ours: true };

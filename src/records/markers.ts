@@ -11,8 +11,8 @@
 import type { Delivery, ObjectStore } from '../domain/ports.js';
 import { type ObjectRef, under } from '../domain/uri.js';
 
-/** Suffixes of markers. The `~` in their names distinguishes them from records. */
-export const MARKER_SUFFIXES = ['.begun', '.moved'] as const;
+/** Suffixes of markers, and of a group's places (groups.ts). The `~` in their names distinguishes them from records. */
+export const MARKER_SUFFIXES = ['.begun', '.moved', '.ended'] as const;
 
 /** The message to which a marker belongs, with its delivery as received. */
 export interface Marked {

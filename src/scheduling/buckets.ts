@@ -109,6 +109,7 @@ export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, prefixes:
       read: (ref, options) => watched(ref, 'read', () => plain.read(ref, options)),
       stat: (ref, signal) => watched(ref, 'read', () => plain.stat(ref, signal)),
       create: (ref, bytes, options) => watched(ref, 'create', () => plain.create(ref, bytes, options)),
+      list: (prefix, options) => watched(prefix, 'read', () => plain.list(prefix, options)),
       checkAccess: (ref, access, signal) => plain.checkAccess(ref, access, signal),
     }),
     async checkAll() {

@@ -58,7 +58,7 @@ export function parse(received: Received, prefixes: Prefixes): Message | Decisio
 /** The decision for a message that is no job. */
 export function unreadable({ delivery }: Received, jobId: string | undefined, error: JobError): Decision {
   const completion = completionOfUnreadable(delivery, jobId, error);
-  return { completion, model: undefined, deadLetter: true, replay: false };
+  return { completion, model: undefined, deadLetter: true, recorded: false, replay: false };
 }
 
 /**

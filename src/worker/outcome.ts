@@ -60,10 +60,10 @@ export function fromRecord({ job, fingerprint, delivery }: Message, record: JobR
   if (record.fingerprint !== fingerprint && record.fingerprint !== null) {
     const error = new JobError('JOB_ID_REUSED', `jobId ${job.jobId} stands for another job already`);
     const completion = completionWithoutRecord(job, delivery, error);
-    return { completion, model: job.operations.at(-1)?.model, deadLetter: false, replay: false };
+    return { completion, model: job.operations.at(-1)?.model, deadLetter: false, recorded: false, replay: false };
   }
   const { completion, model } = record;
-  return { completion, model, deadLetter: record.deadLetter ?? isRejected(completion), replay };
+  return { completion, model, deadLetter: record.deadLetter ?? isRejected(completion), recorded: true, replay };
 }
 
 /** For records of workers before 0.2. An error code that this worker does not know counts as one without a dead letter. */

@@ -2,7 +2,10 @@
 import { completionAttributes, completionBytes } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { NotPublishable } from '../domain/ports.js';
-import { annotate, failed } from '../tracing/spans.js';
+import { groupCompletionAttributes } from '../domain/group-completion.js';
+import { type Job, originalOf } from '../domain/job.js';
+import { countEnd } from '../records/groups.js';
+import { annotate, failed, inSpan } from '../tracing/spans.js';
 import type { Availability } from '../scheduling/availability.js';
 import { tellStep, type Worker } from './context.js';
 import { deadLetterAttributes } from './dead-letter.js';
@@ -84,7 +87,7 @@ async function leaveMovedMark({ parts, options }: Worker, { job, given, needs }:
  */
 export async function announce(
   worker: Worker,
-  received: Received,
+  received: Received & { readonly job?: Job },
   decision: Decision,
   signal: AbortSignal,
 ): Promise<Outcome> {
@@ -103,11 +106,42 @@ export async function announce(
   const refused = await hold(parts.completions, announcement, until);
   if (refused) return notAnnounced(worker, received, refused, signal);
   tellStep(completion.jobId, delivery, 'publish');
+  const uncounted = await announceGroup(worker, received, decision, until, signal);
+  if (uncounted) return notAnnounced(worker, received, uncounted, signal);
   annotate(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));
   if (completion.error) failed(completion.error);
   const now = performance.now();
   parts.observer.ended({ ...decision, delivery, tookMs: now - arrivedAt, publishMs: now - decidedAt });
   return { kind: 'announced' };
+}
+
+/**
+ * Counts the job in its group, if the group's total is known, and publishes the group's completion if this job has closed
+ * it. It comes after the job's own completion, so that a group ends when all of its completions are published.
+ * @returns why it could not be done
+ */
+async function announceGroup(
+  { parts, options, outcomeStore }: Worker,
+  { job }: { readonly job?: Job },
+  { completion, recorded, replay }: Decision,
+  until: AbortSignal,
+  signal: AbortSignal,
+): Promise<Error | undefined> {
+  const { id, total } = job?.group ?? {};
+  if (!job || id === undefined || total === undefined || !recorded) return undefined;
+  const store = until.aborted ? parts.singleTryStore : outcomeStore;
+  const { status } = completion;
+  const end = { jobId: originalOf(job.jobId), status, isNew: !replay && job.redriveOf === undefined };
+  try {
+    const outcome = await inSpan('count in group', {}, () =>
+      countEnd(store, options.statePrefix, { id, total }, end, signal),
+    );
+    if (!outcome) return undefined;
+    const attributes = groupCompletionAttributes(outcome);
+    return await hold(parts.completions, { data: Buffer.from(JSON.stringify(outcome)), attributes }, until);
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  }
 }
 
 /**

@@ -72,6 +72,7 @@ describe('ObjectStore on fake-gcs-server', () => {
       ['read', () => store.read(nowhere(), { maxBytes: 5, signal })],
       ['stat', () => store.stat(nowhere(), signal)],
       ['create', () => store.create(nowhere(), Buffer.from('x'), { contentType: 'text/plain', signal })],
+      ['list', () => store.list(nowhere(), { signal })],
       ['check to read', () => store.checkAccess(nowhere(), 'read', signal)],
       ['check to create', () => store.checkAccess(nowhere(), 'create', signal)],
     ] as const)('says so to a %s', async (call, ask) => {
@@ -91,6 +92,40 @@ describe('ObjectStore on fake-gcs-server', () => {
     expect(await store.stat(ref('folder/unchecked'), signal)).toBeUndefined();
     expect(await store.stat(ref('checked'), signal)).toMatchObject({ bytes: 1 });
     expect(await create('folder/unchecked', 'y')).toMatchObject({ kind: 'created' });
+  });
+
+  describe('lists', () => {
+    beforeAll(async () => {
+      for (const name of ['b~r1', 'b', 'b~r2', 'deep/x', 'deeper/y/z', 'a'])
+        await create(`list/${name}`, '', { kind: name });
+    });
+    const names = async (prefix: string, from?: string) => {
+      const page = await store.list(ref(`list/${prefix}`), { from, signal });
+      return { objects: page.objects.map(({ name }) => name.slice(5)), folders: page.folders };
+    };
+
+    it('what begins with a prefix, in order, and folders apart', async () => {
+      expect(await names('')).toEqual({ objects: ['a', 'b', 'b~r1', 'b~r2'], folders: ['list/deep/', 'list/deeper/'] });
+      expect(await names('b~r')).toEqual({ objects: ['b~r1', 'b~r2'], folders: [] });
+      expect(await names('', 'list/b~r1')).toMatchObject({ objects: ['b~r1', 'b~r2'] });
+      expect(await names('nothing')).toEqual({ objects: [], folders: [] });
+    });
+
+    it('their metadata, and when they were created', async () => {
+      const { objects, next } = await store.list(ref('list/a'), { signal });
+      expect(objects).toMatchObject([{ metadata: { kind: 'a' } }]);
+      expect(Math.abs(Date.now() - (objects[0]?.createdAt.getTime() ?? 0))).toBeLessThan(60_000);
+      expect(next).toBeUndefined();
+    });
+
+    it('page after page', async () => {
+      const all = Array.from({ length: 1_003 }, (_, i) => `many/${String(i).padStart(4, '0')}`);
+      await Promise.all(all.map((name) => create(name, '')));
+      const first = await store.list(ref('many/'), { signal });
+      const second = await store.list(ref('many/'), { page: first.next, signal });
+      expect([...first.objects, ...second.objects].map(({ name }) => name)).toEqual(all);
+      expect([first.objects.length, second.next]).toEqual([1_000, undefined]);
+    });
   });
 
   describe('of an object with a Content-Encoding', () => {

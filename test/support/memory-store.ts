@@ -25,6 +25,20 @@ export function memoryStore() {
       objects.set(objectUri(ref), { bytes, info });
       return { kind: 'created', info };
     },
+    list(prefix, { from = '' }) {
+      const start = objectUri(prefix);
+      const bucket = start.slice(0, start.length - prefix.name.length);
+      const names = [...objects.keys()]
+        .filter((uri) => uri.startsWith(start) && uri.slice(bucket.length) >= from)
+        .sort();
+      const deeper = names.filter((uri) => uri.slice(start.length).includes('/'));
+      const folders = new Set(deeper.map((uri) => uri.slice(bucket.length, uri.indexOf('/', start.length) + 1)));
+      const listed = names.flatMap((uri) => {
+        const metadata = objects.get(uri)?.info.metadata ?? {};
+        return deeper.includes(uri) ? [] : [{ name: uri.slice(bucket.length), createdAt: new Date(0), metadata }];
+      });
+      return Promise.resolve({ objects: listed, folders: [...folders] });
+    },
     checkAccess: (ref, access) => failure(access, objectUri(ref)),
   } satisfies ObjectStore;
   return { store, objects, fail: (how: typeof failing) => (failing = how) };

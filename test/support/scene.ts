@@ -75,10 +75,13 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
   const state = storage.bucket(`state-${id}`);
 
   const published: Published[] = [];
+  /** Bodies of group completions. */
+  const groups: string[] = [];
   const reader = pubsub.subscription(`reader-${id}`);
   reader.on('message', (message: Message) => {
     const body = message.data.toString('utf8');
-    published.push({ body, completion: completionSchema.parse(JSON.parse(body)), attributes: message.attributes });
+    if (message.attributes.type === 'group') groups.push(body);
+    else published.push({ body, completion: completionSchema.parse(JSON.parse(body)), attributes: message.attributes });
     message.ack();
   });
   closers.push(
@@ -155,6 +158,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     results,
     state,
     published,
+    groups,
     completions,
     publish,
     publishRaw,

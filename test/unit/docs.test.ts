@@ -58,9 +58,12 @@ describe('the documents keep up with the code', () => {
     expect(completionSchema.safeParse(completion).error).toBeUndefined();
   });
 
-  it.each(['job', 'completion'] as const)('keeps docs/schemas/%s.json as `imagen schema` prints it', (name) => {
-    expect(JSON.parse(read(`docs/schemas/${name}.json`))).toEqual(JSON.parse(JSON.stringify(JSON_SCHEMAS[name]())));
-  });
+  it.each(['job', 'completion', 'group'] as const)(
+    'keeps docs/schemas/%s.json as `imagen schema` prints it',
+    (name) => {
+      expect(JSON.parse(read(`docs/schemas/${name}.json`))).toEqual(JSON.parse(JSON.stringify(JSON_SCHEMAS[name]())));
+    },
+  );
 
   it('tells of every field of a job', () => {
     for (const field of Object.keys(jobSchema.shape)) expect(readme).toMatch(new RegExp(`\`${field}[\`.]`));

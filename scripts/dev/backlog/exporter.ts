@@ -13,7 +13,7 @@ import { salvageJobId } from '../../../src/domain/job.js';
 import type { Delivery } from '../../../src/domain/ports.js';
 import { undeferred } from '../../../src/worker/defer.js';
 import { until } from '../until.js';
-import { watchTopic } from '../watch-topic.js';
+import { watchTopic } from '../../../src/adapters/pubsub/watch-topic.js';
 import { createTally, type Tally } from './tally.js';
 
 const LOOK_EVERY_MS = 250;
@@ -74,7 +74,14 @@ async function listen(): Promise<void> {
   for (const [topic] of listeners) await until(() => exists(topic), { everyMs: LOOK_EVERY_MS });
   const watches = [];
   for (const [topic, tell] of listeners)
-    watches.push(await watchTopic({ pubsub, channel }, topic, (given) => tell(count, given)));
+    watches.push(
+      await watchTopic(
+        channel,
+        topic,
+        (given) => tell(count, given),
+        (error) => console.error(error),
+      ),
+    );
   tally = count;
   console.log(`counting the messages of ${subscriptionId}`);
   const reason = await Promise.race(watches.map(({ closed }) => closed));

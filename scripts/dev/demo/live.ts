@@ -9,7 +9,6 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
-import { createAdminClient } from '../../../src/adapters/pubsub/admin-client.js';
 import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import { createPublisher } from '../../../src/adapters/pubsub/publisher.js';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
@@ -18,7 +17,7 @@ import { OUTPUT_FORMATS } from '../../../src/domain/job.js';
 import { STAGES } from '../../../src/domain/errors.js';
 import type { StepDone } from '../../../src/pipeline/step-done.js';
 import { giveUpOnSignals } from '../give-up.js';
-import { watchTopic } from '../watch-topic.js';
+import { watchTopic } from '../../../src/adapters/pubsub/watch-topic.js';
 import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';
 import { createFeed } from './live/feed.js';
 import { samples } from './live/files.js';
@@ -46,7 +45,6 @@ const port = Number(process.env.PAGE_PORT);
 
 const store = createObjectStore({ emulator: config.storageEmulator });
 const connection = { projectId, emulator: config.pubsubEmulator };
-const pubsub = createAdminClient(connection);
 const channel = new PubSubChannel(connection);
 const topic = createPublisher(channel, config.jobsTopic);
 const triton = connectTriton({ url: config.tritonUrl, transport: 'unary' });
@@ -59,8 +57,9 @@ const feed = createFeed({
   changes: () => ({ ...state(), ...board.takeChanges() }),
 });
 const watch = await watchTriton(triton, process.env.WORKER_METRICS, () => feed.stir());
-const jobs = await watchTopic({ pubsub, channel }, config.jobsTopic, (delivery) => board.arrived(delivery));
-const completions = await watchTopic({ pubsub, channel }, config.completionsTopic, ({ data }) => board.ended(data));
+const onError = (error: unknown) => console.error(error);
+const jobs = await watchTopic(channel, config.jobsTopic, (delivery) => board.arrived(delivery), onError);
+const completions = await watchTopic(channel, config.completionsTopic, ({ data }) => board.ended(data), onError);
 const stopHearing = await hearSteps(port, (step) => board.stepped(step));
 const server = await startPageServer(port, {
   feed,
@@ -82,7 +81,7 @@ feed.close();
 watch.stop();
 stopHearing();
 const stopped = Promise.allSettled([server.close(), jobs.stop(), completions.stop(), triton.close()]);
-await Promise.race([stopped.then(() => pubsub.close()), sleep(LAST_WORDS_MS)]);
+await Promise.race([stopped.then(() => channel.close()), sleep(LAST_WORDS_MS)]);
 process.exit(reason ? 1 : 0);
 
 /** Listens on a UDP port of this machine. @returns what ends it */

@@ -11,7 +11,7 @@ export function httpStatus(thrown: unknown): number | undefined {
 
 /** An action and its object. */
 export interface Doing {
-  readonly what: 'read' | 'stat' | 'create' | 'check';
+  readonly what: 'read' | 'stat' | 'create' | 'list' | 'check';
   readonly ref: ObjectRef;
   readonly access: BucketAccess;
 }

@@ -6,6 +6,7 @@ import { type Api, connectApi, pathOf } from './api.js';
 import { crc32c } from './crc32c.js';
 import { type Doing, refused, unavailable } from './errors.js';
 import type { Answer, HttpRequest } from './call.js';
+import { listObjects } from './list.js';
 import { takeObject } from './media.js';
 import { isDemand, type Refusal, refusalOf } from './refusal.js';
 import { googleTokens, noTokens, STORAGE_SCOPES, type Tokens } from '../tokens.js';
@@ -48,6 +49,7 @@ export function createObjectStore(
     read: (ref, { maxBytes, signal }) => readObject(api, ref, maxBytes, signal),
     stat: (ref, signal) => statObject(api, { what: 'stat', ref, access: 'read' }, signal),
     create: (ref, bytes, { signal, ...how }) => createObject(api, ref, bytes, how, signal),
+    list: (prefix, { signal, ...where }) => listObjects(api, prefix, where, signal),
     checkAccess: (ref, access, signal) => checkAccess(api, ref, access, signal),
   };
 }

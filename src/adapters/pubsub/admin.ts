@@ -27,7 +27,7 @@ export const ACK_DEADLINE_SECONDS = 10;
  * for it.
  */
 const RETRY_POLICY = { minimumBackoff: { seconds: 2 }, maximumBackoff: { seconds: 600 } };
-/** How long a job may wait in its subscription. Records must outlive it: see `leastStateDays` in cli/setup.ts. */
+/** How long a job may wait in its subscription. Records must outlive it: see `leastStateDays` in cli/setup/wanted.ts. */
 export const JOBS_RETENTION_SECONDS = 7 * 86_400;
 /** How long dead letters are kept: as long as Pub/Sub permits, because the people who read them may be away. */
 export const DEAD_LETTERS_RETENTION_SECONDS = 31 * 86_400;

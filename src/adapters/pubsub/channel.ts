@@ -150,9 +150,15 @@ function method<Request, Response>(name: string): MethodDefinition<Request, Resp
 }
 
 /** The service routes a call by this header (https://google.aip.dev/client-libraries/4222). */
-function routed(request: { readonly topic?: string; readonly subscription?: string }): Metadata {
+function routed(request: {
+  readonly name?: string;
+  readonly topic?: string;
+  readonly subscription?: string;
+}): Metadata {
   const metadata = new Metadata();
-  const [key, value] = request.topic === undefined ? ['subscription', request.subscription] : ['topic', request.topic];
+  const { name, topic, subscription } = request;
+  const parts = { name, topic: name === undefined ? topic : undefined, subscription };
+  const [key, value] = Object.entries(parts).find(([, part]) => part !== undefined) ?? [];
   if (value !== undefined) metadata.set('x-goog-request-params', `${key}=${encodeURIComponent(value)}`);
   return metadata;
 }

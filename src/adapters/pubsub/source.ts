@@ -168,7 +168,7 @@ function attributesOf({ messageId, data, attempt, publishedAt }: Delivery, subsc
   };
 }
 
-function toDelivery(message: PubsubMessage, attempt: number): Delivery {
+export function toDelivery(message: PubsubMessage, attempt: number): Delivery {
   const { messageId, data, attributes, publishTime, orderingKey } = message;
   return {
     ...{ messageId, data, attributes, attempt },

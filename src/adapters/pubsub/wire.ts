@@ -43,10 +43,28 @@ export interface Subscription {
   readonly retryPolicy: object | null;
 }
 
+export interface NewSubscription {
+  readonly name: string;
+  readonly topic: string;
+  readonly ackDeadlineSeconds: number;
+  readonly messageRetentionDuration: { readonly seconds: number };
+  readonly expirationPolicy: { readonly ttl: { readonly seconds: number } };
+}
+
+export interface PullRequest {
+  readonly subscription: string;
+  readonly maxMessages: number;
+  /** Answer at once, even with nothing. Google discourages it. */
+  readonly returnImmediately?: boolean;
+}
+
 /** The unary methods, each with its request and its response. */
 export interface Methods {
   Publish: { request: PublishRequest; response: { readonly messageIds: readonly string[] } };
   GetSubscription: { request: { readonly subscription: string }; response: Subscription };
+  CreateSubscription: { request: NewSubscription; response: Subscription };
+  DeleteSubscription: { request: { readonly subscription: string }; response: object };
+  Pull: { request: PullRequest; response: { readonly receivedMessages: readonly ReceivedMessage[] } };
   Acknowledge: { request: { readonly subscription: string; readonly ackIds: readonly string[] }; response: object };
   ModifyAckDeadline: {
     request: { readonly subscription: string; readonly ackIds: readonly string[]; readonly ackDeadlineSeconds: number };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { leastStateDays, wantedBuckets, wantedSubscriptions } from '../../../src/cli/setup.js';
+import { leastStateDays, wantedBuckets, wantedSubscriptions } from '../../../src/cli/setup/wanted.js';
 
 const places = {
   outputPrefix: 'gs://results/',
@@ -20,7 +20,7 @@ describe('leastStateDays', () => {
 
 describe('wantedBuckets', () => {
   it('deletes records and uploads after a month, and never results', () => {
-    const records = { folder: 'records', suffixes: ['.json', '.begun', '.moved'], days: 30, leastDays: 15 };
+    const records = { folder: 'records', suffixes: ['.json', '.begun', '.moved', '.ended'], days: 30, leastDays: 15 };
     expect(wantedBuckets({ ...places }, {})).toMatchObject([
       { name: 'results', keep: [], softDelete: true, compare: { access: true, lifecycle: true } },
       { name: 'state', keep: [records], softDelete: false },

@@ -143,6 +143,7 @@ describe('pictures', () => {
     read: () => Promise.resolve({ kind: 'found', bytes, generation: '1' }),
     stat: () => Promise.reject(new Error('not asked')),
     create: () => Promise.reject(new Error('not asked')),
+    list: () => Promise.reject(new Error('not asked')),
     checkAccess: () => Promise.reject(new Error('not asked')),
   });
   const ref = { bucket: 'out', name: 'x.png' };

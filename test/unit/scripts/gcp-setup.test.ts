@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stackEnv } from '../../../scripts/dev/stack/env.js';
 import { defaultPorts } from '../../../scripts/dev/stack/ports.js';
-import { leastStateDays, setupCommand, wantedSubscriptions } from '../../../src/cli/setup.js';
+import { setupCommand } from '../../../src/cli/setup.js';
+import { leastStateDays, wantedSubscriptions } from '../../../src/cli/setup/wanted.js';
 import { SETTINGS } from '../../../src/config/index.js';
 import { runProgram } from '../../support/program.js';
 

@@ -1,0 +1,153 @@
+import { Command, Option } from 'commander';
+import { type Config, readConfig } from '../config/index.js';
+import type { Delivery } from '../domain/ports.js';
+import { type DeadLetter, deadLetterOf } from './dead-letters/letter.js';
+import { type FilterFlags, wholeNumber, withFilter } from './job-filter.js';
+import { pubSubFailed, reachPubSub } from './reach.js';
+import { CommandFailed, type Invocation, UsageError, withHelp } from './usage.js';
+
+type LetterFilter = Pick<FilterFlags, 'code' | 'since' | 'until' | 'prefix'>;
+type ListFlags = LetterFilter & { readonly limit: number; readonly json?: boolean };
+type PurgeFlags = LetterFilter & { readonly all?: boolean; readonly dryRun?: boolean; readonly json?: boolean };
+
+const NOT_FOR_LETTERS = ['status', 'model', 'group'] as const;
+const LIMIT = 1_000;
+/** Most letters that one `purge` or `show` looks at. Their messages are in memory meanwhile: 64 KiB each at most. */
+export const MOST_LETTERS = 10_000;
+const NOTE =
+  '\nWhile a command looks, for some seconds, no other reader gets the dead letters. Pub/Sub may not show all of them at once.';
+
+export function deadLettersCommand(invocation: Invocation): Command {
+  return new Command('dead-letters')
+    .description('look at the dead letters, which stay where they are, or remove some')
+    .addCommand(listCommand(invocation).exitOverride())
+    .addCommand(showCommand(invocation).exitOverride())
+    .addCommand(purgeCommand(invocation).exitOverride());
+}
+
+function listCommand(invocation: Invocation): Command {
+  const command = withFilter(new Command('list').description('list dead letters'), NOT_FOR_LETTERS)
+    .addOption(
+      new Option('--limit <n>', 'most letters to look at').argParser(wholeNumber(1, MOST_LETTERS)).default(LIMIT),
+    )
+    .option('--json', 'print one JSON array')
+    .action(async (flags: ListFlags) => {
+      const found = await letters(invocation, flags.limit, flags);
+      if (flags.json) console.log(JSON.stringify(found, null, 2));
+      else for (const letter of found) console.log(describe(letter));
+      if (!flags.json && found.length === 0) console.error('no dead letter matches');
+    });
+  return withHelp(command, ['dead-letters list', 'dead-letters list --code WORKER_LOST --json'], FAILS).addHelpText(
+    'after',
+    NOTE,
+  );
+}
+
+const FAILS = { 1: 'the subscription cannot be read' };
+
+function showCommand(invocation: Invocation): Command {
+  const command = new Command('show')
+    .description('print a dead letter, with its message')
+    .argument('<id>', 'a job id, or the id of a message')
+    .option('--json', 'print JSON, which it does anyway')
+    .action(async (id: string) => {
+      const found = (await letters(invocation, MOST_LETTERS, {})).filter((letter) => isNamed(letter, [id]));
+      if (found.length === 0)
+        throw new CommandFailed(`no dead letter of ${id} is there: see \`imagen dead-letters list\``);
+      console.log(JSON.stringify(found.length === 1 ? found[0] : found, null, 2));
+    });
+  return withHelp(command, ['dead-letters show order-8841.front'], {
+    1: 'there is none, or the subscription cannot be read',
+  });
+}
+
+function purgeCommand(invocation: Invocation): Command {
+  const command = withFilter(new Command('purge').description('remove dead letters for good'), NOT_FOR_LETTERS)
+    .argument('[id...]', 'job ids, or ids of messages')
+    .option('--all', 'all that are there')
+    .option('-n, --dry-run', 'say what would be removed, and remove nothing')
+    .option('--json', 'print one JSON array')
+    .action((ids: string[], flags: PurgeFlags) => purge(invocation, ids, flags));
+  return withHelp(
+    command,
+    [
+      'dead-letters purge order-8841.front',
+      'dead-letters purge --code INVALID_MESSAGE --until 7d',
+      'dead-letters purge --all --dry-run',
+    ],
+    { 1: 'none matches, or the subscription cannot be read' },
+  ).addHelpText('after', NOTE);
+}
+
+async function purge(invocation: Invocation, ids: readonly string[], flags: PurgeFlags): Promise<void> {
+  const { code, since, until, prefix, all } = flags;
+  const filtered = [code, since, until, prefix].some((value) => value !== undefined);
+  if ([ids.length > 0, filtered, all === true].filter(Boolean).length !== 1) {
+    throw new UsageError('expected either ids, or a filter such as --code INVALID_MESSAGE, or --all');
+  }
+  const wanted = (letter: DeadLetter) => (ids.length > 0 ? isNamed(letter, ids) : isWanted(letter, flags));
+  const gone: DeadLetter[] = [];
+  await look(invocation, MOST_LETTERS, (messages) => {
+    const chosen = messages.filter((message) => wanted(deadLetterOf(message)));
+    gone.push(...chosen.map(deadLetterOf));
+    return flags.dryRun ? [] : chosen;
+  });
+  if (flags.json) console.log(JSON.stringify(gone, null, 2));
+  else for (const letter of gone) console.log(`${flags.dryRun ? 'would remove' : 'removed'} ${describe(letter)}`);
+  if (gone.length === 0) {
+    console.error('no dead letter matches');
+    invocation.exitCode = 1;
+  }
+}
+
+/** The dead letters that match. They stay. @throws CommandFailed */
+export async function letters(invocation: Invocation, most: number, filter: LetterFilter): Promise<DeadLetter[]> {
+  const found: DeadLetter[] = [];
+  await look(invocation, most, (messages) => {
+    found.push(...messages.map(deadLetterOf).filter((letter) => isWanted(letter, filter)));
+    return [];
+  });
+  return found.sort((a, b) => (a.publishedAt < b.publishedAt ? -1 : 1));
+}
+
+async function look(
+  { env }: Invocation,
+  most: number,
+  choose: (messages: readonly Delivery[]) => readonly Delivery[],
+): Promise<void> {
+  const config: Pick<Config, 'projectId' | 'pubsubEmulator' | 'deadLetterSubscription'> = readConfig(env, [
+    ...(['projectId', 'pubsubEmulator', 'deadLetterSubscription'] as const),
+  ]);
+  await reachPubSub(config);
+  const [{ PubSubChannel, PUBLISHING }, { review }] = await Promise.all([
+    import('../adapters/pubsub/channel.js'),
+    import('../adapters/pubsub/review.js'),
+  ]);
+  const { projectId, pubsubEmulator: emulator, deadLetterSubscription } = config;
+  const channel = new PubSubChannel({ projectId, emulator, pings: PUBLISHING });
+  try {
+    await review(channel, deadLetterSubscription, most, choose);
+  } catch (thrown) {
+    throw pubSubFailed(thrown, config, `subscription ${deadLetterSubscription}`);
+  } finally {
+    channel.close();
+  }
+}
+
+function isWanted({ code, publishedAt, jobId }: DeadLetter, filter: LetterFilter): boolean {
+  const time = new Date(publishedAt);
+  return (
+    (filter.code === undefined || (code !== undefined && filter.code.includes(code))) &&
+    (filter.since === undefined || time >= filter.since) &&
+    (filter.until === undefined || time < filter.until) &&
+    (filter.prefix === undefined || (jobId?.startsWith(filter.prefix) ?? false))
+  );
+}
+
+function isNamed({ jobId, messageId, originalMessageId }: DeadLetter, ids: readonly string[]): boolean {
+  return [jobId, messageId, originalMessageId].some((id) => id !== undefined && ids.includes(id));
+}
+
+function describe({ jobId, messageId, code, message, publishedAt }: DeadLetter): string {
+  return `${publishedAt.replace(/\.\d+Z$/, 'Z')}  ${jobId ?? `message ${messageId}`}  ${code ?? 'moved by Pub/Sub'}: ${message}`;
+}

@@ -1,0 +1,128 @@
+import { Command, Option } from 'commander';
+import { matches } from '../client/jobs.js';
+import { readConfig } from '../config/index.js';
+import { type Completion, STATUSES } from '../domain/completion.js';
+import { groupCompletionSchema } from '../domain/group-completion.js';
+import type { Delivery } from '../domain/ports.js';
+import { anyOf } from '../domain/signals.js';
+import { type FilterFlags, filterOf, wholeNumber, withFilter } from './job-filter.js';
+import { pubSubFailed, reachPubSub } from './reach.js';
+import { describeEnd } from './status.js';
+import { CommandFailed, type Invocation, untilInterrupted, withHelp } from './usage.js';
+
+type Flags = Pick<FilterFlags, 'status' | 'code' | 'model' | 'prefix' | 'group'> & {
+  readonly limit?: number;
+  readonly seconds?: number;
+  readonly json?: boolean;
+};
+
+export function watchCommand(invocation: Invocation): Command {
+  const command = withFilter(
+    new Command('watch').description(
+      'print completions as they are published, by a subscription that is deleted at the end; nobody else misses any',
+    ),
+    ['since', 'until'],
+  )
+    .addOption(new Option('--limit <n>', 'end after so many').argParser(wholeNumber(1, 1_000_000)))
+    .addOption(new Option('--seconds <n>', 'end after so long').argParser(wholeNumber(1, 1_000_000)))
+    .option('--json', 'print each completion as JSON, a line each')
+    .action((flags: Flags) => watch(flags, invocation));
+  return withHelp(command, ['watch', 'watch --status failed,expired', 'watch --group album-17 --json --limit 200'], {
+    1: 'the topic cannot be read',
+  });
+}
+
+async function watch(flags: Flags, { env }: Invocation): Promise<void> {
+  const config = readConfig(env, ['projectId', 'pubsubEmulator', 'completionsTopic']);
+  await reachPubSub(config);
+  const [{ PubSubChannel }, { watchTopic }] = await Promise.all([
+    import('../adapters/pubsub/channel.js'),
+    import('../adapters/pubsub/watch-topic.js'),
+  ]);
+  const { signal: ending } = anyOf([
+    untilInterrupted(),
+    ...(flags.seconds === undefined ? [] : [AbortSignal.timeout(flags.seconds * 1_000)]),
+  ]);
+  const channel = new PubSubChannel({ projectId: config.projectId, emulator: config.pubsubEmulator });
+  const what = `topic ${config.completionsTopic}`;
+  try {
+    const told = printer(flags);
+    const onError = (error: unknown) => console.error(`imagen: ${(error as Error).message}`);
+    const watching = await watchTopic(channel, config.completionsTopic, told.tell, onError);
+    console.error(`watching ${what}; Ctrl-C ends it`);
+    try {
+      const ended = new Promise<undefined>((resolve) => {
+        if (ending.aborted) resolve(undefined);
+        ending.addEventListener('abort', () => resolve(undefined), { once: true });
+      });
+      const broken = await Promise.race([ended, told.enough, watching.closed]);
+      if (broken) throw new CommandFailed(`no more completions come: ${broken.message}`);
+    } finally {
+      await watching.stop();
+    }
+  } catch (thrown) {
+    throw thrown instanceof CommandFailed ? thrown : pubSubFailed(thrown, config, what);
+  } finally {
+    channel.close();
+  }
+}
+
+/** Prints what matches, each outcome once. `enough` resolves at the limit. */
+function printer(flags: Flags) {
+  const seen = new Set<string>();
+  const groups = new Set<string>();
+  let reached: (value: undefined) => void = () => undefined;
+  const enough = new Promise<undefined>((resolve) => (reached = resolve));
+  /** It is no job, so no filter but that of the group lets it pass, and it does not count. */
+  const tellGroup = ({ data, attributes }: Delivery) => {
+    const { status, code, model, prefix, group } = flags;
+    if ([status, code, model, prefix].some((given) => given !== undefined)) return;
+    if (group !== undefined && group !== attributes.groupId) return;
+    const text = data.toString('utf8');
+    if (!groups.has(text))
+      console.log(flags.json ? text : `group ${attributes.groupId ?? ''} has ended: ${countsIn(text)}`);
+    groups.add(text);
+  };
+  const tell = (delivery: Delivery) => {
+    if (seen.size === flags.limit) return;
+    const body = parse(delivery);
+    if (delivery.attributes.type === 'group') {
+      tellGroup(delivery);
+      return;
+    }
+    if (!body || seen.has(body.eventId) || !isWanted(body, delivery, flags)) return;
+    seen.add(body.eventId);
+    console.log(flags.json ? delivery.data.toString('utf8') : describe(body));
+    if (seen.size === flags.limit) reached(undefined);
+  };
+  return { tell, enough };
+}
+
+function isWanted({ status, error, jobId, group }: Completion, { attributes }: Delivery, flags: Flags): boolean {
+  const { model } = attributes;
+  const facts = {
+    status,
+    ...(error ? { code: error.code } : {}),
+    ...(model === undefined ? {} : { model }),
+    ...(group ? { group: group.id } : {}),
+  };
+  return matches(facts, filterOf(flags)) && (flags.prefix === undefined || (jobId ?? '').startsWith(flags.prefix));
+}
+
+function countsIn(text: string): string {
+  const { counts } = groupCompletionSchema.parse(JSON.parse(text));
+  return STATUSES.map((status) => `${counts[status]} ${status}`).join(', ');
+}
+
+function describe(completion: Completion): string {
+  return `${completion.jobId ?? `message ${completion.messageId ?? ''}`}: ${describeEnd(completion)}`;
+}
+
+function parse({ data }: Delivery): Completion | undefined {
+  try {
+    const body = JSON.parse(data.toString('utf8')) as Completion | null;
+    return typeof body?.eventId === 'string' ? body : undefined;
+  } catch {
+    return undefined; // somebody else's
+  }
+}

@@ -1,0 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobError } from '../domain/errors.js';
+import type { CountedGroup, GroupCompletion } from '../domain/group-completion.js';
+import { groupSchema } from '../domain/job.js';
+import { readGroup } from '../records/groups.js';
+import type { Parts } from './parts.js';
+import type { WaitOptions } from './wait-for.js';
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+
+/**
+ * Waits until all jobs of a group have ended and their completions are published. To see how far it is, use `countJobs`.
+ * @param group with the same total as in its jobs
+ * @throws JobError `INVALID_MESSAGE` if it is no group with a total; `RECORD_UNREADABLE`; `STORAGE_UNAVAILABLE` after half a
+ *   minute without storage
+ * @throws the signal's reason
+ */
+export function waitForGroup(parts: Parts, group: CountedGroup, options: WaitOptions = {}): Promise<GroupCompletion> {
+  const { success } = groupSchema.required().safeParse(group);
+  if (!success) {
+    throw new JobError('INVALID_MESSAGE', `expected a group with id and total, given ${JSON.stringify(group)}`);
+  }
+  return parts.run(options.signal, async (signal) => {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.2)) {
+      const ended = await readGroup(parts.store, parts.settings.statePrefix, group, signal);
+      if (ended) return ended;
+      options.onPause?.();
+      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  });
+}

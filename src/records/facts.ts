@@ -1,0 +1,43 @@
+/**
+ * Facts of a record, kept as custom metadata of its object. A list shows them, so whoever looks for some jobs among many
+ * reads the records of those alone. Records of older workers have none.
+ */
+import type { Status } from '../domain/completion.js';
+import type { JobRecord } from './record.js';
+
+export interface RecordFacts {
+  /** A newer worker may have written a status that this one does not know. */
+  readonly status: Status;
+  /** The error's code. */
+  readonly code?: string;
+  /** The completion's `model` attribute. */
+  readonly model?: string;
+  /** Id of the job's group. */
+  readonly group?: string;
+}
+
+export function factsOf({ completion, model }: JobRecord): RecordFacts {
+  const { status, error, group } = completion;
+  return {
+    status,
+    ...(error === undefined ? {} : { code: error.code }),
+    ...(model === undefined ? {} : { model }),
+    ...(group === undefined ? {} : { group: group.id }),
+  };
+}
+
+/** The facts as metadata of the record's object. */
+export function factsAsMetadata(record: JobRecord): Readonly<Record<string, string>> {
+  return { ...factsOf(record) };
+}
+
+/** @returns undefined for the record of an older worker */
+export function factsIn({ status, code, model, group }: Readonly<Record<string, string>>): RecordFacts | undefined {
+  if (status === undefined) return undefined;
+  return {
+    status: status as Status,
+    ...(code === undefined ? {} : { code }),
+    ...(model === undefined ? {} : { model }),
+    ...(group === undefined ? {} : { group }),
+  };
+}

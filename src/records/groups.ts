@@ -1,0 +1,210 @@
+/**
+ * Counts the jobs of a group as they end, with nothing but objects that are created once.
+ *
+ * A group of `total` jobs has exactly `total` places, in rooms of 200. A job that has ended creates one place, and then lists
+ * its room. Whoever sees a full room creates the room's mark, with its counts, and lists the marks. Whoever then sees the
+ * marks of all rooms creates the outcome. There are as many places as jobs, so the last job fills the last room.
+ *
+ * Each step is repeated when its message comes again: a job tries rooms and places in an order of its own, which is always
+ * the same, and no place becomes free, so it finds the one that it has taken. The orders of jobs differ, so that jobs which
+ * end together do not want the same place. The outcome names the job that closed the group, and that job's message
+ * publishes it.
+ *
+ *   groups/<id>~<total>/00017/042.ended   a place; its metadata names the job and its status
+ *   groups/<id>~<total>/full/00017.ended  the mark of a full room; its metadata has the counts
+ *   groups/<id>~<total>.json              the outcome
+ */
+import { createHash } from 'node:crypto';
+import { JobError } from '../domain/errors.js';
+import { STATUSES } from '../domain/completion.js';
+import {
+  type CountedGroup,
+  countedAs,
+  type GroupCompletion,
+  groupCompletion,
+  groupCompletionSchema,
+  type GroupCounts,
+  NO_COUNTS,
+} from '../domain/group-completion.js';
+import type { ListedObject, ObjectStore } from '../domain/ports.js';
+import { type ObjectRef, objectUri, under } from '../domain/uri.js';
+import type { RecordFacts } from './facts.js';
+import { pagesOf } from './list.js';
+
+/** Places in a room. One list shows a room, and is not much longer than what it is needed for. */
+export const ROOM = 200;
+
+const MAX_OUTCOME_BYTES = 65_536;
+const MARK = { contentType: 'application/octet-stream' };
+
+/** A job of the group that has ended. */
+export interface GroupEnd {
+  /** The id of the first job: a redrive takes the place of its job. */
+  readonly jobId: string;
+  readonly status: RecordFacts['status'];
+  /** Whether nobody can have counted this end before. Then full rooms are not searched for its place. */
+  readonly isNew: boolean;
+}
+
+interface Counting {
+  readonly store: ObjectStore;
+  readonly statePrefix: string;
+  readonly group: CountedGroup;
+  readonly rooms: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Counts the end of a job. It is safe to repeat, and to do at the same time for the same job.
+ * @returns the outcome of the group, if this job has closed it and must publish it
+ * @throws JobError `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE`
+ */
+export async function countEnd(
+  store: ObjectStore,
+  statePrefix: string,
+  group: CountedGroup,
+  end: GroupEnd,
+  signal: AbortSignal,
+): Promise<GroupCompletion | undefined> {
+  const counting = { store, statePrefix, group, rooms: Math.ceil(group.total / ROOM), signal };
+  if (!end.isNew) {
+    const known = await readGroup(store, statePrefix, group, signal);
+    if (known) return known.closedBy === end.jobId ? known : undefined;
+  }
+  const room = await takePlace(counting, end);
+  if (room === undefined) return undefined;
+  const places = await list(counting, roomRef(counting, room));
+  return places.length < capacityOf(counting, room) ? undefined : close(counting, room, places, end.jobId);
+}
+
+/** @returns how the group ended; undefined if it has not. @throws JobError `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE` */
+export async function readGroup(
+  store: ObjectStore,
+  statePrefix: string,
+  group: CountedGroup,
+  signal: AbortSignal,
+): Promise<GroupCompletion | undefined> {
+  const ref = outcomeRef(statePrefix, group);
+  const found = await store.read(ref, { maxBytes: MAX_OUTCOME_BYTES, signal });
+  if (found.kind === 'missing') return undefined;
+  const outcome = found.kind === 'found' ? parse(found.bytes) : undefined;
+  if (!outcome) throw new JobError('RECORD_UNREADABLE', `${objectUri(ref)}: expected the outcome of a group`);
+  return outcome;
+}
+
+/** @returns the room in which the job has its place, new or old; undefined if the group has had more jobs than its total */
+async function takePlace(counting: Counting, end: GroupEnd): Promise<number | undefined> {
+  const hash = createHash('sha256').update(end.jobId).digest();
+  const first = hash.readUInt32BE() % counting.rooms;
+  let full: ReadonlySet<number> | undefined;
+  for (let visited = 0; visited < counting.rooms; visited++) {
+    const room = (first + visited) % counting.rooms;
+    if (visited > 0 && end.isNew) {
+      full ??= new Set((await marksOf(counting)).keys());
+      if (full.has(room)) continue;
+    }
+    if (await takePlaceIn(counting, room, hash.readUInt32BE(4), end)) return room;
+  }
+  return undefined;
+}
+
+/** @returns whether the job has a place in this room; if not, the room is full */
+async function takePlaceIn(counting: Counting, room: number, hash: number, end: GroupEnd): Promise<boolean> {
+  const capacity = capacityOf(counting, room);
+  const order = Array.from({ length: capacity }, (_, i) => (hash + i) % capacity);
+  const [favourite = 0, ...others] = order;
+  // Most often it is free. Then nothing needs to be listed before.
+  if (await take(counting, room, favourite, end)) return true;
+  const places = await list(counting, roomRef(counting, room));
+  if (places.some(({ metadata }) => metadata.jobId === end.jobId)) return true;
+  const taken = new Set(places.map(({ name }) => numberIn(name)));
+  for (const at of others) if (!taken.has(at) && (await take(counting, room, at, end))) return true;
+  return false;
+}
+
+/** @returns whether the place is the job's. It may have been before: an answer was lost, or its message came twice. */
+async function take(counting: Counting, room: number, at: number, { jobId, status }: GroupEnd): Promise<boolean> {
+  const { store, signal } = counting;
+  const how = { ...MARK, metadata: { jobId, status }, signal };
+  const made = await store.create(placeRef(counting, room, at), Buffer.alloc(0), how);
+  return made.kind === 'created' || made.info.metadata.jobId === jobId;
+}
+
+/** Marks the room as full. If all are, the group has ended. */
+async function close(
+  counting: Counting,
+  room: number,
+  places: readonly ListedObject[],
+  jobId: string,
+): Promise<GroupCompletion | undefined> {
+  const { store, statePrefix, group, rooms, signal } = counting;
+  const metadata = metadataOf(sum(places.map((place) => countsOfPlace(place))));
+  await store.create(markRef(counting, room), Buffer.alloc(0), { ...MARK, metadata, signal });
+  const marks = await marksOf(counting);
+  if (marks.size < rooms) return undefined;
+  const outcome = groupCompletion(group, sum([...marks.values()]), jobId);
+  const bytes = Buffer.from(JSON.stringify(outcome));
+  const made = await store.create(outcomeRef(statePrefix, group), bytes, { contentType: 'application/json', signal });
+  if (made.kind === 'created') return outcome;
+  const holding = await readGroup(store, statePrefix, group, signal);
+  return holding?.closedBy === jobId ? holding : undefined;
+}
+
+/** The counts of the rooms that are marked as full. */
+async function marksOf(counting: Counting): Promise<Map<number, GroupCounts>> {
+  const marks = await list(counting, baseRef(counting, '/full/'));
+  return new Map(marks.map(({ name, metadata }) => [numberIn(name), countsIn(metadata)]));
+}
+
+async function list({ store, signal }: Counting, prefix: ObjectRef): Promise<ListedObject[]> {
+  const found: ListedObject[] = [];
+  for await (const { objects } of pagesOf(store, prefix, undefined, signal)) found.push(...objects);
+  return found;
+}
+
+function capacityOf({ group, rooms }: Counting, room: number): number {
+  return room === rooms - 1 ? group.total - ROOM * (rooms - 1) : ROOM;
+}
+
+function countsOfPlace({ metadata }: ListedObject): GroupCounts {
+  return { ...NO_COUNTS, [countedAs(metadata.status as RecordFacts['status'])]: 1 };
+}
+
+function sum(all: readonly GroupCounts[]): GroupCounts {
+  const counts = { ...NO_COUNTS };
+  for (const one of all) for (const status of STATUSES) counts[status] += one[status];
+  return counts;
+}
+
+function metadataOf(counts: GroupCounts): Record<string, string> {
+  return Object.fromEntries(STATUSES.map((status) => [status, String(counts[status])]));
+}
+
+function countsIn(metadata: Readonly<Record<string, string>>): GroupCounts {
+  const counts = { ...NO_COUNTS };
+  for (const status of STATUSES) counts[status] = Number(metadata[status] ?? 0);
+  return counts;
+}
+
+function outcomeRef(statePrefix: string, { id, total }: CountedGroup): ObjectRef {
+  return under(statePrefix, `groups/${id}~${total}.json`);
+}
+
+function baseRef({ statePrefix, group: { id, total } }: Counting, name: string): ObjectRef {
+  return under(statePrefix, `groups/${id}~${total}${name}`);
+}
+
+const digits = (number: number, length: number) => String(number).padStart(length, '0');
+const roomRef = (counting: Counting, room: number) => baseRef(counting, `/${digits(room, 5)}/`);
+const placeRef = (counting: Counting, room: number, at: number) =>
+  baseRef(counting, `/${digits(room, 5)}/${digits(at, 3)}.ended`);
+const markRef = (counting: Counting, room: number) => baseRef(counting, `/full/${digits(room, 5)}.ended`);
+const numberIn = (name: string) => Number(/\/(\d+)\.ended$/.exec(name)?.[1] ?? -1);
+
+function parse(bytes: Buffer): GroupCompletion | undefined {
+  try {
+    return groupCompletionSchema.parse(JSON.parse(bytes.toString('utf8')));
+  } catch {
+    return undefined;
+  }
+}
