@@ -11,12 +11,12 @@ class PixelsFirst extends BaseSequencer {
 
 const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
 const COMPUTING = ['test/contract/seams.test.ts', 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
-/** Each file that computes has one, the others share one. */
-const LANES = COMPUTING.length + 1;
+/** Each file that computes has one, the others share two (one-at-a-time.ts). */
+const LANES = COMPUTING.length + 2;
 const BESIDE_EACH_OTHER = { groupOrder: 1 };
 
 /**
- * Unit tests need nothing. The others need the real parts: `real` runs one file at a time, for many of them look at a
+ * Unit tests need nothing. The others need the real parts: `real` runs two files at a time, for many of them look at a
  * clock, and beside it, at the lowest priority and on a Triton of its own, runs what only computes.
  */
 export default defineConfig({

@@ -12,6 +12,7 @@ import { poison } from './bench/poison.js';
 import { profile } from './bench/profile.js';
 import { policies } from './bench/policies.js';
 import { python } from './bench/python.js';
+import { same } from './bench/same.js';
 import { seams } from './bench/seams.js';
 import { soak } from './bench/soak.js';
 import { starvation } from './bench/starvation.js';
@@ -33,6 +34,7 @@ const GROUPS = {
   policies,
   profile,
   python,
+  same,
   seams,
   soak,
   starvation,

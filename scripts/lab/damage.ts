@@ -6,18 +6,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { program } from 'commander';
 import { JobError } from '../../src/domain/errors.js';
+import type { InputFormat } from '../../src/domain/job.js';
 import { damage } from './damage/harm.js';
 import { attempt, type End, judge } from './damage/judge.js';
 import { type SoundFile, soundFile } from './damage/sound.js';
 import { seeded } from './random.js';
 
-const { files, seed, folder, verbose } = program
+const { files, seed, folder, formats, verbose } = program
   .option('--files <n>', 'how many sound files, and how many damaged ones', Number, 1_000)
   .option('--seed <n>', 'the same files for the same number', Number, 1)
   .option('--folder <path>', 'sound files by other encoders')
+  .option('--formats <names>', 'only these, such as tiff,gif')
   .option('--verbose', 'a line for each file that is not as it has to be')
   .parse()
-  .opts<{ files: number; seed: number; folder?: string; verbose?: true }>();
+  .opts<{ files: number; seed: number; folder?: string; formats?: string; verbose?: true }>();
 
 const next = seeded(seed);
 const chance = (below: number) => Math.floor(next() * below);
@@ -25,8 +27,9 @@ const foreign = folder === undefined ? [] : readdirSync(folder).sort();
 
 async function sound(i: number): Promise<SoundFile> {
   const name = foreign[i % Math.max(1, foreign.length)];
-  if (folder === undefined || name === undefined) return soundFile(chance);
-  const format = (name.split('.').at(-1) ?? '').replace('jpg', 'jpeg') as SoundFile['format'];
+  if (folder === undefined || name === undefined)
+    return soundFile(chance, 1, formats?.split(',') as InputFormat[] | undefined);
+  const format = (name.split('.').at(-1) ?? '').replace('jpg', 'jpeg').replace(/^tif$/, 'tiff') as SoundFile['format'];
   return { name, format, bytes: readFileSync(join(folder, name)) };
 }
 

@@ -3,7 +3,7 @@
 import { NoAnswer } from './within.js';
 
 export interface Step {
-  readonly kind: 'topic' | 'subscription' | 'bucket';
+  readonly kind: 'topic' | 'subscription' | 'bucket' | 'notification';
   readonly name: string;
   readonly todo: 'create' | 'update' | 'nothing';
   /** Short texts such as `ack deadline: 60 s → 10 s`; for a new thing, its settings. */

@@ -1,26 +1,33 @@
 import { writeFileSync } from 'node:fs';
-import { extname } from 'node:path';
 import { Command } from 'commander';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config/index.js';
 import { capacityOf } from '../domain/capacity.js';
-import type { OutputFormat } from '../domain/job.js';
 import { atOnce } from '../pipeline/codec.js';
 import { DEFAULT_COST } from '../pipeline/cost.js';
-import { FORMATS } from '../pipeline/formats/index.js';
 import { JobContext } from '../pipeline/job-context.js';
 import { JobState } from '../pipeline/job-state.js';
 import { localSteps, runSteps } from '../pipeline/run.js';
 import { openRoutes } from '../config/routes-file.js';
 import { createFairShare } from '../scheduling/fair-share.js';
-import type { Invocation } from './usage.js';
-import { checkedJob, operationsOf, outputOf, readLocalFile, RENDER_OPTIONS, type RenderFlags } from './operations.js';
+import { readPicture } from '../client/picture.js';
+import {
+  asUsage,
+  checkedJob,
+  checkQuality,
+  operationsOf,
+  outputOf,
+  RENDER_OPTIONS,
+  type RenderFlags,
+} from './operations.js';
+import { checkOutputFile, STDOUT } from './output-file.js';
+import { type Invocation, UsageError } from './usage.js';
 
 export function processCommand(invocation: Invocation): Command {
   const command = new Command('process')
     .description('one local image straight through Triton, without Pub/Sub and Cloud Storage')
     .argument('<file>')
-    .requiredOption('-o, --output <file>', 'where the result goes');
+    .requiredOption('-o, --output <file>', 'where the result goes; its name says the format; - is standard output');
   for (const option of RENDER_OPTIONS) command.addOption(option);
   return command.action((file: string, flags: RenderFlags & { output: string }) =>
     processFile(file, flags, invocation.env),
@@ -32,19 +39,23 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
     'tritonUrl',
     'tritonTransport',
     'routesFile',
+    'maxInputBytes',
     'maxInputPixels',
     'maxOutputPixels',
     'modelWaitSeconds',
     'inferenceAttempts',
   ]);
+  const named = checkOutputFile('-o', flags.output, [file], flags.format);
+  const output = { ...(named === undefined ? {} : { format: named }), ...outputOf(flags) };
+  checkQuality(output);
   const job = checkedJob({
     jobId: 'local',
     operations: operationsOf(flags),
     input: { uri: 'gs://local/file' },
-    output: { ...formatOf(flags.output), ...outputOf(flags) },
+    output,
     priority: 'interactive',
   });
-  const bytes = readLocalFile(file);
+  const bytes = await readLocal(file, config.maxInputBytes);
   const models = connectTriton({ url: config.tritonUrl, transport: config.tritonTransport });
   const routes = openRoutes(config.routesFile);
   try {
@@ -67,7 +78,8 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
     state.bytes = bytes;
     await runSteps(localSteps(job), state);
     const { encoded } = state;
-    writeFileSync(flags.output, encoded.bytes);
+    if (flags.output === STDOUT) process.stdout.write(encoded.bytes);
+    else writeFileSync(flags.output, encoded.bytes);
     for (const warning of context.warnings) console.error(`warning: ${warning}`);
     const steps = context.steps.map((step) => `${step.model}@${step.servedVersion} (${step.plan}, ${step.requests})`);
     console.error(
@@ -78,10 +90,15 @@ async function processFile(file: string, flags: RenderFlags & { output: string }
   }
 }
 
-/** The format that the extension of the output file names. `--format` overrides it. */
-function formatOf(path: string): { format?: OutputFormat } {
-  const extension = extname(path).slice(1).toLowerCase();
-  const names = Object.keys(FORMATS) as OutputFormat[];
-  const format = names.find((name) => name === extension || FORMATS[name].extension === extension);
-  return format === undefined ? {} : { format };
+/** @throws UsageError for an address, a folder, and a file that is empty, too large or no picture */
+async function readLocal(file: string, maxBytes: number): Promise<Buffer> {
+  if (file.startsWith('gs://')) {
+    throw new UsageError(`${file}: expected a local file; \`imagen submit\` takes Cloud Storage objects`);
+  }
+  try {
+    const picture = await readPicture(file, undefined, maxBytes, new AbortController().signal);
+    return 'bytes' in picture ? picture.bytes : Buffer.alloc(0);
+  } catch (error) {
+    throw asUsage(error);
+  }
 }

@@ -2,6 +2,7 @@ import type { PubSub } from '@google-cloud/pubsub';
 import { Command } from 'commander';
 import { planBucket } from '../adapters/gcs/admin.js';
 import { createStorageClient } from '../adapters/gcs/client.js';
+import { planNotification } from '../adapters/gcs/notifications.js';
 import { type Step, StepFailed } from '../adapters/plan.js';
 import {
   DEAD_LETTERS_RETENTION_SECONDS,
@@ -14,6 +15,8 @@ import { unlessMissing } from '../adapters/pubsub/admin-calls.js';
 import { takenTwice } from '../adapters/pubsub/inspect.js';
 import { createAdminClient } from '../adapters/pubsub/admin-client.js';
 import { readConfig } from '../config/index.js';
+import { wantedNotification } from './notify.js';
+import { operationOption } from './operations.js';
 import { reachPubSub, reachStorage } from './reach.js';
 import {
   DEFAULT_DAYS,
@@ -52,6 +55,9 @@ export function setupCommand(invocation: Invocation): Command {
       '--results-days <days>',
       'delete results after so many days, or never; unless given, their rule is left alone',
     )
+    .option('--notify <gs://…>', 'also make jobs of the new objects of a bucket, or of a prefix in it')
+    .addOption(operationOption('with --notify: what is done with them, as for submit'))
+    .option('--output-prefix <gs://…>', 'with --notify: prefix of the results')
     .option('--keep-access', 'leave the access settings of buckets that are there as they are')
     .option('--json', 'print one JSON document')
     .action(async (flags: SetupFlags) => {
@@ -72,6 +78,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   const config = readConfig(env, SETTINGS_READ);
   const subscriptions = wantedSubscriptions(config, flags);
   const buckets = wantedBuckets(config, flags);
+  const notification = wantedNotification(config, flags);
   await Promise.all([reachPubSub(config), reachStorage(config, 'IMAGEN_STATE_PREFIX', config.statePrefix, true)]);
   const pubsub = createAdminClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
   const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
@@ -94,6 +101,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
       ),
       ...flags.completionsSubscription.map((name) => planPlainSubscription(pubsub, config.completionsTopic, name)),
       ...buckets.map((bucket) => planBucket(storage, bucket)),
+      ...(notification ? [planNotification(storage, notification)] : []),
     ]);
     const families = config.jobsSubscriptions.map(({ name }) => name);
     const twice = await takenTwice(pubsub, config.jobsTopic, { wanted: subscriptions, families });

@@ -1,9 +1,8 @@
 /** What the client's functions share. Each part is opened when it is first needed. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createObjectStore } from '../adapters/gcs/store.js';
-import { NotPublishable, type ObjectStore, type Publisher } from '../domain/ports.js';
+import type { ObjectStore, Publisher } from '../domain/ports.js';
 import { anyOf } from '../domain/signals.js';
-import { backoffMs, retryingStore } from '../pipeline/retry.js';
+import { retryingStore } from '../pipeline/retry.js';
 import { ClientError } from './errors.js';
 import type { ClientSettings } from './options.js';
 
@@ -26,8 +25,6 @@ export interface Parts {
 }
 
 const RETRY = { unavailableMs: 30_000, failedAttempts: 3 };
-/** One invalid message makes Pub/Sub refuse the whole batch, so a refused message is sent again, soon by itself. */
-const PUBLISH_ATTEMPTS = 5;
 
 interface Connection {
   readonly topic: Publisher;
@@ -57,15 +54,9 @@ export function createParts(settings: ClientSettings): Parts {
     },
     async publish(data, attributes, orderingKey) {
       const { topic } = await (connection ??= connect(settings));
-      for (let attempts = 1; ; attempts++) {
-        try {
-          await topic.publish(data, attributes, orderingKey);
-          return;
-        } catch (thrown) {
-          if (!(thrown instanceof NotPublishable) || attempts >= PUBLISH_ATTEMPTS) throw describe(thrown, settings);
-          await sleep(backoffMs(attempts));
-        }
-      }
+      await topic.publish(data, attributes, orderingKey).catch((thrown: unknown) => {
+        throw describe(thrown, settings);
+      });
     },
     async run(signal, work) {
       const both = until(signal);
@@ -85,7 +76,7 @@ export function createParts(settings: ClientSettings): Parts {
   };
 }
 
-/** It is loaded only to publish, since waiting and reading need none of it. */
+/** gRPC takes a while to load, so it is loaded only to publish. */
 async function connect({ projectId, pubsubEmulator, jobsTopic }: ClientSettings): Promise<Connection> {
   const [{ PubSubChannel, PUBLISHING }, { createPublisher }] = await Promise.all([
     import('../adapters/pubsub/channel.js'),

@@ -1,4 +1,5 @@
 /** Waits for the records of many jobs at once, at a bounded rate of requests. */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobRecord } from '../records/record.js';
 import { type Settle, waitUnless } from '../domain/signals.js';
@@ -34,6 +35,7 @@ export function createPolls(
   signal: AbortSignal,
   limits: PollLimits = POLL_LIMITS,
 ): Polls {
+  setMaxListeners(0, signal); // one for each job
   const queue: Waiting[] = [];
   const shareMs = (limits.atOnce * 1_000) / limits.perSecond;
   let looking = 0;

@@ -1,5 +1,4 @@
 /** Submits many pictures, and gives their outcomes as they come. */
-import { setMaxListeners } from 'node:events';
 import type { Completion } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { waitUnless } from '../domain/signals.js';
@@ -70,7 +69,6 @@ export async function* submitAll<R extends SubmitRequest>(
 ): AsyncGenerator<Outcome<R>, void, void> {
   const { uploads = UPLOADS, window = WINDOW } = options;
   const stop = new AbortController();
-  setMaxListeners(0, stop.signal); // one for each job that is waited for
   const tray = createTray<Outcome<R>>(window);
   const work = parts.run(options.signal, async (outer) => {
     const halt = () => stop.abort(outer.reason);

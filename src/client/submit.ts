@@ -57,22 +57,12 @@ export async function send(
   { republish = false, onUpload }: SubmitOptions,
   signal: AbortSignal,
 ): Promise<Submitted> {
-  const { message, fingerprint, picture } = prepared;
+  const { message, fingerprint } = prepared;
   const { jobId } = message;
   const job = { jobId, message, fingerprint };
-  const record = await recallQuietly(parts, jobId, signal);
-  if (record) {
-    await checkSameJob(parts, prepared, record, signal);
-    return { ...job, state: 'ended before', completion: record.completion };
-  }
-  let isNew = false;
-  if ('bytes' in picture) {
-    isNew = await inSpan('upload', {}, () => upload(parts, prepared, picture, signal));
-    if (isNew) onUpload?.(message.input.uri, picture.bytes.length);
-  }
-  const receipt = isNew ? undefined : await readReceipt(parts, jobId, signal);
-  if (receipt && receipt.fingerprint !== fingerprint) throw reused(jobId);
-  if (receipt && !republish) return { ...job, state: 'submitted before' };
+  const before = await lookBefore(parts, prepared, onUpload, signal);
+  if (before.kind === 'ended') return { ...job, state: 'ended before', completion: before.completion };
+  if (before.kind === 'submitted' && !republish) return { ...job, state: 'submitted before' };
   signal.throwIfAborted();
   const attributes = { ...prepared.attributes, ...jobAttributes(message) };
   await parts.publish(Buffer.from(JSON.stringify(message)), attributes, prepared.orderingKey);
@@ -80,6 +70,42 @@ export async function send(
   const submittedAt = new Date().toISOString();
   await leaveReceipt(parts, jobId, { fingerprint, submittedAt, message, attributes, orderingKey });
   return { ...job, state: 'published' };
+}
+
+type Before =
+  | { readonly kind: 'ended'; readonly completion: Completion }
+  | { readonly kind: 'submitted' }
+  | { readonly kind: 'new' };
+
+/**
+ * Uploads the picture, and finds out whether the job was submitted before. An id that was made from the content has its own
+ * upload. So if this call is the first to upload, nobody has submitted the job, and nothing else is asked.
+ * @throws JobError `JOB_ID_REUSED`
+ */
+async function lookBefore(
+  parts: Parts,
+  prepared: Prepared,
+  onUpload: SubmitOptions['onUpload'],
+  signal: AbortSignal,
+): Promise<Before> {
+  const { message, fingerprint, picture, ownId } = prepared;
+  const { jobId } = message;
+  const send = async () => {
+    if (!('bytes' in picture)) return false;
+    const isNew = await inSpan('upload', {}, () => upload(parts, prepared, picture, signal));
+    if (isNew) onUpload?.(message.input.uri, picture.bytes.length);
+    return isNew;
+  };
+  if (ownId && (await send())) return { kind: 'new' };
+  const record = await recallQuietly(parts, jobId, signal);
+  if (record) {
+    await checkSameJob(parts, prepared, record, signal);
+    return { kind: 'ended', completion: record.completion };
+  }
+  if (!ownId) await send();
+  const receipt = await readReceipt(parts, jobId, signal);
+  if (receipt && receipt.fingerprint !== fingerprint) throw reused(jobId);
+  return { kind: receipt ? 'submitted' : 'new' };
 }
 
 /** A publisher may lack the right to read records. Then it finds out what became of the job when it waits. */

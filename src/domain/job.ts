@@ -9,12 +9,15 @@
 import { z } from 'zod';
 import { JobError } from './errors.js';
 import { describeIssues } from './issues.js';
+import { duplicateKey } from './json.js';
 import { parseObjectUri, parsePrefix } from './uri.js';
 
 export const SCHEMA_VERSION = 1;
 export const MAX_MESSAGE_BYTES = 65_536;
 export const MAX_METADATA_BYTES = 4_096;
 export const OUTPUT_FORMATS = ['png', 'jpeg', 'webp', 'avif'] as const;
+/** Formats that the worker reads; it writes those of OUTPUT_FORMATS. */
+export const INPUT_FORMATS = [...OUTPUT_FORMATS, 'tiff', 'gif'] as const;
 export const PRIORITIES = ['interactive', 'batch'] as const;
 
 export const MAX_GROUP_TOTAL = 1_000_000;
@@ -146,6 +149,7 @@ export function jobAttributes({ operations: [first], priority = 'batch' }: JobMe
 }
 
 export type ParameterValue = z.output<typeof parameterValue>;
+export type InputFormat = (typeof INPUT_FORMATS)[number];
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export type Priority = (typeof PRIORITIES)[number];
 export type Operation = z.output<typeof operationObject>;
@@ -177,7 +181,7 @@ export function parseJob(data: Buffer): Job {
       `schemaVersion: expected ${SCHEMA_VERSION}, given ${JSON.stringify(value.schemaVersion)}`,
     );
   }
-  const parsed = jobSchema.safeParse(value);
+  const parsed = jobSchema.safeParse(value, { reportInput: true });
   if (!parsed.success) throw invalid(describeIssues(parsed.error.issues).join('; '));
   return normalise(parsed.data);
 }
@@ -207,7 +211,11 @@ function normalise(message: z.output<typeof jobSchema>): Job {
 
 function parseJson(data: Buffer): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data), refuseProto) as unknown;
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(data);
+    const value = JSON.parse(text, refuseProto) as unknown;
+    const twice = duplicateKey(text);
+    if (twice !== undefined) throw invalid(`${twice}: given twice`);
+    return value;
   } catch (cause) {
     if (cause instanceof JobError) throw cause;
     throw new JobError('INVALID_MESSAGE', 'expected a JSON object in UTF-8', { cause });

@@ -11,6 +11,8 @@ export const WARNINGS = {
   'extra-bytes': 'bytes that belong to no part of the JPEG were skipped',
   'scan-limits': 'a scan of the JPEG states wrong limits, which were not heeded',
   'no-end': 'the JPEG has no end marker, but every block of its pixels is there',
+  quality: 'output.quality was not used: the result is {format}, which has none',
+  name: 'the name in output.uri says another format than that of the result, {format}',
 } as const;
 
 export type WarningCode = keyof typeof WARNINGS;

@@ -1,6 +1,6 @@
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { JobError } from '../domain/errors.js';
-import type { OutputFormat } from '../domain/job.js';
+import type { InputFormat } from '../domain/job.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { convert } from './colour/convert.js';
@@ -10,7 +10,8 @@ import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
 import { unsupported } from './preflight/foreign.js';
-import { type Preflight, preflight } from './preflight/index.js';
+import type { Placed } from './gif.js';
+import { type Preflight, preflight, TIFF_STARTS } from './preflight/index.js';
 import { inTurns } from './turns.js';
 
 // The bytes of a file select the decoder, and they may be hostile. So only the formats that the README promises stay
@@ -22,6 +23,8 @@ sharp.unblock({
     'VipsForeignLoadPngBuffer',
     'VipsForeignLoadWebpBuffer',
     'VipsForeignLoadHeifBuffer',
+    'VipsForeignLoadTiffBuffer',
+    'VipsForeignLoadNsgifBuffer',
   ],
 });
 // No picture comes twice, so there is no cache. Many pictures are processed at once, so each gets one thread.
@@ -36,13 +39,15 @@ const MOST_CODED = 3;
 const SPARE_PIXELS = 2_000_000;
 
 /** Measured decoding time on one processor, in nanoseconds per pixel. */
-const DECODER_NS: Readonly<Record<OutputFormat, number>> = { jpeg: 8, png: 12, webp: 25, avif: 45 };
+const DECODER_NS: Readonly<Record<InputFormat, number>> = { jpeg: 8, png: 12, webp: 25, avif: 45, tiff: 100, gif: 50 };
 
-const FORMATS: Readonly<Record<string, OutputFormat>> = { jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif' };
+const FORMATS: Readonly<Record<string, InputFormat>> = {
+  ...{ jpeg: 'jpeg', png: 'png', webp: 'webp', heif: 'avif', tiff: 'tiff', gif: 'gif' },
+};
 
 /** What the header of a file says about its picture. */
 export interface Header extends Size {
-  readonly format: OutputFormat;
+  readonly format: InputFormat;
   readonly hasAlpha: boolean;
   /** Whether the EXIF orientation turns or mirrors the picture. */
   readonly turned: boolean;
@@ -51,6 +56,8 @@ export interface Header extends Size {
   readonly deep: boolean;
   /** Whether the worker converts its colours itself, which takes a second copy. */
   readonly converted?: boolean;
+  /** Bytes of the largest strip or tile of a TIFF, which the decoder holds as a whole, and a copy of the file if it makes one. */
+  readonly heldBytes?: number;
 }
 
 /** The header, and sharp's own description of the file, which `decode` needs. */
@@ -90,14 +97,15 @@ export interface DecodeOptions {
  */
 export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: HeaderOptions): Promise<FileHeader> {
   const structure = preflight(bytes);
-  const { codedPixels = 0, jpeg } = structure;
-  const source = jpeg?.mended() ?? bytes;
+  const { codedPixels = 0, checked, heldBytes = 0 } = structure;
+  const source = checked?.mended() ?? bytes;
   const file = await codec(HEADER_MS, () => guard(bytes, () => open(source).metadata()));
   const format = FORMATS[file.format];
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
     throw unsupported(bytes, file.format);
   }
-  const pixels = file.width * file.height;
+  const { placed } = structure;
+  const pixels = placed ? placed.width * placed.height : file.width * file.height;
   if (pixels > maxPixels) {
     throw new JobError('INPUT_TOO_MANY_PIXELS', `expected at most ${maxPixels} pixels, given ${pixels}`);
   }
@@ -106,14 +114,15 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
   }
   const converted = spaceOf(file, structure) !== undefined;
   const { hasAlpha, orientation = 1, isProgressive: progressive, depth, autoOrient } = file;
+  const { width, height } = placed ?? autoOrient;
   return {
-    ...autoOrient,
-    format,
-    hasAlpha,
+    ...{ width, height, format },
+    hasAlpha: hasAlpha || placed !== undefined,
     progressive,
     turned: orientation > 1,
     deep: depth !== 'uchar',
     converted,
+    heldBytes,
     file,
     structure,
   };
@@ -128,15 +137,15 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
 export async function decode(bytes: Buffer, header: FileHeader, options: DecodeOptions = {}): Promise<Decoded> {
   const { maxSeconds = 120, codec = atOnce } = options;
   const { file, structure } = header;
-  const { jpeg } = structure;
+  const { checked } = structure;
   const costMs = costOf(header, DECODER_NS[header.format]);
   const pixels = await codec(costMs, () =>
     guard(bytes, async () => {
-      await jpeg?.check();
-      return readPixels(jpeg?.mended() ?? bytes, header, maxSeconds);
+      await checked?.check();
+      return readPixels(checked?.mended() ?? bytes, header, maxSeconds);
     }),
   );
-  const raster = await rasterOf(pixels);
+  const raster = onCanvas(await rasterOf(pixels), structure.placed);
   if (structure.premultiplied) await divideByAlpha(raster);
   if (!isSameSize(raster, header)) {
     // The job is planned for the header's size.
@@ -146,7 +155,13 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
   return {
     raster,
     warnings: lossesOf(file, structure),
-    metadata: { exif: file.exif, xmp: file.xmp, iptc: file.iptc, density: statedDensity(header) },
+    metadata: {
+      exif: file.exif,
+      xmp: file.xmp,
+      iptc: file.iptc,
+      density: statedDensity(header),
+      ...(header.turned ? {} : { size: { width: raster.width, height: raster.height } }),
+    },
   };
 }
 
@@ -199,7 +214,9 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
 
 function open(bytes: Buffer, options: SharpOptions = {}): Sharp {
   // `readHeader` checks the pixel limit and throws its own code. The limit of libvips stays as a second check.
-  return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
+  // libtiff would refuse strips and tiles above 50 MB. Those of a TIFF that passed the preflight are bounded by its pixels.
+  const unlimited = TIFF_STARTS.includes(bytes.toString('latin1', 0, 4));
+  return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, unlimited, ...options });
 }
 
 /**
@@ -245,10 +262,10 @@ async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly
 }
 
 /** Pixels per inch, if the file states them: sharp says 72 of a file that does not. */
-function statedDensity({ file, structure: { jpeg, chunks } }: FileHeader): number | undefined {
+function statedDensity({ file, structure: { checked, chunks } }: FileHeader): number | undefined {
   const pHYs = chunks?.get('pHYs');
   if (pHYs) return pHYs[8] === 1 ? file.density : undefined;
-  return jpeg?.density ?? densityOf(file.exif);
+  return checked?.density ?? densityOf(file.exif);
 }
 
 /** Undoes the multiplication of colours by alpha, in place. What is below alpha 0 is unknown and stays black. */
@@ -261,4 +278,18 @@ async function divideByAlpha({ rgb, alpha }: Raster): Promise<void> {
       for (let at = i * 3; at < i * 3 + 3; at++) rgb[at] = Math.min(255, Math.round(((rgb[at] ?? 0) * 255) / value));
     }
   });
+}
+
+/** Puts a picture on a transparent canvas. */
+function onCanvas(picture: Raster, placed: Placed | undefined): Raster {
+  if (!placed) return picture;
+  const { left, top, width, height } = placed;
+  const [rgb, alpha] = [Buffer.alloc(width * height * 3), Buffer.alloc(width * height)];
+  for (let y = 0; y < picture.height; y++) {
+    const [from, to] = [y * picture.width, (top + y) * width + left];
+    picture.rgb.copy(rgb, to * 3, from * 3, (from + picture.width) * 3);
+    if (picture.alpha) picture.alpha.copy(alpha, to, from, from + picture.width);
+    else alpha.fill(255, to, to + picture.width);
+  }
+  return { width, height, rgb, alpha };
 }

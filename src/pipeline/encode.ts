@@ -84,7 +84,7 @@ async function withMetadata(metadata: KeptMetadata, picture: Sharp, size: Size, 
   const plain = picture.raw();
   const { data, info } = await codec(costOf(size, RESIZE_NS), () => plain.toBuffer({ resolveWithObject: true }));
   const { width, height, channels } = info;
-  const carrier = await codec(HEADER_MS, () => carrierOf(metadata, channels === 4));
+  const carrier = await codec(HEADER_MS, () => carrierOf(metadata, channels === 4, size));
   const carried = sharp(carrier)
     .resize(width, height, { fit: 'fill', kernel: 'nearest' })
     .boolean(data, 'or', raw(info, channels))

@@ -9,7 +9,7 @@ export function lossesOf(metadata: Metadata, structure: Preflight): string[] {
   const { jpeg, chunks = new Map<string, Buffer>() } = structure;
   const codes: WarningCode[] = [...(jpeg?.flaws ?? [])].filter((flaw) => flaw !== 'profile' || !metadata.icc);
   // sharp does not read animated PNG, so the number of frames comes from the file's `acTL` chunk.
-  const count = framesOf(chunks.get('acTL')) ?? metadata.pages ?? 1;
+  const count = framesOf(chunks.get('acTL')) ?? structure.frames ?? metadata.pages ?? 1;
   // Without `fcTL` before the pixels, the default image is no frame (PNG, third edition, 11.3.3.1).
   if (chunks.has('acTL') && !chunks.has('fcTL')) codes.push('hidden-default');
   else if (count > 1) codes.push('frames');

@@ -1,7 +1,7 @@
 /** Estimates from the header how much memory a job needs. docs/pixels.md derives the formula. */
 import type { OutputRequest, Priority } from '../domain/job.js';
 import type { Header } from './decode.js';
-import { FORMATS } from './formats/index.js';
+import { defaultFormat, FORMATS } from './formats/index.js';
 
 /** Waits for memory, in bytes. @returns the function that releases it; call it exactly once */
 export type Reserve = (bytes: number, signal: AbortSignal, priority: Priority) => Promise<() => void>;
@@ -20,7 +20,7 @@ export function memoryOf(header: Header, steps: readonly Step[], output: OutputR
   let pixels = header.width * header.height;
   let alpha = header.hasAlpha;
   let held = pixels * (alpha ? 4 : 3);
-  let most = pixels * decoding(header);
+  let most = pixels * decoding(header) + (header.heldBytes ?? 0);
   // When the result is encoded, the picture before the last operation may not have been garbage-collected yet.
   let atEncode = held;
   for (const { model, contract } of steps) {
@@ -37,7 +37,7 @@ export function memoryOf(header: Header, steps: readonly Step[], output: OutputR
   }
   const { background, maxWidth, maxHeight, keepMetadata } = output;
   const copied = background !== undefined || maxWidth !== undefined || maxHeight !== undefined || keepMetadata;
-  const format = FORMATS[output.format ?? (alpha && !FORMATS[header.format].alpha ? 'png' : header.format)];
+  const format = FORMATS[output.format ?? defaultFormat(header.format, alpha)];
   return Math.max(most, atEncode + pixels * (format.encoderBytes + (copied ? 4 : 0)));
 }
 
@@ -57,5 +57,9 @@ function decoding({ format, hasAlpha, turned, progressive, deep, converted }: He
       return (hasAlpha ? 9 : 8) + copy;
     case 'avif':
       return (deep ? 29 : 23) + copy;
+    case 'tiff':
+      return rows;
+    case 'gif':
+      return rows + 8;
   }
 }

@@ -1,6 +1,7 @@
 /** Copies EXIF, XMP and IPTC from one file to another, and corrects them for pixels that are upright sRGB now. */
 import { crc32 } from '@node-rs/crc32';
 import sharp, { type Metadata } from 'sharp';
+import type { Size } from '../domain/raster.js';
 import { Exif, TAG } from './exif.js';
 import { uprightXmp } from './xmp.js';
 
@@ -8,6 +9,8 @@ import { uprightXmp } from './xmp.js';
 export interface KeptMetadata extends Pick<Metadata, 'exif' | 'xmp' | 'iptc'> {
   /** Pixels per inch, if the file states them. */
   readonly density?: number | undefined;
+  /** Size of the picture that was read; undefined if it was turned. */
+  readonly size?: Size | undefined;
 }
 
 const XMP_PREFIX = 'http://ns.adobe.com/xap/1.0/\0';
@@ -20,16 +23,20 @@ const IHDR_END = 33;
  * Makes a file of one black pixel with the given metadata. sharp copies metadata only from the file that it opens, so the
  * encoder opens this one and puts the pixels over it. A block larger than 65,533 bytes is left out.
  * @param alpha whether the file has alpha; the pixel is then transparent
+ * @param to size of the result
  */
-export async function carrierOf(kept: KeptMetadata, alpha: boolean): Promise<Buffer> {
+export async function carrierOf(kept: KeptMetadata, alpha: boolean, to: Size): Promise<Buffer> {
   const pixel = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } })
     .jpeg()
     .toBuffer();
-  const { exif, xmp, iptc, density } = kept;
+  const { exif, xmp, iptc, density, size: from } = kept;
+  const scaling = from && { from, to };
   const blocks: readonly (readonly [number, Buffer])[] = [
     ...(density === undefined ? [] : [[0xe0, jfif(density)] as const]),
     ...(fits(exif) ? [[0xe1, uprightExif(exif)] as const] : []),
-    ...(fits(xmp) ? [[0xe1, Buffer.from(XMP_PREFIX + uprightXmp(xmp.toString('latin1')), 'latin1')] as const] : []),
+    ...(fits(xmp)
+      ? [[0xe1, Buffer.from(XMP_PREFIX + uprightXmp(xmp.toString('latin1'), scaling), 'latin1')] as const]
+      : []),
     ...(fits(iptc) ? [[0xed, iptc] as const] : []),
   ];
   const segments = blocks

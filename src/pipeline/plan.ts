@@ -1,7 +1,7 @@
 import { JobError } from '../domain/errors.js';
-import type { Job, OutputFormat } from '../domain/job.js';
+import type { InputFormat, Job } from '../domain/job.js';
 import type { Size } from '../domain/raster.js';
-import { type Format, FORMATS } from './formats/index.js';
+import { defaultFormat, type Format, FORMATS } from './formats/index.js';
 import { PLAN_TABLE, type Shape } from './plans/index.js';
 import type { Routed } from './route.js';
 
@@ -37,18 +37,19 @@ export function planJob(job: Job, picture: Size, routed: readonly Routed[], maxP
 }
 
 /**
- * Chooses the format of the result: the requested one, or else the input's, or PNG if that has no alpha and the result has.
+ * Chooses the format of the result: the requested one, or else the input's, or PNG if that is not written, or has no alpha and
+ * the result has.
  * @param picture format of the input, and whether any of its pixels is transparent
  * @throws JobError `INVALID_PARAMETERS`; `OUTPUT_TOO_LARGE` when the format cannot hold the size
  */
 export function chooseFormat(
   { output }: Job,
-  picture: { readonly format: OutputFormat; readonly hasAlpha: boolean },
+  picture: { readonly format: InputFormat; readonly hasAlpha: boolean },
   { steps, size }: JobPlan,
 ): Format {
   const isOpaque = output.maskOnly === true || output.background !== undefined;
   const alpha = !isOpaque && (picture.hasAlpha || steps.some(({ routed }) => routed.model.output === 'mask'));
-  const name = output.format ?? (alpha && !FORMATS[picture.format].alpha ? 'png' : picture.format);
+  const name = output.format ?? defaultFormat(picture.format, alpha);
   const format = FORMATS[name];
   if (alpha && !format.alpha) {
     throw invalid(`background: expected "#rrggbb", because the result has alpha and ${name} has none`);

@@ -12,6 +12,7 @@ import { fetchInput } from './fetch.js';
 import { isGrey } from './grey.js';
 import type { StoredJobState, JobState } from './job-state.js';
 import { memoryOf } from './memory.js';
+import { outputWarnings } from './output-warnings.js';
 import { chooseFormat, type PlannedStep, planJob } from './plan.js';
 import { route } from './route.js';
 import { storeResult } from './store.js';
@@ -125,6 +126,7 @@ export const formatStep: PipelineStep = {
     const { job, header, plan, raster } = state;
     const picture = { format: header.format, hasAlpha: raster.alpha !== undefined };
     state.format = await planByContractNow(state, () => chooseFormat(job, picture, plan));
+    state.context.warnings.push(...outputWarnings(job.output, state.format));
   },
 };
 

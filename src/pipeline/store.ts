@@ -1,6 +1,7 @@
 import type { CompletionOutput, Status, Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { originalOf } from '../domain/job.js';
+import { RESULT_KEY } from '../domain/notification.js';
 import type { ObjectInfo, ObjectStore } from '../domain/ports.js';
 import type { Size } from '../domain/raster.js';
 import { type ObjectRef, objectUri } from '../domain/uri.js';
@@ -60,7 +61,7 @@ export async function storeResult(
 }
 
 const KEY = {
-  jobId: 'imagen-job-id',
+  jobId: RESULT_KEY,
   fingerprint: 'imagen-fingerprint',
   width: 'imagen-width',
   height: 'imagen-height',

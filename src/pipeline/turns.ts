@@ -17,3 +17,12 @@ export async function inTurns(count: number, pixels: number, work: (from: number
     work(from, Math.min(count, from + step));
   }
 }
+
+/** Runs a computation that yields now and then, with a pause at each yield. @returns what it returns */
+export async function inPieces<T>(work: Generator<undefined, T>): Promise<T> {
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+    await pause();
+  }
+}

@@ -1,23 +1,42 @@
 /** Removes from XMP what is not true of the result. XMP is text, and is changed as text. */
+import type { Size } from '../domain/raster.js';
 
 /**
  * Properties about the file that was read: its size, its colours, its thumbnails, and other pictures and films in it (motion
- * photos, gain maps). A panorama's numbers of pixels are true at the old size only, so all of its properties go.
+ * photos, gain maps).
  */
 const UNTRUE = [
   /^(?:xmp|xap):Thumbnails$/,
   /^tiff:(?:ImageWidth|ImageLength|BitsPerSample|PhotometricInterpretation|SamplesPerPixel|Compression)$/,
   /^exif:(?:PixelXDimension|PixelYDimension|ColorSpace)$/,
   /^photoshop:(?:ICCProfile|ColorMode)$/,
-  /^GPano:/,
   /^(?:GCamera|Camera|OpCamera):(?:MotionPhoto|MicroVideo|HDRP|hdrp)/,
   /^(?:hdrgm|HDRGainMap|HDRGainMapMetadata|apdi|GContainer|Container|GDepth|GImage|GAudio|Device):/,
 ];
 
-/** The XMP of the upright sRGB picture: orientation 1, and nothing of the file that was read. */
-export function uprightXmp(xmp: string): string {
-  const isUntrue = (name: string) => UNTRUE.some((pattern) => pattern.test(name));
-  return withoutElements(xmp, isUntrue)
+/** Properties of a panorama that count pixels (Google's Photo Sphere XMP). */
+const ACROSS =
+  'CroppedAreaImageWidthPixels|FullPanoWidthPixels|CroppedAreaLeftPixels|LargestValidInteriorRect(?:Width|Left)';
+const DOWN =
+  'CroppedAreaImageHeightPixels|FullPanoHeightPixels|CroppedAreaTopPixels|LargestValidInteriorRect(?:Height|Top)';
+
+/** Sizes of the picture as it was read, and as it is written. */
+export interface Scaling {
+  readonly from: Size;
+  readonly to: Size;
+}
+
+/**
+ * The XMP of the upright sRGB picture: orientation 1, and nothing of the file that was read.
+ * @param scaling by which a panorama's numbers of pixels are scaled; without it, or if they are not those of the picture that was
+ *   read, its properties go
+ */
+export function uprightXmp(xmp: string, scaling?: Scaling): string {
+  const panorama = scaling && isPanoramaOf(xmp, scaling.from) ? scaling : undefined;
+  const isUntrue = (name: string) =>
+    UNTRUE.some((pattern) => pattern.test(name)) || (!panorama && name.startsWith('GPano:'));
+  const kept = withoutElements(panorama ? scaledPanorama(xmp, panorama) : xmp, isUntrue);
+  return kept
     .replace(/\s([A-Za-z]+:\w+)\s*=\s*(?:"[^"]*"|'[^']*')/g, (all, name: string) => (isUntrue(name) ? '' : all))
     .replace(/(tiff:Orientation\s*=\s*["'])\d(["'])/g, '$11$2')
     .replace(/(<tiff:Orientation>)\s*\d\s*(<)/g, '$11$2');
@@ -43,4 +62,19 @@ function withoutElements(xml: string, isUnwanted: (name: string) => boolean): st
     from = end - 1;
   }
   return kept.join('') + xml.slice(done);
+}
+
+function isPanoramaOf(xmp: string, { width, height }: Size): boolean {
+  const states = (name: string, value: number) =>
+    new RegExp(`GPano:${name}(?:\\s*=\\s*["']|>)\\s*${value}\\s*["'<]`).test(xmp);
+  return states('CroppedAreaImageWidthPixels', width) && states('CroppedAreaImageHeightPixels', height);
+}
+
+function scaledPanorama(xmp: string, { from, to }: Scaling): string {
+  const scaled = (text: string, names: string, ratio: number) =>
+    text.replace(
+      new RegExp(`(GPano:(?:${names})(?:\\s*=\\s*["']|>)\\s*)(\\d+)`, 'g'),
+      (_all, before: string, value: string) => `${before}${Math.round(Number(value) * ratio)}`,
+    );
+  return scaled(scaled(xmp, ACROSS, to.width / from.width), DOWN, to.height / from.height);
 }

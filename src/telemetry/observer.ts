@@ -8,6 +8,11 @@ import type { Metrics } from './metrics/index.js';
 export function createObserver(log: Logger, metrics: Metrics): Observer {
   return {
     received: ({ attempt }) => metrics.received(attempt),
+    ignored({ messageId, attributes }, reason) {
+      const { bucketId, objectId, eventType } = attributes;
+      log.debug({ messageId, bucketId, objectId, eventType, reason }, 'notification ignored');
+      metrics.ignored(reason);
+    },
     ended({ completion, delivery, model, last, replay, tookMs, publishMs }) {
       const { jobId, eventId, status, error, steps, timingsMs } = completion;
       const version = last?.version;

@@ -1,5 +1,6 @@
 /** The parts and options that every step of the worker receives. */
 import type { Completion } from '../domain/completion.js';
+import type { IgnoredReason } from '../domain/notification.js';
 import type { Delivery, ModelServer, ObjectStore } from '../domain/ports.js';
 import type { PipelineOptions } from '../pipeline/job-state.js';
 import type { RetryLimits } from '../pipeline/retry.js';
@@ -49,6 +50,8 @@ export interface HandlerOptions {
 /** Called at the receipt and the end of every message; must not throw. */
 export interface Observer {
   received(delivery: Delivery): void;
+  /** A bucket's notification that is no job. It is acked. */
+  ignored(delivery: Delivery, reason: IgnoredReason): void;
   /** A completion was published. */
   ended(end: Ending): void;
   /** A dead letter was published. Its completion follows. */

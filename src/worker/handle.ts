@@ -3,6 +3,7 @@
  * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` decides that.
  */
 import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
+import { arrivalOf } from '../domain/notification.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
 import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
@@ -12,7 +13,7 @@ import { timeLimit } from './deadline.js';
 import { deferralsOf } from './defer.js';
 import { leaveAttemptMarker, countAttemptMarkers, wasMoved } from '../records/markers.js';
 import { withRetries } from '../pipeline/retry.js';
-import { isSpent, type Message, parse, receive, type Received } from './message.js';
+import { isSpent, type Message, parse, receive, type Received, unreadable } from './message.js';
 import { type AttemptResult, fromRecord, interrupted, type Outcome, type PutOff, unavailable } from './outcome.js';
 import { announce, putBack } from './put-back.js';
 import { runAttempt, ALONE_FROM_ATTEMPT } from './run-attempt.js';
@@ -43,10 +44,19 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
 }
 
 async function handleMessage(worker: Worker, given: Delivery, signal: AbortSignal): Promise<Settlement> {
-  const received = receive(given);
-  worker.parts.observer.received(given);
+  const { observer } = worker.parts;
+  observer.received(given);
   const { statePrefix, pipeline } = worker.options;
-  const parsed = parse(received, { statePrefix, ...pipeline.fetch, ...pipeline.target });
+  const arrival = arrivalOf(given, statePrefix);
+  if (arrival.kind === 'ignored') {
+    observer.ignored(given, arrival.reason);
+    return 'ack';
+  }
+  const received = receive(arrival.kind === 'job' ? arrival.published : given);
+  const parsed =
+    arrival.kind === 'invalid'
+      ? unreadable(received, arrival.jobId, arrival.error)
+      : parse(received, { statePrefix, ...pipeline.fetch, ...pipeline.target });
   const isJob = 'job' in parsed;
   const working = isJob ? processMessage(worker, parsed, signal) : announce(worker, received, parsed, signal);
   const outcome = await working.catch(unexpected);

@@ -51,10 +51,14 @@ export function parse(received: Received, prefixes: Prefixes): Message | Decisio
       care: careOf(received.given),
     };
   } catch (thrown) {
-    const { delivery } = received;
-    const completion = completionOfUnreadable(delivery, salvageJobId(delivery.data), JobError.from(thrown, 'parse'));
-    return { completion, model: undefined, deadLetter: true, recorded: false, replay: false };
+    return unreadable(received, salvageJobId(received.delivery.data), JobError.from(thrown, 'parse'));
   }
+}
+
+/** The decision for a message that is no job. */
+export function unreadable({ delivery }: Received, jobId: string | undefined, error: JobError): Decision {
+  const completion = completionOfUnreadable(delivery, jobId, error);
+  return { completion, model: undefined, deadLetter: true, recorded: false, replay: false };
 }
 
 /**

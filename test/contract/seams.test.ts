@@ -11,19 +11,14 @@ import {
   scenery,
   stitched,
   type Tiled,
+  workerOf,
   tiledVersions,
   whole as inOneRequest,
 } from '../../scripts/lab/bench/stitch.js';
 import { connectTriton } from '../../src/adapters/triton/server.js';
-import { capacityOf } from '../../src/domain/capacity.js';
 import type { VersionContract } from '../../src/domain/contract.js';
 import type { Raster, Size } from '../../src/domain/raster.js';
-import { atOnce as codec } from '../../src/pipeline/codec.js';
-import { DEFAULT_COST } from '../../src/pipeline/cost.js';
-import { PLAN_TABLE } from '../../src/pipeline/plans/index.js';
 import { borderOf } from '../../src/pipeline/plans/window.js';
-import { transform } from '../../src/pipeline/transform.js';
-import { createFairShare } from '../../src/scheduling/fair-share.js';
 import { keepAnswers } from '../support/answers.js';
 
 const OURS = ['enhance', 'style_aged', 'style_comic', 'upscale'];
@@ -161,23 +156,6 @@ describe.each(exact)('$name', (tiled) => {
   });
 });
 
-/** A worker's own scheduling: pictures that wait together share batches and windows. */
-function worker(tiled: Tiled) {
-  const { model, version, contract } = tiled;
-  const share = createFairShare({
-    capacityOf: () => capacityOf(model),
-    costOf: () => DEFAULT_COST,
-    retry: { unavailableMs: 0, failedAttempts: 1 },
-  });
-  const routed = { operation: { model: model.model }, model, version, contract, parameters: {} };
-  return async (raster: Raster, plans: readonly ('tile' | 'whole')[] = ['tile', 'whole']) => {
-    const shapes = plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, raster));
-    const options = { models, schedule: share.scheduler({}), codec, priority: 'batch' as const, signal: patient };
-    const outlook = { ...DEFAULT_COST, jobsAtOnce: 8 };
-    return transform(raster, { routed, shapes }, { ...options, predict: () => outlook });
-  };
-}
-
 describe.each(exact)('$name', (tiled) => {
   const targets = sizes([97, 40], [48, 99], [150, 60]);
   const companions = sizes([40, 40], [99, 44], [91, 60], [130, 50], [50, 131], [30, 120], [110, 110]);
@@ -187,13 +165,13 @@ describe.each(exact)('$name', (tiled) => {
     async () => {
       const pictureOf = (size: Size, i: number) => corner({ ...scene, rgb: scene.rgb.subarray(i * 4_000) }, size);
       const pictures = targets.map(pictureOf);
-      const single = worker(tiled);
+      const single = workerOf(models, tiled);
       const alone: Buffer[] = [];
       for (const picture of pictures) alone.push((await single(picture)).raster.rgb);
       const border = borderOf(tiled.contract);
       const padded: boolean[] = [];
       for (const burst of [companions.slice(0, 3), companions]) {
-        const workers = [worker(tiled), worker(tiled)];
+        const workers = [workerOf(models, tiled), workerOf(models, tiled)];
         const others = burst.map((size, i) => (workers[i % 2] ?? expect.fail())(pictureOf(size, 9 + i)));
         const done = await Promise.all(pictures.map((picture, i) => (workers[i % 2] ?? expect.fail())(picture)));
         await Promise.all(others);

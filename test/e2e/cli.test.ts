@@ -17,7 +17,7 @@ describe('the command line', () => {
   let folder: string;
 
   beforeAll(async () => {
-    scene = await createScene();
+    scene = await createScene({ IMAGEN_MODEL_WAIT_SECONDS: '1' });
     folder = mkdtempSync(join(tmpdir(), 'imagen-'));
   });
   afterAll(async () => {
@@ -155,10 +155,11 @@ describe('the command line', () => {
       ['capacity', '--gpu-price', 'cheap'],
       /--gpu-price: expected a number above 0, given "cheap"/,
     ],
-    ['a file that is not there', ['submit', '/nowhere.jpg', '-p', 'enhance'], /nowhere\.jpg: ENOENT/],
-    ['a wrong option', ['submit', photo, '-p', 'enhance', '--quality', 'high'], /output\.quality/],
-    ['no operation', ['process', photo, '-o', 'x.png'], /--operation/],
-    ['an id that is none', ['cancel', '../x'], /not a job id/],
+    [
+      'a wrong option',
+      ['submit', photo, '-p', 'enhance', '--quality', 'high'],
+      /--quality: expected a number, given "high"/,
+    ],
     ['an unknown command', ['dance'], /unknown command/],
   ])('exits with 2 for %s', async (_name, args, message) => {
     const { code, stderr } = await scene.imagen(...args);

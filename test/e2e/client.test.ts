@@ -65,11 +65,15 @@ describe('the client', () => {
     const inputs: SubmitRequest[] = [
       { input: bytes, name: 'bytes.png', operations, attributes: { tenant: 'x' } },
       { input: createReadStream(path), name: 'stream.png', operations },
-      { input: uri, operations, jobId: 'object-1' },
+      { input: uri, operations, jobId: 'object-1', output: { uri: `gs://results-${scene.id}/o.jpg`, quality: 80 } },
     ];
     const submitted = await Promise.all(inputs.map((request) => client.submit(request)));
     const ends = await Promise.all(submitted.map((job) => client.waitFor(job)));
     expect(ends.map(({ status }) => status)).toEqual(['succeeded', 'succeeded', 'succeeded']);
+    expect(ends[2]?.warnings).toEqual([
+      'output.quality was not used: the result is png, which has none',
+      'the name in output.uri says another format than that of the result, png',
+    ]);
     expect((await client.status(submitted[0]?.jobId ?? '')).request?.attributes).toMatchObject({ tenant: 'x' });
     expect((await client.download('object-1')).length).toBeGreaterThan(100);
   });
@@ -120,6 +124,11 @@ describe('the client', () => {
     const client2 = createClient({ env: { ...scene.env, IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC } });
     const { jobId } = await client2.submit({ input: uri, operations, jobId: 'lost', group: { id: 'g' } }); // no worker gets it
     await client2.close();
+    await expect(
+      client.submit({ input: await picture(51), name: 'other.png', operations, jobId }),
+    ).rejects.toMatchObject({
+      code: 'JOB_ID_REUSED', // although its upload is a new one
+    });
     expect(await client.status(jobId)).toMatchObject({ state: 'submitted', request: { message: { jobId } } });
     expect(await client.cancel(jobId)).toMatchObject({ state: 'canceled', completion: { group: { id: 'g' } } });
     expect(await client.status(jobId)).toMatchObject({ state: 'ended', request: { message: { jobId } } });

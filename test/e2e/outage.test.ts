@@ -166,7 +166,7 @@ describe('a worker whose models go away', () => {
     const slow = { model: 'sleep', parameters: { ms: 30_000 } };
     await scene.publish({ jobId: 'unwanted', operations: [slow], input: { uri } });
     await until(async () => (await worker.metric('imagen_inference_in_flight')) > 0, 15_000, worker.log);
-    expect((await scene.imagen('cancel', 'unwanted')).code).toBe(0);
+    expect((await scene.imagen('cancel', 'unwanted', '--force')).code).toBe(0);
     const [{ completion } = expect.fail()] = await scene.completions(1, 'unwanted', 12_000);
     expect(completion.status).toBe('canceled');
   });

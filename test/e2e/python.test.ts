@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
+import type { Completion } from '../../src/domain/completion.js';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { runProgram } from '../support/program.js';
 import { pythonWith, tritonPython } from '../support/python.js';
@@ -11,14 +12,14 @@ const INSTALL_MS = 180_000;
 describe('from Python', () => {
   let scene: Scene;
   beforeAll(async () => {
-    scene = await createScene();
+    scene = await createScene({ IMAGEN_MODEL_WAIT_SECONDS: '1' });
   });
   afterAll(() => scene.close());
 
   it(
     "runs jobs with Google's client and nothing but the message tables",
     async () => {
-      const python = await pythonWith('python-client', path('python/requirements.txt'));
+      const python = await pythonWith('python-client', path('../../docs/examples/requirements.txt'));
       showOnFailure(await scene.startWorker());
       const picture = await sharp(readFileSync(path('../fixtures/photos/coffee.jpg')))
         .resize(200)
@@ -48,6 +49,41 @@ describe('from Python', () => {
         completion: { status: 'failed', error: { code: 'UNKNOWN_MODEL', stage: 'route', retryable: false } },
         attributes: { errorCode: 'UNKNOWN_MODEL' },
       });
+    },
+    INSTALL_MS,
+  );
+
+  it(
+    'publishes pictures and waits for them with the examples, and does each once',
+    async () => {
+      const python = await pythonWith('python-client', path('../../docs/examples/requirements.txt'));
+      const example = (name: string, ...args: string[]) =>
+        runProgram(python, [path(`../../docs/examples/${name}`), ...args], scene.env);
+      const photos = ['coffee.jpg', 'chelsea.jpg'].map((name) => path(`../fixtures/photos/${name}`));
+      const publish = () => example('publish.py', '--operation', 'style_aged', ...photos);
+      const [first, second] = [await publish(), await publish()];
+      expect(first.code, first.stderr).toBe(0);
+      const ids = first.stdout.trim().split('\n');
+      expect(ids).toEqual([
+        expect.stringMatching(/^coffee-[0-9a-f]{24}$/),
+        expect.stringMatching(/^chelsea-[0-9a-f]{24}$/),
+      ]);
+      expect(second).toMatchObject({ code: 0, stdout: first.stdout });
+      const waited = await example('wait.py', ...ids);
+      expect(waited.code, waited.stderr).toBe(0);
+      const ends = waited.stdout.trim().split('\n');
+      expect(ends.map((line) => JSON.parse(line) as Completion)).toMatchObject([
+        { status: 'succeeded' },
+        { status: 'succeeded' },
+      ]);
+      // The second messages are answered with the same outcome.
+      for (const [i, id] of ids.entries()) {
+        const told = await scene.completions(2, id);
+        expect(JSON.parse(ends[i] ?? '')).toEqual(told[0]?.completion);
+        expect(new Set(told.map(({ body }) => body)).size).toBe(1);
+      }
+      const never = await example('wait.py', 'nobody', '--timeout', '0.1');
+      expect(never).toMatchObject({ code: 1, stderr: expect.stringContaining('no outcome of nobody') as string });
     },
     INSTALL_MS,
   );

@@ -80,7 +80,7 @@ describe('of two that decide on one job, one does', () => {
     const jobId = 'canceled-waits-after-store';
     await first.publish(job(jobId));
     await held(jobId);
-    expect((await scene.imagen('cancel', jobId)).code).toBe(0);
+    expect((await scene.imagen('cancel', jobId, '--force')).code).toBe(0);
     await goOn(jobId);
     expect((await oneOutcome(jobId, 1)).status).toBe('canceled');
   });
@@ -89,7 +89,7 @@ describe('of two that decide on one job, one does', () => {
     const jobId = 'finished-waits-after-record';
     await first.publish(job(jobId));
     await held(jobId);
-    expect(await scene.imagen('cancel', jobId)).toMatchObject({
+    expect(await scene.imagen('cancel', jobId, '--force')).toMatchObject({
       code: 1,
       stderr: `${jobId}: has ended already: succeeded\n`,
     });

@@ -360,7 +360,10 @@ describe('the worker', () => {
 
     it('ends a job that was canceled before it came', async () => {
       const job = await message('unwanted');
-      expect(await scene.imagen('cancel', 'unwanted')).toMatchObject({ code: 0, stdout: 'unwanted: canceled\n' });
+      expect(await scene.imagen('cancel', 'unwanted', '--force')).toMatchObject({
+        code: 0,
+        stdout: 'unwanted: canceled\n',
+      });
       await scene.publish(job);
       expect((await scene.completions(1, 'unwanted'))[0]?.completion.status).toBe('canceled');
       expect(await generations('unwanted')).toHaveLength(0);

@@ -8,7 +8,10 @@ import type { ModelServer } from '../../../src/domain/ports.js';
 import type { Raster, Size } from '../../../src/domain/raster.js';
 import { createTensor, originTensor, type Tensor } from '../../../src/domain/tensor.js';
 import { atOnce as codec } from '../../../src/pipeline/codec.js';
+import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { PLAN_TABLE, type Send, type Shape, type View } from '../../../src/pipeline/plans/index.js';
+import { transform } from '../../../src/pipeline/transform.js';
+import { createFairShare } from '../../../src/scheduling/fair-share.js';
 import { root } from '../../dev/stack/paths.js';
 
 export interface Tiled {
@@ -107,6 +110,25 @@ function atMost(limit: number): (task: () => Promise<void>) => Promise<void> {
 /** What the model itself makes of a picture, without a border. */
 export async function bare(models: ModelServer, tiled: Tiled, raster: Raster): Promise<Buffer> {
   return (await ask(models, tiled, { x: 0, y: 0, ...raster }, raster)).data;
+}
+
+/** One picture's way through a worker's own scheduling. Pictures that wait together share batches and windows. */
+export type Scheduled = (raster: Raster, plans?: readonly ('tile' | 'whole')[]) => ReturnType<typeof transform>;
+
+export function workerOf(models: ModelServer, { model, version, contract }: Tiled): Scheduled {
+  const share = createFairShare({
+    capacityOf: () => capacityOf(model),
+    costOf: () => DEFAULT_COST,
+    retry: { unavailableMs: 0, failedAttempts: 1 },
+  });
+  const routed = { operation: { model: model.model }, model, version, contract, parameters: {} };
+  return (raster, plans = ['tile', 'whole']) => {
+    const shapes = plans.flatMap((plan) => PLAN_TABLE[plan].shapes(contract, raster));
+    const signal = new AbortController().signal;
+    const options = { models, schedule: share.scheduler({}), codec, priority: 'batch' as const, signal };
+    const outlook = { ...DEFAULT_COST, jobsAtOnce: 8 };
+    return transform(raster, { routed, shapes }, { ...options, predict: () => outlook });
+  };
 }
 
 export function apart(a: Buffer, b: Buffer): { readonly largest: number; readonly mean: number } {

@@ -196,7 +196,7 @@ async function publish(
 async function cancel({ env }: Parts, jobId: string): Promise<boolean> {
   for (let failures = 1; ; failures++) {
     try {
-      await run(process.execPath, [cli, 'cancel', jobId], { env });
+      await run(process.execPath, [cli, 'cancel', jobId, '--force'], { env });
       return true;
     } catch (error) {
       const { message } = error as Error;

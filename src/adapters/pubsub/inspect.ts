@@ -19,14 +19,37 @@ export async function takenTwice(
   topic: string,
   { wanted, families }: TakenTwice,
 ): Promise<readonly string[]> {
-  const listed = await unlessMissing(`list the subscriptions of ${topic}`, () =>
-    pubsub.topic(topic).getSubscriptions(),
-  );
-  const names = (listed?.[0] ?? []).map(({ name }) => shortName(name));
+  const names = await subscriptionsOf(pubsub, topic);
   const isOurs = (name: string) =>
     wanted.some((one) => one.name === name) ||
     families.some((family) => name === family || name.startsWith(`${family}-`));
-  const looks = names.filter(isOurs).map(async (name) => {
+  const there = await pulledOf(pubsub, names.filter(isOurs));
+  const toCome = wanted
+    .filter(({ name }) => !there.some((one) => one.name === name))
+    .map(({ name, filter }) => ({ name, filter: filter ?? '' }));
+  return overlaps([...there, ...toCome], new Set(wanted.map(({ name }) => name)));
+}
+
+interface Filtered {
+  readonly name: string;
+  /** Empty: it takes every message. */
+  readonly filter: string;
+}
+
+/** The subscriptions of a topic that a worker can pull. @throws Error of the client; NoAnswer */
+export async function filtersOf(pubsub: PubSub, topic: string): Promise<readonly Filtered[]> {
+  return pulledOf(pubsub, await subscriptionsOf(pubsub, topic));
+}
+
+async function subscriptionsOf(pubsub: PubSub, topic: string): Promise<readonly string[]> {
+  const listed = await unlessMissing(`list the subscriptions of ${topic}`, () =>
+    pubsub.topic(topic).getSubscriptions(),
+  );
+  return (listed?.[0] ?? []).map(({ name }) => shortName(name));
+}
+
+async function pulledOf(pubsub: PubSub, names: readonly string[]): Promise<readonly Filtered[]> {
+  const looks = names.map(async (name) => {
     const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
     if (!answer) return [];
     const [{ filter, pushConfig, bigqueryConfig, cloudStorageConfig }] = answer;
@@ -34,11 +57,15 @@ export async function takenTwice(
     if (pushConfig?.pushEndpoint || bigqueryConfig || cloudStorageConfig) return [];
     return [{ name, filter: filter ?? '' }];
   });
-  const there = (await Promise.all(looks)).flat();
-  const toCome = wanted
-    .filter(({ name }) => !there.some((one) => one.name === name))
-    .map(({ name, filter }) => ({ name, filter: filter ?? '' }));
-  return overlaps([...there, ...toCome], new Set(wanted.map(({ name }) => name)));
+  return (await Promise.all(looks)).flat();
+}
+
+/** Whether a message passes a filter that `imagen setup` makes (filters.ts). A filter of another form counts as passed. */
+export function takes(filter: string, attributes: Readonly<Record<string, string>>): boolean {
+  return filter.split(' AND ').every((term) => {
+    const [, not, name = '', value] = /^(NOT )?attributes\.(\w+) = "([^"]*)"$/.exec(term) ?? [];
+    return value === undefined || (attributes[name] === value) === (not === undefined);
+  });
 }
 
 /** The worker subscriptions of a topic that take the same jobs as others, one sentence each. */

@@ -7,6 +7,7 @@ import { shareOut } from '../../adapters/pubsub/filters.js';
 import type { Config } from '../../config/index.js';
 import { isPermitted, parsePrefix, under } from '../../domain/uri.js';
 import { MARKER_SUFFIXES } from '../../records/markers.js';
+import type { NotifyFlags } from '../notify.js';
 import { UsageError } from '../usage.js';
 
 export const DEFAULT_DAYS = 30;
@@ -30,7 +31,7 @@ export const SETTINGS_READ = [
 ] as const;
 export type SetupConfig = Pick<Config, (typeof SETTINGS_READ)[number]>;
 
-export interface SetupFlags {
+export interface SetupFlags extends NotifyFlags {
   readonly completionsSubscription: readonly string[];
   readonly location?: string;
   readonly perModel?: string;

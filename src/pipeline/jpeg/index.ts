@@ -41,12 +41,15 @@ export class JpegFile {
   constructor(readonly jpeg: Buffer) {
     const screenExif = exifScreen();
     const profile: Segment[] = [];
+    const transforms: number[] = [];
     const scan = this.#nextScan((segment) => {
       if (segment.marker === MARKER.APP1 && jpeg.toString('latin1', segment.from, segment.from + 4) === 'Exif') {
         screenExif(jpeg.subarray(segment.from, segment.to));
       }
       if (isIcc(jpeg, segment)) profile.push(segment);
+      if (isAdobe(jpeg, segment)) transforms.push(segment.from + ADOBE_TRANSFORM);
     });
+    this.#knowTransforms(transforms);
     const numbers = renumbered(jpeg, profile);
     if (numbers) this.#edits.push(...numbers);
     else this.flaws.add('profile');
@@ -161,6 +164,19 @@ export class JpegFile {
     if (!isEven) throw damaged('a part of its data is zeros');
   }
 
+  /**
+   * libjpeg takes three channels of an unknown transform for YCbCr and four for YCCK, and warns, which would count as damage.
+   * @param transforms offsets of the transforms that Adobe's markers state
+   */
+  #knowTransforms(transforms: readonly number[]): void {
+    const channels = this.#frame?.components.length;
+    const known = channels === 3 ? 1 : channels === 4 ? 2 : undefined;
+    for (const at of transforms) {
+      const isKnown = known === undefined || [0, known].includes(this.jpeg[at] ?? 0);
+      if (!isKnown) this.#edits.push({ from: at, to: at + 1, bytes: [known] });
+    }
+  }
+
   #addEnd(): void {
     this.flaws.add('no-end');
     const end = this.jpeg.length;
@@ -187,6 +203,13 @@ export class JpegFile {
     }
     return Buffer.concat([...parts, this.jpeg.subarray(at)]);
   }
+}
+
+/** Offset of the transform in Adobe's marker. */
+const ADOBE_TRANSFORM = 11;
+
+function isAdobe(jpeg: Buffer, { marker, from, to }: Segment): boolean {
+  return marker === MARKER.APP14 && to - from > ADOBE_TRANSFORM && jpeg.toString('latin1', from, from + 5) === 'Adobe';
 }
 
 /** Any number of bytes 0xff may come before a marker (B.1.1.2). */

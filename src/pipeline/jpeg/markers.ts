@@ -12,6 +12,7 @@ export const MARKER = {
   DRI: 0xdd,
   APP1: 0xe1,
   APP2: 0xe2,
+  APP14: 0xee,
 } as const;
 
 export function damaged(message: string): JobError {

@@ -5,8 +5,6 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [4, ['ftyphei', 'ftyphev', 'ftypmif1', 'ftypmsf1'], 'HEIC, which phones write: export it as JPEG'],
   [0, ['\xff\x0a', '\0\0\0\x0cJXL '], 'JPEG XL: convert it to JPEG or PNG'],
   [0, ['\0\0\0\x0cjP  ', '\xff\x4f\xff\x51'], 'JPEG 2000: convert it to JPEG or PNG'],
-  [0, ['GIF8'], 'GIF: convert it to PNG'],
-  [0, ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'], 'TIFF: convert it to PNG'],
   [0, ['BM'], 'BMP: convert it to PNG'],
   [0, ['\0\0\x01\0'], 'ICO: convert it to PNG'],
   [0, ['8BPS'], 'a Photoshop file: export it as PNG or JPEG'],
@@ -18,13 +16,13 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [0, ['<!doctype html', '<!DOCTYPE html', '<html'], 'a web page'],
   [8, ['WAVE', 'AVI '], 'sound or a film'],
 ];
-/** An AVIF begins like a film, and may name another brand first. */
-const AVIF = /^[^]{4}ftyp[^]{0,53}avi[fs]/;
+/** An AVIF begins like a film, and may name another brand first. A WebP or a GIF may begin like a text. */
+const PICTURE = /^(?:GIF8[79]a|[^]{4}ftyp[^]{0,53}avi[fs]|RIFF[^]{4}WEBP)/;
 
 /** @param given what the decoder calls the format */
 export function unsupported(bytes: Buffer, given?: string, cause?: unknown): JobError {
   const words = foreign(bytes) ?? given ?? plain(bytes) ?? `bytes that begin with ${bytes.toString('hex', 0, 8)}`;
-  return new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${words}`, { cause });
+  return new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given ${words}`, { cause });
 }
 
 /**
@@ -34,10 +32,10 @@ export function unsupported(bytes: Buffer, given?: string, cause?: unknown): Job
  * @throws JobError `UNSUPPORTED_FORMAT`
  */
 export function refuseForeign(bytes: Buffer, what: string): void {
-  if (AVIF.test(bytes.toString('latin1', 0, 64))) return;
+  if (PICTURE.test(bytes.toString('latin1', 0, 64))) return;
   const words = foreign(bytes) ?? plain(bytes);
   if (words === undefined) return;
-  throw new JobError('UNSUPPORTED_FORMAT', `${what}: expected JPEG, PNG, WebP or AVIF, given ${words}`);
+  throw new JobError('UNSUPPORTED_FORMAT', `${what}: expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given ${words}`);
 }
 
 function foreign(bytes: Buffer): string | undefined {

@@ -4,7 +4,9 @@
  * frames, text that inflates, hidden pictures. Each check here reads a file once, forwards, and allocates no memory by a
  * length that the file states.
  */
+import { GifFile, type Placed } from '../gif.js';
 import { JpegFile } from '../jpeg/index.js';
+import { TiffFile } from '../tiff/index.js';
 import { type Nclx, screenAvif } from './avif.js';
 import { screenPng } from './png.js';
 import { screenWebp } from './webp.js';
@@ -19,19 +21,49 @@ export interface Preflight {
   readonly nclx?: Nclx | undefined;
   /** Whether the colours of an AVIF are multiplied by its alpha. */
   readonly premultiplied?: boolean;
-  /** Checks the pixels of a JPEG. */
+  /** Checks the pixels of a JPEG, TIFF or GIF. */
+  readonly checked?: CheckedFile;
   readonly jpeg?: JpegFile;
+  /** Frames of a GIF, pages of a TIFF. */
+  readonly frames?: number;
+  /** Canvas of a GIF whose first frame is smaller. */
+  readonly placed?: Placed | undefined;
+  /** Bytes that the decoder holds beside rows of the picture. */
+  readonly heldBytes?: number;
 }
 
+/** A file whose data the worker follows itself, because the decoder does not say whether all of them are there. */
+export interface CheckedFile {
+  /** @throws JobError `INPUT_CORRUPT` unless every pixel is there */
+  check(): Promise<void>;
+  /** The file as the decoder has to see it. */
+  mended(): Buffer;
+  /** Pixels per inch that the file states. */
+  readonly density?: number | undefined;
+}
+
+/** The two byte orders, and both of BigTIFF. */
+export const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
+
 /**
- * Checks a file in one of the four formats. For any other file it returns an empty object, and the decoders reject it.
+ * Checks a file in one of the six formats. For any other file it returns an empty object, and the decoders reject it.
  * @throws JobError `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`, `INPUT_CORRUPT`, `UNSUPPORTED_FORMAT`
  */
 export function preflight(bytes: Buffer): Preflight {
   const starts = (at: number, text: string) => bytes.toString('latin1', at, at + text.length) === text;
-  if (starts(0, '\xff\xd8')) return { jpeg: new JpegFile(bytes) };
+  if (starts(0, '\xff\xd8')) return ofJpeg(new JpegFile(bytes));
   if (starts(0, '\x89PNG')) return { chunks: screenPng(bytes) };
+  if (starts(0, 'GIF8')) return ofGif(new GifFile(bytes));
+  if (TIFF_STARTS.some((start) => starts(0, start))) return ofTiff(new TiffFile(bytes));
   if (starts(0, 'RIFF') && starts(8, 'WEBP')) screenWebp(bytes);
   else if (starts(4, 'ftyp')) return screenAvif(bytes);
   return {};
+}
+
+const ofJpeg = (jpeg: JpegFile): Preflight => ({ jpeg, checked: jpeg });
+const ofGif = (gif: GifFile): Preflight => ({ checked: gif, frames: gif.frames, placed: gif.placed });
+
+function ofTiff(tiff: TiffFile): Preflight {
+  const { codedPixels, frames, heldBytes } = tiff;
+  return { checked: tiff, codedPixels, frames, heldBytes };
 }

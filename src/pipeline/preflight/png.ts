@@ -22,7 +22,7 @@ export function screenPng(png: Buffer): ReadonlyMap<string, Buffer> {
     if (type === 'IDAT') break;
     if (type === 'CgBI') {
       const given = "Apple's own PNG (CgBI): take the file from before Xcode changed it";
-      throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP or AVIF, given ${given}`);
+      throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given ${given}`);
     }
     if (++chunks > MAX_CHUNKS) {
       throw new JobError('INPUT_CORRUPT', `expected at most ${MAX_CHUNKS} chunks before a PNG's pixels`);

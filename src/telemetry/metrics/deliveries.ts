@@ -1,5 +1,6 @@
 /** Metrics of messages received from Pub/Sub and returned to it. */
 import { ERROR_CODES, ERRORS } from '../../domain/errors.js';
+import { IGNORED, type IgnoredReason } from '../../domain/notification.js';
 import type { Families } from './families.js';
 import type { Labels } from './labels.js';
 
@@ -20,6 +21,12 @@ export function deliveryMetrics(families: Families, labels: Labels) {
     'Deliveries that were nacked to be tried again, by the reason',
     ['code'],
   );
+  const ignored = families.counter(
+    'imagen_notifications_ignored_total',
+    'Notifications of buckets that are no jobs, by the reason: a deletion, a result or a record of this service, a folder, an object for which nobody has named operations',
+    ['reason'],
+    () => IGNORED.map((reason) => ({ reason })),
+  );
   const deadLetters = families.counter(
     'imagen_dead_letters_total',
     'Dead letters published by this worker',
@@ -28,7 +35,7 @@ export function deliveryMetrics(families: Families, labels: Labels) {
   );
   const extensions = families.counter(
     'imagen_lease_extensions_total',
-    'Times that Pub/Sub confirmed a longer lease of a message in work; what it gets at its receipt is not counted',
+    'Times that Pub/Sub confirmed a longer lease of a message in work',
   );
   const lost = families.counter(
     'imagen_leases_lost_total',
@@ -40,6 +47,7 @@ export function deliveryMetrics(families: Families, labels: Labels) {
       deliveries.inc();
       if (attempt > 1) redeliveries.inc();
     },
+    ignored: (reason: IgnoredReason) => ignored.inc({ reason }),
     jobDeferred: (code: string) => deferred.inc({ code: labels.code(code) }),
     jobGivenBack: (code: string) => givenBack.inc({ code: labels.code(code) }),
     deadLettered: (code: string) => deadLetters.inc({ code: labels.code(code) }),

@@ -4,6 +4,8 @@ import sharp from 'sharp';
 import type { Size } from '../../../src/domain/raster.js';
 import { exif, pngChunk, withSegment } from '../pictures.js';
 import { alphaOf, avif, coded, grid, ispe, picture, placesOfNothing } from './avif.js';
+import { gif, type GifFrame, tiff } from '../tiff.js';
+import { bombsOfGif, bombsOfTiff } from './bombs-of-tiff.js';
 import { scans } from './scans.js';
 
 export interface Bomb {
@@ -173,6 +175,8 @@ export async function bombs(): Promise<Readonly<Record<string, Bomb>>> {
       ]),
       outcome: 'UNSUPPORTED_FORMAT',
     },
+    ...bombsOfTiff(),
+    ...bombsOfGif(),
     'avif of 60000 references': {
       bytes: avif([grid(100, 100, s16, Array<number>(60_000).fill(2)), picture(dot, s16)]),
       outcome: 'INPUT_CORRUPT',
@@ -211,6 +215,25 @@ export async function duds(): Promise<Readonly<Record<string, Bomb>>> {
     'png of 65500 x 1': { bytes: await strip(65_500, 1).png().toBuffer(), outcome: 'success' },
     'jpeg of 1 x 65500': { bytes: await strip(1, 65_500).jpeg().toBuffer(), outcome: 'success' },
     'webp of 16383 x 1': { bytes: await strip(16_383, 1).webp({ lossless: true }).toBuffer(), outcome: 'success' },
+    'gif of 10000 frames': {
+      bytes: gif([16, 16], Array<GifFrame>(10_000).fill({ width: 16, height: 16, pixel: (x) => x % 4 })),
+      outcome: 'success',
+    },
+    'gif of 9000 x 9000 in 60 KB': {
+      bytes: await strip(9_000, 9_000).gif({ effort: 1 }).toBuffer(),
+      outcome: 'success',
+    },
+    'tiff of 1000 pages': {
+      bytes: tiff({ width: 16, height: 16, photometric: 1, pixel: (x) => [x], pages: 1_000 }),
+      outcome: 'success',
+    },
+    'tiff of 9000 x 9000 in one strip of 80 KB': {
+      bytes: tiff({
+        ...{ width: 9_000, height: 9_000, photometric: 1, pixel: () => [0], rowsPerStrip: 9_000, pack: 'deflate' },
+        ...{ bits: 1 },
+      }),
+      outcome: 'success',
+    },
     'avif of 1 x 1': { bytes: await strip(1, 1).avif().toBuffer(), outcome: 'success' },
   };
 }

@@ -67,7 +67,7 @@ function peak(): number {
 }
 
 const warm = sharp({ create: { width: 64, height: 64, channels: 3, background: '#888' } });
-for (const format of ['jpeg', 'png', 'webp', 'avif'] as const) {
+for (const format of ['jpeg', 'png', 'webp', 'avif', 'tiff', 'gif'] as const) {
   await take({ name: 'warm', bytes: await warm.toFormat(format).toBuffer() });
 }
 process.on('message', (question: Question) => {

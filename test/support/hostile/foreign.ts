@@ -2,6 +2,7 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { pngChunk, withSegment } from '../pictures.js';
+import { tiff } from '../tiff.js';
 import { avif, box, coded, picture } from './avif.js';
 import { random } from './random.js';
 
@@ -13,15 +14,12 @@ const HTML = '<!doctype html><script>alert(1)</script>';
 
 /** Each must be refused as `UNSUPPORTED_FORMAT`. */
 export async function foreign(): Promise<Readonly<Record<string, Buffer>>> {
-  const small = sharp({ create: { width: 8, height: 8, channels: 3, background: '#864' } });
   const size = { width: 16, height: 16 };
   const hevc = { ...picture(await coded(size), size), type: 'hvc1' } as const;
   const noise = random(1);
   return {
-    gif: await small.gif().toBuffer(),
-    tiff: await small.tiff().toBuffer(),
-    'tiff-big-endian': latin1('MM\0*\0\0\0\x08\0\0'),
-    bigtiff: latin1('II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0'),
+    'tiff-of-lab': tiff({ width: 2, height: 2, pixel: () => [1, 2, 3], photometric: 8 }),
+    dng: tiff({ width: 2, height: 2, pixel: () => [1], photometric: 32_803 }),
     jp2: latin1('\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0jp2 '),
     j2k: latin1('\xff\x4f\xff\x51\0\x29\0\0\0\0\0\x08\0\0\0\x08'),
     jxl: latin1('\xff\x0a\xfa\x1f\x01\x90'),
@@ -87,7 +85,10 @@ export async function polyglots(): Promise<Readonly<Record<string, { bytes: Buff
     'png-with-script': is('success', inPng('prVt', latin1(HTML))),
     'webp-and-zip': is('success', webp, ZIP),
     'avif-and-zip': is('success', file, box('free', ZIP)),
-    'gif-and-jpeg': is('UNSUPPORTED_FORMAT', gif, jpeg),
+    'gif-and-jpeg': is('success', gif, jpeg),
+    'tiff-and-zip': is('success', await small.tiff().toBuffer(), ZIP),
+    'gif-head-on-jpeg': is('INPUT_CORRUPT', gif.subarray(0, 6), jpeg),
+    'tiff-head-on-jpeg': is('INPUT_CORRUPT', latin1('II*\0'), jpeg),
     'pdf-and-jpeg': is('UNSUPPORTED_FORMAT', latin1(PDF), jpeg),
     'svg-with-jpeg': is(
       'UNSUPPORTED_FORMAT',

@@ -1,13 +1,15 @@
 /** Small pictures, one of every kind that is accepted: what the hostile files are made from. */
 import { deflateSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
+import type { InputFormat } from '../../../src/domain/job.js';
 import { adobeRgbProfile, cmykProfile, greyProfile } from '../icc.js';
 import { cmykJpeg, exif, png, withJpegProfile, withSegment } from '../pictures.js';
+import { gif, tiff } from '../tiff.js';
 import { alphaOf, avif, coded, grid, picture } from './avif.js';
 
 export interface Seed {
   readonly name: string;
-  readonly format: 'jpeg' | 'png' | 'webp' | 'avif';
+  readonly format: InputFormat;
   readonly bytes: Buffer;
 }
 
@@ -119,6 +121,31 @@ export async function seeds(): Promise<readonly Seed[]> {
         ]);
       },
       'own-alpha': async () => avif([picture(await coded(SIZE), SIZE), alphaOf(await coded(SIZE, true), SIZE, 1)]),
+    },
+    tiff: {
+      plain: () => scene().tiff({ compression: 'none' }).toBuffer(),
+      lzw: () => scene(4).tiff({ compression: 'lzw' }).toBuffer(),
+      deflate: () => scene().tiff({ compression: 'deflate', tile: true, tileWidth: 16, tileHeight: 16 }).toBuffer(),
+      jpeg: () => scene().tiff({ compression: 'jpeg' }).toBuffer(),
+      packbits: () => scene().toColourspace('rgb16').tiff({ compression: 'packbits', bigtiff: true }).toBuffer(),
+      fax: () =>
+        scene().toColourspace('b-w').tiff({ compression: 'ccittfax4', bitdepth: 1, predictor: 'none' }).toBuffer(),
+      'big-endian': () =>
+        tiff({ ...SIZE, order: 'MM', pixel: (x, y) => [x, y, 9], photometric: 2, rowsPerStrip: 5, pages: 2 }),
+      'icc-xmp': () => scene(4).withIccProfile('p3').withXmp(XMP).tiff().toBuffer(),
+    },
+    gif: {
+      plain: () => scene().gif().toBuffer(),
+      interlaced: () => scene(4).gif({ progressive: true, colours: 5 }).toBuffer(),
+      small: () => gif([40, 24], [{ left: 3, top: 2, width: 30, height: 20, pixel: (x, y) => (x * y) % 4 }]),
+      animated: () =>
+        gif(
+          [40, 24],
+          [
+            { ...SIZE, pixel: (x) => x % 4, palette: Array<number>(12).fill(7), transparent: 1 },
+            { ...SIZE, pixel: (_x, y) => y % 4 },
+          ],
+        ),
     },
   };
   const made: Seed[] = [];

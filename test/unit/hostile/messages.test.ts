@@ -110,9 +110,9 @@ describe('a hostile message', () => {
     }
   });
 
-  it('counts what came last, in the job as in the id that is salvaged', () => {
+  it('refuses what says something twice, and salvages the id that came last', () => {
     const twice = Buffer.from(withField('jobId', '"second"'));
-    expect(mustEndVisibly(twice)).toMatchObject({ jobId: 'second' });
+    expect(mustEndVisibly(twice)).toMatchObject({ code: 'INVALID_MESSAGE', message: 'jobId: given twice' });
     expect(salvageJobId(twice)).toBe('second');
   });
 

@@ -34,7 +34,7 @@ describe('hostile pictures', () => {
     expect(ends.filter(({ wrong }) => wrong)).toEqual([]);
     expect(ends.length).toBeGreaterThanOrEqual(2000);
     // Damage that is never noticed, or always, would test nothing.
-    for (const format of ['jpeg', 'png', 'webp', 'avif']) {
+    for (const format of ['jpeg', 'png', 'webp', 'avif', 'tiff', 'gif']) {
       const of = ends.filter(({ kind }) => kind.startsWith(format));
       expect(new Set(of.map(({ kind }) => kind)).size).toBe(4);
       expect(of.filter(({ outcome }) => outcome === 'success').length).toBeGreaterThan(20);

@@ -6,6 +6,7 @@ import { encode } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { decodeFile } from '../../support/decode.js';
 import { png, readExif, segmentAt, withSegment } from '../../support/pictures.js';
+import { uprightXmp } from '../../../src/pipeline/xmp.js';
 
 const given = (name: string) => readFileSync(new URL(`../../fixtures/cases/${name}`, import.meta.url));
 const SIZE = { width: 16, height: 8 };
@@ -163,6 +164,36 @@ describe('XMP', () => {
     expect(out).not.toMatch(
       /GCamera:|Container:|hdrgm:|HDRGainMap:|GPano:|ImageWidth|Dimension|ColorSpace|ICCProfile|Thumbnails/,
     );
+  });
+
+  const pano = (width: number, height: number) =>
+    `GPano:ProjectionType="equirectangular" GPano:CroppedAreaImageWidthPixels="${width}" GPano:FullPanoWidthPixels='600' ` +
+    `GPano:CroppedAreaLeftPixels="50" GPano:CroppedAreaImageHeightPixels="${height}" GPano:PoseHeadingDegrees="90"`;
+  const tall =
+    '<GPano:FullPanoHeightPixels> 300 </GPano:FullPanoHeightPixels><GPano:CroppedAreaTopPixels>10</GPano:CroppedAreaTopPixels>';
+
+  it.each([1, 2, 4, 0.5])('keeps a panorama, with its pixels times %f', (scale) => {
+    const to = { width: 400 * scale, height: 200 * scale };
+    const out = uprightXmp(xmp(pano(400, 200), tall), { from: { width: 400, height: 200 }, to });
+    const wanted = [
+      ...[`ImageWidthPixels="${to.width}"`, `FullPanoWidthPixels='${600 * scale}'`, `LeftPixels="${50 * scale}"`],
+      ...[`ImageHeightPixels="${to.height}"`, `HeightPixels> ${300 * scale} <`, `TopPixels>${10 * scale}<`],
+      ...['PoseHeadingDegrees="90"', 'equirectangular'],
+    ];
+    for (const text of wanted) expect(out).toContain(text);
+  });
+
+  it('drops a panorama of another size than the picture, or of one that was turned', () => {
+    const size = { width: 400, height: 200 };
+    expect(uprightXmp(xmp(pano(401, 200), tall), { from: size, to: size })).not.toContain('GPano:');
+    expect(uprightXmp(xmp(pano(400, 200), tall))).not.toContain('GPano:');
+  });
+
+  it('keeps a panorama from a file to its result, which is half as large', async () => {
+    const { width, height } = await sharp(await plain()).metadata();
+    const out = (await sharp(await kept(await withXmp(xmp(pano(width, height))))).metadata()).xmp?.toString() ?? '';
+    expect(out).toContain(`GPano:CroppedAreaImageWidthPixels="${width / 2}"`);
+    expect(out).toContain("GPano:FullPanoWidthPixels='300'");
   });
 
   it('loses the film: 19a-motion.jpg', async () => {

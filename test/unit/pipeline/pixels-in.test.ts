@@ -681,6 +681,43 @@ describe('a case that people have met', () => {
   });
 });
 
+describe('a JPEG of arithmetic coding', () => {
+  it.each(['arithmetic-420', 'arithmetic-grey-restarts', 'arithmetic-progressive'])(
+    'gives the pixels of the same picture in Huffman codes: %s',
+    async (name) => {
+      const { raster, warnings } = await decodeFile(given(`${name}.jpg`), LIMIT);
+      expect(warnings).toEqual([]);
+      expect(raster).toEqual((await decodeFile(given(`${name}-huffman.jpg`), LIMIT)).raster);
+    },
+  );
+});
+
+describe('a JPEG with two Adobe markers', () => {
+  const adobe14 = (transform: number) => Buffer.from([...Buffer.from('Adobe'), 0, 100, 0, 0, 0, 0, transform]);
+  const COLOURED: readonly [string, () => Promise<Buffer>][] = [
+    ['4:4:4', () => solid(GREEN).jpeg(FINE).toBuffer()],
+    ['4:2:0', () => solid([90, 20, 200]).jpeg({ quality: 90 }).toBuffer()],
+    ['progressive', () => solid([240, 200, 9]).jpeg({ quality: 95, progressive: true }).toBuffer()],
+    ['of four inks', () => cmykJpeg(SIZE, [200, 30, 90, 5])],
+  ];
+
+  // libjpeg, and so every browser, goes by the last one.
+  it.each(COLOURED)('is read by the last one: %s', async (_name, make) => {
+    const plain = await make();
+    const bare = segmentAt(plain, 0xee) < 0 ? plain : withoutSegment(plain, 0xee);
+    for (const [first, last] of [
+      [0, 1],
+      [1, 0],
+      [2, 0],
+      [0, 2],
+    ] as const) {
+      const one = withSegment(bare, 0xee, adobe14(last));
+      const two = withSegment(one, 0xee, adobe14(first));
+      expect(await decodeFile(two, LIMIT)).toEqual(await decodeFile(one, LIMIT));
+    }
+  });
+});
+
 describe('16-bit grey with a profile', () => {
   it.each([1, 1.8, 2.2])('has no steps in its shadows: gamma %f', async (exponent) => {
     const width = 1024;

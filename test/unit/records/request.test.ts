@@ -41,7 +41,7 @@ describe('the request in a record', () => {
 
   it('leaves the largest record readable', () => {
     // A number of four bytes is written out with twenty-two.
-    const parameters = Array.from({ length: 5100 }, (_, i) => `"${i.toString(36).padStart(3, 'p')}":-1e20`).join(',');
+    const parameters = Array.from({ length: 5100 }, (_, i) => `"${i.toString(36).padStart(3, '_')}":-1e20`).join(',');
     const large = `{"jobId":"a","operations":[{"model":"m","parameters":{${parameters}}}],"input":{"uri":"gs://in/a"},"metadata":{"x":"${'y'.repeat(4000)}"}}`;
     const data = Buffer.from(large);
     expect(parseJob(data).jobId).toBe('a');

@@ -86,6 +86,7 @@ function setUp(storage = ONE_ATTEMPT) {
         deadLetters: publisher('dead-letters'),
         observer: {
           received: ({ attempt }) => told.push(`received ${attempt}`),
+          ignored: (_delivery, reason) => told.push(`ignored ${reason}`),
           ended: ({ completion, replay, tookMs, publishMs }) => {
             expect(tookMs).toBeGreaterThanOrEqual(publishMs);
             told.push(`${replay ? 'replayed' : 'ended'} ${completion.error?.code ?? completion.status}`);
@@ -242,6 +243,34 @@ describe('the handler', () => {
     // Under an id that is taken, too.
     await handle(delivery({ ...redrive, operations: ['y'] }), never);
     expect(parsed(sent)[1]).toMatchObject({ error: { code: 'JOB_ID_REUSED' }, redriveOf: 'a', group });
+  });
+
+  it("works on a bucket's notification as on the job that it names, also after it was put back", async () => {
+    const { handler, sent, fail, told } = setUp();
+    const handle = handler();
+    const event = { eventType: 'OBJECT_FINALIZE', payloadFormat: 'JSON_API_V1', bucketId: 'in', objectId: 'a.jpg' };
+    const attributes = { ...event, objectGeneration: '7', 'imagen-job': '{"operations":["x"]}' };
+    const notification = { ...delivery({ name: 'a.jpg' }), attributes };
+    fail((operation, uri) => {
+      if (operation === 'read' && uri.endsWith('.json')) throw new JobError('STORAGE_UNAVAILABLE', 'away');
+    });
+    expect(await handle({ ...notification, attempt: 2 }, never)).toBe('ack');
+    fail(undefined);
+    const [copy] = sent.splice(0);
+    expect(copy).toMatchObject({ topic: 'jobs', attributes: { model: 'x' } });
+    expect(copy?.attributes).not.toHaveProperty('eventType');
+    const again = { ...notification, data: Buffer.from(copy?.body ?? ''), attributes: copy?.attributes ?? {} };
+    expect(await handle(again, never)).toBe('ack');
+    const jobId = expect.stringMatching(/^gcs:in:7:/) as string;
+    expect(parsed(sent)).toMatchObject([{ jobId, error: { code: 'UNKNOWN_MODEL' }, input: { uri: 'gs://in/a.jpg' } }]);
+    sent.splice(0);
+    told.splice(0);
+    expect(await handle({ ...notification, attributes: { ...attributes, eventType: 'OBJECT_DELETE' } }, never)).toBe(
+      'ack',
+    );
+    expect([sent, told]).toEqual([[], ['received 1', 'ignored no new object']]);
+    await handle({ ...notification, attributes: { ...attributes, 'imagen-job': '{' } }, never);
+    expect(parsed(sent)).toMatchObject([{ jobId, error: { code: 'INVALID_MESSAGE' } }]);
   });
 
   it('ends a job whose workers died, with a dead letter and without working on it', async () => {

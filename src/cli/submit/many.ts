@@ -1,0 +1,184 @@
+/** `imagen submit` of many pictures: a folder, a glob, several files or a manifest. */
+import { statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { type Client, createClient } from '../../client/client.js';
+import { ClientError } from '../../client/errors.js';
+import type { SubmitRequest } from '../../client/request.js';
+import type { Outcome } from '../../client/submit-all.js';
+import { readConfig } from '../../config/index.js';
+import type { Completion } from '../../domain/completion.js';
+import { FORMATS } from '../../pipeline/formats/index.js';
+import { checkedJob, inFlags } from '../operations.js';
+import { UsageError } from '../usage.js';
+import { type Flags, type Wish, wishOf } from './flags.js';
+import { type Item, type Items, itemsOf } from './items.js';
+import { createTeller, type Teller } from './progress.js';
+import { checkReportName, reportFile, reportOf, type Row, summary } from './report.js';
+
+/** Exit code of a command that a SIGINT has ended. */
+const INTERRUPTED = 130;
+/** Results that are saved at the same time. */
+const DOWNLOADS = 8;
+
+const FOR_ONE = { jobId: '--job-id', outputUri: '--output-uri', download: '-o', redriveOf: '--redrive-of' } as const;
+
+/** @returns the exit code */
+export async function submitMany(args: readonly string[], flags: Flags, env: NodeJS.ProcessEnv): Promise<number> {
+  for (const [name, flag] of Object.entries(FOR_ONE)) {
+    if (flags[name as keyof typeof FOR_ONE] !== undefined) {
+      throw new UsageError(`${flag}: expected a single picture, given several${flag === '-o' ? ': use --out' : ''}`);
+    }
+  }
+  readConfig(env, ['uploadPrefix']); // missing, it is told before the pictures are counted
+  const wish = wishOf(flags);
+  checkedJob({ ...wish, jobId: 'x', input: { uri: 'gs://checked/later' } });
+  if (flags.report !== undefined) checkReport(flags.report);
+  if (flags.out !== undefined && flags.wait === false)
+    throw new UsageError('--out: expected no --no-wait, because it needs the results');
+  const found = itemsOf(args, flags.out);
+  if (flags.out !== undefined) checkOut(flags.out, found.items);
+  const client = createClient({ env });
+  try {
+    return await new Run(client, found, wish, flags).run();
+  } finally {
+    await client.close();
+  }
+}
+
+function checkReport(path: string): void {
+  checkReportName(path);
+  const folder = dirname(resolve(path));
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new UsageError(`--report ${path}: there is no folder ${folder}`);
+  }
+}
+
+/** Whatever the format of a result, it may not take the place of a picture. */
+function checkOut(out: string, items: readonly Item[]): void {
+  const stat = statSync(out, { throwIfNoEntry: false });
+  if (stat && !stat.isDirectory()) throw new UsageError(`--out ${out}: expected a folder, given a file`);
+  const inputs = new Set(items.map(({ input }) => resolve(input)));
+  const overwritten = items.flatMap((item) =>
+    Object.values(FORMATS)
+      .map(({ extension }) => resolve(out, `${item.out}.${extension}`))
+      .filter((path) => inputs.has(path)),
+  );
+  if (overwritten[0] !== undefined) {
+    throw new UsageError(`--out ${out}: expected another folder than that of the pictures, ${overwritten[0]} is one`);
+  }
+}
+
+/** One run over all pictures. */
+class Run {
+  readonly #startedAt = new Date();
+  readonly #rows = new Map<Item, Row>();
+  readonly #items = new Map<SubmitRequest, Item>();
+  readonly #stop = new AbortController();
+  readonly #teller: Teller;
+  readonly #waits: boolean;
+  readonly #saving = new Set<Promise<void>>();
+
+  constructor(
+    private readonly client: Client,
+    private readonly found: Items,
+    wish: Wish,
+    private readonly flags: Flags,
+  ) {
+    this.#waits = flags.wait !== false;
+    this.#teller = createTeller(found.items.length, this.#waits);
+    for (const item of found.items) {
+      const { output, ...own } = item.wish ?? {};
+      const both = { ...wish.output, ...output };
+      const request = { ...wish, ...own, ...(Object.keys(both).length > 0 ? { output: both } : {}), input: item.input };
+      this.#items.set(request, item);
+    }
+  }
+
+  async run(): Promise<number> {
+    const { items, leftOut } = this.found;
+    const skipped = leftOut > 0 ? ` (${leftOut} other file${leftOut === 1 ? '' : 's'} left out)` : '';
+    this.#teller.line(`${items.length} picture${items.length === 1 ? '' : 's'}${skipped}`);
+    let failure: Error | undefined;
+    const interrupt = () => this.#interrupt();
+    process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+    try {
+      const { republish = false } = this.flags;
+      const outcomes = this.client.submitAll(this.#items.keys(), {
+        ...{ signal: this.#stop.signal, wait: this.#waits, republish },
+        onProgress: (progress) => this.#teller.update(progress),
+      });
+      for await (const outcome of outcomes) await this.#take(outcome);
+    } catch (thrown) {
+      if (!this.#stop.signal.aborted) failure = thrown as Error;
+    }
+    await Promise.all(this.#saving);
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    this.#teller.end();
+    return this.#finish(failure);
+  }
+
+  #interrupt(): void {
+    if (this.#stop.signal.aborted) process.exit(INTERRUPTED);
+    this.#teller.line('stopping: what is being published is finished; press again to leave at once');
+    this.#stop.abort(new Error('interrupted'));
+  }
+
+  async #take(outcome: Outcome): Promise<void> {
+    const item = this.#items.get(outcome.request);
+    if (!item) throw new TypeError('an outcome of no picture');
+    const row = rowOf(item, outcome);
+    this.#rows.set(item, row);
+    if (row.code !== undefined)
+      this.#teller.line(`${row.outcome.padEnd(9)} ${item.input}: ${row.code}: ${row.message ?? ''}`);
+    if (outcome.kind !== 'ended' || this.flags.out === undefined || !outcome.completion.output) return;
+    if (this.#saving.size >= DOWNLOADS) await Promise.race(this.#saving);
+    const saving = this.#save(item, row, outcome.completion, this.flags.out).finally(() => this.#saving.delete(saving));
+    this.#saving.add(saving);
+  }
+
+  /** A result that is there already, from an earlier run, is not read again. */
+  async #save(item: Item, row: Row, completion: Completion, out: string): Promise<void> {
+    const { contentType = '', bytes = 0 } = completion.output ?? {};
+    const format = Object.values(FORMATS).find((one) => one.contentType === contentType);
+    const to = join(out, `${item.out}.${format?.extension ?? 'bin'}`);
+    try {
+      const there = statSync(to, { throwIfNoEntry: false });
+      const isThere = row.published === false && there?.size === bytes;
+      if (!isThere) await this.client.download(completion, { to });
+      this.#rows.set(item, { ...row, saved: to });
+    } catch (thrown) {
+      const { message } = thrown as Error;
+      const code = thrown instanceof ClientError ? thrown.code : 'NOT_SAVED';
+      this.#rows.set(item, { ...row, outcome: 'not saved', code, message });
+      this.#teller.line(`not saved ${item.input}: ${message}`);
+    }
+  }
+
+  #finish(failure: Error | undefined): number {
+    const interrupted = this.#stop.signal.aborted;
+    const all = this.found.items.map((item) => this.#rows.get(item) ?? { input: item.input, outcome: 'not done' });
+    const report = reportOf(all, this.#startedAt, interrupted);
+    if (this.flags.report !== undefined) writeFileSync(this.flags.report, reportFile(this.flags.report, report));
+    if (this.flags.json) console.log(JSON.stringify(report, null, 2));
+    this.#teller.line(summary(report));
+    if (failure !== undefined || interrupted)
+      this.#teller.line('Run the same command again to go on where it stopped.');
+    if (failure !== undefined) throw failure;
+    if (interrupted) return INTERRUPTED;
+    const good = this.#waits ? ['succeeded'] : ['submitted', 'succeeded'];
+    return all.every(({ outcome }) => good.includes(outcome)) ? 0 : 1;
+  }
+}
+
+function rowOf({ input }: Item, outcome: Outcome): Row {
+  if (outcome.kind === 'refused') {
+    const { code, message } = outcome.error;
+    return { input, outcome: 'refused', code, message: code === 'INVALID_MESSAGE' ? inFlags(message) : message };
+  }
+  const { jobId, state } = outcome.submitted;
+  const known = { input, jobId, published: state === 'published' };
+  if (outcome.kind === 'submitted') return { ...known, outcome: 'submitted' };
+  const { status, error, output, timingsMs } = outcome.completion;
+  const { code, message } = error ?? {};
+  return { ...known, outcome: status, code, message, output: output?.uri, totalMs: timingsMs?.total };
+}
