@@ -11,8 +11,8 @@ class PixelsFirst extends BaseSequencer {
 
 const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
 const COMPUTING = ['test/contract/seams.test.ts', 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
-/** Each file that computes has one, the others share two (one-at-a-time.ts). */
-const LANES = COMPUTING.length + 2;
+/** Each file that computes has one, two others run (one-at-a-time.ts), and some wait for their turn. */
+const LANES = COMPUTING.length + 6;
 const BESIDE_EACH_OTHER = { groupOrder: 1 };
 
 /**

@@ -91,7 +91,7 @@ describe('the client', () => {
       code: 'UNSUPPORTED_FORMAT',
       message: expect.stringMatching(/notes\.jpg: .*given text/) as string,
     });
-    expect(await send({ input: path('a.gif', 'GIF89a____') })).toMatchObject({ code: 'UNSUPPORTED_FORMAT' });
+    expect(await send({ input: path('a.bmp', 'BM6_______') })).toMatchObject({ code: 'UNSUPPORTED_FORMAT' });
     expect(await send({ input: folder })).toMatchObject({ code: 'INPUT_UNREADABLE' });
     expect(await send({ input: join(folder, 'nowhere.png') })).toMatchObject({ code: 'INPUT_UNREADABLE' });
     expect(await send({ input: 'gs://in/../a' })).toMatchObject({ code: 'INVALID_MESSAGE' });

@@ -96,7 +96,10 @@ describe('the packed package', () => {
   it('opens nothing when it is imported, and nothing when a client is made', async () => {
     const { stdout, stderr } = await runProgram(process.execPath, [join(folder, 'runs.js')], process.env);
     expect(JSON.parse(stdout || 'null'), stderr).toEqual({
-      functions: ['cancel', 'close', 'download', 'status', 'submit', 'submitAll', 'waitFor'],
+      functions: [
+        ...['cancel', 'close', 'countJobs', 'download', 'jobs', 'redrive', 'redriveAll', 'status'],
+        ...['submit', 'submitAll', 'waitFor', 'waitForGroup'],
+      ],
       ...{ opened: [], later: [] },
     });
   });

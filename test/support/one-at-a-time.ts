@@ -20,7 +20,6 @@ const WITH_OWN_SERVERS: ReadonlySet<string> = new Set([
   'triton-lifecycle.test.ts',
   'triton-process.test.ts',
   'triton-protocol.test.ts',
-  'variants.test.ts',
 ]);
 
 const file = basename(expect.getState().testPath ?? '');

@@ -4,16 +4,17 @@
  */
 import { appendFileSync, existsSync } from 'node:fs';
 import process from 'node:process';
-import { Topic } from '@google-cloud/pubsub';
+import { Client } from '@grpc/grpc-js';
 
 const PERMISSION_DENIED = 7;
 const { REFUSALS: file = '', IMAGEN_COMPLETIONS_TOPIC: refused = '' } = process.env;
-const publish = Topic.prototype.publishMessage;
+const call = Client.prototype.makeUnaryRequest;
 
-Topic.prototype.publishMessage = function (...message) {
-  if (!this.name.endsWith(`/${refused}`) || !existsSync(file)) return publish.apply(this, message);
+Client.prototype.makeUnaryRequest = function (path, serialize, deserialize, request, ...rest) {
+  const isRefused = path.endsWith('/Publish') && request.topic.endsWith(`/${refused}`) && existsSync(file);
+  if (!isRefused) return call.call(this, path, serialize, deserialize, request, ...rest);
   appendFileSync(`${file}.seen`, '.');
-  return Promise.reject(
-    Object.assign(new Error('7 PERMISSION_DENIED: refused on purpose'), { code: PERMISSION_DENIED }),
-  );
+  const error = Object.assign(new Error('7 PERMISSION_DENIED: refused on purpose'), { code: PERMISSION_DENIED });
+  process.nextTick(rest.at(-1), error);
+  return undefined;
 };
