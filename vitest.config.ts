@@ -10,13 +10,16 @@ class PixelsFirst extends BaseSequencer {
 }
 
 const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
-const COMPUTING = ['test/contract/seams.test.ts', 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
-/** Each file that computes has one, two others run (one-at-a-time.ts), and some wait for their turn. */
-const LANES = COMPUTING.length + 6;
+/** They ask the networks about hundreds of pictures: only with `npm run test:pixels`, which also runs all of golden.test.ts. */
+const LONG = ['test/contract/seams.test.ts'];
+const ALL_PIXELS = process.env.IMAGEN_TEST_PIXELS === 'all';
+const COMPUTING = [...(ALL_PIXELS ? LONG : []), 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
+/** Each file that computes has one, three others run (one-at-a-time.ts), and some wait for their turn. */
+const LANES = COMPUTING.length + 7;
 const BESIDE_EACH_OTHER = { groupOrder: 1 };
 
 /**
- * Unit tests need nothing. The others need the real parts: `real` runs two files at a time, for many of them look at a
+ * Unit tests need nothing. The others need the real parts: `real` runs three files at a time, for many of them look at a
  * clock, and beside it, at the lowest priority and on a Triton of its own, runs what only computes.
  */
 export default defineConfig({
@@ -28,7 +31,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/contract/**/*.test.ts', 'test/e2e/**/*.test.ts'],
-          exclude: COMPUTING,
+          exclude: [...LONG, ...COMPUTING],
           globalSetup: ['test/support/stack.ts'],
           setupFiles: ['test/support/one-at-a-time.ts'],
           maxWorkers: LANES,

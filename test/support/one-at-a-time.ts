@@ -1,30 +1,38 @@
 /**
- * Before the tests of a file that looks at a clock: waits for its turn. Files on the shared stack take turns, for they would
- * disturb each other. So do the files that start servers of their own. One of each kind may run at once.
+ * Before the tests of a file that looks at a clock: waits for its turn. Files that ask the shared Triton take turns, since
+ * some of them count what it does. So do the others, in two groups. One file of each kind may run at once.
  */
 import { basename } from 'node:path';
 import { afterAll, expect, inject } from 'vitest';
 import { quietly, withLock } from '../../scripts/dev/stack/lock.js';
 
-/** Files that start all servers which they disturb or measure. */
-const WITH_OWN_SERVERS: ReadonlySet<string> = new Set([
+/** Files that start every Triton that they ask. */
+const WITH_OWN_TRITON: ReadonlySet<string> = new Set([
   'chaos.test.ts',
   'entrypoint.test.ts',
-  'live.test.ts',
   'monitoring.test.ts',
   'new-model.test.ts',
-  'outage.test.ts',
   'stack.test.ts',
-  'start-stop.test.ts',
   'triton-faults.test.ts',
   'triton-lifecycle.test.ts',
   'triton-process.test.ts',
   'triton-protocol.test.ts',
 ]);
+/** Files that ask no Triton, or one of their own. */
+const WITHOUT_TRITON: ReadonlySet<string> = new Set([
+  'emulator.test.ts',
+  'faults.test.ts',
+  'job-source.test.ts',
+  'manners.test.ts',
+  'object-store.test.ts',
+  'outage.test.ts',
+  'setup.test.ts',
+  'start-stop.test.ts',
+]);
 
 const file = basename(expect.getState().testPath ?? '');
 if (file === '') throw new Error('vitest does not say which file this is');
-const kind = WITH_OWN_SERVERS.has(file) ? 'own' : 'shared';
+const kind = WITH_OWN_TRITON.has(file) ? 'own Triton' : WITHOUT_TRITON.has(file) ? 'no Triton' : 'shared Triton';
 
 let leave: () => void;
 const left = new Promise<void>((resolve) => (leave = resolve));
