@@ -26,6 +26,7 @@ const WITHOUT_TRITON: ReadonlySet<string> = new Set([
   'manners.test.ts',
   'object-store.test.ts',
   'outage.test.ts',
+  'package.test.ts',
   'setup.test.ts',
   'start-stop.test.ts',
 ]);
