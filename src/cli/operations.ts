@@ -19,7 +19,7 @@ export interface RenderFlags {
   readonly keepHidden?: boolean;
 }
 
-/** The flag of each field that a flag sets. A message about a field then names its flag. */
+/** Maps fields of the job to the flags that set them, so that a message about a field names its flag. */
 const FLAGS: readonly (readonly [field: RegExp, flag: string])[] = [
   [/^operations\.\d+\.parameters.*$/, '--param'],
   [/^operations.*$/, '--operation'],

@@ -16,7 +16,7 @@ const UNAUTHENTICATED = 16;
 
 /**
  * @param name the setting that names the prefix
- * @param mayBeMissing whether it is enough that storage answers
+ * @param mayBeMissing if true, a missing bucket is no error, as long as storage answers
  * @throws CommandFailed
  */
 export async function reachStorage(

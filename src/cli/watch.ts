@@ -5,6 +5,7 @@ import { type Completion, STATUSES } from '../domain/completion.js';
 import { groupCompletionSchema } from '../domain/group-completion.js';
 import type { Delivery } from '../domain/ports.js';
 import { anyOf } from '../domain/signals.js';
+import { factsOf } from '../records/facts.js';
 import { type FilterFlags, filterOf, wholeNumber, withFilter } from './job-filter.js';
 import { pubSubFailed, reachPubSub } from './reach.js';
 import { describeEnd } from './status.js';
@@ -98,15 +99,9 @@ function printer(flags: Flags) {
   return { tell, enough };
 }
 
-function isWanted({ status, error, jobId, group }: Completion, { attributes }: Delivery, flags: Flags): boolean {
-  const { model } = attributes;
-  const facts = {
-    status,
-    ...(error ? { code: error.code } : {}),
-    ...(model === undefined ? {} : { model }),
-    ...(group ? { group: group.id } : {}),
-  };
-  return matches(facts, filterOf(flags)) && (flags.prefix === undefined || (jobId ?? '').startsWith(flags.prefix));
+function isWanted(completion: Completion, { attributes: { model } }: Delivery, flags: Flags): boolean {
+  const facts = factsOf({ fingerprint: null, completion, model });
+  return matches(facts, filterOf(flags)) && (completion.jobId ?? '').startsWith(flags.prefix ?? '');
 }
 
 function countsIn(text: string): string {

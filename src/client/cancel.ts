@@ -5,7 +5,7 @@ import { isJobId, SCHEMA_VERSION } from '../domain/job.js';
 import { decide } from '../records/decide.js';
 import { recall } from '../records/recall.js';
 import type { Parts } from './parts.js';
-import { readReceipt } from './receipt.js';
+import { readReceipt, requestOfReceipt } from './receipt.js';
 
 export interface CancelOptions {
   readonly signal?: AbortSignal;
@@ -43,11 +43,7 @@ export async function cancel(parts: Parts, jobId: string, options: CancelOptions
       ...(group === undefined ? {} : { group }),
       status: 'canceled',
     };
-    const request = receipt && {
-      message: receipt.message,
-      attributes: receipt.attributes ?? {},
-      ...(receipt.orderingKey === undefined ? {} : { orderingKey: receipt.orderingKey }),
-    };
+    const request = receipt && requestOfReceipt(receipt);
     // Without a fingerprint, the record cancels every message with this id, even one that no worker has seen yet.
     const record = { fingerprint: null, completion, ...(request ? { request } : {}) };
     const decided = await decide(parts.store, statePrefix, jobId, record, signal);

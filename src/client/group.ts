@@ -1,12 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { JobError } from '../domain/errors.js';
 import type { CountedGroup, GroupCompletion } from '../domain/group-completion.js';
 import { groupSchema } from '../domain/job.js';
 import { readGroup } from '../records/groups.js';
 import type { Parts } from './parts.js';
+import { untilFound } from './poll.js';
 import type { WaitOptions } from './wait-for.js';
 
-const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
@@ -21,12 +20,8 @@ export function waitForGroup(parts: Parts, group: CountedGroup, options: WaitOpt
   if (!success) {
     throw new JobError('INVALID_MESSAGE', `expected a group with id and total, given ${JSON.stringify(group)}`);
   }
-  return parts.run(options.signal, async (signal) => {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.2)) {
-      const ended = await readGroup(parts.store, parts.settings.statePrefix, group, signal);
-      if (ended) return ended;
-      options.onPause?.();
-      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
-    }
+  return parts.run(options.signal, (signal) => {
+    const look = () => readGroup(parts.store, parts.settings.statePrefix, group, signal);
+    return untilFound(look, LONGEST_PAUSE_MS, signal, options.onPause);
   });
 }

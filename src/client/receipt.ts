@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { type JobMessage, jobSchema } from '../domain/job.js';
 import { type ObjectRef, under } from '../domain/uri.js';
+import type { JobRequest } from '../records/request.js';
 import type { Parts } from './parts.js';
 
 const receiptSchema = z.looseObject({
@@ -47,6 +48,11 @@ export async function readReceipt(parts: Parts, jobId: string, signal: AbortSign
     signal.throwIfAborted();
     return undefined;
   }
+}
+
+/** The request that was published, as a record would keep it. */
+export function requestOfReceipt({ message, attributes = {}, orderingKey }: Receipt): JobRequest {
+  return { message, attributes, ...(orderingKey === undefined ? {} : { orderingKey }) };
 }
 
 /** It is not interrupted: a published job shall have its receipt. */

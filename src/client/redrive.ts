@@ -12,7 +12,7 @@ import { factsOf } from '../records/facts.js';
 import { mapInOrder } from './in-order.js';
 import { jobs, type JobFilter, matches } from './jobs.js';
 import type { Parts } from './parts.js';
-import { leaveReceipt, readReceipt } from './receipt.js';
+import { leaveReceipt, readReceipt, requestOfReceipt } from './receipt.js';
 import { whyInVain } from './redrive-rules.js';
 
 export interface RedriveOptions {
@@ -160,7 +160,7 @@ interface History {
   readonly submitted: boolean;
 }
 
-/** What records and receipts say of a job and its redrives. */
+/** Finds out from records and receipts how often a job was redriven, and how the last of its redrives ended. */
 async function historyOf(parts: Parts, original: string, signal: AbortSignal): Promise<History> {
   const { statePrefix, uploadPrefix } = parts.settings;
   if (uploadPrefix === undefined) {
@@ -178,7 +178,7 @@ async function historyOf(parts: Parts, original: string, signal: AbortSignal): P
   const ended = redrives === 0 ? first : latest;
   const kept = (first && requestOf(first)) ?? (latest && requestOf(latest));
   const receipt = kept && ended ? undefined : await readReceipt(parts, original, signal);
-  const sent = receipt && { message: receipt.message, attributes: receipt.attributes ?? {} };
+  const sent = receipt && requestOfReceipt(receipt);
   return { last, redrives, completion: ended?.completion, request: kept ?? sent, submitted: receipt !== undefined };
 }
 

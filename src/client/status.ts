@@ -2,7 +2,7 @@ import type { Completion } from '../domain/completion.js';
 import { recall } from '../records/recall.js';
 import { type JobRequest, requestOf } from '../records/request.js';
 import type { Parts } from './parts.js';
-import { readReceipt } from './receipt.js';
+import { readReceipt, requestOfReceipt } from './receipt.js';
 
 /**
  * - `ended`: the record says how.
@@ -30,8 +30,7 @@ export function status(
       recall(parts.store, parts.settings.statePrefix, jobId, signal),
       readReceipt(parts, jobId, signal),
     ]);
-    const given = receipt && { message: receipt.message, attributes: receipt.attributes ?? {} };
-    const request = (record && requestOf(record)) ?? given;
+    const request = (record && requestOf(record)) ?? (receipt && requestOfReceipt(receipt));
     return {
       jobId,
       state: record ? 'ended' : receipt ? 'submitted' : 'unknown',

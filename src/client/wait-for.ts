@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion } from '../domain/completion.js';
 import { recall } from '../records/recall.js';
 import type { Parts } from './parts.js';
+import { untilFound } from './poll.js';
 import { checkFingerprint, type Submitted } from './submit.js';
 
 export interface WaitOptions {
@@ -11,7 +11,6 @@ export interface WaitOptions {
   readonly onPause?: () => void;
 }
 
-const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 1_000;
 
 /**
@@ -27,14 +26,9 @@ export function waitFor(
 ): Promise<Completion> {
   const { jobId, fingerprint } = typeof job === 'string' ? { jobId: job, fingerprint: undefined } : job;
   return parts.run(options.signal, async (signal) => {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.2)) {
-      const record = await recall(parts.store, parts.settings.statePrefix, jobId, signal);
-      if (record) {
-        if (fingerprint !== undefined) checkFingerprint(jobId, fingerprint, record);
-        return record.completion;
-      }
-      options.onPause?.();
-      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
-    }
+    const look = () => recall(parts.store, parts.settings.statePrefix, jobId, signal);
+    const record = await untilFound(look, LONGEST_PAUSE_MS, signal, options.onPause);
+    if (fingerprint !== undefined) checkFingerprint(jobId, fingerprint, record);
+    return record.completion;
   });
 }

@@ -12,7 +12,7 @@ import { sha256 } from './fingerprint.js';
 import { jobAttributes, type JobMessage, SCHEMA_VERSION } from './job.js';
 import { isPermitted, objectUri } from './uri.js';
 
-/** Name of the attribute and of the metadata. */
+/** Name of the attribute, and of the metadata key, that holds the job. */
 export const JOB_KEY = 'imagen-job';
 /** Metadata of results, which are no jobs, even if they are written beside the inputs. */
 export const RESULT_KEY = 'imagen-job-id';

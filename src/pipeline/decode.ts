@@ -11,7 +11,7 @@ import type { KeptMetadata } from './metadata.js';
 import { isUsable } from './profile.js';
 import { unsupported } from './preflight/foreign.js';
 import type { Placed } from './gif.js';
-import { type Preflight, preflight, TIFF_STARTS } from './preflight/index.js';
+import { type Preflight, preflight } from './preflight/index.js';
 import { inTurns } from './turns.js';
 
 // The bytes of a file select the decoder, and they may be hostile. So only the formats that the README promises stay
@@ -97,9 +97,9 @@ export interface DecodeOptions {
  */
 export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: HeaderOptions): Promise<FileHeader> {
   const structure = preflight(bytes);
-  const { codedPixels = 0, checked, heldBytes = 0 } = structure;
+  const { codedPixels = 0, checked, heldBytes = 0, unlimited = false } = structure;
   const source = checked?.mended() ?? bytes;
-  const file = await codec(HEADER_MS, () => guard(bytes, () => open(source).metadata()));
+  const file = await codec(HEADER_MS, () => guard(bytes, () => open(source, { unlimited }).metadata()));
   const format = FORMATS[file.format];
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
     throw unsupported(bytes, file.format);
@@ -173,7 +173,11 @@ async function readPixels(bytes: Buffer, header: FileHeader, maxSeconds: number)
   const failOn = structure.jpeg?.isWalked ? 'error' : 'warning';
   const numbers = spaceOf(file, structure);
   const profile = !numbers && icc !== undefined && isUsable(icc, space) ? icc : undefined;
-  const upright = toSrgb(open(bytes, { ignoreIcc: !profile, failOn }).autoOrient(), space, profile);
+  const upright = toSrgb(
+    open(bytes, { ignoreIcc: !profile, failOn, unlimited: structure.unlimited ?? false }).autoOrient(),
+    space,
+    profile,
+  );
   const depth = numbers && header.deep ? 'ushort' : 'uchar';
   if (depth === 'ushort') upright.toColourspace('rgb16');
   const startedAt = performance.now();
@@ -214,9 +218,7 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
 
 function open(bytes: Buffer, options: SharpOptions = {}): Sharp {
   // `readHeader` checks the pixel limit and throws its own code. The limit of libvips stays as a second check.
-  // libtiff would refuse strips and tiles above 50 MB. Those of a TIFF that passed the preflight are bounded by its pixels.
-  const unlimited = TIFF_STARTS.includes(bytes.toString('latin1', 0, 4));
-  return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, unlimited, ...options });
+  return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
 }
 
 /**

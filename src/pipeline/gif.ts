@@ -74,11 +74,11 @@ export class GifFile {
     const literalBits = this.bytes[data] ?? 0;
     if (literalBits < 2 || literalBits > 8) throw damaged('its codes are of a size that does not exist');
     const pixels = this.bytes.readUInt16LE(from + 5) * this.bytes.readUInt16LE(from + 7);
-    const end = await inPieces(
+    const found = await inPieces(
       followLzw({ data: this.#codes(), literalBits, symbols: colours, most: pixels, kind: 'gif' }),
     );
-    if (end === 'invalid') throw damaged('its data have a code that means nothing');
-    if (end.length !== pixels) throw damaged(`${pixels} pixels expected, ${end.length} found`);
+    if (found === 'invalid') throw damaged('its data have a code that means nothing');
+    if (found !== pixels) throw damaged(`${pixels} pixels expected, ${found} found`);
   }
 
   /** Where the first frame lies on a larger canvas, the rest of which is transparent; undefined if it is as large. */

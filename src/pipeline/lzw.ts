@@ -16,11 +16,11 @@ export interface LzwData {
   readonly kind: 'tiff' | 'gif';
 }
 
-/** What the codes stand for: so many bytes or pixels, and whether the end code came. `invalid` codes belong to no file. */
-export type LzwEnd = { readonly length: number; readonly ended: boolean } | 'invalid';
+/** How many bytes or pixels the codes stand for. `invalid` codes belong to no file. */
+export type LzwLength = number | 'invalid';
 
 /** Yields now and then, for the event loop. */
-export function* followLzw(lzw: LzwData): Generator<undefined, LzwEnd> {
+export function* followLzw(lzw: LzwData): Generator<undefined, LzwLength> {
   const walk = new Walk(lzw);
   for (;;) {
     const end = walk.next(CODES_A_TURN);
@@ -50,7 +50,7 @@ class Walk {
   }
 
   /** Follows so many codes. @returns undefined if more follow */
-  next(count: number): LzwEnd | undefined {
+  next(count: number): LzwLength | undefined {
     const { data, symbols, most, kind, literalBits } = this.lzw;
     const [lengths, clear, isTiff] = [this.#lengths, this.#clear, kind === 'tiff'];
     let [at, held, bits, width, next, before, length] = [
@@ -59,7 +59,7 @@ class Walk {
     ];
     for (; count > 0; count--) {
       while (bits < width) {
-        if (at >= data.length) return { length, ended: false };
+        if (at >= data.length) return length;
         const byte = data[at++] ?? 0;
         held = isTiff ? ((held << 8) | byte) & 0xffffff : held | (byte << bits);
         bits += 8;
@@ -73,7 +73,7 @@ class Walk {
         before = 0;
         continue;
       }
-      if (code === clear + 1) return { length, ended: true };
+      if (code === clear + 1) return length;
       const isKnown =
         code < clear ? code < symbols : before > 0 && (code < next || (code === next && next < MOST_CODES));
       if (!isKnown) return 'invalid';
@@ -82,7 +82,7 @@ class Walk {
       if (width < 12 && next + (isTiff ? 1 : 0) >= 1 << width) width++;
       before = own;
       length += own;
-      if (length > most) return { length, ended: false };
+      if (length > most) return length;
     }
     [this.#at, this.#held, this.#bits, this.#width] = [at, held, bits, width];
     [this.#next, this.#before, this.#length] = [next, before, length];

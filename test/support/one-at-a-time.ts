@@ -6,7 +6,7 @@ import { basename } from 'node:path';
 import { afterAll, expect, inject } from 'vitest';
 import { quietly, withLock } from '../../scripts/dev/stack/lock.js';
 
-/** Files that start every Triton that they ask. */
+/** Files that ask only a Triton that they have started themselves. */
 const WITH_OWN_TRITON: ReadonlySet<string> = new Set([
   'chaos.test.ts',
   'entrypoint.test.ts',
@@ -18,7 +18,7 @@ const WITH_OWN_TRITON: ReadonlySet<string> = new Set([
   'triton-process.test.ts',
   'triton-protocol.test.ts',
 ]);
-/** Files that ask no Triton, or one of their own. */
+/** Files that ask no Triton, or only one that they have started; a second group, so that both run at once. */
 const WITHOUT_TRITON: ReadonlySet<string> = new Set([
   'emulator.test.ts',
   'faults.test.ts',

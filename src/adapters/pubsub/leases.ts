@@ -2,6 +2,7 @@
  * Leases of the messages in work. A message whose lease expires goes to another worker. If the service has not confirmed an
  * extension for longer than a lease, the lease has expired, even if the worker still holds the message.
  */
+import { inRequests } from './ack-ids.js';
 import type { PubSubChannel } from './channel.js';
 
 export interface LeaseEvents {
@@ -33,8 +34,6 @@ interface Lease {
   lost: boolean;
 }
 
-/** Below the service's limit of 512 KiB a request; an ack id has some 200 bytes. */
-export const MOST_ACK_IDS = 1_000;
 /**
  * Rounds per lease. A lease is extended in the first round, and then when half of it is left or less, so two rounds may fail
  * before it is lost. Most jobs end before the first round and cost no extension at all.
@@ -90,9 +89,7 @@ export class Leases {
   async #extendDue(): Promise<void> {
     if (this.#extending) return;
     this.#extending = true;
-    const due = this.#due();
-    for (let from = 0; from < due.length; from += MOST_ACK_IDS)
-      await this.#extend(due.slice(from, from + MOST_ACK_IDS));
+    for (const ackIds of inRequests(this.#due())) await this.#extend(ackIds);
     this.#extending = false;
   }
 

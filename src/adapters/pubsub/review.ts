@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import type { Delivery } from '../../domain/ports.js';
+import { inRequests } from './ack-ids.js';
 import type { PubSubChannel } from './channel.js';
-import { MOST_ACK_IDS } from './leases.js';
 import { codeOf } from './retrying.js';
 import { toDelivery } from './source.js';
 
@@ -41,12 +41,12 @@ export async function review(
     await pullAll(channel, subscription, most, held);
     const removed = await look([...held.values()].map(({ delivery }) => delivery));
     const ackIds = removed.flatMap(({ messageId }) => held.get(messageId)?.ackId ?? []);
-    for (const some of chunks(ackIds)) {
+    for (const some of inRequests(ackIds)) {
       await channel.call('Acknowledge', { subscription, ackIds: some }, CALL_LIMIT_MS);
     }
     for (const { messageId } of removed) held.delete(messageId);
   } finally {
-    for (const some of chunks([...held.values()].map(({ ackId }) => ackId))) {
+    for (const some of inRequests([...held.values()].map(({ ackId }) => ackId))) {
       const back = { subscription, ackIds: some, ackDeadlineSeconds: 0 };
       await channel.call('ModifyAckDeadline', back, CALL_LIMIT_MS).catch(() => undefined);
     }
@@ -84,8 +84,4 @@ async function pull(channel: PubSubChannel, subscription: string, maxMessages: n
     if (codeOf(thrown) === status.DEADLINE_EXCEEDED) return [];
     throw thrown;
   }
-}
-
-function* chunks(ackIds: readonly string[]): Generator<readonly string[]> {
-  for (let from = 0; from < ackIds.length; from += MOST_ACK_IDS) yield ackIds.slice(from, from + MOST_ACK_IDS);
 }

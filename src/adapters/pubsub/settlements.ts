@@ -1,7 +1,7 @@
 /** Sends the acks and nacks of one subscription, many in a request. */
 import type { Settlement } from '../../domain/ports.js';
+import { inRequests } from './ack-ids.js';
 import type { PubSubChannel } from './channel.js';
-import { MOST_ACK_IDS } from './leases.js';
 import { untilAnswered } from './retrying.js';
 
 /** How long an ack waits for others, in milliseconds. If the worker is killed in between, the message comes again. */
@@ -43,11 +43,8 @@ export class Settlements {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const settlement of ['ack', 'nack'] as const) {
-      const ackIds = this.#gathered[settlement].splice(0);
-      for (let from = 0; from < ackIds.length; from += MOST_ACK_IDS) {
-        const sending = this.#send(settlement, ackIds.slice(from, from + MOST_ACK_IDS)).finally(() =>
-          this.#sending.delete(sending),
-        );
+      for (const ackIds of inRequests(this.#gathered[settlement].splice(0))) {
+        const sending = this.#send(settlement, ackIds).finally(() => this.#sending.delete(sending));
         this.#sending.add(sending);
       }
     }

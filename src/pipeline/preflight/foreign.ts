@@ -19,10 +19,13 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
 /** An AVIF begins like a film, and may name another brand first. A WebP or a GIF may begin like a text. */
 const PICTURE = /^(?:GIF8[79]a|[^]{4}ftyp[^]{0,53}avi[fs]|RIFF[^]{4}WEBP)/;
 
+/** What a worker reads, and what was given instead. */
+export const notRead = (given: string) => `expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given ${given}`;
+
 /** @param given what the decoder calls the format */
 export function unsupported(bytes: Buffer, given?: string, cause?: unknown): JobError {
   const words = foreign(bytes) ?? given ?? plain(bytes) ?? `bytes that begin with ${bytes.toString('hex', 0, 8)}`;
-  return new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given ${words}`, { cause });
+  return new JobError('UNSUPPORTED_FORMAT', notRead(words), { cause });
 }
 
 /**
@@ -35,7 +38,7 @@ export function refuseForeign(bytes: Buffer, what: string): void {
   if (PICTURE.test(bytes.toString('latin1', 0, 64))) return;
   const words = foreign(bytes) ?? plain(bytes);
   if (words === undefined) return;
-  throw new JobError('UNSUPPORTED_FORMAT', `${what}: expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given ${words}`);
+  throw new JobError('UNSUPPORTED_FORMAT', `${what}: ${notRead(words)}`);
 }
 
 function foreign(bytes: Buffer): string | undefined {

@@ -28,6 +28,8 @@ export interface Preflight {
   readonly frames?: number;
   /** Canvas of a GIF whose first frame is smaller. */
   readonly placed?: Placed | undefined;
+  /** Whether the preflight bounds what the decoder's own limits would refuse: libtiff refuses strips and tiles above 50 MB. */
+  readonly unlimited?: boolean;
   /** Bytes that the decoder holds beside rows of the picture. */
   readonly heldBytes?: number;
 }
@@ -43,7 +45,7 @@ export interface CheckedFile {
 }
 
 /** The two byte orders, and both of BigTIFF. */
-export const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
+const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
 
 /**
  * Checks a file in one of the six formats. For any other file it returns an empty object, and the decoders reject it.
@@ -65,5 +67,5 @@ const ofGif = (gif: GifFile): Preflight => ({ checked: gif, frames: gif.frames, 
 
 function ofTiff(tiff: TiffFile): Preflight {
   const { codedPixels, frames, heldBytes } = tiff;
-  return { checked: tiff, codedPixels, frames, heldBytes };
+  return { checked: tiff, codedPixels, frames, heldBytes, unlimited: true };
 }

@@ -1,5 +1,6 @@
 import { inflateSync } from 'node:zlib';
 import { JobError } from '../../domain/errors.js';
+import { notRead } from './foreign.js';
 import { exifScreen } from './exif.js';
 
 /** Limit for all compressed texts of a file together. libpng permits 1,000 of 8 MB each, and keeps five copies. */
@@ -22,7 +23,7 @@ export function screenPng(png: Buffer): ReadonlyMap<string, Buffer> {
     if (type === 'IDAT') break;
     if (type === 'CgBI') {
       const given = "Apple's own PNG (CgBI): take the file from before Xcode changed it";
-      throw new JobError('UNSUPPORTED_FORMAT', `expected JPEG, PNG, WebP, AVIF, TIFF or GIF, given ${given}`);
+      throw new JobError('UNSUPPORTED_FORMAT', notRead(given));
     }
     if (++chunks > MAX_CHUNKS) {
       throw new JobError('INPUT_CORRUPT', `expected at most ${MAX_CHUNKS} chunks before a PNG's pixels`);

@@ -45,9 +45,9 @@ async function lengthOf(data: Buffer, { compression }: Layout, { most }: Segment
 
 async function lzwLength(data: Buffer, most: number): Promise<number> {
   if (data[0] === 0 && ((data[1] ?? 0) & 1) === 1) throw unsupportedTiff('LZW of before TIFF 5: save it again');
-  const end = await inPieces(followLzw({ data, literalBits: 8, symbols: 256, most, kind: 'tiff' }));
-  if (end === 'invalid') throw damaged('its LZW data have a code that means nothing');
-  return end.length;
+  const length = await inPieces(followLzw({ data, literalBits: 8, symbols: 256, most, kind: 'tiff' }));
+  if (length === 'invalid') throw damaged('its LZW data have a code that means nothing');
+  return length;
 }
 
 /** TIFF 6.0, section 9. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Leases, MOST_ACK_IDS } from '../../../src/adapters/pubsub/leases.js';
+import { MOST_ACK_IDS } from '../../../src/adapters/pubsub/ack-ids.js';
+import { Leases } from '../../../src/adapters/pubsub/leases.js';
 
 interface Extension {
   readonly ackIds: readonly string[];

@@ -701,7 +701,7 @@ describe('a JPEG with two Adobe markers', () => {
     ['of four inks', () => cmykJpeg(SIZE, [200, 30, 90, 5])],
   ];
 
-  // libjpeg, and so every browser, goes by the last one.
+  // libjpeg uses the last one, and so does every browser.
   it.each(COLOURED)('is read by the last one: %s', async (_name, make) => {
     const plain = await make();
     const bare = segmentAt(plain, 0xee) < 0 ? plain : withoutSegment(plain, 0xee);

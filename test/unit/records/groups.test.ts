@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
 import type { GroupCompletion } from '../../../src/domain/group-completion.js';
 import type { ObjectStore } from '../../../src/domain/ports.js';
-import { countEnd, readGroup, ROOM } from '../../../src/records/groups.js';
+import { countEnd, readGroup, SHARD } from '../../../src/records/groups.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const { signal } = new AbortController();
@@ -35,7 +35,7 @@ describe('a group', () => {
   const end = (store: ObjectStore, total: number, i: number, isNew = true) =>
     countEnd(store, PREFIX, { id: 'g', total }, { jobId: idOf(i), status: statusOf(i), isNew }, signal);
 
-  it.each([1, 2, ROOM - 1, ROOM, ROOM + 1, 3 * ROOM + 17])(
+  it.each([1, 2, SHARD - 1, SHARD, SHARD + 1, 3 * SHARD + 17])(
     'of %i jobs is closed by the last one, once',
     async (total) => {
       const { store } = memoryStore();
@@ -56,7 +56,7 @@ describe('a group', () => {
   );
 
   it('has one outcome however many end at the same time, also twice', async () => {
-    const total = 2 * ROOM + 50;
+    const total = 2 * SHARD + 50;
     const { store } = memoryStore();
     const twice = Array.from({ length: total }, (_, i) => [end(store, total, i), end(store, total, i, false)]);
     const outcomes = (await Promise.all(twice.flat())).filter((outcome) => outcome !== undefined);
@@ -66,7 +66,7 @@ describe('a group', () => {
   });
 
   it.each([false, true])('has one outcome wherever a worker is killed (after the call: %s)', async (after) => {
-    const total = ROOM + 2;
+    const total = SHARD + 2;
     const before = memoryStore();
     for (let i = 0; i < total - 2; i++) await end(before.store, total, i);
     for (let n = 1; ; n++) {
