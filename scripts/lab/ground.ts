@@ -2,8 +2,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createStorageClient } from '../../src/adapters/gcs/client.js';
-import { createAdminClient } from '../../src/adapters/pubsub/admin-client.js';
 import { objectRef } from '../../src/domain/uri.js';
 import { endModelProcesses } from '../dev/parts/triton.js';
 import type { Progress } from '../dev/progress.js';
@@ -14,6 +12,7 @@ import { readState } from '../dev/stack/state.js';
 import { type Stack, upStack, type UpOptions } from '../dev/stack/up.js';
 import { until } from '../dev/until.js';
 import { cli } from '../dev/workers.js';
+import { createPubSub, createStorage } from './google-clients.js';
 import { executions, makeModels, type StandIn } from './make-models.js';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
@@ -38,8 +37,8 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
   const stack = await upStack(options);
   const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'warn', IMAGEN_ROUTES_FILE: '', ...more };
   const projectId = env.GOOGLE_CLOUD_PROJECT;
-  const storage = createStorageClient({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
-  const pubsub = createAdminClient({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
+  const storage = createStorage({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
+  const pubsub = createPubSub({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
   const close = async () => {
     await pubsub.close();
     await stack.down();

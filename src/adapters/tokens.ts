@@ -22,6 +22,8 @@ const HELD_MS = 60_000;
 
 /** Permits reading and creating objects. The roles of the identity restrict it further. */
 export const STORAGE_SCOPES = ['https://www.googleapis.com/auth/devstorage.read_write'];
+/** Permits changing buckets, too. */
+export const STORAGE_ADMIN_SCOPES = ['https://www.googleapis.com/auth/devstorage.full_control'];
 export const PUBSUB_SCOPES = ['https://www.googleapis.com/auth/pubsub'];
 
 /**

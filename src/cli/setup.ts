@@ -1,7 +1,6 @@
-import type { PubSub } from '@google-cloud/pubsub';
 import { Command } from 'commander';
 import { planBucket } from '../adapters/gcs/admin.js';
-import { createStorageClient } from '../adapters/gcs/client.js';
+import { connectAdmin } from '../adapters/gcs/admin-api.js';
 import { planNotification } from '../adapters/gcs/notifications.js';
 import { type Step, StepFailed } from '../adapters/plan.js';
 import {
@@ -11,9 +10,9 @@ import {
   planPlainSubscription,
   planTopic,
 } from '../adapters/pubsub/admin.js';
-import { unlessMissing } from '../adapters/pubsub/admin-calls.js';
+import { subscriptionsOf } from '../adapters/pubsub/admin-calls.js';
+import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
 import { takenTwice } from '../adapters/pubsub/inspect.js';
-import { createAdminClient } from '../adapters/pubsub/admin-client.js';
 import { readConfig } from '../config/index.js';
 import { wantedNotification } from './notify.js';
 import { operationOption } from './operations.js';
@@ -80,8 +79,10 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   const buckets = wantedBuckets(config, flags);
   const notification = wantedNotification(config, flags);
   await Promise.all([reachPubSub(config), reachStorage(config, 'IMAGEN_STATE_PREFIX', config.statePrefix, true)]);
-  const pubsub = createAdminClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
-  const storage = createStorageClient({ projectId: config.projectId, emulator: config.storageEmulator });
+  const pubsub = new PubSubChannel({
+    ...{ projectId: config.projectId, emulator: config.pubsubEmulator, pings: PUBLISHING },
+  });
+  const storage = connectAdmin({ projectId: config.projectId, emulator: config.storageEmulator });
   try {
     const steps = await Promise.all([
       ...[config.jobsTopic, config.completionsTopic, config.deadLetterTopic].map((name) => planTopic(pubsub, name)),
@@ -113,7 +114,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
     console.error(`imagen: ${error.message}`);
     return 1;
   } finally {
-    await pubsub.close();
+    pubsub.close();
   }
 }
 
@@ -156,12 +157,14 @@ async function carryOut(
 }
 
 /** A topic without a subscription forgets each message at once. */
-async function warnOfNoReader(pubsub: PubSub, { completionsTopic }: SetupConfig, flags: SetupFlags): Promise<void> {
+async function warnOfNoReader(
+  pubsub: PubSubChannel,
+  { completionsTopic }: SetupConfig,
+  flags: SetupFlags,
+): Promise<void> {
   if (flags.completionsSubscription.length > 0) return;
-  const listed = await unlessMissing(`list the subscriptions of ${completionsTopic}`, () =>
-    pubsub.topic(completionsTopic).getSubscriptions(),
-  );
-  if (listed && listed[0].length > 0) return;
+  const listed = await subscriptionsOf(pubsub, completionsTopic);
+  if (listed && listed.length > 0) return;
   console.error(
     `note: nothing subscribes to ${completionsTopic}, so completions are lost to whoever wants to read them. For a reader of yours: imagen setup --completions-subscription NAME. To look: imagen watch`,
   );

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { expect, inject, it } from 'vitest';
-import { createAdminClient } from '../../src/adapters/pubsub/admin-client.js';
+import { createPubSub } from '../../scripts/lab/google-clients.js';
 import { until } from '../support/scene.js';
 
 const MESSAGES = 20;
@@ -22,7 +22,7 @@ it("the stack's Pub/Sub emulator sends nothing to subscribers that were killed",
   const { env, marker } = inject('stack');
   const { GOOGLE_CLOUD_PROJECT: projectId, PUBSUB_EMULATOR_HOST: emulator } = env;
   const name = `gone-${randomBytes(4).toString('hex')}`;
-  const pubsub = createAdminClient({ projectId, emulator });
+  const pubsub = createPubSub({ projectId, emulator });
   const [topic] = await pubsub.createTopic(name);
   const [subscription] = await topic.createSubscription(name);
   for (let i = 0; i < GONE; i++) {

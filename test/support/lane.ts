@@ -8,10 +8,10 @@ export interface Lane {
 }
 
 /** A way to one worker alone: a jobs topic and subscription of its own, with the policies that `imagen setup` gives. */
-export async function openLane({ pubsub, env, id }: Scene, name: string): Promise<Lane> {
+export async function openLane({ pubsub, channel, env, id }: Scene, name: string): Promise<Lane> {
   const [topic, subscription] = [`jobs-${name}-${id}`, `jobs-${name}-worker-${id}`];
-  await ensureTopic(pubsub, topic);
-  await ensureJobsSubscription(pubsub, subscription, {
+  await ensureTopic(channel, topic);
+  await ensureJobsSubscription(channel, subscription, {
     ...{ topic, deadLetterTopic: env.IMAGEN_DEAD_LETTER_TOPIC, maxDeliveryAttempts: 10 },
   });
   return {

@@ -5,9 +5,9 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type Message, PubSub } from '@google-cloud/pubsub';
-import { Storage } from '@google-cloud/storage';
+import type { Message } from '@google-cloud/pubsub';
 import { expect, inject, onTestFailed } from 'vitest';
+import { createPubSub, createStorage } from '../../scripts/lab/google-clients.js';
 import { PubSubChannel } from '../../src/adapters/pubsub/channel.js';
 import { type Completion, completionSchema } from '../../src/domain/completion.js';
 import { runProgram } from './program.js';
@@ -61,15 +61,10 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
   const made = await imagen('setup', '--completions-subscription', `reader-${id}`);
   expect(made, made.stderr).toMatchObject({ code: 0 });
 
-  const pubsub = new PubSub({
-    projectId: env.GOOGLE_CLOUD_PROJECT,
-    apiEndpoint: env.PUBSUB_EMULATOR_HOST,
-    emulatorMode: true,
-    clientOptions: { universeDomain: 'googleapis.com' },
-  });
-  const channel = new PubSubChannel({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.PUBSUB_EMULATOR_HOST });
-  const storage = new Storage({ projectId: env.GOOGLE_CLOUD_PROJECT, apiEndpoint: env.STORAGE_EMULATOR_HOST });
-  storage.baseUrl = `${env.STORAGE_EMULATOR_HOST}/storage/v1`;
+  const projectId = env.GOOGLE_CLOUD_PROJECT;
+  const pubsub = createPubSub({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
+  const channel = new PubSubChannel({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
+  const storage = createStorage({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
   const uploads = storage.bucket(`uploads-${id}`);
   const results = storage.bucket(`results-${id}`);
   const state = storage.bucket(`state-${id}`);

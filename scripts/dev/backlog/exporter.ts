@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createAdminClient } from '../../../src/adapters/pubsub/admin-client.js';
+import { administer, unlessMissing } from '../../../src/adapters/pubsub/admin-calls.js';
 import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import { readConfig } from '../../../src/config/index.js';
 import { completionSchema } from '../../../src/domain/completion.js';
@@ -22,9 +22,7 @@ const config = readConfig(process.env, [
   ...(['projectId', 'pubsubEmulator', 'jobsTopic', 'jobsSubscriptions'] as const),
   ...(['completionsTopic', 'deadLetterTopic'] as const),
 ]);
-const connection = { projectId: config.projectId, emulator: config.pubsubEmulator };
-const pubsub = createAdminClient(connection);
-const channel = new PubSubChannel(connection);
+const channel = new PubSubChannel({ projectId: config.projectId, emulator: config.pubsubEmulator });
 const subscriptionId = config.jobsSubscriptions[0]?.name ?? '';
 let tally = createTally();
 
@@ -70,7 +68,8 @@ const keyOf = (data: Buffer): string => salvageJobId(data) ?? createHash('sha256
 /** Until one of the subscriptions is no more: the emulator was started anew, and has forgotten everything. */
 async function listen(): Promise<void> {
   const count = createTally();
-  const exists = async (topic: string) => (await pubsub.topic(topic).exists())[0];
+  const exists = (topic: string) =>
+    unlessMissing(`look at ${topic}`, () => administer(channel, 'GetTopic', { topic: channel.topic(topic) }));
   for (const [topic] of listeners) await until(() => exists(topic), { everyMs: LOOK_EVERY_MS });
   const watches = [];
   for (const [topic, tell] of listeners)

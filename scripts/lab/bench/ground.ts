@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureJobsSubscription, ensureTopic } from '../../../src/adapters/pubsub/admin.js';
+import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import type { JobMessage } from '../../../src/domain/job.js';
 import type { Progress } from '../../dev/progress.js';
 import type { PartId } from '../../dev/parts/part.js';
@@ -116,11 +117,13 @@ export const withGround = <T>(
   });
 
 async function openGround(parts: Parts, traffic: Traffic, { env: more, ...start }: GroundOptions) {
-  const { env, pubsub } = parts;
-  await ensureTopic(pubsub, SECOND_TOPIC);
-  await ensureJobsSubscription(pubsub, SECOND_SUBSCRIPTION, {
+  const { env } = parts;
+  const channel = new PubSubChannel({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.PUBSUB_EMULATOR_HOST });
+  await ensureTopic(channel, SECOND_TOPIC);
+  await ensureJobsSubscription(channel, SECOND_SUBSCRIPTION, {
     ...{ topic: SECOND_TOPIC, deadLetterTopic: env.IMAGEN_DEAD_LETTER_TOPIC, maxDeliveryAttempts: 10 },
   });
+  channel.close();
   const subscriptions = `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`;
   const workerEnv = { ...env, ...more?.(env), IMAGEN_JOBS_SUBSCRIPTIONS: subscriptions };
   let worker: Worker = await startWorker(workerEnv, start);

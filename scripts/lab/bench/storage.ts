@@ -1,8 +1,8 @@
 /** CPU of the worker's storage client beside Google's, against the same fake-gcs-server. Both check CRC32C. */
 import { randomBytes } from 'node:crypto';
 import type { Storage } from '@google-cloud/storage';
-import { createStorageClient } from '../../../src/adapters/gcs/client.js';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
+import { createStorage } from '../google-clients.js';
 import { withStack } from './ground.js';
 import { type Benchmark, figure, figuresFor, median, round } from './result.js';
 
@@ -27,7 +27,7 @@ interface Case {
 
 export const storage: Benchmark = (asked) =>
   withStack(['gcs'], asked.progress, async ({ GOOGLE_CLOUD_PROJECT: projectId, STORAGE_EMULATOR_HOST: emulator }) => {
-    const peer = createStorageClient({ projectId, emulator });
+    const peer = createStorage({ projectId, emulator });
     await peer.createBucket(BUCKET);
     const clients = { ours: ours(emulator), theirs: theirs(peer) };
     const [small, large] = [randomBytes(64 * KIB), randomBytes(2048 * KIB)];

@@ -63,15 +63,16 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
     process.kill(await until(() => modelProcesses(parts.dir, dice < 0.5 ? 'quick' : 'steady')[0]), 'SIGKILL');
   }
 
-  async function refuseCompletions(): Promise<boolean> {
+  /** For a time, and in any case until a completion has been refused: while Triton is away, none may come. */
+  async function refuseCompletions(): Promise<void> {
     const seen = () => (existsSync(`${refusals}.seen`) ? statSync(`${refusals}.seen`).size : 0);
     const before = seen();
     refusing++;
     writeFileSync(refusals, '');
     await sleep(Math.min(REFUSED_MS, longestMs));
+    await until(() => seen() > before, { limitMs: REFUSED_MS, what: 'a completion was refused' });
     // In a long run, the next may have begun meanwhile.
     if (--refusing === 0) rmSync(refusals);
-    return seen() > before;
   }
 
   function harm(proxy: FaultProxy, connection: Connection, how: string, dice: number): void {
@@ -91,9 +92,8 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
       if (kind === 'triton.restart') await whenTritonIsFree(() => restartTriton(dice));
       else if (kind === 'model.reload') await whenTritonIsFree(() => reload(dice));
       else if (kind === 'model.killed') await whenTritonIsFree(() => killModel(dice));
-      else if (kind === 'completions.refused') {
-        if (!(await refuseCompletions())) return;
-      } else {
+      else if (kind === 'completions.refused') await refuseCompletions();
+      else {
         const [connection, how] = kind.split('.') as [Connection, string];
         const proxy = proxies[connection];
         await until(() => proxy.open > 0); // there is nobody to harm while no worker is connected

@@ -35,16 +35,17 @@ export function missing(jobs: number, counts: Readonly<Record<string, number>>):
   return [...FAULTS.filter((kind) => (counts[kind] ?? 0) < countOf(kind, jobs, 'demanded')), ...crashes];
 }
 
-/** Where in the whole time faults come; a cut needs answers that can be cut after it. */
+/** Where in the whole time faults come. */
 const FIRST = 0.05;
 const LAST = 0.95;
-const LAST_CUT = 0.7;
+/** Answers must come that can be cut, and completions that can be refused. */
+const LAST_THAT_NEEDS_TRAFFIC = 0.7;
 
 /** Each kind is spread over the whole time, with chance only in where exactly. */
 export function planFaults(jobs: number, durationMs: number, random: () => number): PlannedFault[] {
   return FAULTS.flatMap((kind) => {
     const count = countOf(kind, jobs, 'planned');
-    const last = kind.endsWith('.cut') ? LAST_CUT : LAST;
+    const last = kind.endsWith('.cut') || kind === 'completions.refused' ? LAST_THAT_NEEDS_TRAFFIC : LAST;
     return Array.from({ length: count }, (_, i) => ({
       kind,
       atMs: (FIRST + ((last - FIRST) * (i + random())) / count) * durationMs,

@@ -1,12 +1,17 @@
 /** Plans and makes changes to buckets, with their access and lifecycle. */
-import type { BucketMetadata, Storage } from '@google-cloud/storage';
 import { difference, differing, type Property, type Step, StepFailed } from '../plan.js';
-import { within } from '../within.js';
-import { httpStatus } from './errors.js';
-import { type Keep, mergeRules, placeOf, wish } from './lifecycle.js';
+import { type AdminApi, statusOf } from './admin-api.js';
+import { type Keep, type LifecycleRule, mergeRules, placeOf, wish } from './lifecycle.js';
 
-/** Time limit for one call, in milliseconds. Creating a bucket is slow. */
-const CALL_LIMIT_MS = 30_000;
+/** Some properties of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource. */
+interface Bucket {
+  readonly iamConfiguration?: {
+    readonly uniformBucketLevelAccess?: { readonly enabled?: boolean };
+    readonly publicAccessPrevention?: string;
+  };
+  readonly lifecycle?: { readonly rule?: readonly LifecycleRule[] } | null;
+  readonly metageneration?: string;
+}
 
 export interface WantedBucket {
   readonly name: string;
@@ -26,7 +31,7 @@ export interface WantedBucket {
 const CLOSED = {
   iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
 };
-const ACCESS: readonly Property<BucketMetadata, BucketMetadata>[] = [
+const ACCESS: readonly Property<Bucket, Bucket>[] = [
   {
     name: 'rights',
     wanted: 'of the whole bucket',
@@ -43,14 +48,14 @@ const ACCESS: readonly Property<BucketMetadata, BucketMetadata>[] = [
   },
 ];
 
-export async function planBucket(storage: Storage, want: WantedBucket): Promise<Step> {
+export async function planBucket(api: AdminApi, want: WantedBucket): Promise<Step> {
   const { name, keep, location } = want;
-  const bucket = storage.bucket(name);
   const step = { kind: 'bucket' as const, name, obstacles: [] };
-  const found = await lookAt(storage, name);
+  const found = await lookAt(api, name);
   if (!found) {
     const { rules } = mergeRules([], keep);
     const creation = {
+      name,
       ...CLOSED,
       ...(location === undefined ? {} : { location }),
       ...(rules.length === 0 ? {} : { lifecycle: { rule: [...rules] } }),
@@ -68,11 +73,11 @@ export async function planBucket(storage: Storage, want: WantedBucket): Promise<
       async apply() {
         const what = `create bucket ${name}`;
         try {
-          await within(CALL_LIMIT_MS, what, () => storage.createBucket(name, creation));
+          await api.call('POST', `/b?project=${encodeURIComponent(api.projectId)}`, creation);
         } catch (error) {
-          if (httpStatus(error) !== 409) throw new StepFailed(what, error);
+          if (statusOf(error) !== 409) throw new StepFailed(what, error);
           // Another process created it concurrently, possibly with other settings.
-          await (await planBucket(storage, want)).apply();
+          await (await planBucket(api, want)).apply();
         }
       },
     };
@@ -81,7 +86,7 @@ export async function planBucket(storage: Storage, want: WantedBucket): Promise<
   const wrong = want.compare.access ? differing(ACCESS, found) : [];
   const rules = mergeRules(found.lifecycle?.rule ?? [], want.compare.lifecycle ? keep : []);
   const details = [...wrong.map((property) => difference(property, found)), ...rules.differences];
-  const patch: BucketMetadata = {
+  const patch: Bucket = {
     ...(wrong.length === 0 ? {} : CLOSED),
     ...(rules.differences.length === 0
       ? {}
@@ -95,27 +100,25 @@ export async function planBucket(storage: Storage, want: WantedBucket): Promise<
     async apply() {
       if (details.length === 0) return;
       // The request replaces all rules. It fails if another rule was added in the meantime, so that none is lost.
-      const unchanged = found.metageneration === undefined ? {} : { ifMetagenerationMatch: found.metageneration };
+      const unchanged = found.metageneration === undefined ? '' : `?ifMetagenerationMatch=${found.metageneration}`;
       const what = `change bucket ${name}`;
       try {
-        await within(CALL_LIMIT_MS, what, () => bucket.setMetadata(patch, unchanged));
+        await api.call('PATCH', `/b/${name}${unchanged}`, patch);
       } catch (error) {
         throw new StepFailed(
           what,
-          httpStatus(error) === 412 ? 'somebody else has just changed it: run this again' : error,
+          statusOf(error) === 412 ? 'somebody else has just changed it: run this again' : error,
         );
       }
     },
   };
 }
 
-async function lookAt(storage: Storage, name: string): Promise<BucketMetadata | undefined> {
-  const what = `look at bucket ${name}`;
+async function lookAt(api: AdminApi, name: string): Promise<Bucket | undefined> {
   try {
-    const [found] = await within(CALL_LIMIT_MS, what, () => storage.bucket(name).getMetadata());
-    return found;
+    return await api.call<Bucket>('GET', `/b/${name}`);
   } catch (error) {
-    if (httpStatus(error) === 404) return undefined;
-    throw new StepFailed(what, error);
+    if (statusOf(error) === 404) return undefined;
+    throw new StepFailed(`look at bucket ${name}`, error);
   }
 }

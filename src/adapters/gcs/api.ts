@@ -1,10 +1,9 @@
 import type { ObjectRef } from '../../domain/uri.js';
-import { within } from '../within.js';
+import { connectAuthorized } from './authorized.js';
 import { bucketMissing, type Doing, refused, unavailable } from './errors.js';
 import { type Answer, type HttpLimits, type HttpRequest, Unanswered } from './call.js';
-import { createHttp } from './http.js';
 import { namesBucket, namesObject, type Refusal, refusalOf } from './refusal.js';
-import type { Credentials, Tokens } from '../tokens.js';
+import type { Tokens } from '../tokens.js';
 
 /** Sends requests to the JSON API of one storage service. */
 export interface Api {
@@ -22,31 +21,13 @@ const BUCKET_KNOWN_MS = 10_000;
 
 /** @param base scheme, host and port, with an optional path before the API's own paths */
 export function connectApi(base: string, tokens: Tokens, limits: HttpLimits): Api {
-  const { origin, pathname } = new URL(base);
-  const prefix = pathname.replace(/\/+$/, '');
-  const http = createHttp(origin, limits);
+  const authorized = connectAuthorized(base, tokens, limits);
   /** Permitted buckets, and so few, with the time until which each is assumed to exist. */
   const known = new Map<string, number>();
 
-  async function credentials(doing: Doing, signal: AbortSignal): Promise<Credentials> {
-    const held = tokens.held();
-    if (held) return held;
-    try {
-      return await within(limits.requestMs, 'credentials', () => tokens.fresh(), signal);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      throw unavailable(doing, `no credentials: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-    }
-  }
-
   const send: Api['send'] = async (doing, request, signal, take) => {
-    const { headers, forget } = await credentials(doing, signal);
-    const whole = { ...request, path: `${prefix}${request.path}`, headers: { ...headers, ...request.headers } };
     try {
-      return await http.exchange(whole, signal, (answer) => {
-        if (answer.status === 401) forget();
-        return take(answer);
-      });
+      return await authorized.exchange(request, signal, take);
     } catch (thrown) {
       throw thrown instanceof Unanswered ? unavailable(doing, thrown.message) : thrown;
     }

@@ -11,7 +11,7 @@ export interface HttpLimits {
 }
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Path and query. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -2,13 +2,6 @@ import { type BucketAccess, JobError } from '../../domain/errors.js';
 import { type ObjectRef, objectUri } from '../../domain/uri.js';
 import { namesBucket, type Refusal } from './refusal.js';
 
-/** HTTP status of an error of Google's client; undefined if there was no answer. */
-export function httpStatus(thrown: unknown): number | undefined {
-  const code = (thrown as { code?: unknown } | null)?.code;
-  const status = typeof code === 'string' ? Number(code) : code;
-  return typeof status === 'number' && Number.isInteger(status) ? status : undefined;
-}
-
 /** An action and its object. */
 export interface Doing {
   readonly what: 'read' | 'stat' | 'create' | 'list' | 'check';

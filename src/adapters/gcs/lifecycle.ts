@@ -1,7 +1,19 @@
 /** Merges our lifecycle rules into a bucket's other rules. Pure; the requests are in admin.ts. */
-import type { BucketMetadata } from '@google-cloud/storage';
 
-export type LifecycleRule = NonNullable<NonNullable<BucketMetadata['lifecycle']>['rule']>[number];
+/** https://cloud.google.com/storage/docs/lifecycle#configuration. Other people's rules have more conditions. */
+export interface LifecycleRule {
+  readonly action: { readonly type: string; readonly storageClass?: string };
+  readonly condition: {
+    readonly age?: number;
+    readonly isLive?: boolean;
+    readonly createdBefore?: string;
+    readonly matchesPrefix?: readonly string[];
+    readonly matchesSuffix?: readonly string[];
+    readonly daysSinceNoncurrentTime?: number;
+    readonly noncurrentTimeBefore?: string;
+    readonly numNewerVersions?: number;
+  };
+}
 
 /** How long objects are kept. */
 export interface Keep {

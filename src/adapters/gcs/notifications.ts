@@ -1,11 +1,8 @@
 /** Plans a bucket's notifications of new objects. */
-import type { NotificationMetadata, Storage } from '@google-cloud/storage';
 import { JOB_KEY } from '../../domain/notification.js';
 import { type Step, StepFailed } from '../plan.js';
-import { within } from '../within.js';
-import { httpStatus } from './errors.js';
+import { type AdminApi, statusOf } from './admin-api.js';
 
-const CALL_LIMIT_MS = 30_000;
 const EVENT = 'OBJECT_FINALIZE';
 
 export interface WantedNotification {
@@ -18,11 +15,21 @@ export interface WantedNotification {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
+/** Some properties of https://cloud.google.com/storage/docs/json_api/v1/notifications#resource. */
+interface Notification {
+  readonly id?: string;
+  readonly topic?: string;
+  readonly object_name_prefix?: string;
+  readonly custom_attributes?: Readonly<Record<string, string>>;
+  readonly event_types?: readonly string[];
+  readonly payload_format?: string;
+}
+
 /** A notification cannot be changed. One that differs is an obstacle, since to replace it would miss objects, or tell them twice. */
-export async function planNotification(storage: Storage, want: WantedNotification): Promise<Step> {
+export async function planNotification(api: AdminApi, want: WantedNotification): Promise<Step> {
   const { bucket, objectPrefix, topic, attributes } = want;
   const name = `gs://${bucket}/${objectPrefix}`;
-  const found = (await existing(storage, bucket)).filter(
+  const found = (await existing(api, bucket)).filter(
     (one) => one.topic?.endsWith(topic) && (one.object_name_prefix ?? '') === objectPrefix,
   );
   const same = found.find((one) => isSame(one, want));
@@ -39,12 +46,13 @@ export async function planNotification(storage: Storage, want: WantedNotificatio
     async apply() {
       if (same) return;
       const what = `create a notification of ${name}`;
-      const options = {
-        ...{ customAttributes: { ...attributes }, eventTypes: [EVENT], payloadFormat: 'JSON_API_V1' },
-        ...(objectPrefix === '' ? {} : { objectNamePrefix: objectPrefix }),
+      const creation: Notification = {
+        ...{ topic: `//pubsub.googleapis.com/${topic}`, payload_format: 'JSON_API_V1' },
+        ...{ event_types: [EVENT], custom_attributes: attributes },
+        ...(objectPrefix === '' ? {} : { object_name_prefix: objectPrefix }),
       };
       try {
-        await within(CALL_LIMIT_MS, what, () => storage.bucket(bucket).createNotification(topic, options));
+        await api.call('POST', `/b/${bucket}/notificationConfigs`, creation);
       } catch (error) {
         throw new StepFailed(what, error);
       }
@@ -52,19 +60,21 @@ export async function planNotification(storage: Storage, want: WantedNotificatio
   };
 }
 
-async function existing(storage: Storage, bucket: string): Promise<NotificationMetadata[]> {
-  const what = `list the notifications of bucket ${bucket}`;
+async function existing(api: AdminApi, bucket: string): Promise<readonly Notification[]> {
   try {
-    const [found] = await within(CALL_LIMIT_MS, what, () => storage.bucket(bucket).getNotifications());
-    return found.map(({ metadata }) => metadata);
+    const { items = [] } = await api.call<{ items?: readonly Notification[] }>(
+      'GET',
+      `/b/${bucket}/notificationConfigs`,
+    );
+    return items;
   } catch (error) {
     // A bucket that setup will create has none.
-    if (httpStatus(error) === 404) return [];
-    throw new StepFailed(what, error);
+    if (statusOf(error) === 404) return [];
+    throw new StepFailed(`list the notifications of bucket ${bucket}`, error);
   }
 }
 
-function isSame(found: NotificationMetadata, { attributes }: WantedNotification): boolean {
+function isSame(found: Notification, { attributes }: WantedNotification): boolean {
   const { custom_attributes: has = {}, event_types: events = [], payload_format: format } = found;
   const names = new Set([...Object.keys(has), ...Object.keys(attributes)]);
   return (

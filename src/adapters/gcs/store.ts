@@ -3,6 +3,7 @@ import { type BucketAccess, JobError } from '../../domain/errors.js';
 import type { CreateResult, ObjectInfo, ObjectStore, ReadResult } from '../../domain/ports.js';
 import type { ObjectRef } from '../../domain/uri.js';
 import { type Api, connectApi, pathOf } from './api.js';
+import { SERVICE } from './authorized.js';
 import { crc32c } from './crc32c.js';
 import { type Doing, refused, unavailable } from './errors.js';
 import type { Answer, HttpRequest } from './call.js';
@@ -27,7 +28,6 @@ export interface StoreOptions {
 const REQUEST_MS = 8_000;
 const IDLE_MS = 8_000;
 const MS_PER_BYTE = 1_000 / 1024 ** 2;
-const SERVICE = 'https://storage.googleapis.com';
 const FIELDS = 'fields=generation,size,contentType,crc32c,metadata';
 /** Custom metadata of an object has at most 8 KiB. Emulators send more than the requested fields. */
 const MAX_METADATA_BYTES = 65_536;

@@ -1,7 +1,8 @@
 /** Plans and makes changes to topics and subscriptions, with their policies. */
-import type { protos, PubSub, SubscriptionMetadata } from '@google-cloud/pubsub';
 import { difference, differing, type Property, span, type Step, StepFailed } from '../plan.js';
-import { unlessMissing, unlessThere } from './admin-calls.js';
+import { administer, unlessMissing, unlessThere } from './admin-calls.js';
+import type { PubSubChannel } from './channel.js';
+import type { Subscription, SubscriptionSettings } from './wire.js';
 
 export interface JobsSubscription {
   readonly topic: string;
@@ -34,42 +35,43 @@ export const DEAD_LETTERS_RETENTION_SECONDS = 31 * 86_400;
 /** The emulator permits no more. */
 export const EMULATOR_RETENTION_SECONDS = 7 * 86_400;
 
-type Found = protos.google.pubsub.v1.ISubscription;
-type SubscriptionProperty = Property<Found, SubscriptionMetadata>;
+type SubscriptionProperty = Property<Subscription, Partial<SubscriptionSettings>>;
 
-export async function planTopic(pubsub: PubSub, name: string): Promise<Step> {
-  const there = await unlessMissing(`look at ${name}`, () => pubsub.topic(name).getMetadata());
+export async function planTopic(channel: PubSubChannel, name: string): Promise<Step> {
+  const there = await unlessMissing(`look at ${name}`, () =>
+    administer(channel, 'GetTopic', { topic: channel.topic(name) }),
+  );
   return {
     ...{ kind: 'topic', name, details: [], obstacles: [], warnings: [] },
     todo: there ? 'nothing' : 'create',
     async apply() {
-      if (!there) await unlessThere(name, () => pubsub.createTopic(name));
+      if (!there) await unlessThere(name, () => administer(channel, 'CreateTopic', { name: channel.topic(name) }));
     },
   };
 }
 
 /** Plans a subscription that keeps every message until it is acked: for dead letters, or for a reader of completions. */
 export function planPlainSubscription(
-  pubsub: PubSub,
+  channel: PubSubChannel,
   topic: string,
   name: string,
   retentionSeconds = JOBS_RETENTION_SECONDS,
 ): Promise<Step> {
-  return planSubscription(pubsub, { topic, name, properties: [retention(retentionSeconds), NEVER_EXPIRES] });
+  return planSubscription(channel, { topic, name, properties: [retention(retentionSeconds), NEVER_EXPIRES] });
 }
 
 /**
  * Plans a subscription for workers. It has a retry policy, and a dead-letter policy, since Pub/Sub counts attempts only with
  * one.
  */
-export function planJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<Step> {
+export function planJobsSubscription(channel: PubSubChannel, name: string, want: JobsSubscription): Promise<Step> {
   const { topic, filter, maxDeliveryAttempts } = want;
-  const deadLetterTopic = pubsub.topic(want.deadLetterTopic).name;
+  const deadLetterTopic = channel.topic(want.deadLetterTopic);
   const properties: SubscriptionProperty[] = [
     {
       name: 'ack deadline',
       wanted: span(ACK_DEADLINE_SECONDS),
-      found: ({ ackDeadlineSeconds }) => span(ackDeadlineSeconds ?? 0),
+      found: ({ ackDeadlineSeconds }) => span(ackDeadlineSeconds),
       patch: { ackDeadlineSeconds: ACK_DEADLINE_SECONDS },
     },
     {
@@ -87,21 +89,25 @@ export function planJobsSubscription(pubsub: PubSub, name: string, want: JobsSub
     retention(JOBS_RETENTION_SECONDS),
     NEVER_EXPIRES,
   ];
-  return planSubscription(pubsub, { topic, name, filter, properties });
+  return planSubscription(channel, { topic, name, filter, properties });
 }
 
 /** Plans the topic and applies the plan. */
-export async function ensureTopic(pubsub: PubSub, name: string): Promise<void> {
-  await (await planTopic(pubsub, name)).apply();
+export async function ensureTopic(channel: PubSubChannel, name: string): Promise<void> {
+  await (await planTopic(channel, name)).apply();
 }
 
 /** Plans the jobs subscription and applies the plan. */
-export async function ensureJobsSubscription(pubsub: PubSub, name: string, want: JobsSubscription): Promise<void> {
-  await (await planJobsSubscription(pubsub, name, want)).apply();
+export async function ensureJobsSubscription(
+  channel: PubSubChannel,
+  name: string,
+  want: JobsSubscription,
+): Promise<void> {
+  await (await planJobsSubscription(channel, name, want)).apply();
 }
 
 async function planSubscription(
-  pubsub: PubSub,
+  channel: PubSubChannel,
   want: {
     readonly topic: string;
     readonly name: string;
@@ -112,9 +118,10 @@ async function planSubscription(
   const { topic, name, properties } = want;
   const filter = want.filter ?? '';
   const step = { kind: 'subscription' as const, name, warnings: [] };
-  const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
-  if (!answer) {
-    const creation = { ...merged(properties), ...(filter === '' ? {} : { filter }) };
+  const subscription = channel.subscription(name);
+  const found = await unlessMissing(`look at ${name}`, () => administer(channel, 'GetSubscription', { subscription }));
+  if (!found) {
+    const creation = { name: subscription, topic: channel.topic(topic), filter, ...merged(properties) };
     return {
       ...step,
       todo: 'create',
@@ -125,22 +132,19 @@ async function planSubscription(
       ],
       obstacles: [],
       async apply() {
-        const create = () => pubsub.topic(topic).createSubscription(name, creation);
+        const create = () => administer(channel, 'CreateSubscription', creation);
         // Another process may have created it concurrently, possibly with other settings.
-        if (!(await unlessThere(name, create))) await (await planSubscription(pubsub, want)).apply();
+        if (!(await unlessThere(name, create))) await (await planSubscription(channel, want)).apply();
       },
     };
   }
 
-  const [found] = answer;
   const wrong = differing(properties, found);
   const obstacles = [
-    ...(found.topic === pubsub.topic(topic).name
+    ...(found.topic === channel.topic(topic)
       ? []
-      : [
-          `subscription ${name} belongs to ${found.topic ?? 'no topic'}, wanted ${topic}: no subscription can change its topic`,
-        ]),
-    ...(want.filter === undefined || (found.filter ?? '') === filter
+      : [`subscription ${name} belongs to ${found.topic}, wanted ${topic}: no subscription can change its topic`]),
+    ...(want.filter === undefined || found.filter === filter
       ? []
       : [
           `subscription ${name} has ${filterInWords(found.filter)}, wanted ${filterInWords(filter)}: Pub/Sub does not let a filter change. Make new ones under another name (IMAGEN_JOBS_SUBSCRIPTIONS), let workers empty both, then delete this one`,
@@ -153,7 +157,10 @@ async function planSubscription(
     obstacles,
     async apply() {
       if (wrong.length === 0) return;
-      const change = () => pubsub.subscription(name).setMetadata(merged(wrong));
+      const patch = merged(wrong);
+      const updateMask = { paths: Object.keys(patch).map(inProtocol) };
+      const change = () =>
+        administer(channel, 'UpdateSubscription', { subscription: { name: subscription, ...patch }, updateMask });
       if (!(await unlessMissing(`change ${name}`, change))) throw new StepFailed(`change ${name}`, 'it has just gone');
     },
   };
@@ -166,7 +173,7 @@ const NEVER_EXPIRES: SubscriptionProperty = {
   wanted: 'never',
   found: ({ expirationPolicy: policy }) => {
     if (policy && !policy.ttl) return 'never';
-    return `after ${span(policy ? Number(policy.ttl?.seconds) : DEFAULT_EXPIRATION_SECONDS)} without use`;
+    return `after ${span(policy?.ttl?.seconds ?? DEFAULT_EXPIRATION_SECONDS)} without use`;
   },
   patch: { expirationPolicy: { ttl: null } },
 };
@@ -175,23 +182,26 @@ function retention(seconds: number): SubscriptionProperty {
   return {
     name: 'keeps messages',
     wanted: span(seconds),
-    found: ({ messageRetentionDuration: found }) => span(Number(found?.seconds ?? 0)),
+    found: ({ messageRetentionDuration: found }) => span(found?.seconds ?? 0),
     patch: { messageRetentionDuration: { seconds } },
   };
 }
 
-function backoff(policy: Found['retryPolicy']): string {
+function backoff(policy: Subscription['retryPolicy']): string {
   if (!policy) return 'at once';
-  return `${span(Number(policy.minimumBackoff?.seconds ?? 0))} to ${span(Number(policy.maximumBackoff?.seconds ?? 0))}`;
+  return `${span(policy.minimumBackoff?.seconds ?? 0)} to ${span(policy.maximumBackoff?.seconds ?? 0)}`;
 }
 
-function deadLetters(policy: Found['deadLetterPolicy']): string {
+function deadLetters(policy: Subscription['deadLetterPolicy']): string {
   if (!policy?.deadLetterTopic) return 'nowhere';
-  return `to ${policy.deadLetterTopic} after ${policy.maxDeliveryAttempts ?? 0} attempts`;
+  return `to ${policy.deadLetterTopic} after ${policy.maxDeliveryAttempts} attempts`;
 }
 
-const filterInWords = (filter: string | null | undefined) => (filter ? `the filter ${filter}` : 'no filter');
+const filterInWords = (filter: string) => (filter ? `the filter ${filter}` : 'no filter');
 
-function merged(properties: readonly SubscriptionProperty[]): SubscriptionMetadata {
-  return Object.assign({}, ...properties.map(({ patch }) => patch)) as SubscriptionMetadata;
+function merged(properties: readonly SubscriptionProperty[]): Partial<SubscriptionSettings> {
+  return Object.assign({}, ...properties.map(({ patch }) => patch)) as Partial<SubscriptionSettings>;
 }
+
+/** `retryPolicy` → `retry_policy` */
+const inProtocol = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

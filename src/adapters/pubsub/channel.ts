@@ -1,6 +1,6 @@
 /**
- * The connection to Pub/Sub for workers and publishers. It calls the service over gRPC directly and not through Google's
- * client (docs/decisions/0021-pubsub-over-grpc.md), which stays for administration (admin-client.ts).
+ * The connection to Pub/Sub. It calls the service over gRPC directly and not through Google's client
+ * (docs/decisions/0021-pubsub-over-grpc.md).
  */
 import { fileURLToPath } from 'node:url';
 import {
@@ -149,15 +149,20 @@ function method<Request, Response>(name: string): MethodDefinition<Request, Resp
   return definition as unknown as MethodDefinition<Request, Response>;
 }
 
-/** The service routes a call by this header (https://google.aip.dev/client-libraries/4222). */
-function routed(request: {
+interface Named {
   readonly name?: string;
   readonly topic?: string;
-  readonly subscription?: string;
-}): Metadata {
+  readonly subscription?: string | { readonly name: string };
+}
+
+/** The service routes a call by this header (https://google.aip.dev/client-libraries/4222). */
+function routed({ name, topic, subscription }: Named): Metadata {
+  const parts = {
+    name,
+    topic: name === undefined ? topic : undefined,
+    ...(typeof subscription === 'object' ? { 'subscription.name': subscription.name } : { subscription }),
+  };
   const metadata = new Metadata();
-  const { name, topic, subscription } = request;
-  const parts = { name, topic: name === undefined ? topic : undefined, subscription };
   const [key, value] = Object.entries(parts).find(([, part]) => part !== undefined) ?? [];
   if (value !== undefined) metadata.set('x-goog-request-params', `${key}=${encodeURIComponent(value)}`);
   return metadata;

@@ -1,6 +1,6 @@
 /** What is wrong with subscriptions that exist. */
-import type { PubSub } from '@google-cloud/pubsub';
-import { unlessMissing } from './admin-calls.js';
+import { administer, subscriptionsOf, unlessMissing } from './admin-calls.js';
+import type { PubSubChannel } from './channel.js';
 
 export interface TakenTwice {
   /** Subscriptions that `imagen setup` will have, with the filter that new ones get. */
@@ -15,15 +15,15 @@ export interface TakenTwice {
  * @returns sentences; none if each job passes one filter only
  */
 export async function takenTwice(
-  pubsub: PubSub,
+  channel: PubSubChannel,
   topic: string,
   { wanted, families }: TakenTwice,
 ): Promise<readonly string[]> {
-  const names = await subscriptionsOf(pubsub, topic);
+  const names = (await subscriptionsOf(channel, topic)) ?? [];
   const isOurs = (name: string) =>
     wanted.some((one) => one.name === name) ||
     families.some((family) => name === family || name.startsWith(`${family}-`));
-  const there = await pulledOf(pubsub, names.filter(isOurs));
+  const there = await pulledOf(channel, names.filter(isOurs));
   const toCome = wanted
     .filter(({ name }) => !there.some((one) => one.name === name))
     .map(({ name, filter }) => ({ name, filter: filter ?? '' }));
@@ -36,26 +36,22 @@ interface Filtered {
   readonly filter: string;
 }
 
-/** The subscriptions of a topic that a worker can pull. @throws Error of the client; NoAnswer */
-export async function filtersOf(pubsub: PubSub, topic: string): Promise<readonly Filtered[]> {
-  return pulledOf(pubsub, await subscriptionsOf(pubsub, topic));
+/** The subscriptions of a topic that a worker can pull. @throws StepFailed */
+export async function filtersOf(channel: PubSubChannel, topic: string): Promise<readonly Filtered[]> {
+  return pulledOf(channel, (await subscriptionsOf(channel, topic)) ?? []);
 }
 
-async function subscriptionsOf(pubsub: PubSub, topic: string): Promise<readonly string[]> {
-  const listed = await unlessMissing(`list the subscriptions of ${topic}`, () =>
-    pubsub.topic(topic).getSubscriptions(),
-  );
-  return (listed?.[0] ?? []).map(({ name }) => shortName(name));
-}
-
-async function pulledOf(pubsub: PubSub, names: readonly string[]): Promise<readonly Filtered[]> {
+async function pulledOf(channel: PubSubChannel, names: readonly string[]): Promise<readonly Filtered[]> {
   const looks = names.map(async (name) => {
-    const answer = await unlessMissing(`look at ${name}`, () => pubsub.subscription(name).getMetadata());
-    if (!answer) return [];
-    const [{ filter, pushConfig, bigqueryConfig, cloudStorageConfig }] = answer;
+    const subscription = channel.subscription(name);
+    const found = await unlessMissing(`look at ${name}`, () =>
+      administer(channel, 'GetSubscription', { subscription }),
+    );
+    if (!found) return [];
+    const { filter, pushConfig, bigqueryConfig, cloudStorageConfig } = found;
     // Workers cannot pull from these; one may be an archive.
     if (pushConfig?.pushEndpoint || bigqueryConfig || cloudStorageConfig) return [];
-    return [{ name, filter: filter ?? '' }];
+    return [{ name, filter }];
   });
   return (await Promise.all(looks)).flat();
 }
@@ -83,9 +79,4 @@ export function overlaps(
   return all
     .filter(({ name }) => !wanted.has(name))
     .map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`);
-}
-
-/** `projects/p/topics/t` → `t` */
-function shortName(name: string | null | undefined): string {
-  return name?.split('/').at(-1) ?? '';
 }

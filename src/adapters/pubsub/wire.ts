@@ -38,17 +38,53 @@ export interface PublishRequest {
   readonly messages: readonly Pick<PubsubMessage, 'data' | 'attributes' | 'orderingKey'>[];
 }
 
-export interface Subscription {
-  readonly deadLetterPolicy: { readonly maxDeliveryAttempts: number } | null;
-  readonly retryPolicy: object | null;
+export interface Duration {
+  readonly seconds: number;
 }
 
-export interface NewSubscription {
+/** What a subscription is created with, and what a change of it may set. */
+export interface SubscriptionSettings {
+  readonly ackDeadlineSeconds: number;
+  readonly messageRetentionDuration: Duration;
+  /** Without a `ttl`, the subscription never expires. */
+  readonly expirationPolicy: { readonly ttl: Duration | null };
+  readonly deadLetterPolicy: { readonly deadLetterTopic: string; readonly maxDeliveryAttempts: number };
+  readonly retryPolicy: { readonly minimumBackoff: Duration | null; readonly maximumBackoff: Duration | null };
+}
+
+export interface NewSubscription extends Partial<SubscriptionSettings> {
   readonly name: string;
   readonly topic: string;
+  readonly filter?: string;
+}
+
+/** Messages that the service has left out are null, texts empty. */
+export interface Subscription {
+  readonly name: string;
+  readonly topic: string;
+  readonly filter: string;
   readonly ackDeadlineSeconds: number;
-  readonly messageRetentionDuration: { readonly seconds: number };
-  readonly expirationPolicy: { readonly ttl: { readonly seconds: number } };
+  readonly messageRetentionDuration: Duration | null;
+  readonly expirationPolicy: SubscriptionSettings['expirationPolicy'] | null;
+  readonly deadLetterPolicy: SubscriptionSettings['deadLetterPolicy'] | null;
+  readonly retryPolicy: SubscriptionSettings['retryPolicy'] | null;
+  readonly pushConfig: { readonly pushEndpoint: string } | null;
+  readonly bigqueryConfig: object | null;
+  readonly cloudStorageConfig: object | null;
+}
+
+interface ListTopicSubscriptions {
+  readonly request: { readonly topic: string; readonly pageToken: string };
+  readonly response: { readonly subscriptions: readonly string[]; readonly nextPageToken: string };
+}
+
+interface UpdateSubscription {
+  readonly request: {
+    readonly subscription: Partial<SubscriptionSettings> & { readonly name: string };
+    /** Fields by their names in the protocol, such as `retry_policy`. */
+    readonly updateMask: { readonly paths: readonly string[] };
+  };
+  readonly response: Subscription;
 }
 
 export interface PullRequest {
@@ -61,8 +97,12 @@ export interface PullRequest {
 /** The unary methods, each with its request and its response. */
 export interface Methods {
   Publish: { request: PublishRequest; response: { readonly messageIds: readonly string[] } };
+  CreateTopic: { request: { readonly name: string }; response: object };
+  GetTopic: { request: { readonly topic: string }; response: object };
+  ListTopicSubscriptions: ListTopicSubscriptions;
   GetSubscription: { request: { readonly subscription: string }; response: Subscription };
   CreateSubscription: { request: NewSubscription; response: Subscription };
+  UpdateSubscription: UpdateSubscription;
   DeleteSubscription: { request: { readonly subscription: string }; response: object };
   Pull: { request: PullRequest; response: { readonly receivedMessages: readonly ReceivedMessage[] } };
   Acknowledge: { request: { readonly subscription: string; readonly ackIds: readonly string[] }; response: object };

@@ -31,12 +31,13 @@ async function lookAtSubscriptions(
   signal: AbortSignal,
 ): Promise<string[]> {
   const config = readConfig(env, ['projectId', 'pubsubEmulator', 'jobsTopic']);
-  const [{ createAdminClient }, { filtersOf, takes }, { within }] = await Promise.all([
-    import('../../adapters/pubsub/admin-client.js'),
+  const [{ PubSubChannel, PUBLISHING }, { filtersOf, takes }, { within }] = await Promise.all([
+    import('../../adapters/pubsub/channel.js'),
     import('../../adapters/pubsub/inspect.js'),
     import('../../adapters/within.js'),
   ]);
-  const pubsub = createAdminClient({ projectId: config.projectId, emulator: config.pubsubEmulator });
+  const connection = { projectId: config.projectId, emulator: config.pubsubEmulator };
+  const pubsub = new PubSubChannel({ ...connection, pings: PUBLISHING });
   try {
     const what = `the subscriptions of ${config.jobsTopic}`;
     const there = await within(LOOK_MS, what, () => filtersOf(pubsub, config.jobsTopic), signal);
@@ -47,7 +48,7 @@ async function lookAtSubscriptions(
     const names = there.map(({ name, filter }) => `${name} (${filter})`).join(', ');
     return [`no subscription takes jobs of model ${attributes.model ?? ''}: there are ${names}`];
   } finally {
-    await pubsub.close();
+    pubsub.close();
   }
 }
 

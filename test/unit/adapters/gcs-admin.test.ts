@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { BucketMetadata } from '@google-cloud/storage';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createStorageClient } from '../../../src/adapters/gcs/client.js';
+import { connectAdmin } from '../../../src/adapters/gcs/admin-api.js';
 import { planBucket, type WantedBucket } from '../../../src/adapters/gcs/admin.js';
 import { standInForStorage } from '../../support/storage-stand-in.js';
 
@@ -39,7 +39,7 @@ describe('planBucket', () => {
   /** Called before a change: what somebody else does just then. */
   let meanwhile: () => void;
   const address = standInForStorage(answer);
-  const storage = () => createStorageClient({ projectId: 'p', emulator: address() });
+  const storage = () => connectAdmin({ projectId: 'p', emulator: address() });
   const changes = () => sent.filter(({ method }) => method !== 'GET');
 
   beforeEach(() => {

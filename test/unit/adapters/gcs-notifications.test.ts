@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createStorageClient } from '../../../src/adapters/gcs/client.js';
+import { connectAdmin } from '../../../src/adapters/gcs/admin-api.js';
 import { planNotification, type WantedNotification } from '../../../src/adapters/gcs/notifications.js';
 import { standInForStorage, type StandInAnswer } from '../../support/storage-stand-in.js';
 
@@ -16,7 +16,7 @@ describe('planNotification', () => {
   let configured: object[];
   let missing: boolean;
   const address = standInForStorage(answer);
-  const plan = (given = want) => planNotification(createStorageClient({ projectId: 'p', emulator: address() }), given);
+  const plan = (given = want) => planNotification(connectAdmin({ projectId: 'p', emulator: address() }), given);
 
   async function answer(request: IncomingMessage): Promise<StandInAnswer> {
     if (missing) return [404, { error: { code: 404, message: 'no such bucket' } }];
