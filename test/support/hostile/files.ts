@@ -13,7 +13,7 @@ export interface HostileFile {
 }
 
 /** How many of each kind are made of every seed. */
-const EACH = { truncated: 15, flipped: 22, edited: 18, rearranged: 8 } as const;
+const EACH = { truncated: 10, flipped: 16, edited: 14, rearranged: 6 } as const;
 const EXTENSIONS = { jpeg: 'png', png: 'webp', webp: 'svg', avif: 'jpg', tiff: 'gif', gif: 'tif' } as const;
 
 /** The systematic run: damage of every kind to every format, and all that is no picture. The same files every time. */
