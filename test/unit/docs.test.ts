@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/index.js';
 import { completionSchema } from '../../src/domain/completion.js';
@@ -9,7 +9,25 @@ import { jobSchema } from '../../src/domain/job.js';
 import { FORMATS } from '../../src/pipeline/formats/index.js';
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
-const readme = read('README.md');
+const messages = read('docs/messages.md');
+
+const pagesWithLinks = [
+  ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'triton/README.md', 'k8s/README.md'],
+  ...['docs', 'docs/runbooks', 'docs/decisions'].flatMap((folder) =>
+    readdirSync(new URL(`../../${folder}`, import.meta.url))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `${folder}/${name}`),
+  ),
+];
+
+/** Anchors as GitHub makes them of headings. */
+const headingsOf = (text: string) =>
+  [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
 
 describe('the documents keep up with the code', () => {
   it.each(Object.values(SETTINGS).map(({ name, about, fallback }) => ({ name, about, fallback })))(
@@ -24,7 +42,29 @@ describe('the documents keep up with the code', () => {
     },
   );
 
-  it.each(ERROR_CODES)('the README tells of %s', (code) => expect(readme).toContain(`\`${code}\``));
+  it('docs/errors.md has each code in a row of its own, with cause and cure, and no other', () => {
+    const rows = [...read('docs/errors.md').matchAll(/^\| `(\w+)` +\| (\S.+?) +\| (\S.+?) +\|$/gm)];
+    expect(rows.map(([, code]) => code)).toEqual(ERROR_CODES);
+  });
+
+  it('docs/README.md leads to every page', () => {
+    const index = read('docs/README.md');
+    const pages = readdirSync(new URL('../../docs', import.meta.url)).filter((name) => name.endsWith('.md'));
+    for (const page of pages.filter((name) => name !== 'README.md')) expect(index).toContain(`](${page}`);
+  });
+
+  it('the README fits on three screens', () => expect(read('README.md').split('\n').length).toBeLessThanOrEqual(150));
+
+  it.each(pagesWithLinks)('%s links to pages and headings that exist', (page) => {
+    const folder = new URL('.', new URL(`../../${page}`, import.meta.url));
+    for (const [, target = ''] of read(page).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+      const [path = '', heading] = target.split('#');
+      const file = path === '' ? new URL(`../../${page}`, import.meta.url) : new URL(path, folder);
+      expect(existsSync(file), `${page} links to ${target}`).toBe(true);
+      if (heading !== undefined)
+        expect(headingsOf(readFileSync(file, 'utf8')), `${page}: ${target}`).toContain(heading);
+    }
+  });
 
   it('docs/failures.md has every code in the row of its verdict', () => {
     const rows = [...read('docs/failures.md').matchAll(/^\| `([a-z-]+)` +\|[^|]+\| (.+?) +\|$/gm)];
@@ -51,7 +91,7 @@ describe('the documents keep up with the code', () => {
   );
 
   it('shows a job and a completion that the schemas accept', () => {
-    const [job, completion] = [...readme.matchAll(/```json\n([\s\S]*?)```/g)].map(
+    const [job, completion] = [...messages.matchAll(/```json\n([\s\S]*?)```/g)].map(
       ([, text = '']) => JSON.parse(text) as unknown,
     );
     expect(jobSchema.safeParse(job).error).toBeUndefined();
@@ -66,6 +106,6 @@ describe('the documents keep up with the code', () => {
   );
 
   it('tells of every field of a job', () => {
-    for (const field of Object.keys(jobSchema.shape)) expect(readme).toMatch(new RegExp(`\`${field}[\`.]`));
+    for (const field of Object.keys(jobSchema.shape)) expect(messages).toMatch(new RegExp(`\`${field}[\`.]`));
   });
 });
