@@ -1,4 +1,4 @@
-/** The publisher's library, `imagen/client`: see docs/publishing.md. */
+/** The publisher's library, `@imagen-triton/imagen/client`: see docs/publishing.md. */
 export type { Canceled, CancelOptions } from './cancel.js';
 export { type Client, createClient } from './client.js';
 export type { DownloadOptions } from './download.js';

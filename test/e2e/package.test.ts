@@ -7,7 +7,7 @@ import { runProgram } from '../support/program.js';
 
 const root = new URL('../..', import.meta.url).pathname;
 const PUBLISHER = `
-import { ClientError, type Completion, createClient, JobError, type Outcome, type SubmitRequest } from 'imagen/client';
+import { ClientError, type Completion, createClient, JobError, type Outcome, type SubmitRequest } from '@imagen-triton/imagen/client';
 
 const client = createClient({ projectId: 'p', statePrefix: 'gs://state', uploadPrefix: 'gs://uploads', env: {} });
 const request: SubmitRequest = {
@@ -39,7 +39,7 @@ void client.submit({ ...request, output: { format: 'gif' } });
 export const isOurs = (error: unknown): boolean => error instanceof ClientError && error.code === 'CLOSED';
 `;
 const RUNS = `
-import { createClient } from 'imagen/client';
+import { createClient } from '@imagen-triton/imagen/client';
 const opened = process.getActiveResourcesInfo().filter((name) => /TCP|TLS|HTTP|UDP|DNS|Addr|Timeout|Worker/i.test(name));
 const client = createClient({ projectId: 'p', statePrefix: 'gs://state', env: {} });
 const later = process.getActiveResourcesInfo().filter((name) => /TCP|TLS|HTTP|UDP|DNS|Addr|Timeout|Worker/i.test(name));
@@ -55,8 +55,8 @@ describe('the packed package', () => {
     const packed = await npm('pack', root, '--ignore-scripts', '--silent', '--pack-destination', folder);
     expect(packed.code, packed.stderr).toBe(0);
     const modules = join(folder, 'node_modules');
-    mkdirSync(join(modules, 'imagen'), { recursive: true });
-    const tar = ['-xzf', join(folder, packed.stdout.trim()), '-C', join(modules, 'imagen'), '--strip-components=1'];
+    mkdirSync(join(modules, '@imagen-triton/imagen'), { recursive: true });
+    const tar = ['-xzf', join(folder, packed.stdout.trim()), '-C', join(modules, '@imagen-triton/imagen'), '--strip-components=1'];
     expect(await runProgram('tar', tar, process.env)).toMatchObject({ code: 0 });
     // npm would install these from the registry. They are linked, so that the test needs no network.
     const { dependencies } = JSON.parse(readFileSync(join(modules, 'imagen/package.json'), 'utf8')) as {

@@ -36,7 +36,7 @@ Left up: the stack${borrowed ? ' (as it was)' : ''}, a worker, process ${worker.
   ${page.url}
 ${Number(new URL(page.url).port) === defaultPagePort() ? '' : earlier}
   eval "$(npm run -s stack -- env)"
-  npx imagen submit test/fixtures/photos/chelsea.jpg -p style_comic --wait -o comic.jpg
+  imagen submit test/fixtures/photos/chelsea.jpg -p style_comic --wait -o comic.jpg
   curl http://127.0.0.1:${worker.port}/metrics
 
   npm run stack -- down       stops them all

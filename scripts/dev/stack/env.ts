@@ -33,11 +33,13 @@ export function stackEnv(ports: Ports) {
 
 export type StackEnv = Readonly<Record<keyof ReturnType<typeof stackEnv>, string>>;
 
+/** Lines for a shell. With them `imagen` is a command of that shell: whoever kills the process kills imagen itself, not npx. */
 export function exportLines(env: StackEnv): string {
-  return Object.entries(env)
+  const variables = Object.entries(env)
     .map(
       ([name, value]) =>
         `export ${name}=${/^[\w./:@-]*$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`}\n`,
     )
     .join('');
+  return `${variables}export PATH='${join(root, 'bin').replaceAll("'", `'\\''`)}':"$PATH"\n`;
 }
