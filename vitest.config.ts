@@ -14,8 +14,8 @@ const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
 const LONG = ['test/contract/seams.test.ts'];
 const ALL_PIXELS = process.env.IMAGEN_TEST_PIXELS === 'all';
 const COMPUTING = [...(ALL_PIXELS ? LONG : []), 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
-/** Each file that computes has one, three others run (one-at-a-time.ts), and some wait for their turn. */
-const LANES = COMPUTING.length + 7;
+/** Each file that computes has one, three others run (one-at-a-time.ts), and so many wait for their turn that each group has one. */
+const LANES = COMPUTING.length + 11;
 const BESIDE_EACH_OTHER = { groupOrder: 1 };
 
 /**

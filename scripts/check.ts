@@ -9,7 +9,6 @@ const CHECKS = [
   'eslint .',
   'tsc --noEmit',
   'prettier --check .',
-  'npm run -s build',
   'tsx scripts/release/k8s/check.ts',
   'tsx scripts/release/monitoring/check.ts',
   'tsx scripts/release/dashboards.ts --check',

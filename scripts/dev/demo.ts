@@ -2,13 +2,15 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { program } from 'commander';
+import { runBurst } from './demo/burst.js';
 import { openHouse } from './demo/house.js';
 import { demoJobs } from './demo/jobs.js';
 import { demoDir, writeReport } from './demo/page.js';
 import { runJobs } from './demo/run.js';
-import { failures, howToGoOn, rowsOf } from './demo/say.js';
+import { failures, howToGoOn, inWords, rowsOf } from './demo/say.js';
 import { giveUpOnSignals } from './give-up.js';
 import { createProgress } from './progress.js';
+import { tail } from './stack/supervisor.js';
 
 const giveUp = giveUpOnSignals();
 
@@ -21,11 +23,13 @@ async function demo(keep: boolean): Promise<void> {
   try {
     const jobs = demoJobs({ routed: Boolean(house.env.IMAGEN_ROUTES_FILE) });
     const run = await runJobs(jobs, { house, progress, signal: giveUp, folder: demoDir });
-    const page = await writeReport(run);
+    const burst = await runBurst(house, { progress, signal: giveUp, folder: demoDir });
+    const page = await writeReport(run, burst);
     console.table(rowsOf(run.outcomes));
-    console.log(`\n${relative(process.cwd(), page)}\n`);
-    if (run.outcomes.some(({ problem }) => problem)) {
-      console.error(failures(run.outcomes, house.worker.log));
+    console.log(`\n${inWords(burst)}\n\n${relative(process.cwd(), page)}\n`);
+    const failed = failures(run.outcomes, burst);
+    if (failed.length > 0) {
+      console.error(`${failed.join('\n')}\nthe end of the worker's log:\n${tail(house.worker.log)}`);
       process.exitCode = 1;
     }
     if (keep) {

@@ -146,13 +146,23 @@ describe('the live page', () => {
     const job = { name: 'x', title: 'X', text: 'x', photo, operations: [] };
     const outcome = { job, jobId: 'x', before: 'x.png', after: 'x.png' };
     await writeFile(join(pictures, 'x.png'), await sharp(photo).resize(60, 40).png().toBuffer());
-    await writeFile(join(pictures, 'static.html'), renderPage({ outcomes: [outcome], wallMs: 1 }, new Date()));
+    const burst = {
+      ...{ model: 'm', meanBatch: 1.5, wallMs: 1, runs: [1, 2].map((size) => ({ size, runs: 1 })) },
+      pictures: [
+        { width: 60, height: 40, after: 'x.png' },
+        { width: 30, height: 20, problem: 'lost' },
+      ],
+    };
+    const html = renderPage({ outcomes: [outcome], wallMs: 1 }, burst, new Date());
+    await writeFile(join(pictures, 'static.html'), html);
     const file = await browser.newPage();
     const refused = complaintsOf(file);
     await file.goto(pathToFileURL(join(pictures, 'static.html')).href);
     await file.locator('.frame input').focus();
     await file.keyboard.press('ArrowLeft');
     expect(await lineOf(file.locator('.frame'))).toBe('49%');
+    expect(await file.locator('.burst .columns').getAttribute('aria-label')).toBe('1 runs of 1, 1 runs of 2');
+    expect(await file.locator('.burst .wall').innerText()).toBe('failed');
     expect(refused).toEqual([]);
     await file.close();
   });

@@ -121,7 +121,8 @@ describe('a worker whose models go away', () => {
   ])(
     'ends a job that %s each time, after its attempts, and does all others',
     async (what, parameters) => {
-      const env = { IMAGEN_INFERENCE_TIMEOUT_SECONDS: '2', IMAGEN_MAX_ATTEMPTS: '2' };
+      // Another worker's bad request may be charged to a good one now and then (decision 18), but hardly three times.
+      const env = { IMAGEN_INFERENCE_TIMEOUT_SECONDS: '2', IMAGEN_MAX_ATTEMPTS: '3' };
       const workers = await Promise.all([scene.startWorker(env), scene.startWorker(env)]);
       workers.forEach(showOnFailure);
       const name = (index: string | number) => `${what.replaceAll(' ', '-')}-${index}`;
@@ -149,7 +150,7 @@ describe('a worker whose models go away', () => {
         status: 'failed',
         error: {
           code: 'RETRIES_EXHAUSTED',
-          message: expect.stringContaining('after 2 attempts: MODEL_UNAVAILABLE') as string,
+          message: expect.stringContaining('after 3 attempts: MODEL_UNAVAILABLE') as string,
         },
       });
       await until(() => good.every((jobId) => endOf(jobId) !== undefined), 60_000);

@@ -56,7 +56,13 @@ describe('the packed package', () => {
     expect(packed.code, packed.stderr).toBe(0);
     const modules = join(folder, 'node_modules');
     mkdirSync(join(modules, '@imagen-triton/imagen'), { recursive: true });
-    const tar = ['-xzf', join(folder, packed.stdout.trim()), '-C', join(modules, '@imagen-triton/imagen'), '--strip-components=1'];
+    const tar = [
+      '-xzf',
+      join(folder, packed.stdout.trim()),
+      '-C',
+      join(modules, '@imagen-triton/imagen'),
+      '--strip-components=1',
+    ];
     expect(await runProgram('tar', tar, process.env)).toMatchObject({ code: 0 });
     // npm would install these from the registry. They are linked, so that the test needs no network.
     const { dependencies } = JSON.parse(readFileSync(join(modules, 'imagen/package.json'), 'utf8')) as {

@@ -1,6 +1,6 @@
 /**
- * Before the tests of a file that looks at a clock: waits for its turn. Files that ask the shared Triton take turns, since
- * some of them count what it does. So do the others, in two groups. One file of each kind may run at once.
+ * Before the tests of a file that looks at a clock: waits for its turn. There are three groups, and one file of each may run
+ * at once. Files that count what the shared Triton does, or hold it up, are all in one group.
  */
 import { basename } from 'node:path';
 import { afterAll, expect, inject } from 'vitest';
@@ -18,8 +18,8 @@ const WITH_OWN_TRITON: ReadonlySet<string> = new Set([
   'triton-process.test.ts',
   'triton-protocol.test.ts',
 ]);
-/** Files that ask no Triton, or only one that they have started; a second group, so that both run at once. */
-const WITHOUT_TRITON: ReadonlySet<string> = new Set([
+/** Files that ask no Triton, one that they have started, or the shared one without counting. The groups take equally long. */
+const OTHERS: ReadonlySet<string> = new Set([
   'emulator.test.ts',
   'faults.test.ts',
   'job-source.test.ts',
@@ -27,13 +27,16 @@ const WITHOUT_TRITON: ReadonlySet<string> = new Set([
   'object-store.test.ts',
   'outage.test.ts',
   'package.test.ts',
+  'python.test.ts',
   'setup.test.ts',
   'start-stop.test.ts',
+  'stop.test.ts',
+  'submit.test.ts',
 ]);
 
 const file = basename(expect.getState().testPath ?? '');
 if (file === '') throw new Error('vitest does not say which file this is');
-const kind = WITH_OWN_TRITON.has(file) ? 'own Triton' : WITHOUT_TRITON.has(file) ? 'no Triton' : 'shared Triton';
+const kind = WITH_OWN_TRITON.has(file) ? 'own Triton' : OTHERS.has(file) ? 'others' : 'shared Triton';
 
 let leave: () => void;
 const left = new Promise<void>((resolve) => (leave = resolve));

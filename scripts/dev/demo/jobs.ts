@@ -73,4 +73,4 @@ export function demoJobs({ routed }: { routed: boolean }): DemoJob[] {
 
 const poorQuality = 15;
 
-const photo = (name: string): string => join(root, 'test/fixtures/photos', `${name}.jpg`);
+export const photo = (name: string): string => join(root, 'test/fixtures/photos', `${name}.jpg`);

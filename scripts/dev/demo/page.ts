@@ -5,14 +5,15 @@ import { join } from 'node:path';
 import type { Completion } from '../../../src/domain/completion.js';
 import { localDir } from '../stack/paths.js';
 import type { Sized } from './live/board.js';
+import type { Burst } from './burst.js';
 import type { Outcome, Run } from './run.js';
 
 export const demoDir = join(localDir, 'demo');
 
-export async function writeReport(run: Run): Promise<string> {
+export async function writeReport(run: Run, burst: Burst): Promise<string> {
   const page = join(demoDir, 'index.html');
   await writeFile(join(demoDir, 'summary.json'), `${JSON.stringify(run.outcomes.map(summary), null, 2)}\n`);
-  await writeFile(page, renderPage(run, new Date()));
+  await writeFile(page, renderPage(run, burst, new Date()));
   return page;
 }
 
@@ -33,7 +34,7 @@ function summary({ job, jobId, completion, problem, before, after }: Outcome) {
 
 const stages = ['queued', 'fetch', 'memory', 'decode', 'inference', 'encode', 'store'] as const;
 
-export function renderPage({ outcomes, wallMs }: Run, now: Date): string {
+export function renderPage({ outcomes, wallMs }: Run, burst: Burst, now: Date): string {
   const succeeded = outcomes.filter(({ problem }) => !problem).length;
   const requests = outcomes.flatMap(({ completion }) => completion?.steps ?? []);
   const facts: [string, string][] = [
@@ -64,6 +65,7 @@ ${facts.map(([name, value]) => `<div><dt>${escape(name)}</dt><dd>${escape(value)
 <main>
 ${outcomes.map(card).join('\n')}
 </main>
+${burstSection(burst)}
 <footer>
 <p>Pull the line across a picture, or focus it and use the arrow keys. Times are the worker's own, in milliseconds; the jobs shared the machine's processors. ${escape(now.toISOString().slice(0, 16).replace('T', ' '))} UTC · <a href="summary.json">summary.json</a></p>
 </footer>
@@ -117,6 +119,38 @@ function timings(times: NonNullable<Completion['timingsMs']>): string {
   const legend = known.map(({ stage, ms }) => `<li><i class="${stage}"></i>${stage} <b>${Math.round(ms)}</b></li>`);
   return `<div class="bar" aria-hidden="true">${parts.join('')}</div>
 <ul class="legend">${legend.join('')}<li class="total">total <b>${Math.round(times.total)} ms</b></li></ul>`;
+}
+
+/** So that all of them fit on a screen. */
+const WALL_SCALE = 0.6;
+
+function burstSection({ model, pictures, runs, meanBatch, wallMs }: Burst): string {
+  const most = Math.max(...runs.map(({ runs }) => runs));
+  const count = runs.reduce((sum, { runs }) => sum + runs, 0);
+  const columns = runs.map(
+    ({ size, runs }) => `<li><span>${runs}</span><i style="height:${percent(runs / most)}"></i><b>${size}</b></li>`,
+  );
+  const wall = pictures.map(({ width, height, after }) => {
+    const [shownWidth, shownHeight] = [width, height].map((side) => Math.round(side * WALL_SCALE));
+    return after
+      ? `<img src="${escape(after)}" width="${shownWidth}" height="${shownHeight}" alt="${width} × ${height}" loading="lazy">`
+      : `<span class="missing" style="width:${shownWidth}px;height:${shownHeight}px">failed</span>`;
+  });
+  return `<section class="burst" aria-labelledby="burst">
+<div>
+<h2 id="burst">${pictures.length} pictures of ${pictures.length} sizes</h2>
+<p class="text">Triton batches requests of equal shape only. A client that sends each of these as it is gets ${pictures.length} runs of one. The worker
+pads pictures that wait together to one shape and cuts the results out again.</p>
+<dl class="facts">
+<div><dt>pictures a run</dt><dd>${meanBatch.toFixed(1)}</dd></div>
+<div><dt>runs of <code>${escape(model)}</code></dt><dd>${count}</dd></div>
+<div><dt>in all</dt><dd>${(wallMs / 1000).toFixed(1)} s</dd></div>
+</dl>
+<ol class="columns" role="img" aria-label="${runs.map(({ size, runs }) => `${runs} runs of ${size}`).join(', ')}">${columns.join('')}</ol>
+<p class="axis">runs, by the number of pictures in a batch</p>
+</div>
+<div class="wall">${wall.join('')}</div>
+</section>`;
 }
 
 function sizeOf(image: Sized | undefined): string {

@@ -1,6 +1,6 @@
 import type { Completion } from '../../../src/domain/completion.js';
 import { defaultPagePort } from '../stack/ports.js';
-import { tail } from '../stack/supervisor.js';
+import type { Burst } from './burst.js';
 import type { House } from './house.js';
 import type { Outcome } from './run.js';
 
@@ -20,11 +20,20 @@ function rowOf({ job, completion, problem }: Outcome): object {
   };
 }
 
-export function failures(outcomes: readonly Outcome[], workerLog: string): string {
-  const failed = outcomes.flatMap(({ jobId, problem }) =>
-    problem ? `${jobId}: ${problem.code}: ${problem.message}` : [],
-  );
-  return `${failed.join('\n')}\nthe end of the worker's log:\n${tail(workerLog)}`;
+/** A sentence for each job that did not succeed. */
+export function failures(outcomes: readonly Outcome[], { pictures }: Burst): readonly string[] {
+  return [
+    ...outcomes.flatMap(({ jobId, problem }) => (problem ? `${jobId}: ${problem.code}: ${problem.message}` : [])),
+    ...pictures.flatMap(({ problem }, i) => (problem === undefined ? [] : `picture ${i} of the burst: ${problem}`)),
+  ];
+}
+
+export function inWords({ model, pictures, runs, meanBatch, wallMs }: Burst): string {
+  const count = runs.reduce((sum, { runs }) => sum + runs, 0);
+  return [
+    `A burst of ${pictures.length} pictures of ${pictures.length} sizes took ${(wallMs / 1000).toFixed(1)} s. Triton ran ${model} ${count} times,`,
+    `for ${meanBatch.toFixed(1)} pictures on average. A client that sends each picture as it is gets no batch: ${pictures.length} runs.`,
+  ].join('\n');
 }
 
 /** Of a house that is kept. */
