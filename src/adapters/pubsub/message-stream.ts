@@ -17,7 +17,10 @@ export interface MessageStreamOptions {
   readonly subscription: string;
   /** Length of the lease that a delivery gives a message, in seconds. */
   readonly leaseSeconds: number;
-  /** The server sends no more while so many are neither settled nor expired. The emulator does not keep to it. */
+  /**
+   * The server sends no more while so many are neither settled nor expired. The emulator does not keep to it. The stream is
+   * read all the same: a message that waits in a buffer gets no extension, so it would expire and use up its attempts.
+   */
   readonly maxMessages: number;
   readonly maxBytes: number;
   readonly onMessages: (messages: readonly ReceivedMessage[]) => void;
@@ -36,7 +39,6 @@ export class MessageStream {
   #failures = 0;
   #unauthenticated = 0;
   #stopped = false;
-  #paused = false;
 
   constructor(channel: PubSubChannel, options: MessageStreamOptions) {
     this.#channel = channel;
@@ -55,18 +57,6 @@ export class MessageStream {
     clearInterval(this.#keepingAlive);
     clearTimeout(this.#reopening);
     this.#stream?.cancel();
-  }
-
-  /** Stops reading. The server notices when the connection's buffers are full. */
-  pause(): void {
-    this.#paused = true;
-    this.#stream?.pause();
-  }
-
-  resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#stream?.resume();
   }
 
   #open(): void {
@@ -97,7 +87,6 @@ export class MessageStream {
     stream.on('status', ({ code }: ServiceError) => {
       if (code === status.OK) end({ code });
     });
-    if (this.#paused) stream.pause();
   }
 
   #worked(): void {

@@ -105,7 +105,6 @@ class StreamingSource implements JobSource {
       const work = this.#deliver(ackId, toDelivery(message, deliveryAttempt)).finally(() => this.#running.delete(work));
       this.#running.add(work);
     }
-    if (this.#leases.size >= this.#options.maxMessages) this.#stream.pause();
   }
 
   /**
@@ -126,7 +125,6 @@ class StreamingSource implements JobSource {
     }
     this.#leases.end(ackId);
     this.#settlements.add(settlement, ackId);
-    if (this.#leases.size < this.#options.maxMessages) this.#stream.resume();
     happened(settlement);
   }
 }

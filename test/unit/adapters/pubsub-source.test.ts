@@ -84,6 +84,19 @@ describe('a source', () => {
     });
   });
 
+  it('reads what the emulator sends beyond that, since a message in a buffer gets no extension and uses up its attempts', async () => {
+    const seen: Delivery[] = [];
+    source.start((delivery, signal) => {
+      seen.push(delivery);
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    });
+    await until(() => asked.length === 1);
+    give('a', 'b');
+    give('c');
+    give('d');
+    await until(() => seen.length === 4, { limitMs: 5_000 });
+  });
+
   it.each([status.UNAVAILABLE, status.INTERNAL, status.RESOURCE_EXHAUSTED, undefined])(
     'opens the stream again that the service ends with code %s',
     async (code) => {
