@@ -1,35 +1,40 @@
 import { Command } from 'commander';
-import { createClient } from '../client/client.js';
-import { isJobId } from '../domain/job.js';
-import { type Invocation, UsageError } from './usage.js';
+import type { Canceled } from '../client/cancel.js';
+import { connected } from './connected.js';
+import { jobIdOf } from './job-filter.js';
+import { type Invocation, withHelp } from './usage.js';
 
 const LIMIT_MS = 30_000;
 
+interface Flags {
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
 export function cancelCommand(invocation: Invocation): Command {
-  return new Command('cancel')
+  const command = new Command('cancel')
     .description('end a job as canceled, wherever it is; the worker that meets it publishes the completion')
-    .argument('<jobId>')
+    .argument('<jobId>', 'its id', jobIdOf)
     .option('--force', 'also if nothing is known of such a job: another program may have published it, or will')
-    .action(async (jobId: string, { force = false }: { readonly force?: boolean }) => {
-      if (!isJobId(jobId)) throw new UsageError(`${jobId}: not a job id`);
-      const client = createClient({ env: invocation.env });
-      try {
+    .option('--json', 'print one JSON document')
+    .action((jobId: string, { force = false, json = false }: Flags) =>
+      connected(invocation, async (client) => {
         const done = await client.cancel(jobId, { force, signal: AbortSignal.timeout(LIMIT_MS) });
-        if (done.state === 'canceled') {
-          console.log(`${jobId}: canceled`);
-          return;
-        }
-        invocation.exitCode = 1;
-        if (done.state === 'ended before') {
-          console.error(`${jobId}: has ended already: ${done.completion.status}`);
-        } else {
-          console.error(
-            `imagen: no job ${jobId} is known: it has no record, and \`imagen submit\` has not published it. ` +
-              'If another program has, or will, cancel it with --force.',
-          );
-        }
-      } finally {
-        await client.close();
-      }
-    });
+        if (done.state !== 'canceled') invocation.exitCode = 1;
+        if (json) console.log(JSON.stringify({ jobId, ...done }, null, 2));
+        else if (done.state === 'canceled') console.log(`${jobId}: canceled`);
+        else console.error(whyNot(jobId, done));
+      }),
+    );
+  return withHelp(command, ['cancel order-8841.front', 'cancel order-8841.front --force'], {
+    1: 'it was not canceled: it had ended before, or nothing is known of it',
+  });
+}
+
+function whyNot(jobId: string, done: Exclude<Canceled, { state: 'canceled' }>): string {
+  if (done.state === 'ended before') return `${jobId}: has ended already: ${done.completion.status}`;
+  return (
+    `imagen: no job ${jobId} is known: it has no record, and \`imagen submit\` has not published it. ` +
+    'If another program has, or will, cancel it with --force.'
+  );
 }

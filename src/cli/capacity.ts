@@ -4,7 +4,7 @@ import { OUTPUT_FORMATS, type OutputFormat } from '../domain/job.js';
 import { MEASURE_SETTINGS, measureAll } from './capacity/measure-all.js';
 import { parseSizes } from './capacity/pictures.js';
 import { reportText } from './capacity/table.js';
-import { CommandFailed, type Invocation, UsageError } from './usage.js';
+import { CommandFailed, type Invocation, UsageError, withHelp } from './usage.js';
 
 const DEFAULT_SIZES = '640x480,1920x1080';
 const DEFAULT_SECONDS = '10';
@@ -25,9 +25,8 @@ const names = (value: string, before: string[] | undefined) => [
   ...value.split(',').map((name) => name.trim()),
 ];
 
-/** Exits with 1 if anything that was asked for could not be measured. */
 export function capacityCommand(invocation: Invocation): Command {
-  return new Command('capacity')
+  const command = new Command('capacity')
     .description('measure on your Triton what each model costs, and how many GPUs and workers a load needs')
     .addOption(new Option('-m, --model <names>', 'models, separated by commas; default: all').argParser(names))
     .addOption(
@@ -37,7 +36,7 @@ export function capacityCommand(invocation: Invocation): Command {
     .option('--seconds <seconds>', 'time for each version and size', DEFAULT_SECONDS)
     .addOption(new Option('--format <format>', 'format of the results').choices(OUTPUT_FORMATS))
     .option('--gpu-price <price>', 'price of a GPU for an hour, with its machine, in any currency')
-    .option('--json', 'print JSON')
+    .option('--json', 'print one JSON document')
     .action(async (flags: Flags) => {
       const config = readConfig(invocation.env, MEASURE_SETTINGS);
       const asked = {
@@ -55,6 +54,11 @@ export function capacityCommand(invocation: Invocation): Command {
         stop.release();
       }
     });
+  return withHelp(
+    command,
+    ['capacity', 'capacity -m upscale --sizes 640x480,12 --gpu-price 0.35', 'capacity --json > capacity.json'],
+    { 1: 'something that was asked for could not be measured' },
+  );
 }
 
 /** @throws UsageError */

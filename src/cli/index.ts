@@ -24,7 +24,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) =
   schema: async () => (await import('./schema.js')).schemaCommand,
 };
 
-async function allCommands(invocation: Invocation): Promise<Command[]> {
+/** For what lists the commands: the help, the shells' completion. */
+export async function allCommands(invocation: Invocation): Promise<Command[]> {
   const makers = await Promise.all(Object.values(COMMANDS).map((load) => load()));
   return makers.map((command) => command(invocation));
 }

@@ -3,48 +3,55 @@ import { reloadModel } from '../adapters/triton/reload.js';
 import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config/index.js';
 import { capacityOf } from '../domain/capacity.js';
-import { type Invocation, UsageError } from './usage.js';
+import type { ModelContract } from '../domain/contract.js';
+import { reachTriton } from './reach.js';
+import { type Invocation, UsageError, withHelp } from './usage.js';
 
 export function modelsCommand(invocation: Invocation): Command {
-  return new Command('models')
+  const command = new Command('models')
     .description("show the models that Triton serves, and each version's contract")
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }) => {
+    .option('--json', 'print one JSON document')
+    .action(async ({ json }: { readonly json?: boolean }) => {
       const { tritonUrl } = readConfig(invocation.env, ['tritonUrl']);
-      const models = connectTriton({ url: tritonUrl });
+      const server = connectTriton({ url: tritonUrl });
       try {
-        await models.refresh(AbortSignal.timeout(10_000));
-        const contracts = [...models.contracts().values()];
-        if (options.json) {
+        await reachTriton(server, tritonUrl);
+        const contracts = [...server.contracts().values()];
+        if (json) {
           const ready = contracts.map((contract) => ({ ...contract, versions: Object.fromEntries(contract.versions) }));
-          console.log(JSON.stringify({ ready, unready: Object.fromEntries(models.unready()) }, null, 2));
+          console.log(JSON.stringify({ ready, unready: Object.fromEntries(server.unready()) }, null, 2));
         } else {
-          for (const contract of contracts) {
-            const { model, output, maxBatchSize, instances } = contract;
-            console.log(
-              `${model}: ${output}, batch ${maxBatchSize}, ${instances} instance(s), in flight ${capacityOf(contract).inFlight}`,
-            );
-            for (const [version, { plans, tileSizes, margin, scale, fitSize }] of contract.versions) {
-              const fit = fitSize ? `, fit ${fitSize.width}x${fitSize.height}` : '';
-              const tiles = tileSizes.length > 0 ? `, tiles ${tileSizes.join('/')} margin ${margin}` : '';
-              console.log(`  version ${version}: ${plans.join('|')}, scale ${scale}${tiles}${fit}`);
-            }
-          }
-          for (const [model, reason] of models.unready()) console.log(`${model}: not ready: ${reason}`);
+          for (const contract of contracts) console.log(describe(contract));
+          for (const [model, reason] of server.unready()) console.log(`${model}: not ready: ${reason}`);
         }
         if (contracts.length === 0) invocation.exitCode = 1;
       } finally {
-        await models.close();
+        await server.close();
       }
     })
     .addCommand(reloadCommand(invocation).exitOverride());
+  return withHelp(command, ['models', 'models --json', 'models reload upscale'], {
+    1: 'Triton does not answer, or serves no model that the worker can use',
+  });
+}
+
+function describe(contract: ModelContract): string {
+  const { model, output, maxBatchSize, instances } = contract;
+  const { inFlight } = capacityOf(contract);
+  const versions = [...contract.versions].map(([version, { plans, tileSizes, margin, scale, fitSize }]) => {
+    const fit = fitSize ? `, fit ${fitSize.width}x${fitSize.height}` : '';
+    const tiles = tileSizes.length > 0 ? `, tiles ${tileSizes.join('/')} margin ${margin}` : '';
+    return `  version ${version}: ${plans.join('|')}, scale ${scale}${tiles}${fit}`;
+  });
+  const head = `${model}: ${output}, batch ${maxBatchSize}, ${instances} instance(s), in flight ${inFlight}`;
+  return [head, ...versions].join('\n');
 }
 
 function reloadCommand(invocation: Invocation): Command {
-  return new Command('reload')
+  const command = new Command('reload')
     .description('give a model new processes, at every replica of Triton, one after another')
     .argument('<name>', 'name of the model')
-    .option('--json', 'print JSON')
+    .option('--json', 'print one JSON document')
     .action(async (model: string, _: unknown, command: Command) => {
       const { json } = command.optsWithGlobals<{ json?: boolean }>();
       const { tritonUrl, tritonAdminKey } = readConfig(invocation.env, ['tritonUrl', 'tritonAdminKey']);
@@ -62,4 +69,5 @@ function reloadCommand(invocation: Invocation): Command {
       if (json) console.log(JSON.stringify({ model, replicas: done }, null, 2));
       if (!done.every(({ reloaded }) => reloaded)) invocation.exitCode = 1;
     });
+  return withHelp(command, ['models reload upscale'], { 1: 'a replica does not answer, or did not reload it' });
 }

@@ -1,6 +1,7 @@
 /** Looks, before the work begins, whether the services answer, and says what is missing and which command makes it. */
-import type { Config } from '../config/index.js';
+import { type Config, readConfig } from '../config/index.js';
 import { JobError } from '../domain/errors.js';
+import type { ModelServer } from '../domain/ports.js';
 import { folderOf } from '../records/list.js';
 import { CommandFailed } from './usage.js';
 
@@ -33,6 +34,7 @@ export async function reachStorage(
     await createObjectStore({ emulator: config.storageEmulator }).checkAccess(ref, 'read', signal);
   } catch (thrown) {
     const reason = signal.aborted ? `no answer within ${LIMIT_MS / 1_000} s` : (thrown as Error).message;
+    if (reason.includes('lacks the right')) return; // it answers, and the work may need other rights than this look
     if (reason.includes('there is no bucket')) {
       if (mayBeMissing) return;
       throw new CommandFailed(
@@ -48,6 +50,23 @@ function storageAway({ storageEmulator }: Pick<Config, 'storageEmulator'>, reaso
   const where = storageEmulator === undefined ? 'Cloud Storage' : `Cloud Storage's emulator at ${storageEmulator}`;
   const what = storageEmulator === undefined ? '' : ': start it, or mend STORAGE_EMULATOR_HOST';
   return `${where} cannot be used${what} (${reason})`;
+}
+
+/** Reads what Triton serves. @throws CommandFailed if it does not answer */
+export async function reachTriton(server: ModelServer, url: string): Promise<void> {
+  const signal = AbortSignal.timeout(LIMIT_MS);
+  try {
+    await server.refresh(signal);
+  } catch (thrown) {
+    const reason = signal.aborted ? `no answer within ${LIMIT_MS / 1_000} s` : (thrown as Error).message;
+    throw new CommandFailed(`Triton at ${url} does not answer: start it, or mend TRITON_URL (${reason})`);
+  }
+}
+
+/** For commands that upload and publish. @throws CommandFailed */
+export async function reachToPublish(env: NodeJS.ProcessEnv): Promise<void> {
+  const config = readConfig(env, ['projectId', 'pubsubEmulator', 'storageEmulator', 'uploadPrefix']);
+  await Promise.all([reachPubSub(config), reachStorage(config, 'IMAGEN_UPLOAD_PREFIX', config.uploadPrefix)]);
 }
 
 /** Whether Pub/Sub answers, whatever it says. @throws CommandFailed */

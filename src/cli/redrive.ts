@@ -7,6 +7,7 @@ import { letters, MOST_LETTERS } from './dead-letters.js';
 import { requestOfLetter } from './dead-letters/letter.js';
 import { connected } from './connected.js';
 import { type FilterFlags, filterOf, isFiltered, jobIdsOf, withFilter } from './job-filter.js';
+import { reachToPublish } from './reach.js';
 import { type Invocation, UsageError, withHelp } from './usage.js';
 
 interface Flags extends FilterFlags {
@@ -68,6 +69,7 @@ async function redriveJobs(jobIds: readonly string[], flags: Flags, invocation: 
   const { dryRun = false, force = false, deadline, json } = flags;
   const options = { dryRun, force, deadline };
   await connected(invocation, async (client) => {
+    if (!dryRun) await reachToPublish(invocation.env);
     const found: Redriven[] = [];
     for await (const one of chosen(client, jobIds, flags, options, invocation)) {
       found.push(one);

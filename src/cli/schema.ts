@@ -1,11 +1,13 @@
 import { Argument, Command } from 'commander';
 import { JSON_SCHEMAS } from '../domain/json-schemas.js';
+import { withHelp } from './usage.js';
 
 export function schemaCommand(): Command {
-  return new Command('schema')
+  const command = new Command('schema')
     .description('print the JSON Schema of a message')
     .addArgument(new Argument('<message>').choices(Object.keys(JSON_SCHEMAS)))
     .action((message: keyof typeof JSON_SCHEMAS) => {
       console.log(JSON.stringify(JSON_SCHEMAS[message](), null, 2));
     });
+  return withHelp(command, ['schema job', 'schema completion > completion.json'], {});
 }

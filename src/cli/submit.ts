@@ -1,30 +1,18 @@
-import { statSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { PRIORITIES } from '../domain/job.js';
 import { RENDER_OPTIONS } from './operations.js';
 import type { Flags } from './submit/flags.js';
-import { isGlob } from './submit/glob.js';
-import { isManifest } from './submit/manifest.js';
+import { areMany } from './pictures/items.js';
 import { submitMany } from './submit/many.js';
 import { submitOne } from './submit/one.js';
-import type { Invocation } from './usage.js';
-
-const EXAMPLES = `
-Examples:
-  imagen submit photo.jpg -p background_remove --wait -o cut-out.png
-  imagen submit photos/ -p enhance --format webp --out enhanced/
-  imagen submit 'photos/**/*.jpg' -p upscale@2 --param strength=0.8 --report report.csv
-  imagen submit jobs.jsonl -p enhance --out results/
-
-Several pictures: run the same command again after an interruption, and it goes on where it stopped.
-Exit codes: 0 every job succeeded, 1 one did not, 2 wrong call, 130 interrupted.`;
+import { INTERRUPTED, type Invocation, withHelp } from './usage.js';
 
 export function submitCommand(invocation: Invocation): Command {
   const command = new Command('submit')
     .description('publish jobs for local files, folders of them, or Cloud Storage objects')
     .argument('<pictures...>', 'a file, gs://bucket/object, a folder, a quoted glob, or a manifest (.jsonl, .csv)');
   for (const option of RENDER_OPTIONS) command.addOption(option);
-  return command
+  command
     .option('--job-id <id>', 'the idempotency key; the default is made of the file name and a random part')
     .option('--redrive-of <id>', 'the job that this one does again; the default id is <id>~r1')
     .option('--group <label>', 'label of the jobs that belong together')
@@ -48,20 +36,24 @@ export function submitCommand(invocation: Invocation): Command {
     .option('--out <folder>', 'several pictures: save the results here, in the same folders as the pictures')
     .option('--report <file>', 'several pictures: write what became of each to a .json or .csv file')
     .option('--json', 'print the outcome, or without --wait the job, as JSON on standard output')
-    .addHelpText('after', EXAMPLES)
     .action(async (pictures: string[], flags: Flags) => {
-      const [only] = pictures;
-      const isOne = pictures.length === 1 && only !== undefined && !isMany(only) && !flags.out && !flags.report;
-      invocation.exitCode = isOne
-        ? await submitOne(only, flags, invocation.env)
-        : await submitMany(pictures, flags, invocation.env);
+      const [first = ''] = pictures;
+      invocation.exitCode =
+        areMany(pictures) || flags.out !== undefined || flags.report !== undefined
+          ? await submitMany(pictures, flags, invocation.env)
+          : await submitOne(first, flags, invocation.env);
     });
-}
-
-/** Whether one argument stands for several pictures. */
-function isMany(argument: string): boolean {
-  if (argument.startsWith('gs://')) return false;
-  const stat = statSync(argument, { throwIfNoEntry: false });
-  if (stat) return stat.isDirectory() || isManifest(argument);
-  return isGlob(argument) || isManifest(argument);
+  return withHelp(
+    command,
+    [
+      'submit photo.jpg -p background_remove --wait -o cut-out.png',
+      'submit photos/ -p enhance --format webp --out enhanced/',
+      "submit 'photos/**/*.jpg' -p upscale@2 --param strength=0.8 --report report.csv",
+      'submit jobs.jsonl -p enhance --out results/',
+    ],
+    {
+      1: 'a job did not succeed, or Pub/Sub or storage is away',
+      [INTERRUPTED]: 'interrupted: run the same command again, and it goes on where it stopped',
+    },
+  );
 }

@@ -6,6 +6,9 @@ export interface Invocation {
   exitCode: number;
 }
 
+/** Exit code of a command that a SIGINT has ended. */
+export const INTERRUPTED = 130;
+
 /** An error that the user can fix. It is shown without a stack. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';

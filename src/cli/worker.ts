@@ -3,11 +3,16 @@ import { createApp } from '../app/app.js';
 import { readConfig, unknownVariables, WORKER_SETTINGS } from '../config/index.js';
 import { createLogger } from '../telemetry/logger.js';
 import { cloudTraceFields } from '../tracing/trace-fields.js';
-import type { Invocation } from './usage.js';
+import { type Invocation, withHelp } from './usage.js';
 
 export function workerCommand(invocation: Invocation): Command {
-  return new Command('worker').description('pull jobs and work on them until SIGTERM').action(async () => {
-    invocation.exitCode = await work(invocation.env);
+  const command = new Command('worker')
+    .description('pull jobs and work on them until SIGTERM; every setting is a variable (docs/configuration.md)')
+    .action(async () => {
+      invocation.exitCode = await work(invocation.env);
+    });
+  return withHelp(command, ['worker', 'worker | tee worker.log'], {
+    1: 'it could not go on; the last line of its log says why',
   });
 }
 

@@ -4,7 +4,7 @@
  */
 import { OPENTELEMETRY_SETTINGS } from './opentelemetry.js';
 import { OWN_SETTINGS } from './own.js';
-import { Expected, expected, type Setting, type Value } from './setting.js';
+import { Expected, type Setting, type Value } from './setting.js';
 import { isPermitted, under } from '../domain/uri.js';
 
 export type { WeightedSubscription } from './readers.js';
@@ -33,13 +33,13 @@ export function readConfig<const K extends SettingKey>(
   const problems: string[] = [];
   const values: Partial<Record<SettingKey, unknown>> = {};
   for (const key of keys) {
-    const { name, read, fallback }: Setting<unknown> = SETTINGS[key];
+    const { name, about, read, fallback }: Setting<unknown> = SETTINGS[key];
     const given = env[name] === '' ? undefined : env[name];
     const source = given ?? fallback;
     if (source === null) continue;
-    const value = source === undefined ? expected(SETTINGS[key].about) : read(source);
+    const value = read(source ?? '');
     if (value instanceof Expected) {
-      const shown = given === undefined ? 'nothing' : (value.given ?? JSON.stringify(given));
+      const shown = given === undefined ? `nothing (${about})` : (value.given ?? JSON.stringify(given));
       problems.push(`${name}: ${value.sentence}, given ${shown}`);
     } else values[key] = value;
   }

@@ -6,10 +6,10 @@ import { setting } from './setting.js';
 const MIB = 1024 ** 2;
 
 export const OWN_SETTINGS = {
-  projectId: setting('GOOGLE_CLOUD_PROJECT', text, 'Google Cloud project'),
+  projectId: setting('GOOGLE_CLOUD_PROJECT', text('the id of a project'), 'Google Cloud project'),
   pubsubEmulator: setting(
     'PUBSUB_EMULATOR_HOST',
-    text,
+    text('host:port'),
     "host:port of a Pub/Sub emulator; unset for Google's service",
     null,
   ),
@@ -21,12 +21,12 @@ export const OWN_SETTINGS = {
   ),
   tritonUrl: setting(
     'TRITON_URL',
-    text,
+    text('host:port, or dns:///name:port'),
     "Triton's gRPC address: host:port, or dns:///name:port to spread over replicas",
   ),
   tritonAdminKey: setting(
     'TRITON_ADMIN_KEY',
-    text,
+    text('a key'),
     "Key of Triton's restricted protocols, for `imagen models reload` alone",
     null,
   ),
@@ -78,7 +78,7 @@ export const OWN_SETTINGS = {
   ),
   routesFile: setting(
     'IMAGEN_ROUTES_FILE',
-    text,
+    text('a path'),
     "JSON file with each model's default version and experiment; read again when it changes",
     null,
   ),
@@ -154,9 +154,9 @@ export const OWN_SETTINGS = {
   ),
   revision: setting(
     'IMAGEN_REVISION',
-    text,
+    text('a name'),
     'What the worker was built from, for its metrics; set by the image',
     'unknown',
   ),
-  workerName: setting('HOSTNAME', text, "The worker's name in completions and logs", hostname()),
+  workerName: setting('HOSTNAME', text('a name'), "The worker's name in completions and logs", hostname()),
 };

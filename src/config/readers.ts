@@ -8,7 +8,11 @@ const list = (value: string) =>
     .map((item) => item.trim())
     .filter((item) => item !== '');
 
-export const text: Reader<string> = (value) => value;
+/** Any text but none. @param what for whoever gives none */
+export const text =
+  (what: string): Reader<string> =>
+  (value) =>
+    value === '' ? expected(what) : value;
 export const word: Reader<string> = (value) =>
   /^[A-Za-z0-9][\w.~+%-]*$/.test(value) ? value : expected('a resource name');
 export const prefix: Reader<string> = (value) =>

@@ -1,4 +1,4 @@
-/** Parses the text of a setting. It returns a value, or a sentence that begins with "expected". */
+/** Parses the text of a setting, empty if there is none. It returns a value, or a sentence that begins with "expected". */
 export type Reader<T> = (text: string) => T | Expected;
 export class Expected {
   constructor(

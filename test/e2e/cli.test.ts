@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectTriton } from '../../src/adapters/triton/server.js';
 import type { Completion } from '../../src/domain/completion.js';
 import { isMeasured, type Report } from '../../src/cli/capacity/report.js';
 import { runProgram } from '../support/program.js';
@@ -74,6 +75,35 @@ describe('the command line', () => {
     expect(await sharp(readFileSync(out)).metadata()).toMatchObject({ format: 'png', width: 451, height: 300 });
   });
 
+  it('processes a folder, in batches, with a report of what could not be done', async () => {
+    const [inputs, out] = [join(folder, 'many'), join(folder, 'many-out')];
+    mkdirSync(join(inputs, 'deep'), { recursive: true });
+    const picture = await sharp(photo).resize(60, 40).png().toBuffer();
+    const names = Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? `${i}.png` : `deep/${i}.png`));
+    for (const name of names) writeFileSync(join(inputs, name), picture);
+    writeFileSync(join(inputs, 'text.png'), 'No picture.\n');
+    writeFileSync(join(inputs, 'notes.txt'), 'left out\n');
+    const triton = connectTriton({ url: scene.env.TRITON_URL });
+    const runs = async () => {
+      const [counted] = await triton.statistics('sleep', AbortSignal.timeout(5_000));
+      return counted?.batches.reduce((sum, { executions }) => sum + executions, 0) ?? 0;
+    };
+    const before = await runs();
+    const args = ['process', inputs, '-p', 'sleep', '--param', 'ms=300', '--format', 'webp', '--out', out, '--json'];
+    const { code, stdout, stderr } = await scene.imagen(...args);
+    expect(code, stderr).toBe(1);
+    const report = JSON.parse(stdout) as { counts: object; jobs: { input: string; code?: string }[] };
+    expect(report.counts).toEqual({ succeeded: 16, failed: 1 });
+    expect(report.jobs.find(({ input }) => input.endsWith('text.png'))?.code).toBe('UNSUPPORTED_FORMAT');
+    for (const name of names) {
+      const result = readFileSync(join(out, name.replace('.png', '.webp')));
+      expect(await sharp(result).metadata()).toMatchObject({ format: 'webp', width: 60, height: 40 });
+    }
+    expect(stderr).toContain('17 pictures (1 other files left out)');
+    expect((await runs()) - before).toBeLessThanOrEqual(8);
+    await triton.close();
+  });
+
   it('shows the models and their contracts', async () => {
     const { code, stdout } = await scene.imagen('models');
     expect(code).toBe(0);
@@ -139,7 +169,9 @@ describe('the command line', () => {
   it('says that Triton is away', async () => {
     const env = { ...scene.env, TRITON_URL: '127.0.0.1:1' };
     const { code, stderr } = await runProgram(process.execPath, [CLI, 'capacity'], env);
-    expect(stderr).toMatch(/^imagen: MODEL_UNAVAILABLE: reading the models: /);
+    expect(stderr).toMatch(
+      /^imagen: Triton at 127\.0\.0\.1:1 does not answer: start it, or mend TRITON_URL (reading the models: /,
+    );
     expect(code).toBe(1);
   });
 

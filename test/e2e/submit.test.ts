@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Message } from '@google-cloud/pubsub';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Report } from '../../src/cli/submit/report.js';
+import type { Report } from '../../src/cli/pictures/report.js';
 import type { Completion } from '../../src/domain/completion.js';
 import { runProgram } from '../support/program.js';
 import { CLI, createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';

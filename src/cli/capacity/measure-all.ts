@@ -1,6 +1,7 @@
 /** Measures version after version on the user's Triton, one at a time. */
 import { availableParallelism } from 'node:os';
 import { connectTriton, type Triton } from '../../adapters/triton/server.js';
+import { reachTriton } from '../reach.js';
 import type { Carrier } from '../../adapters/triton/transport.js';
 import type { Config } from '../../config/index.js';
 import { openRoutes } from '../../config/routes-file.js';
@@ -56,7 +57,7 @@ type Meters = Map<string, VersionMeter>;
 /**
  * If the signal fires, the report has what was measured until then.
  * @param say called with a line about what is measured now
- * @throws JobError `MODEL_UNAVAILABLE` if Triton does not answer at the start; the signal's reason if it fires before
+ * @throws CommandFailed if Triton does not answer at the start; the signal's reason if it fires before
  */
 export async function measureAll(
   asked: Asked,
@@ -71,7 +72,7 @@ export async function measureAll(
     onAttempt: ({ carrier }) => carrier && carriers.add(carrier),
   });
   try {
-    await models.refresh(signal);
+    await reachTriton(models, config.tritonUrl);
     const { version, local } = await models.about([], signal);
     const meters: Meters = new Map();
     const share = createFairShare({

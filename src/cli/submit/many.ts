@@ -1,6 +1,6 @@
 /** `imagen submit` of many pictures: a folder, a glob, several files or a manifest. */
 import { statSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type Client, createClient } from '../../client/client.js';
 import { ClientError } from '../../client/errors.js';
 import type { SubmitRequest } from '../../client/request.js';
@@ -9,14 +9,13 @@ import { readConfig } from '../../config/index.js';
 import type { Completion } from '../../domain/completion.js';
 import { FORMATS } from '../../pipeline/formats/index.js';
 import { checkedJob, inFlags } from '../operations.js';
-import { UsageError } from '../usage.js';
+import { reachToPublish } from '../reach.js';
+import { INTERRUPTED, UsageError } from '../usage.js';
 import { type Flags, type Wish, wishOf } from './flags.js';
-import { type Item, type Items, itemsOf } from './items.js';
-import { createTeller, type Teller } from './progress.js';
-import { checkReportName, reportFile, reportOf, type Row, summary } from './report.js';
+import { checkOut, type Item, type Items, itemsOf } from '../pictures/items.js';
+import { createTeller, type Teller } from '../pictures/progress.js';
+import { checkReport, reportFile, reportOf, type Row, summary } from '../pictures/report.js';
 
-/** Exit code of a command that a SIGINT has ended. */
-const INTERRUPTED = 130;
 /** Results that are saved at the same time. */
 const DOWNLOADS = 8;
 
@@ -39,32 +38,10 @@ export async function submitMany(args: readonly string[], flags: Flags, env: Nod
   if (flags.out !== undefined) checkOut(flags.out, found.items);
   const client = createClient({ env });
   try {
+    await reachToPublish(env);
     return await new Run(client, found, wish, flags).run();
   } finally {
     await client.close();
-  }
-}
-
-function checkReport(path: string): void {
-  checkReportName(path);
-  const folder = dirname(resolve(path));
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new UsageError(`--report ${path}: there is no folder ${folder}`);
-  }
-}
-
-/** Whatever the format of a result, it may not take the place of a picture. */
-function checkOut(out: string, items: readonly Item[]): void {
-  const stat = statSync(out, { throwIfNoEntry: false });
-  if (stat && !stat.isDirectory()) throw new UsageError(`--out ${out}: expected a folder, given a file`);
-  const inputs = new Set(items.map(({ input }) => resolve(input)));
-  const overwritten = items.flatMap((item) =>
-    Object.values(FORMATS)
-      .map(({ extension }) => resolve(out, `${item.out}.${extension}`))
-      .filter((path) => inputs.has(path)),
-  );
-  if (overwritten[0] !== undefined) {
-    throw new UsageError(`--out ${out}: expected another folder than that of the pictures, ${overwritten[0]} is one`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** `imagen submit` of one picture. */
 import { randomBytes } from 'node:crypto';
 import { type Client, createClient } from '../../client/client.js';
+import { readPicture } from '../../client/picture.js';
 import { stemOf, type SubmitRequest } from '../../client/request.js';
 import type { Submitted } from '../../client/submit.js';
 import { readConfig, TRACING_SETTINGS } from '../../config/index.js';
@@ -11,6 +12,7 @@ import { contextIn, inSpan } from '../../tracing/spans.js';
 import { startTracing } from '../../tracing/tracing.js';
 import { asUsage, checkedJob, checkQuality, describeOperations } from '../operations.js';
 import { checkOutputFile, formatOfExtension, STDOUT } from '../output-file.js';
+import { reachToPublish } from '../reach.js';
 import { CommandFailed, UsageError } from '../usage.js';
 import { type Flags, waitMsOf, wishOf } from './flags.js';
 import { describe } from './tell.js';
@@ -18,6 +20,8 @@ import { whyItWaits } from './why.js';
 
 /** Time limit for sending the spans of this command, in milliseconds. */
 const FLUSH_MS = 2_000;
+/** Time limit for reading the local file, in milliseconds. */
+const READ_LIMIT_MS = 60_000;
 /** Pause between two lines about a job that is waited for, in milliseconds. */
 const TELL_MS = 5_000;
 
@@ -25,7 +29,7 @@ const say = (line: string) => console.error(line);
 
 /** @returns the exit code */
 export async function submitOne(file: string, flags: Flags, env: NodeJS.ProcessEnv): Promise<number> {
-  const config = readConfig(env, ['uploadPrefix', ...TRACING_SETTINGS]);
+  const config = readConfig(env, ['uploadPrefix', 'maxInputBytes', ...TRACING_SETTINGS]);
   const client = createClient({ env });
   const waitMs = waitMsOf(flags);
   const request = requestOf(file, flags);
@@ -37,6 +41,9 @@ export async function submitOne(file: string, flags: Flags, env: NodeJS.ProcessE
     // A calling program passes its trace in these variables, by OpenTelemetry's convention.
     const parent = contextIn({ traceparent: env.TRACEPARENT, tracestate: env.TRACESTATE });
     const attributes = () => ({ 'imagen.job_id': job.jobId });
+    // A wrong file is told even if no service can be used.
+    await readPicture(file, undefined, config.maxInputBytes, AbortSignal.timeout(READ_LIMIT_MS));
+    await reachToPublish(env);
     const submitted = await inSpan('imagen submit', { parent, attributes }, () =>
       client.submit(request, {
         republish: flags.republish ?? false,

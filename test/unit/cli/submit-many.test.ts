@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeOperations, operationsOf } from '../../../src/cli/operations.js';
-import { baseOf, expand, patternOf } from '../../../src/cli/submit/glob.js';
-import { itemsOf } from '../../../src/cli/submit/items.js';
-import { parseCsv, readManifest } from '../../../src/cli/submit/manifest.js';
-import { createTeller, timeOf } from '../../../src/cli/submit/progress.js';
-import { reportFile, reportOf, type Row, summary } from '../../../src/cli/submit/report.js';
+import { baseOf, expand, patternOf } from '../../../src/cli/pictures/glob.js';
+import { itemsOf } from '../../../src/cli/pictures/items.js';
+import { parseCsv, readManifest } from '../../../src/cli/pictures/manifest.js';
+import { createTeller, timeOf } from '../../../src/cli/pictures/progress.js';
+import { reportFile, reportOf, type Row, summary } from '../../../src/cli/pictures/report.js';
 import type { Job } from '../../../src/domain/job.js';
 
 let folder: string;

@@ -1,4 +1,4 @@
-/** The pictures that the arguments of `submit` stand for. */
+/** The pictures that the arguments of `submit` and `process` stand for. */
 import { statSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { FORMATS } from '../../pipeline/formats/index.js';
@@ -71,4 +71,29 @@ function distinct(items: readonly Item[]): Item[] {
     taken.add(name);
     return { ...item, out: name };
   });
+}
+
+/** Whether arguments stand for several pictures. */
+export function areMany(args: readonly string[]): boolean {
+  const [only] = args;
+  if (args.length !== 1 || only === undefined) return true;
+  if (only.startsWith('gs://')) return false;
+  const stat = statSync(only, { throwIfNoEntry: false });
+  if (stat) return stat.isDirectory() || isManifest(only);
+  return isGlob(only) || isManifest(only);
+}
+
+/** Checks `--out`: whatever the format of a result, it may not take the place of a picture. @throws UsageError */
+export function checkOut(out: string, items: readonly Item[]): void {
+  const stat = statSync(out, { throwIfNoEntry: false });
+  if (stat && !stat.isDirectory()) throw new UsageError(`--out ${out}: expected a folder, given a file`);
+  const inputs = new Set(items.map(({ input }) => resolve(input)));
+  const overwritten = items.flatMap((item) =>
+    Object.values(FORMATS)
+      .map(({ extension }) => resolve(out, `${item.out}.${extension}`))
+      .filter((path) => inputs.has(path)),
+  );
+  if (overwritten[0] !== undefined) {
+    throw new UsageError(`--out ${out}: expected another folder than that of the pictures, ${overwritten[0]} is one`);
+  }
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { duplicateKey } from '../../domain/json.js';
 import { UsageError } from '../usage.js';
-import type { Wish } from './flags.js';
+import type { Wish } from '../submit/flags.js';
 
 /** What a line says about its picture. Its fields stand above those of the flags. */
 export interface ManifestLine {

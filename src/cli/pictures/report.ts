@@ -1,5 +1,6 @@
 /** What became of each picture, for people and for programs. */
-import { extname } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname, extname, resolve } from 'node:path';
 import { UsageError } from '../usage.js';
 
 /** `refused`: nothing was published. `not done`: the command was interrupted before. */
@@ -33,10 +34,14 @@ const COLUMNS = [
   ...(['input', 'outcome', 'jobId', 'published', 'code', 'message', 'output', 'saved', 'totalMs'] as const),
 ] satisfies (keyof Row)[];
 
-/** @throws UsageError for a name that is neither */
-export function checkReportName(path: string): void {
+/** @throws UsageError for a name that is neither, and for a folder that is missing */
+export function checkReport(path: string): void {
   if (!/^\.(?:json|csv)$/i.test(extname(path))) {
     throw new UsageError(`--report ${path}: expected a name that ends with .json or .csv`);
+  }
+  const folder = dirname(resolve(path));
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new UsageError(`--report ${path}: there is no folder ${folder}`);
   }
 }
 

@@ -1,0 +1,227 @@
+/** What is the same for every command: examples and exit codes in its help, and six wrong uses that it refuses at once. */
+import { Command } from 'commander';
+import { describe, expect, it, vi } from 'vitest';
+import { allCommands, run } from '../../../src/cli/index.js';
+
+const env = {
+  GOOGLE_CLOUD_PROJECT: 'p',
+  PUBSUB_EMULATOR_HOST: '127.0.0.1:1',
+  STORAGE_EMULATOR_HOST: '127.0.0.1:1',
+  TRITON_URL: '127.0.0.1:1',
+  IMAGEN_OUTPUT_PREFIX: 'gs://results',
+  IMAGEN_STATE_PREFIX: 'gs://state',
+  IMAGEN_UPLOAD_PREFIX: 'gs://uploads',
+};
+
+const NO_ID = /is invalid for argument 'jobId'\. Expected a job id/;
+const TOO_MANY = /too many arguments/;
+const UNKNOWN = /unknown option/;
+const MISSING = /missing required argument/;
+const TIME = /Expected a time such as 2026-12-01T12:00:00Z, or how long ago/;
+const NUMBER = /Expected a whole number from 1 to/;
+
+/** By command; `submit` and `process` have more of them in wrong-calls.test.ts. */
+const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: RegExp])[]>> = {
+  worker: [
+    ['now', TOO_MANY],
+    ['--port 80', UNKNOWN],
+    ['--helpme', /Did you mean --help/],
+    ['--json', UNKNOWN],
+    ['start now', TOO_MANY],
+    ['-p 80', UNKNOWN],
+  ],
+  setup: [
+    ['now', TOO_MANY],
+    ['--per-model', /argument missing/],
+    ['--per-model ,', /--per-model/],
+    ['--state-days soon', /--state-days.*soon/],
+    ['--upload-days 0', /--upload-days.*0/],
+    ['--notify bucket --operation upscale', /--notify.*bucket/],
+    ['--operation upscale', /--notify/],
+  ],
+  submit: [
+    ['', /required option '-p/],
+    ['-p x', MISSING],
+    ['a.png', /--operation/],
+    ['a.png -p', /argument missing/],
+    ['a.png -p x --format gif', /Allowed choices are/],
+    ['nowhere.png -p x', /there is no such file/],
+    ['a.png -p x --fast', UNKNOWN],
+  ],
+  process: [
+    ['', /required option '-p/],
+    ['-p x', MISSING],
+    ['a.png', /required option/],
+    ['a.png -p x', /-o: expected the file of the result/],
+    ['*.avif -p x', /--out: expected the folder of the results/],
+    ['jobs.jsonl -p x --out o', /`imagen submit` takes manifests/],
+    ['a.png -o', /argument missing/],
+    ['a.png -p x -o o.gif', /o\.gif/],
+    ['nowhere.png -p x -o o.png', /there is no such file/],
+    ['a.png -p x -o o.png --fast', UNKNOWN],
+  ],
+  models: [
+    ['now', TOO_MANY],
+    ['--model upscale', UNKNOWN],
+    ['--json=1', /Did you mean --json/],
+    ['unload upscale', TOO_MANY],
+    ['-m upscale', UNKNOWN],
+    ['--all', UNKNOWN],
+  ],
+  'models reload': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['a', /TRITON_ADMIN_KEY is not set/],
+    ['--force a', UNKNOWN],
+    ['a --json=1', UNKNOWN],
+    ['a -v 2', UNKNOWN],
+  ],
+  capacity: [
+    ['now', TOO_MANY],
+    ['--sizes big', /--sizes: expected sizes such as .*, given "big"/],
+    ['--sizes 0x5', /--sizes: .*given "0x5"/],
+    ['--seconds 0', /--seconds: expected a number above 0, at most 600, given "0"/],
+    ['--gpu-price free', /--gpu-price: expected a number above 0, given "free"/],
+    ['--format gif', /Allowed choices are/],
+    ['-m', /argument missing/],
+  ],
+  cancel: [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['../x', NO_ID],
+    ['grüße', NO_ID],
+    ['a --now', UNKNOWN],
+    ['--force', MISSING],
+  ],
+  status: [
+    ['', MISSING],
+    ['../x', NO_ID],
+    ['a ../x', NO_ID],
+    ['é', NO_ID],
+    ['a --all', UNKNOWN],
+    ['--json', MISSING],
+  ],
+  'jobs list': [
+    ['a', TOO_MANY],
+    ['--until tomorrow', TIME],
+    ['--group ../', /--group/],
+    ['--model', /argument missing/],
+    ['--limit -3', NUMBER],
+    ['--limit 1.5', NUMBER],
+    ['--status done', /Expected one of succeeded, failed, expired, canceled; given done/],
+  ],
+  'jobs show': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['../x', NO_ID],
+    ['a --all', UNKNOWN],
+    ['a --limit 3', UNKNOWN],
+    ['a --json=1', UNKNOWN],
+  ],
+  redrive: [
+    ['', /expected ids of jobs, or a filter/],
+    ['a --status failed', /expected either ids of jobs or a filter, given both/],
+    ['--status done', /given done/],
+    ['a --deadline soon', /--deadline: expected a time such as .*, given soon/],
+    ['--dead-letters --group g', /--dead-letters: expected no ids, and no filter but/],
+    ['../x', NO_ID],
+  ],
+  watch: [
+    ['now', TOO_MANY],
+    ['--status done', /given done/],
+    ['--limit 0', NUMBER],
+    ['--group ../x', /--group/],
+    ['--code X', /Expected one of INVALID_MESSAGE, .*; given X/],
+    ['--since 1h', UNKNOWN],
+  ],
+  'dead-letters list': [
+    ['now', TOO_MANY],
+    ['--code X', /given X/],
+    ['--since yesterday', TIME],
+    ['--until soon', TIME],
+    ['--limit many', NUMBER],
+    ['--all', UNKNOWN],
+  ],
+  'dead-letters show': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['a --all', UNKNOWN],
+    ['a --limit 1', UNKNOWN],
+    ['a --json=1', UNKNOWN],
+    ['--json', MISSING],
+  ],
+  'dead-letters purge': [
+    ['', /expected either ids, or a filter/],
+    ['a --all', /expected either ids, or a filter/],
+    ['--dry-run', /expected either ids, or a filter/],
+    ['--until soon', TIME],
+    ['--code X', /given X/],
+    ['a --force', UNKNOWN],
+  ],
+  completion: [
+    ['', MISSING],
+    ['csh', /Allowed choices are bash, zsh, fish/],
+    ['bash zsh', TOO_MANY],
+    ['--shell bash', UNKNOWN],
+    ['bash --json', UNKNOWN],
+    ['BASH', /Allowed choices are/],
+  ],
+  schema: [
+    ['', MISSING],
+    ['jobs', /Allowed choices are job, completion, group/],
+    ['job completion', TOO_MANY],
+    ['--json', UNKNOWN],
+    ['job --pretty', UNKNOWN],
+    ['Job', /Allowed choices are/],
+  ],
+};
+
+const PRINTS_NO_DOCUMENT = ['worker', 'completion', 'schema'];
+
+/** Those that do something, with the words that call them. */
+function leaves(commands: readonly Command[], words: readonly string[] = []): [name: string, command: Command][] {
+  return commands.flatMap((command) => {
+    const name = [...words, command.name()];
+    const below = leaves(command.commands, name);
+    return command.name() !== 'jobs' && command.name() !== 'dead-letters'
+      ? [[name.join(' '), command] as [string, Command], ...below]
+      : below;
+  });
+}
+
+const commands = leaves(await allCommands({ env, exitCode: 0 }));
+
+async function call(line: string) {
+  const said: string[] = [];
+  const shown: string[] = [];
+  const spies = [
+    vi.spyOn(console, 'error').mockImplementation((text) => void said.push(String(text))),
+    vi.spyOn(console, 'log').mockImplementation((text) => void shown.push(String(text))),
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => (said.push(String(text)), true)),
+    vi.spyOn(process.stdout, 'write').mockImplementation((text) => (shown.push(String(text)), true)),
+  ];
+  try {
+    const code = await run(['node', 'imagen', ...line.split(' ').filter((word) => word !== '')], env);
+    return { code, said: said.join('\n'), shown: shown.join('\n') };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+describe.each(commands)('imagen %s', (name) => {
+  it('has examples and exit codes in its help', async () => {
+    const { code, shown } = await call(`${name} --help`);
+    expect(shown).toMatch(/Examples:\n {2}imagen [\s\S]*Exit codes:\n {2}0 {2}done[\s\S]* {2}2 {2}wrong call/);
+    if (!PRINTS_NO_DOCUMENT.includes(name)) expect(shown).toContain('--json');
+    expect(code).toBe(0);
+  });
+
+  it('is called wrongly in six ways at least', () => expect(WRONG[name]?.length).toBeGreaterThanOrEqual(6));
+
+  it.each(WRONG[name] ?? [])('refuses "%s"', async (args, message) => {
+    const { code, said, shown } = await call(`${name} ${args}`);
+    expect(said).toMatch(message);
+    expect(said).not.toMatch(/^\s+at /m); // no stack
+    expect([code, shown]).toEqual([2, '']);
+  });
+});
