@@ -32,6 +32,7 @@ describe('imagen doctor', () => {
   const bare = () => `bare-${scene.id}`;
   const slow = () => `slow-${scene.id}`;
   const second = () => `second-${scene.id}`;
+  const filtered = (what: 'upscale' | 'urgent') => `${what}-${scene.id}`;
   const unread = () => `unread-${scene.id}`;
 
   beforeAll(async () => {
@@ -46,6 +47,9 @@ describe('imagen doctor', () => {
     });
     await ensureJobsSubscription(channel, second(), right);
     await ensureJobsSubscription(channel, slow(), right);
+    await ensureJobsSubscription(channel, filtered('upscale'), { ...right, filter: 'attributes.model = "upscale"' });
+    const urgent = 'attributes.priority = "interactive"';
+    await ensureJobsSubscription(channel, filtered('urgent'), { ...right, filter: urgent });
     const subscription = { name: channel.subscription(slow()), ackDeadlineSeconds: 60 };
     await channel.call('UpdateSubscription', { subscription, updateMask: { paths: ['ack_deadline_seconds'] } }, 5_000);
     await (await planPlainSubscription(channel, env.IMAGEN_COMPLETIONS_TOPIC, `elsewhere-${scene.id}`)).apply();
@@ -211,6 +215,11 @@ describe('imagen doctor', () => {
       'two subscriptions take the same jobs',
       () => ({ IMAGEN_JOBS_SUBSCRIPTIONS: `${scene.env.IMAGEN_JOBS_SUBSCRIPTIONS},${second()}` }),
       ...(['pubsub.overlap', /has no filter, so it takes every job that .*twice/, /delete the one/] as const),
+    ],
+    [
+      'the filters of two subscriptions overlap',
+      () => ({ IMAGEN_JOBS_SUBSCRIPTIONS: `${filtered('upscale')},${filtered('urgent')}` }),
+      ...(['pubsub.overlap', /upscale-\w+ and urgent-\w+ take the same jobs: filters/, /delete the one/] as const),
     ],
     [
       'nobody reads the completions',
@@ -391,7 +400,7 @@ describe('imagen doctor', () => {
       const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
       const away = { PUBSUB_EMULATOR_HOST: address, STORAGE_EMULATOR_HOST: `http://${address}`, TRITON_URL: address };
       const startedAt = performance.now();
-      const { code, stdout } = await runProgram(process.execPath, [CLI, 'doctor'], { ...scene.env, ...away });
+      const { code, stdout } = await imagen(['doctor'], away);
       expect(performance.now() - startedAt).toBeLessThan(10_000);
       expect(code).toBe(1);
       for (const name of ['pubsub.reachable', 'storage.reachable', 'triton.live']) {
