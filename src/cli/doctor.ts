@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { CHECKS } from './doctor/checks.js';
 import { Deployment } from './doctor/deployment.js';
 import { examine } from './doctor/examine.js';
-import { reportJson, reportText, verdictOf } from './doctor/report.js';
+import { hasColours, reportJson, reportText, verdictOf } from './doctor/report.js';
 import { type Invocation, withHelp } from './usage.js';
 
 export function doctorCommand(invocation: Invocation): Command {
@@ -13,7 +13,9 @@ export function doctorCommand(invocation: Invocation): Command {
       const deployment = new Deployment(invocation.env);
       try {
         const findings = await examine(CHECKS, deployment);
-        console.log(json ? reportJson(findings) : reportText(findings, hasColours(invocation.env)));
+        console.log(
+          json ? reportJson(findings) : reportText(findings, hasColours(invocation.env, process.stdout.isTTY)),
+        );
         if (verdictOf(findings) === 'fault') invocation.exitCode = 1;
       } finally {
         deployment.close();
@@ -24,9 +26,4 @@ export function doctorCommand(invocation: Invocation): Command {
     1: 'a fault',
     2: 'wrong call',
   });
-}
-
-/** https://no-color.org */
-function hasColours({ NO_COLOR }: NodeJS.ProcessEnv): boolean {
-  return process.stdout.isTTY && (NO_COLOR === undefined || NO_COLOR === '');
 }

@@ -60,7 +60,7 @@ export function readSettings<const K extends SettingKey>(
 export const TRACING_SETTINGS = Object.keys(OPENTELEMETRY_SETTINGS) as (keyof typeof OPENTELEMETRY_SETTINGS)[];
 
 /** Settings that only commands other than the worker read. */
-const NOT_FOR_WORKERS = [
+export const NOT_FOR_WORKERS = [
   'tritonAdminKey',
   'uploadPrefix',
   'deadLetterSubscription',

@@ -1,18 +1,14 @@
 /** The variables: wrong ones, and those that are none of ours. */
-import { SETTINGS, unknownVariables, WORKER_SETTINGS } from '../../config/index.js';
+import { NOT_FOR_WORKERS, SETTINGS, unknownVariables, WORKER_SETTINGS } from '../../config/index.js';
 import { isPermitted, under } from '../../domain/uri.js';
 import { check, fault, ok, type Result, warning } from './check.js';
 import { nearest } from './nearest.js';
-import { uploadPrefixOf } from './storage.js';
-
-/** Settings of other commands. A worker's environment need not have them. */
-const OF_COMMANDS = ['tritonAdminKey', 'uploadPrefix', 'deadLetterSubscription'] as const;
 
 export const variables = check({
   name: 'config.variables',
   reads: [],
   run(_, deployment) {
-    const given = OF_COMMANDS.filter((key) => (deployment.env[SETTINGS[key].name] ?? '') !== '');
+    const given = NOT_FOR_WORKERS.filter((key) => (deployment.env[SETTINGS[key].name] ?? '') !== '');
     const { problems } = deployment.settings([...WORKER_SETTINGS, ...given]);
     if (problems.length === 0) return [ok('every variable can be used')];
     return problems.map((problem) => fault(problem, 'set it as docs/configuration.md says'));
@@ -41,7 +37,7 @@ export const permitted = check({
   name: 'config.permitted',
   reads: ['outputPrefix', 'allowedInputs', 'allowedOutputs'],
   run({ outputPrefix, allowedInputs, allowedOutputs }, deployment) {
-    const uploads = uploadPrefixOf(deployment);
+    const { uploadPrefix: uploads } = deployment;
     const results: Result[] = [];
     if (allowedInputs.length === 0) {
       results.push(

@@ -28,6 +28,11 @@ export class Deployment {
     return readSettings(this.env, keys);
   }
 
+  /** Undefined if it is unset, which is right for a worker, or wrong, which `config.variables` says. */
+  get uploadPrefix(): string | undefined {
+    return this.settings(['uploadPrefix']).values.uploadPrefix;
+  }
+
   pubsub({ projectId, pubsubEmulator }: Pick<Config, 'projectId' | 'pubsubEmulator'>): PubSubChannel {
     if (!this.#pubsub) {
       const channel = new PubSubChannel({ projectId, emulator: pubsubEmulator, pings: PUBLISHING });

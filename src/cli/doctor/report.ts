@@ -8,6 +8,11 @@ const VERDICTS = ['ok', 'skipped', 'warning', 'fault'] as const satisfies readon
 /** Colours of a terminal. */
 const COLOURS: Readonly<Record<Result['verdict'], number>> = { ok: 32, skipped: 90, warning: 33, fault: 31 };
 
+/** Whether to write colours: https://no-color.org. */
+export function hasColours({ NO_COLOR }: NodeJS.ProcessEnv, isTerminal: boolean): boolean {
+  return isTerminal && (NO_COLOR === undefined || NO_COLOR === '');
+}
+
 /** @returns the worst verdict */
 export function verdictOf(findings: readonly Finding[]): Result['verdict'] {
   return VERDICTS.findLast((verdict) => findings.some((finding) => finding.verdict === verdict)) ?? 'ok';

@@ -4,7 +4,7 @@ import { probeIn } from '../../scheduling/buckets.js';
 import { configuredPrefixes, needLabel, pathOf } from '../../scheduling/needs.js';
 import { check, fault, ok, type Result, skipped, warning } from './check.js';
 import * as credentials from './credentials.js';
-import { reachable, uploadPrefixOf } from './storage.js';
+import { reachable } from './storage.js';
 
 /** The rights of a worker (docs/google-cloud.md), that to list records, and that of publishers to upload. */
 export const rights = check({
@@ -13,7 +13,7 @@ export const rights = check({
   needs: [reachable.name, credentials.storage.name],
   async run(config, deployment, signal) {
     const store = deployment.store(config);
-    const uploads = uploadPrefixOf(deployment);
+    const { uploadPrefix: uploads } = deployment;
     const records = folderOf(config.statePrefix);
     /** `storage.bucket` says whether these exist. */
     const planned = new Set(

@@ -1,16 +1,13 @@
 /** Cloud Storage: whether it answers, its buckets, and the rights of a worker in them. */
-import { planBucket } from '../../adapters/gcs/admin.js';
+import { planBucket, type WantedBucket } from '../../adapters/gcs/admin.js';
 import { type AdminApi, connectAdmin, statusOf } from '../../adapters/gcs/admin-api.js';
-import type { WantedBucket } from '../../adapters/gcs/admin.js';
 import { Unanswered } from '../../adapters/gcs/call.js';
 import { StepFailed } from '../../adapters/plan.js';
-import { readSettings } from '../../config/index.js';
 import { parsePrefix } from '../../domain/uri.js';
 import { wantedBuckets } from '../setup/wanted.js';
 import { UsageError } from '../usage.js';
 import { check, fault, ok, type Result, skipped, warning } from './check.js';
 import * as credentials from './credentials.js';
-import type { Deployment } from './deployment.js';
 
 export const reachable = check({
   name: 'storage.reachable',
@@ -40,7 +37,7 @@ export const buckets = check({
   reads: ['projectId', 'storageEmulator', 'outputPrefix', 'statePrefix', 'maxDeferredSeconds'],
   needs: [reachable.name, credentials.storage.name],
   async run(config, deployment) {
-    const uploads = uploadPrefixOf(deployment);
+    const { uploadPrefix: uploads } = deployment;
     const api = connectAdmin({ projectId: config.projectId, emulator: config.storageEmulator });
     const variables = {
       IMAGEN_STATE_PREFIX: config.statePrefix,
@@ -48,22 +45,18 @@ export const buckets = check({
       ...(uploads === undefined ? {} : { IMAGEN_UPLOAD_PREFIX: uploads }),
     };
     const left =
-      uploads === undefined ? [skipped('uploads: IMAGEN_UPLOAD_PREFIX is not set; workers need it not')] : [];
+      uploads === undefined ? [skipped('uploads: IMAGEN_UPLOAD_PREFIX says no place; workers do not need it')] : [];
     try {
       const wanted = wantedBuckets({ ...config, uploadPrefix: uploads }, {});
       const looks = wanted.map((bucket) => lookAt(api, bucket, variablesOf(bucket, variables)));
       return [...(await Promise.all(looks)).flat(), ...left];
     } catch (thrown) {
       if (!(thrown instanceof UsageError)) throw thrown;
-      return [fault(thrown.message, 'choose prefixes that do not lie in each other (docs/google-cloud.md)')];
+      const problems = thrown.message.replaceAll('\nimagen: ', '; ');
+      return [fault(problems, 'choose prefixes that do not lie in each other (docs/google-cloud.md)')];
     }
   },
 });
-
-/** The prefix of the uploads; undefined if it is unset or wrong, which `config.variables` then says. */
-export function uploadPrefixOf({ env }: Deployment): string | undefined {
-  return readSettings(env, ['uploadPrefix']).values.uploadPrefix;
-}
 
 function variablesOf({ name }: WantedBucket, prefixes: Readonly<Record<string, string>>): string {
   return Object.entries(prefixes)
@@ -75,7 +68,8 @@ function variablesOf({ name }: WantedBucket, prefixes: Readonly<Record<string, s
     .join(', ');
 }
 
-async function lookAt(api: AdminApi, wanted: WantedBucket, variables: string): Promise<readonly Result[]> {
+/** Compares a bucket with what `imagen setup` wants of it. */
+export async function lookAt(api: AdminApi, wanted: WantedBucket, variables: string): Promise<readonly Result[]> {
   const { name } = wanted;
   try {
     const { todo, details, warnings } = await planBucket(api, wanted);

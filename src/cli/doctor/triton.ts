@@ -3,7 +3,6 @@ import { status } from '@grpc/grpc-js';
 import { Channel } from '../../adapters/triton/channel.js';
 import { isCallFailure } from '../../adapters/triton/errors.js';
 import { ADMIN_HEADER } from '../../adapters/triton/reload.js';
-import { readSettings } from '../../config/index.js';
 import { check, fault, ok, warning } from './check.js';
 import { CALL_MS } from './deployment.js';
 
@@ -58,8 +57,8 @@ export const restricted = check({
   name: 'triton.restricted',
   reads: ['tritonUrl'],
   needs: [live.name],
-  async run({ tritonUrl }, { env }, signal) {
-    const { tritonAdminKey: key } = readSettings(env, ['tritonAdminKey']).values;
+  async run({ tritonUrl }, deployment, signal) {
+    const { tritonAdminKey: key } = deployment.settings(['tritonAdminKey']).values;
     if (await opens(tritonUrl, {}, signal)) {
       return [
         warning(

@@ -9,7 +9,7 @@ import { examine, type Limits } from '../../../../src/cli/doctor/examine.js';
 import { LEAST_NODE, threadsFor } from '../../../../src/cli/doctor/machine.js';
 import { memoryLimit, memoryNeeded } from '../../../../src/cli/doctor/memory.js';
 import { nearest } from '../../../../src/cli/doctor/nearest.js';
-import { reportJson, reportText, verdictOf } from '../../../../src/cli/doctor/report.js';
+import { hasColours, reportJson, reportText, verdictOf } from '../../../../src/cli/doctor/report.js';
 import type { ModelContract, VersionContract } from '../../../../src/domain/contract.js';
 import { codecSlots } from '../../../../src/scheduling/codecs.js';
 
@@ -172,6 +172,15 @@ describe('the report', () => {
 
   it('colours the verdicts where it may', () =>
     expect(reportText(findings, true)).toContain('\u001b[31mfault  \u001b[0m  b'));
+
+  it.each([
+    [true, true, {}],
+    [true, true, { NO_COLOR: '' }],
+    [false, true, { NO_COLOR: '1' }],
+    [false, false, {}],
+  ])('has colours: %s, in a terminal: %s, with %j', (expected, isTerminal, env) => {
+    expect(hasColours(env, isTerminal)).toBe(expected);
+  });
 
   it('is one JSON document', () => {
     expect(JSON.parse(reportJson(findings))).toEqual({

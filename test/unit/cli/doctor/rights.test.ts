@@ -109,7 +109,7 @@ describe('the rights at storage', () => {
     ).toEqual([
       ['skipped', expect.stringMatching(/settings of bucket results/)],
       ['skipped', expect.stringMatching(/settings of bucket state/)],
-      ['skipped', expect.stringMatching(/^uploads: IMAGEN_UPLOAD_PREFIX is not set/)],
+      ['skipped', expect.stringMatching(/^uploads: IMAGEN_UPLOAD_PREFIX says no place/)],
     ]);
     expect(all.filter(({ name }) => name === 'storage.rights').map(({ message }) => message)).toEqual([
       ...['read gs://state/records', 'read gs://inputs', 'create gs://state/records', 'create gs://results'],
