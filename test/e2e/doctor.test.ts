@@ -155,7 +155,7 @@ describe('imagen doctor', () => {
       () => ({ PUBSUB_EMULATOR_HOST: NOBODY }),
       ...([
         'pubsub.reachable',
-        /emulator at 127\.0\.0\.1:9 does not answer/,
+        /emulator at 127\.0\.0\.1:9 does not answer: connect ECONNREFUSED 127\.0\.0\.1:9$/,
         /start .* or mend PUBSUB_EMULATOR_HOST/,
       ] as const),
     ],
@@ -271,7 +271,11 @@ describe('imagen doctor', () => {
     [
       'Triton is down',
       () => ({ TRITON_URL: NOBODY }),
-      ...(['triton.live', /Triton at 127\.0\.0\.1:9 does not answer/, /start it, or mend TRITON_URL/] as const),
+      ...([
+        'triton.live',
+        /Triton at 127\.0\.0\.1:9 does not answer: connect ECONNREFUSED 127\.0\.0\.1:9$/,
+        /start it, or mend TRITON_URL/,
+      ] as const),
     ],
     [
       "Triton's address is that of HTTP",

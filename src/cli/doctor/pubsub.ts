@@ -8,6 +8,7 @@ import { deadLettersRetention } from '../setup/wanted.js';
 import { check, fault, ok, type Result, skipped, warning } from './check.js';
 import * as credentials from './credentials.js';
 import { CALL_MS } from './deployment.js';
+import { reasonIn } from './grpc.js';
 
 /** Codes that say that Pub/Sub has read the request. */
 const ANSWERS: ReadonlySet<unknown> = new Set([status.NOT_FOUND, status.PERMISSION_DENIED]);
@@ -34,7 +35,7 @@ export const reachable = check({
         const what = OTHERS.has(code) ? 'gives no answer of Pub/Sub' : 'does not answer';
         return [
           fault(
-            `${where} ${what}: ${details}`,
+            `${where} ${what}: ${reasonIn(details)}`,
             emulator === undefined
               ? 'permit this machine to reach pubsub.googleapis.com on port 443'
               : 'start the emulator, or mend PUBSUB_EMULATOR_HOST',

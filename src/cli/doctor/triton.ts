@@ -5,6 +5,7 @@ import { isCallFailure } from '../../adapters/triton/errors.js';
 import { ADMIN_HEADER } from '../../adapters/triton/reload.js';
 import { check, fault, ok, warning } from './check.js';
 import { CALL_MS } from './deployment.js';
+import { reasonIn } from './grpc.js';
 
 /** The version with which everything is tested (scripts/dev/parts/triton.ts, triton/Dockerfile). */
 const TESTED = '2.51';
@@ -30,7 +31,7 @@ export const live = check({
     } catch (thrown) {
       if (!isCallFailure(thrown)) throw thrown;
       const what = thrown.code === status.UNIMPLEMENTED ? 'gives no answer of Triton' : 'does not answer';
-      return [fault(`Triton at ${url} ${what}: ${thrown.details}`, cure)];
+      return [fault(`Triton at ${url} ${what}: ${reasonIn(thrown.details)}`, cure)];
     }
   },
 });

@@ -6,6 +6,7 @@ import { type Check, check, fault, ok, skipped, warning } from '../../../../src/
 import { secondsAhead } from '../../../../src/cli/doctor/clock.js';
 import { Deployment } from '../../../../src/cli/doctor/deployment.js';
 import { examine, type Limits } from '../../../../src/cli/doctor/examine.js';
+import { reasonIn } from '../../../../src/cli/doctor/grpc.js';
 import { LEAST_NODE, threadsFor } from '../../../../src/cli/doctor/machine.js';
 import { memoryLimit, memoryNeeded } from '../../../../src/cli/doctor/memory.js';
 import { nearest } from '../../../../src/cli/doctor/nearest.js';
@@ -28,6 +29,18 @@ describe('nearest', () => {
 
   it('finds nothing among none', () => expect(nearest('IMAGEN_MAX_JOB', [])).toBeUndefined());
 });
+
+it.each([
+  [
+    'No connection established. Last error: Error: connect ECONNREFUSED [::1]:9. Resolution note: ',
+    'connect ECONNREFUSED [::1]:9',
+  ],
+  [
+    'round_robin: No connection established. Last error: No connection established. Last error: Error: a. b. Resolution note: ',
+    'a. b',
+  ],
+  ['Name resolution failed for target dns:nowhere:1', 'Name resolution failed for target dns:nowhere:1'],
+])('finds the reason in: %s', (details, reason) => expect(reasonIn(details)).toBe(reason));
 
 describe('the clock', () => {
   const noon = Date.parse('2026-11-27T12:00:00Z');
