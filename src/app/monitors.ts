@@ -40,7 +40,8 @@ export function repeat(name: string, everyMs: number, work: (signal: AbortSignal
 /** Waits until there is a model. Waiting costs nothing, while pulling a job would cost a delivery attempt. */
 export async function waitForModels(models: ModelServer, log: Logger, signal: AbortSignal): Promise<void> {
   const noModel = createOutage({
-    away: (unready, waitedSeconds) => log.warn({ unready, waitedSeconds }, 'Triton serves no model yet'),
+    away: (unready, waitedSeconds) =>
+      log.warn({ unready, waitedSeconds }, 'Triton serves no model yet; "imagen doctor" looks for the reason'),
     back: (waitedSeconds) => log.info({ waitedSeconds }, 'Triton serves a model'),
   });
   for (;;) {

@@ -7,6 +7,7 @@ import type { Invocation } from './usage.js';
 const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) => Command>>> = {
   worker: async () => (await import('./worker.js')).workerCommand,
   setup: async () => (await import('./setup.js')).setupCommand,
+  doctor: async () => (await import('./doctor.js')).doctorCommand,
   submit: async () => (await import('./submit.js')).submitCommand,
   process: async () => (await import('./process.js')).processCommand,
   models: async () => (await import('./models.js')).modelsCommand,

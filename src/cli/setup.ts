@@ -3,13 +3,7 @@ import { planBucket } from '../adapters/gcs/admin.js';
 import { connectAdmin } from '../adapters/gcs/admin-api.js';
 import { planNotification } from '../adapters/gcs/notifications.js';
 import { type Step, StepFailed } from '../adapters/plan.js';
-import {
-  DEAD_LETTERS_RETENTION_SECONDS,
-  EMULATOR_RETENTION_SECONDS,
-  planJobsSubscription,
-  planPlainSubscription,
-  planTopic,
-} from '../adapters/pubsub/admin.js';
+import { planJobsSubscription, planPlainSubscription, planTopic } from '../adapters/pubsub/admin.js';
 import { subscriptionsOf } from '../adapters/pubsub/admin-calls.js';
 import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
 import { takenTwice } from '../adapters/pubsub/inspect.js';
@@ -18,17 +12,17 @@ import { wantedNotification } from './notify.js';
 import { operationOption } from './operations.js';
 import { reachPubSub, reachStorage } from './reach.js';
 import {
+  deadLettersRetention,
   DEFAULT_DAYS,
   type SetupConfig,
   type SetupFlags,
   SETTINGS_READ,
   wantedBuckets,
+  wantedPolicies,
   wantedSubscriptions,
 } from './setup/wanted.js';
 import { type Invocation, withHelp } from './usage.js';
 
-/** Attempts that the subscription permits beyond the worker's limit. The worker must always end a job first. */
-const SPARE_ATTEMPTS = 5;
 /** Exit code of a dry run that would change something. It differs from failure (1) and wrong call (2). */
 const WOULD_CHANGE = 3;
 
@@ -86,19 +80,12 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   try {
     const steps = await Promise.all([
       ...[config.jobsTopic, config.completionsTopic, config.deadLetterTopic].map((name) => planTopic(pubsub, name)),
-      ...subscriptions.map(({ name, filter }) =>
-        planJobsSubscription(pubsub, name, {
-          topic: config.jobsTopic,
-          deadLetterTopic: config.deadLetterTopic,
-          maxDeliveryAttempts: config.maxAttempts + SPARE_ATTEMPTS,
-          filter,
-        }),
-      ),
+      ...subscriptions.map(({ name, filter }) => planJobsSubscription(pubsub, name, wantedPolicies(config, filter))),
       planPlainSubscription(
         pubsub,
         config.deadLetterTopic,
         config.deadLetterSubscription,
-        config.pubsubEmulator === undefined ? DEAD_LETTERS_RETENTION_SECONDS : EMULATOR_RETENTION_SECONDS,
+        deadLettersRetention(config),
       ),
       ...flags.completionsSubscription.map((name) => planPlainSubscription(pubsub, config.completionsTopic, name)),
       ...buckets.map((bucket) => planBucket(storage, bucket)),

@@ -21,7 +21,7 @@ export class CommandFailed extends Error {
 
 /**
  * Adds the end of a command's help.
- * @param codes exit codes beside 0 and 2, each with what it says
+ * @param codes exit codes, each with what it says; 0 and 2 have a text of their own
  * @param examples command lines without `imagen`
  */
 export function withHelp(
@@ -29,7 +29,7 @@ export function withHelp(
   examples: readonly string[],
   codes: Readonly<Record<number, string>>,
 ): Command {
-  const all = { 0: 'done', ...codes, 2: 'wrong call or configuration' };
+  const all = { 0: 'done', 2: 'wrong call or configuration', ...codes };
   const lines = Object.entries(all).map(([code, what]) => `  ${code}  ${what}`);
   const shown = examples.map((example) => `  imagen ${example}`);
   return command.addHelpText('after', ['', 'Examples:', ...shown, '', 'Exit codes:', ...lines].join('\n'));

@@ -1,15 +1,22 @@
 import { Command } from 'commander';
 import { createApp } from '../app/app.js';
-import { readConfig, unknownVariables, WORKER_SETTINGS } from '../config/index.js';
+import { ConfigError, readConfig, unknownVariables, WORKER_SETTINGS } from '../config/index.js';
 import { createLogger } from '../telemetry/logger.js';
 import { cloudTraceFields } from '../tracing/trace-fields.js';
-import { type Invocation, withHelp } from './usage.js';
+import { type Invocation, UsageError, withHelp } from './usage.js';
+
+/** What to do when it does not start. */
+const DOCTOR = '"imagen doctor" looks at everything that it depends on';
 
 export function workerCommand(invocation: Invocation): Command {
   const command = new Command('worker')
     .description('pull jobs and work on them until SIGTERM; every setting is a variable (docs/configuration.md)')
     .action(async () => {
-      invocation.exitCode = await work(invocation.env);
+      try {
+        invocation.exitCode = await work(invocation.env);
+      } catch (thrown) {
+        throw thrown instanceof ConfigError ? new UsageError(`${thrown.message}\n${DOCTOR}`) : thrown;
+      }
     });
   return withHelp(command, ['worker', 'worker | tee worker.log'], {
     1: 'it could not go on; the last line of its log says why',
@@ -49,7 +56,7 @@ async function work(env: NodeJS.ProcessEnv): Promise<number> {
     (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
   );
   const ending = await Promise.race([signalled, app.failed, stray, started]);
-  if (ending !== 'signalled') log.fatal({ error: ending }, 'the worker cannot go on');
+  if (ending !== 'signalled') log.fatal({ error: ending }, `the worker cannot go on; ${DOCTOR}`);
   await app.stop();
   return ending === 'signalled' ? 0 : 1;
 }

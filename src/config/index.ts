@@ -26,10 +26,19 @@ export class ConfigError extends Error {
  * Reads the named settings. An empty variable counts as unset.
  * @throws ConfigError that names every wrong variable, what was expected and what was given
  */
-export function readConfig<const K extends SettingKey>(
-  env: Readonly<Record<string, string | undefined>>,
+export function readConfig<const K extends SettingKey>(env: Environment, keys: readonly K[]): Pick<Config, K> {
+  const { values, problems } = readSettings(env, keys);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze(values) as Pick<Config, K>;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads what can be read of the named settings, and says what is wrong with the others, one line per problem. */
+export function readSettings<const K extends SettingKey>(
+  env: Environment,
   keys: readonly K[],
-): Pick<Config, K> {
+): { readonly values: Partial<Pick<Config, K>>; readonly problems: readonly string[] } {
   const problems: string[] = [];
   const values: Partial<Record<SettingKey, unknown>> = {};
   for (const key of keys) {
@@ -44,15 +53,14 @@ export function readConfig<const K extends SettingKey>(
     } else values[key] = value;
   }
   problems.push(...contradictions(values as Partial<Config>));
-  if (problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze(values) as Pick<Config, K>;
+  return { values: values as Partial<Pick<Config, K>>, problems };
 }
 
 /** Settings that commands with tracing read. */
 export const TRACING_SETTINGS = Object.keys(OPENTELEMETRY_SETTINGS) as (keyof typeof OPENTELEMETRY_SETTINGS)[];
 
 /** Settings that only commands other than the worker read. */
-const NOT_FOR_WORKERS = [
+export const NOT_FOR_WORKERS = [
   'tritonAdminKey',
   'uploadPrefix',
   'deadLetterSubscription',
@@ -64,7 +72,7 @@ export const WORKER_SETTINGS = (Object.keys(SETTINGS) as SettingKey[]).filter(
 );
 
 /** Variables that look like settings and are not; most likely typing errors. */
-export function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {
+export function unknownVariables(env: Environment): string[] {
   const known = new Set<string>(Object.values(SETTINGS).map(({ name }) => name));
   return Object.keys(env).filter((name) => /^IMAGEN_(?!STACK_|TEST_)/.test(name) && !known.has(name));
 }

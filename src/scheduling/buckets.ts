@@ -130,7 +130,7 @@ export function createBuckets(store: Pick<ObjectStore, 'checkAccess'>, prefixes:
  * An object in the folder itself, since rights can be granted per folder. After a long folder name only part of the name
  * fits.
  */
-function probeIn({ name: bucket, folder }: BucketNeed): ObjectRef {
+export function probeIn({ name: bucket, folder }: BucketNeed): ObjectRef {
   if (folder === undefined) return { bucket, name: CHECKED_NAME };
   const left = MOST_NAME_BYTES - Buffer.byteLength(`${folder}/`);
   return { bucket, name: `${folder}/${CHECKED_NAME.slice(-Math.max(1, left))}` };

@@ -17,7 +17,7 @@ import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
 import type { Methods, StreamingPullRequest } from '../../src/adapters/pubsub/wire.js';
 
 const PROTO_DIR = fileURLToPath(new URL('../../proto', import.meta.url));
-const loaded = loadSync('pubsub.proto', { includeDirs: [PROTO_DIR], longs: Number, defaults: true });
+const loaded = loadSync(['pubsub.proto', 'iam.proto'], { includeDirs: [PROTO_DIR], longs: Number, defaults: true });
 
 export type Stream = ServerDuplexStream<StreamingPullRequest, { receivedMessages: object[] }>;
 
@@ -54,7 +54,14 @@ export async function standInForPubSub(
     call.on('error', () => undefined); // the client has left
     answers.stream?.(call);
   };
-  server.addService(loaded['google.pubsub.v1.Publisher'] as ServiceDefinition, { Publish: unary('Publish') });
+  server.addService(loaded['google.iam.v1.IAMPolicy'] as ServiceDefinition, {
+    TestIamPermissions: unary('TestIamPermissions'),
+  });
+  server.addService(loaded['google.pubsub.v1.Publisher'] as ServiceDefinition, {
+    Publish: unary('Publish'),
+    GetTopic: unary('GetTopic'),
+    ListTopicSubscriptions: unary('ListTopicSubscriptions'),
+  });
   server.addService(loaded['google.pubsub.v1.Subscriber'] as ServiceDefinition, {
     GetSubscription: unary('GetSubscription'),
     Acknowledge: unary('Acknowledge'),

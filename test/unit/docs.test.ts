@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { CHECKS } from '../../src/cli/doctor/checks.js';
 import { SETTINGS } from '../../src/config/index.js';
 import { completionSchema } from '../../src/domain/completion.js';
 import { ERROR_CODES, ERRORS } from '../../src/domain/errors.js';
@@ -45,6 +46,12 @@ describe('the documents keep up with the code', () => {
   it('docs/errors.md has each code in a row of its own, with cause and cure, and no other', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| `(\w+)` +\| (\S.+?) +\| (\S.+?) +\|$/gm)];
     expect(rows.map(([, code]) => code)).toEqual(ERROR_CODES);
+  });
+
+  it('docs/operations.md tells of every check of `imagen doctor`, in their order', () => {
+    const table = read('docs/operations.md').split('## What is wrong')[1]?.split('\n## ')[0] ?? '';
+    const told = [...table.matchAll(/^\| `([\w.-]+)` +\| \S/gm)].map(([, name]) => name);
+    expect(told).toEqual(CHECKS.map(({ name }) => name));
   });
 
   it('docs/README.md leads to every page', () => {

@@ -50,10 +50,11 @@ const SERVICE = 'pubsub.googleapis.com:443';
 /** Works from src/ and from dist/, since both are beside proto/. */
 const PROTO_DIR = fileURLToPath(new URL('../../../proto', import.meta.url));
 
-const loaded = loadSync('pubsub.proto', { includeDirs: [PROTO_DIR], longs: Number, defaults: true });
+const loaded = loadSync(['pubsub.proto', 'iam.proto'], { includeDirs: [PROTO_DIR], longs: Number, defaults: true });
 const methods: ServiceDefinition = {
   ...(loaded['google.pubsub.v1.Publisher'] as ServiceDefinition),
   ...(loaded['google.pubsub.v1.Subscriber'] as ServiceDefinition),
+  ...(loaded['google.iam.v1.IAMPolicy'] as ServiceDefinition),
 };
 
 export class PubSubChannel {
@@ -150,14 +151,16 @@ function method<Request, Response>(name: string): MethodDefinition<Request, Resp
 }
 
 interface Named {
+  readonly resource?: string;
   readonly name?: string;
   readonly topic?: string;
   readonly subscription?: string | { readonly name: string };
 }
 
 /** The service routes a call by this header (https://google.aip.dev/client-libraries/4222). */
-function routed({ name, topic, subscription }: Named): Metadata {
+function routed({ resource, name, topic, subscription }: Named): Metadata {
   const parts = {
+    resource,
     name,
     topic: name === undefined ? topic : undefined,
     ...(typeof subscription === 'object' ? { 'subscription.name': subscription.name } : { subscription }),

@@ -56,12 +56,35 @@ async function pulledOf(channel: PubSubChannel, names: readonly string[]): Promi
   return (await Promise.all(looks)).flat();
 }
 
-/** Whether a message passes a filter that `imagen setup` makes (filters.ts). A filter of another form counts as passed. */
-export function takes(filter: string, attributes: Readonly<Record<string, string>>): boolean {
-  return filter.split(' AND ').every((term) => {
+interface Term {
+  readonly not: boolean;
+  readonly name: string;
+  readonly value: string;
+}
+
+/** @returns the terms of a filter that `imagen setup` makes (filters.ts), undefined for each of another form */
+function termsOf(filter: string): readonly (Term | undefined)[] {
+  return filter.split(' AND ').map((term) => {
     const [, not, name = '', value] = /^(NOT )?attributes\.(\w+) = "([^"]*)"$/.exec(term) ?? [];
-    return value === undefined || (attributes[name] === value) === (not === undefined);
+    return value === undefined ? undefined : { not: not !== undefined, name, value };
   });
+}
+
+/** Whether a message passes a filter that `imagen setup` makes. A filter of another form counts as passed. */
+export function takes(filter: string, attributes: Readonly<Record<string, string>>): boolean {
+  return termsOf(filter).every((term) => !term || (attributes[term.name] === term.value) === !term.not);
+}
+
+/** Whether some message passes both filters. Filters of another form than `imagen setup` makes count as apart. */
+function overlap(a: string, b: string): boolean {
+  const [some, others] = [termsOf(a), termsOf(b)];
+  return !some.some((one) => others.some((other) => !one || !other || contradict(one, other)));
+}
+
+function contradict(a: Term, b: Term): boolean {
+  if (a.name !== b.name) return false;
+  if (a.not !== b.not) return a.value === b.value;
+  return !a.not && a.value !== b.value;
 }
 
 /** The worker subscriptions of a topic that take the same jobs as others, one sentence each. */
@@ -75,8 +98,15 @@ export function overlaps(
     const others = all.map(({ name }) => name).filter((name) => name !== greedy.name);
     return [`${greedy.name} has no filter, so it takes every job that ${others.join(', ')} take, too`];
   }
-  // The wanted subscriptions together take every job once, so any other subscription takes some of theirs.
-  return all
-    .filter(({ name }) => !wanted.has(name))
-    .map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`);
+  const [ours, rest] = [all.filter(({ name }) => wanted.has(name)), all.filter(({ name }) => !wanted.has(name))];
+  const pairs = ours.flatMap((one, i) => ours.slice(i + 1).map((other) => [one, other] as const));
+  return [
+    ...pairs
+      .filter(([one, other]) => overlap(one.filter, other.filter))
+      .map(
+        ([one, other]) => `${one.name} and ${other.name} take the same jobs: filters ${one.filter} and ${other.filter}`,
+      ),
+    // The wanted subscriptions together take every job once, so any other subscription takes some of theirs.
+    ...rest.map(({ name, filter }) => `${name}, with the filter ${filter}, takes jobs that the wanted ones take, too`),
+  ];
 }

@@ -1,4 +1,4 @@
-/** The messages of `proto/pubsub.proto` as proto-loader gives and takes them. */
+/** The messages of `proto/pubsub.proto` and `proto/iam.proto` as proto-loader gives and takes them. */
 
 export interface Timestamp {
   readonly seconds: number;
@@ -94,6 +94,11 @@ export interface PullRequest {
   readonly returnImmediately?: boolean;
 }
 
+interface TestIamPermissions {
+  readonly request: { readonly resource: string; readonly permissions: readonly string[] };
+  readonly response: { readonly permissions: readonly string[] };
+}
+
 /** The unary methods, each with its request and its response. */
 export interface Methods {
   Publish: { request: PublishRequest; response: { readonly messageIds: readonly string[] } };
@@ -110,4 +115,5 @@ export interface Methods {
     request: { readonly subscription: string; readonly ackIds: readonly string[]; readonly ackDeadlineSeconds: number };
     response: object;
   };
+  TestIamPermissions: TestIamPermissions;
 }

@@ -5,7 +5,7 @@ import { Region } from './region.js';
 
 export const MIN_BYTES = 64 * 1024;
 /** Limit for all regions of a connection together, in bytes. Other tensors travel in the message. */
-const MAX_TOTAL_BYTES = 512 * 1024 * 1024;
+export const MAX_TOTAL_BYTES = 512 * 1024 * 1024;
 /** Pause before the next check whether the server has finished with a region. */
 const RETIRE_EVERY_MS = 200;
 /** How long closing waits for the server to finish the requests in flight. */

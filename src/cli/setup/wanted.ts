@@ -2,7 +2,12 @@
 import type { WantedBucket } from '../../adapters/gcs/admin.js';
 import type { Keep } from '../../adapters/gcs/lifecycle.js';
 import { span } from '../../adapters/plan.js';
-import { JOBS_RETENTION_SECONDS } from '../../adapters/pubsub/admin.js';
+import {
+  DEAD_LETTERS_RETENTION_SECONDS,
+  EMULATOR_RETENTION_SECONDS,
+  JOBS_RETENTION_SECONDS,
+  type JobsSubscription,
+} from '../../adapters/pubsub/admin.js';
 import { shareOut } from '../../adapters/pubsub/filters.js';
 import type { Config } from '../../config/index.js';
 import { isPermitted, parsePrefix, under } from '../../domain/uri.js';
@@ -11,6 +16,8 @@ import type { NotifyFlags } from '../notify.js';
 import { UsageError } from '../usage.js';
 
 export const DEFAULT_DAYS = 30;
+/** Attempts that the subscription permits beyond the worker's limit. The worker must always end a job first. */
+const SPARE_ATTEMPTS = 5;
 /** Suffixes of records and of the markers beside them: see records/record.ts and records/markers.ts. */
 const STATE_SUFFIXES = ['.json', ...MARKER_SUFFIXES];
 
@@ -81,6 +88,19 @@ export function wantedSubscriptions(
   }
 }
 
+/** The policies of a subscription that workers pull. */
+export function wantedPolicies(
+  { jobsTopic, deadLetterTopic, maxAttempts }: Pick<SetupConfig, 'jobsTopic' | 'deadLetterTopic' | 'maxAttempts'>,
+  filter?: string,
+): JobsSubscription {
+  return { topic: jobsTopic, deadLetterTopic, maxDeliveryAttempts: maxAttempts + SPARE_ATTEMPTS, filter };
+}
+
+/** How long dead letters are kept, in seconds. */
+export function deadLettersRetention({ pubsubEmulator }: Pick<SetupConfig, 'pubsubEmulator'>): number {
+  return pubsubEmulator === undefined ? DEAD_LETTERS_RETENTION_SECONDS : EMULATOR_RETENTION_SECONDS;
+}
+
 /**
  * Minimum age at which a record may be deleted, in days. A record must outlive every message of its job, because a worker
  * runs the job again for a duplicate without a record. The last message is a copy that a worker put back after the longest
@@ -90,9 +110,14 @@ export function leastStateDays(maxDeferredSeconds: number): number {
   return Math.ceil((2 * JOBS_RETENTION_SECONDS + maxDeferredSeconds) / 86_400);
 }
 
-/** @throws UsageError that names every problem */
+/**
+ * @param config without `uploadPrefix`, the bucket of the uploads is left out
+ * @throws UsageError that names every problem
+ */
 export function wantedBuckets(
-  config: Pick<SetupConfig, 'outputPrefix' | 'statePrefix' | 'uploadPrefix' | 'maxDeferredSeconds' | 'storageEmulator'>,
+  config: Pick<SetupConfig, 'outputPrefix' | 'statePrefix' | 'maxDeferredSeconds' | 'storageEmulator'> & {
+    readonly uploadPrefix?: string | undefined;
+  },
   flags: Pick<SetupFlags, 'stateDays' | 'uploadDays' | 'resultsDays' | 'location' | 'keepAccess'>,
 ): WantedBucket[] {
   const problems: string[] = [];
@@ -118,11 +143,15 @@ export function wantedBuckets(
       suffixes: STATE_SUFFIXES,
       leastDays,
     },
-    {
-      variable: 'IMAGEN_UPLOAD_PREFIX',
-      prefix: config.uploadPrefix,
-      days: days('--upload-days', flags.uploadDays) ?? DEFAULT_DAYS,
-    },
+    ...(config.uploadPrefix === undefined
+      ? []
+      : [
+          {
+            variable: 'IMAGEN_UPLOAD_PREFIX',
+            prefix: config.uploadPrefix,
+            days: days('--upload-days', flags.uploadDays) ?? DEFAULT_DAYS,
+          },
+        ]),
   ];
   for (const outer of places) {
     for (const inner of places) {

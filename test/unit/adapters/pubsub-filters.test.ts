@@ -95,6 +95,31 @@ describe('overlaps', () => {
     expect(overlaps([all, { name: 'x', filter: '' }], new Set(['w', 'x']))).toHaveLength(1);
   });
 
+  it.each<[boolean, string, string]>([
+    [true, 'attributes.model = "upscale"', 'attributes.model = "upscale"'],
+    [true, 'attributes.model = "upscale"', 'NOT attributes.model = "enhance"'],
+    [true, 'attributes.model = "upscale"', 'attributes.priority = "interactive"'],
+    [true, 'NOT attributes.model = "upscale"', 'NOT attributes.model = "enhance"'],
+    [false, 'attributes.model = "upscale"', 'attributes.model = "enhance"'],
+    [false, 'attributes.model = "upscale" AND attributes.priority = "batch"', 'NOT attributes.priority = "batch"'],
+    [false, 'hasPrefix(attributes.model, "u")', 'attributes.model = "upscale"'],
+  ])('says %s of two wanted ones with the filters %s and %s', (expected, a, b) => {
+    const pair = [
+      { name: 'a', filter: a },
+      { name: 'b', filter: b },
+    ];
+    expect(overlaps(pair, new Set(['a', 'b']))).toEqual(
+      expected ? [`a and b take the same jobs: filters ${a} and ${b}`] : [],
+    );
+  });
+
+  it.each([FIVE, ['upscale']])('finds none among those that are shared out for %s', (...models) => {
+    for (const shares of [shareOut({ models, byPriority: true }), shareOut({ models, byPriority: false })]) {
+      const all = shares.map(({ suffix, filter }) => ({ name: suffix, filter }));
+      expect(overlaps(all, new Set(all.map(({ name }) => name)))).toEqual([]);
+    }
+  });
+
   it('finds one that is left over from another sharing out', () => {
     const enhance = { name: 'w-enhance', filter: 'attributes.model = "enhance"' };
     expect(overlaps([upscale, others, enhance], both)).toEqual([

@@ -1,0 +1,22 @@
+/** Slips of the pen in a name may be this share of its length, and one slip is always permitted. */
+const MOST_SLIPS = 0.2;
+
+/** The known name that is most like the given one. @returns undefined if none is like it */
+export function nearest(given: string, known: readonly string[]): string | undefined {
+  const [best] = known.map((name) => ({ name, slips: slipsBetween(given, name) })).sort((a, b) => a.slips - b.slips);
+  return best && best.slips <= Math.max(1, Math.floor(given.length * MOST_SLIPS)) ? best.name : undefined;
+}
+
+/** The least number of letters to insert, remove or replace (Levenshtein). */
+function slipsBetween(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const above = row;
+    row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (above[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(replaced, (above[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+  }
+  return row.at(-1) ?? 0;
+}
