@@ -49,19 +49,6 @@ export class Feed {
     });
   }
 
-  /** What there is for it now. */
-  take(taker: Taker): ReceivedMessage[] {
-    this.backlog.tick();
-    const messages: ReceivedMessage[] = [];
-    for (let bytes = 0; bytes < MOST_BATCH_BYTES; bytes = taker.held.bytes) {
-      const message = this.backlog.take(taker);
-      if (!message) break;
-      messages.push(message);
-    }
-    this.#sleep();
-    return messages;
-  }
-
   close(refusal: Refusal): void {
     clearTimeout(this.#timer);
     for (const taker of this.#takers.splice(0)) taker.end(refusal);

@@ -61,10 +61,10 @@ export function pull(broker: Broker, request: wire.PullRequest, call: EventEmitt
       },
     };
     const timer = setTimeout(() => answer([]), PULL_WAIT_MS);
-    const messages = feed.take(taker);
-    if (messages.length > 0 || returnImmediately) answer(messages);
-    else feed.join(taker);
     call.on('cancelled', leave);
+    feed.join(taker);
+    // After the feed has given what there is.
+    if (returnImmediately) queueMicrotask(() => answer([]));
   });
 }
 
