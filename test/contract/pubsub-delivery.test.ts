@@ -64,7 +64,7 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
     await made.publish('1');
     const [first, second] = await nackAll(made, 2);
     expect([first?.attempt, second?.attempt]).toEqual([0, 0]);
-    expect((second?.atMs ?? Infinity) - (first?.atMs ?? 0)).toBeLessThan(QUIET_MS);
+    expect((second?.atMs ?? Infinity) - (first?.atMs ?? 0)).toBeLessThan(LEASE_MS / 2);
   });
 
   it('gives out again what was not acked when its lease has ended, and ignores the late ack', async () => {
@@ -84,7 +84,7 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
   });
 
   it(`pauses after a nack as the retry policy says${isGoogles ? ', but not the first time, and counts the attempts' : ''}`, async () => {
-    const retryPolicy = { minimumBackoff: { seconds: 1 }, maximumBackoff: { seconds: 2 } };
+    const retryPolicy = { minimumBackoff: { seconds: 3 }, maximumBackoff: { seconds: 4 } };
     const { publish, pull, extend } = await fresh({ retryPolicy });
     await publish('1');
     const pauses: number[] = [];
@@ -96,10 +96,10 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
       pauses.push(message.atMs - nackedAt);
     }
     const [first = 0, ...later] = pauses;
-    if (isGoogles) expect(first).toBeLessThan(1_000 - SLACK_MS);
-    else expect(first).toBeGreaterThanOrEqual(1_000);
+    if (isGoogles) expect(first).toBeLessThan(2_000);
+    else expect(first).toBeGreaterThanOrEqual(3_000);
     // Google's emulator counts its pauses from the second redelivery, and varies them.
-    for (const pause of later) expect(pause).toBeGreaterThanOrEqual(isGoogles ? 1_000 - SLACK_MS : 2_000);
+    for (const pause of later) expect(pause).toBeGreaterThanOrEqual(isGoogles ? 2_000 : 4_000);
     expect(message.attempt).toBe(isGoogles ? 4 : 0);
   });
 
@@ -112,10 +112,27 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
     else expect(pause).toBeGreaterThan(3_000 - SLACK_MS);
   });
 
+  it('does not forget what pauses after a nack when its stream ends', async () => {
+    const retryPolicy = { minimumBackoff: { seconds: 2 } };
+    const { subscription, publish, extend, stream } = await fresh({ retryPolicy });
+    await publish('1');
+    const first = { subscription, streamAckDeadlineSeconds: 10 };
+    const taken = stream(first);
+    for (const count of [1, 2]) {
+      await until(() => taken.messages.length === count, 10_000);
+      await extend(taken.messages.slice(-1), 0);
+    }
+    taken.cancel();
+    const other = stream(first);
+    opened.push(other);
+    await until(() => other.messages.length === 1, 15_000);
+  });
+
   it('makes a dead letter of what was delivered too often, and says where from', async () => {
     const letters = await fresh();
     const deadLetterPolicy = { deadLetterTopic: letters.topic, maxDeliveryAttempts: 5 };
-    const made = await fresh({ deadLetterPolicy });
+    const made = await fresh();
+    await made.update({ deadLetterPolicy }, 'dead_letter_policy');
     await made.publish({ data: Buffer.from('1'), attributes: { mine: 'yes' } });
     const before = Date.now();
     expect((await nackAll(made, 6)).map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5]);
@@ -135,6 +152,7 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
     const { topic: deadLetterTopic } = await fresh();
     const made = await fresh({ deadLetterPolicy: { deadLetterTopic, maxDeliveryAttempts: 5 } });
     await publisher.deleteTopic({ topic: deadLetterTopic });
+    await made.update({ ackDeadlineSeconds: 20 }, 'ack_deadline_seconds');
     await made.publish('1');
     expect((await nackAll(made, 7)).at(-1)?.attempt).toBe(7);
   });
@@ -144,11 +162,11 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
     const keyed = (text: string, orderingKey = '') => ({ data: Buffer.from(text), orderingKey });
     for (const text of ['a1', 'a2', 'a3']) await publish(keyed(text, 'a'));
     await publish(keyed('b1', 'b'));
-    const first = await pull(4, QUIET_MS);
     if (isGoogles) {
-      expect(textsOf(first).filter((text) => text.startsWith('a'))).toEqual(['a1', 'a2', 'a3']);
+      expect(textsOf(await pull(4)).filter((text) => text.startsWith('a'))).toEqual(['a1', 'a2', 'a3']);
       return;
     }
+    const first = await pull(3, QUIET_MS);
     expect(textsOf(first)).toEqual(['a1', 'b1']);
     await extend(first.slice(0, 1), 0);
     const again = await pull(2, QUIET_MS);
@@ -165,9 +183,12 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
     for (let i = 1; i <= 4; i++) await publish(String(i));
     const taken = stream({ subscription, streamAckDeadlineSeconds: 60, maxOutstandingMessages: 2 });
     opened.push(taken);
+    if (isGoogles) {
+      await until(() => taken.messages.length === 4, 10_000);
+      return;
+    }
     await sleep(QUIET_MS);
-    expect(textsOf(taken.messages)).toEqual(isGoogles ? ['1', '2', '3', '4'] : ['1', '2']);
-    if (isGoogles) return;
+    expect(textsOf(taken.messages)).toEqual(['1', '2']);
     taken.send({ ackIds: [taken.messages[0]?.ackId ?? ''] });
     await until(() => taken.messages.length === 3, 5_000);
     await ack(taken.messages.slice(1, 2));
@@ -179,9 +200,12 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
     for (let i = 1; i <= 4; i++) await publish('x'.repeat(600));
     const taken = stream({ subscription, streamAckDeadlineSeconds: 60, maxOutstandingBytes: 1_000 });
     opened.push(taken);
+    if (isGoogles) {
+      await until(() => taken.messages.length === 4, 10_000);
+      return;
+    }
     await sleep(QUIET_MS);
-    expect(taken.messages).toHaveLength(isGoogles ? 4 : 2);
-    if (isGoogles) return;
+    expect(taken.messages).toHaveLength(2);
     await ack(taken.messages.slice(0, 1));
     await until(() => taken.messages.length === 3, 5_000);
   });

@@ -58,12 +58,9 @@ export class Broker {
 
   subscriptionsOf(topic: string, page: PageRequest) {
     this.topic(topic);
-    const all = [...this.#subscriptions.values()].map(({ settings }) => settings);
-    const { items, nextPageToken } = pageOf(
-      all.filter((settings) => settings.topic === topic),
-      page,
-    );
-    return { subscriptions: items.map(({ name }) => name), nextPageToken };
+    const names = [...this.#subscriptions].flatMap(([name, { settings }]) => (settings.topic === topic ? [name] : []));
+    const { items, nextPageToken } = pageOf(names, page);
+    return { subscriptions: items, nextPageToken };
   }
 
   /** Its subscriptions stay, with what they hold. */
@@ -82,7 +79,8 @@ export class Broker {
     if (this.#subscriptions.has(name)) throw alreadyExists(name);
     this.topic(topic);
     const matches = parseFilter(filter);
-    const settings = this.#checked(complete(given));
+    const settings = complete(given);
+    this.#checkDeadLetterTopic(settings);
     const giveUp = (message: PubsubMessage, attempts: number) => this.#deadLetter(name, message, attempts);
     const feed = new Feed(new Backlog(policiesOf(settings), this.#now, giveUp), this.#now);
     this.#subscriptions.set(name, { settings, matches, feed });
@@ -105,9 +103,11 @@ export class Broker {
 
   updateSubscription(wanted: Settings, paths: readonly string[]): Settings {
     const subscription = this.#subscription(wanted.name);
-    subscription.settings = this.#checked(change(subscription.settings, wanted, paths));
-    subscription.feed.backlog.policies = policiesOf(subscription.settings);
-    return subscription.settings;
+    const settings = change(subscription.settings, wanted, paths);
+    if (paths.some((path) => path.startsWith('dead_letter_policy'))) this.#checkDeadLetterTopic(settings);
+    subscription.settings = settings;
+    subscription.feed.backlog.policies = policiesOf(settings);
+    return settings;
   }
 
   deleteSubscription(name: string): void {
@@ -151,9 +151,8 @@ export class Broker {
     return subscription;
   }
 
-  #checked(settings: Settings): Settings {
-    if (settings.deadLetterPolicy) this.topic(settings.deadLetterPolicy.deadLetterTopic);
-    return settings;
+  #checkDeadLetterTopic({ deadLetterPolicy }: Settings): void {
+    if (deadLetterPolicy) this.topic(deadLetterPolicy.deadLetterTopic);
   }
 }
 
