@@ -47,9 +47,12 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
   });
 
   it('lets a pull wait for a message, or answer at once', async () => {
-    const { subscription, publish, ack, pull } = await fresh();
+    const { subscription, publish, ack } = await fresh();
     expect(await codeOf(subscriber.pull({ subscription, maxMessages: 0 }))).toBe(INVALID_ARGUMENT);
-    expect(await pull(1, 0)).toEqual([]);
+    const [{ receivedMessages: nothing }] = await subscriber.pull({
+      ...{ subscription, maxMessages: 1, returnImmediately: true },
+    });
+    expect(nothing).toEqual([]);
     const waiting = subscriber.pull({ subscription, maxMessages: 10 });
     await publish('1');
     const [{ receivedMessages }] = await waiting;
@@ -57,6 +60,15 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
     await subscriber.acknowledge({ subscription, ackIds: [receivedMessages?.[0]?.ackId ?? ''] });
     expect(await codeOf(ack([]))).toBe(INVALID_ARGUMENT);
     expect(await codeOf(subscriber.acknowledge({ subscription, ackIds: ['nonsense'] }))).toBe(INVALID_ARGUMENT);
+  });
+
+  it('gives nothing to a pull that was given up', async () => {
+    const { subscription, publish, pull } = await fresh();
+    const given = subscriber.pull({ subscription, maxMessages: 1 }, { timeout: 500, retry: null });
+    // Google's emulator knows the deadline, and answers with nothing just before it.
+    expect(await codeOf(given)).toBe(isGoogles ? status.OK : status.DEADLINE_EXCEEDED);
+    await publish('1');
+    expect(textsOf(await pull(1, LEASE_MS / 2))).toEqual(['1']);
   });
 
   it('gives out again what was nacked, at once, and does not count it', async () => {

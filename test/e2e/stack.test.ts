@@ -87,9 +87,7 @@ describe('up', () => {
        await upStack({ dir, ports: 'free', parts: ['pubsub'], outlive: true, progress });`,
       { JAVA_HOME: '/nonexistent', IMAGEN_STACK_PUBSUB: '' },
     );
-    expect(await output(child)).toMatch(
-      /pubsub: embedded, since Google's needs Java 17 or newer \(no java found\)/,
-    );
+    expect(await output(child)).toMatch(/pubsub: embedded, since Google's needs Java 17 or newer \(no java found\)/);
     const { ports, parts } = readState(dir) ?? {};
     const pubsub = createPubSub({ projectId: 'p', emulator: `127.0.0.1:${ports?.pubsub ?? 0}` });
     await pubsub.createTopic('here');
