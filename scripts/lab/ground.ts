@@ -31,7 +31,7 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
   const repository = join(dir, 'stand-ins');
   await makeModels(repository, models);
   const options: UpOptions = {
-    ...{ dir, ports: 'free', parts: ['pubsub', 'gcs', 'triton'], models: ['style_aged'], progress },
+    ...{ dir, ports: 'free', parts: ['pubsub', 'gcs', 'triton'], pubsub: 'google', models: ['style_aged'], progress },
     modelRepositories: [{ folder: repository }],
   };
   const stack = await upStack(options);

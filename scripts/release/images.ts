@@ -47,7 +47,13 @@ async function test(progress: Progress, alreadyBuilt: boolean): Promise<void> {
   for (const [name, body] of Object.entries(composeChecks(options))) await check(name, body);
 
   say('starting Pub/Sub and Cloud Storage');
-  const stack = await upStack({ dir: join(imagesDir, 'stack'), ports: 'free', parts: ['pubsub', 'gcs'], signal });
+  const stack = await upStack({
+    dir: join(imagesDir, 'stack'),
+    ports: 'free',
+    parts: ['pubsub', 'gcs'],
+    pubsub: 'google',
+    signal,
+  });
   try {
     if (!alreadyBuilt) {
       await installTriton(stack, options, say);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { expect, inject, it } from 'vitest';
 import { createPubSub } from '../../scripts/lab/google-clients.js';
+import { PUBSUBS } from '../support/pubsubs.js';
 import { until } from '../support/scene.js';
 
 const MESSAGES = 20;
@@ -18,9 +19,9 @@ const SUBSCRIBER = `
   pubsub.subscription(name).on('message', () => console.log('got it'));
 `;
 
-it("the stack's Pub/Sub emulator sends nothing to subscribers that were killed", async () => {
+it.concurrent.each(PUBSUBS)('$name sends nothing to subscribers that were killed', async ({ host: emulator }) => {
   const { env, marker } = inject('stack');
-  const { GOOGLE_CLOUD_PROJECT: projectId, PUBSUB_EMULATOR_HOST: emulator } = env;
+  const projectId = env.GOOGLE_CLOUD_PROJECT;
   const name = `gone-${randomBytes(4).toString('hex')}`;
   const pubsub = createPubSub({ projectId, emulator });
   const [topic] = await pubsub.createTopic(name);

@@ -1,57 +1,74 @@
-import { describe, expect, it } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it, vi } from 'vitest';
+import { createPubSub } from '../../scripts/lab/google-clients.js';
+import { ensureJobsSubscription, ensureTopic } from '../../src/adapters/pubsub/admin.js';
+import { PubSubChannel } from '../../src/adapters/pubsub/channel.js';
 import { shortcomings } from '../../src/adapters/pubsub/shortcomings.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import type { Delivery, JobSource, Publisher } from '../../src/domain/ports.js';
-import { createScene, type Scene, until } from '../support/scene.js';
+import { PUBSUBS } from '../support/pubsubs.js';
+import { until } from '../support/scene.js';
+
+// Most of them wait.
+vi.setConfig({ maxConcurrency: 20 });
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Fixture {
-  readonly scene: Scene;
+  readonly channel: PubSubChannel;
+  readonly topic: string;
+  readonly subscription: string;
   readonly source: JobSource;
   readonly publisher: Publisher;
   readonly leases: { extended: number; lost: number };
   readonly createSource: () => JobSource;
 }
 
-/** A topic and a subscription for one test: most of them wait, and so they run side by side. */
-const alone = (test: (fixture: Fixture) => Promise<void>) => async () => {
-  const scene = await createScene();
+/** A topic and a subscription for one test, with the policies that `imagen setup` gives. */
+const aloneOn = (emulator: string) => (test: (fixture: Fixture) => Promise<void>) => async () => {
+  const id = randomBytes(4).toString('hex');
+  const [topic, subscription, deadLetterTopic] = [`jobs-${id}`, `jobs-worker-${id}`, `dead-letters-${id}`];
+  const channel = new PubSubChannel({ projectId: 'p', emulator });
+  for (const name of [topic, deadLetterTopic]) await ensureTopic(channel, name);
+  await ensureJobsSubscription(channel, subscription, { topic, deadLetterTopic, maxDeliveryAttempts: 10 });
   const leases = { extended: 0, lost: 0 };
   const createSource = () =>
-    createJobSource(scene.channel, scene.env.IMAGEN_JOBS_SUBSCRIPTIONS, {
+    createJobSource(channel, subscription, {
       maxMessages: 10,
       maxExtensionSeconds: 60,
       onError: () => undefined,
       onLease: { extended: () => leases.extended++, lost: () => leases.lost++ },
     });
   const source = createSource();
-  const publisher = createPublisher(scene.channel, scene.env.IMAGEN_JOBS_TOPIC);
+  const publisher = createPublisher(channel, topic);
   try {
-    await test({ scene, source, publisher, leases, createSource });
+    await test({ channel, topic, subscription, source, publisher, leases, createSource });
   } finally {
     await source.stop(2_000);
-    await scene.close();
+    channel.close();
   }
 };
 
-describe.concurrent('JobSource and Publisher on the Pub/Sub emulator', () => {
+describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host }) => {
+  const alone = aloneOn(host);
+
   it(
     'says what a subscription lacks',
-    alone(async ({ scene }) => {
-      const name = scene.env.IMAGEN_JOBS_SUBSCRIPTIONS;
-      expect(await shortcomings(scene.channel, name, 5)).toEqual([]);
-      expect(await shortcomings(scene.channel, name, 10)).toEqual([
+    alone(async ({ channel, topic, subscription: name }) => {
+      expect(await shortcomings(channel, name, 5)).toEqual([]);
+      expect(await shortcomings(channel, name, 10)).toEqual([
         'its dead-letter policy allows 10 attempts: expected more than IMAGEN_MAX_ATTEMPTS, 10',
       ]);
       const bare = `${name}-bare`;
-      await scene.pubsub.topic(scene.env.IMAGEN_JOBS_TOPIC).createSubscription(bare);
-      expect(await shortcomings(scene.channel, bare, 5)).toEqual([
+      const pubsub = createPubSub({ projectId: 'p', emulator: host });
+      await pubsub.topic(topic).createSubscription(bare);
+      await pubsub.close();
+      expect(await shortcomings(channel, bare, 5)).toEqual([
         expect.stringContaining('no dead-letter policy'),
         expect.stringContaining('no retry policy'),
       ]);
-      await expect(shortcomings(scene.channel, `${name}-missing`, 5)).rejects.toMatchObject({ code: 5 });
+      await expect(shortcomings(channel, `${name}-missing`, 5)).rejects.toMatchObject({ code: 5 });
     }),
   );
 
@@ -157,10 +174,10 @@ describe.concurrent('JobSource and Publisher on the Pub/Sub emulator', () => {
 
   it(
     'reports that it is closed when its subscription is gone',
-    alone(async ({ scene, source }) => {
+    alone(async ({ channel, subscription, source }) => {
       source.start(() => Promise.resolve('ack'));
       await pause(500);
-      await scene.pubsub.subscription(scene.env.IMAGEN_JOBS_SUBSCRIPTIONS).delete();
+      await channel.call('DeleteSubscription', { subscription: channel.subscription(subscription) }, 5_000);
       const reason = await Promise.race([source.closed, pause(20_000)]);
       expect(reason).toBeInstanceOf(Error);
     }),
@@ -168,8 +185,8 @@ describe.concurrent('JobSource and Publisher on the Pub/Sub emulator', () => {
 
   it(
     'rejects a publish that nobody accepts',
-    alone(async ({ scene }) => {
-      await expect(createPublisher(scene.channel, 'no-such-topic').publish(Buffer.from('x'), {})).rejects.toThrow();
+    alone(async ({ channel }) => {
+      await expect(createPublisher(channel, 'no-such-topic').publish(Buffer.from('x'), {})).rejects.toThrow();
     }),
   );
 });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
+import { startServer } from '../../scripts/dev/pubsub/server.js';
 import type { Completion } from '../../src/domain/completion.js';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { runProgram } from '../support/program.js';
@@ -9,6 +10,40 @@ import { createScene, type Scene, showOnFailure } from '../support/scene.js';
 const path = (name: string) => new URL(name, import.meta.url).pathname;
 const INSTALL_MS = 180_000;
 
+/** A program that knows Google's client and the message tables publishes two jobs and reads what became of them. */
+async function runStrangersJobs(scene: Scene): Promise<void> {
+  const python = await pythonWith('python-client', path('../../docs/examples/requirements.txt'));
+  showOnFailure(await scene.startWorker());
+  const picture = await sharp(readFileSync(path('../fixtures/photos/coffee.jpg')))
+    .resize(200)
+    .jpeg()
+    .toBuffer();
+  const uri = await scene.upload('coffee.jpg', picture);
+  await scene.pubsub.topic(scene.env.IMAGEN_COMPLETIONS_TOPIC).createSubscription(`python-${scene.id}`);
+
+  const args = [path('python/stranger.py'), scene.env.IMAGEN_JOBS_TOPIC, `python-${scene.id}`, uri];
+  const { code, stdout, stderr } = await runProgram(python, args, scene.env);
+  expect(code, stderr).toBe(0);
+  const answers = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { completion: { jobId: string }; attributes: object });
+  const of = (jobId: string) => answers.find(({ completion }) => completion.jobId === jobId);
+  expect(of('python-1')).toMatchObject({
+    completion: {
+      status: 'succeeded',
+      output: { contentType: 'image/webp', width: 100, height: 67 },
+      steps: [{ model: 'style_aged' }, { model: 'style_comic', requestedVersion: '1', servedVersion: '1' }],
+      metadata: { cart: 'abc', count: 3, nested: { ä: [1.5, null, true] } },
+    },
+    attributes: { jobId: 'python-1', status: 'succeeded', model: 'style_comic', schemaVersion: '1' },
+  });
+  expect(of('python-2')).toMatchObject({
+    completion: { status: 'failed', error: { code: 'UNKNOWN_MODEL', stage: 'route', retryable: false } },
+    attributes: { errorCode: 'UNKNOWN_MODEL' },
+  });
+}
+
 describe('from Python', () => {
   let scene: Scene;
   beforeAll(async () => {
@@ -16,39 +51,19 @@ describe('from Python', () => {
   });
   afterAll(() => scene.close());
 
-  it(
-    "runs jobs with Google's client and nothing but the message tables",
-    async () => {
-      const python = await pythonWith('python-client', path('../../docs/examples/requirements.txt'));
-      showOnFailure(await scene.startWorker());
-      const picture = await sharp(readFileSync(path('../fixtures/photos/coffee.jpg')))
-        .resize(200)
-        .jpeg()
-        .toBuffer();
-      const uri = await scene.upload('coffee.jpg', picture);
-      await scene.pubsub.topic(scene.env.IMAGEN_COMPLETIONS_TOPIC).createSubscription(`python-${scene.id}`);
+  it("runs jobs with Google's client and nothing but the message tables", () => runStrangersJobs(scene), INSTALL_MS);
 
-      const args = [path('python/stranger.py'), scene.env.IMAGEN_JOBS_TOPIC, `python-${scene.id}`, uri];
-      const { code, stdout, stderr } = await runProgram(python, args, scene.env);
-      expect(code, stderr).toBe(0);
-      const answers = stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as { completion: { jobId: string }; attributes: object });
-      const of = (jobId: string) => answers.find(({ completion }) => completion.jobId === jobId);
-      expect(of('python-1')).toMatchObject({
-        completion: {
-          status: 'succeeded',
-          output: { contentType: 'image/webp', width: 100, height: 67 },
-          steps: [{ model: 'style_aged' }, { model: 'style_comic', requestedVersion: '1', servedVersion: '1' }],
-          metadata: { cart: 'abc', count: 3, nested: { ä: [1.5, null, true] } },
-        },
-        attributes: { jobId: 'python-1', status: 'succeeded', model: 'style_comic', schemaVersion: '1' },
-      });
-      expect(of('python-2')).toMatchObject({
-        completion: { status: 'failed', error: { code: 'UNKNOWN_MODEL', stage: 'route', retryable: false } },
-        attributes: { errorCode: 'UNKNOWN_MODEL' },
-      });
+  it(
+    'does so on the embedded Pub/Sub',
+    async () => {
+      const server = await startServer(0);
+      const own = await createScene({ IMAGEN_MODEL_WAIT_SECONDS: '1', PUBSUB_EMULATOR_HOST: server.address });
+      try {
+        await runStrangersJobs(own);
+      } finally {
+        await own.close();
+        server.close();
+      }
     },
     INSTALL_MS,
   );

@@ -12,6 +12,7 @@ import { localDir, root } from '../../scripts/dev/stack/paths.js';
 import { freePorts } from '../../scripts/dev/stack/ports.js';
 import { readState } from '../../scripts/dev/stack/state.js';
 import { upStack } from '../../scripts/dev/stack/up.js';
+import { createPubSub } from '../../scripts/lab/google-clients.js';
 
 const run = promisify(execFile);
 const tsx = ['--import', 'tsx'];
@@ -71,11 +72,39 @@ describe('up', () => {
     const child = inProcess(`await upStack({ dir, ports: 'free' }).catch((error) => console.log(error.message));`, {
       JAVA_HOME: '/nonexistent',
       IMAGEN_PYTHON: '/nonexistent/python',
+      IMAGEN_STACK_PUBSUB: 'google',
     });
     const message = await output(child);
     expect(message).toMatch(/Java 17 or newer.*\n.*openjdk-17-jre-headless/);
     expect(message).toMatch(/Python .*no \/nonexistent\/python found.*\n.*python3-venv/);
     expect(await readdir(dir)).toEqual([]);
+  });
+
+  it("starts the embedded Pub/Sub where Google's emulator cannot run, says why, and stops it like the others", async () => {
+    const child = inProcess(
+      `const { createProgress } = await import(${JSON.stringify(join(root, 'scripts/dev/progress.ts'))});
+       const progress = createProgress((line) => console.log(line.trim()));
+       await upStack({ dir, ports: 'free', parts: ['pubsub'], outlive: true, progress });`,
+      { JAVA_HOME: '/nonexistent', IMAGEN_STACK_PUBSUB: '' },
+    );
+    expect(await output(child)).toMatch(/pubsub: embedded, since Google's needs Java 17 or newer \(no java found\)/);
+    const { ports, parts } = readState(dir) ?? {};
+    const pubsub = createPubSub({ projectId: 'p', emulator: `127.0.0.1:${ports?.pubsub ?? 0}` });
+    await pubsub.createTopic('here');
+    await pubsub.close();
+    expect(await readFile(parts?.pubsub?.log ?? '', 'utf8')).toContain(`Pub/Sub on 127.0.0.1:${ports?.pubsub ?? 0}`);
+    expect(await downStack({ dir })).toHaveLength(1);
+  });
+
+  it('takes the Pub/Sub that is named, and knows two', async () => {
+    const options = { dir, ports: 'free', parts: ['pubsub'] } as const;
+    const stack = await upStack({ ...options, pubsub: 'embedded' });
+    expect(leftovers(dir).map(({ command }) => command)).toContainEqual(expect.stringContaining('pubsub/main.ts'));
+    await stack.down();
+    const child = inProcess(`await upStack({ dir, parts: ['pubsub'] }).catch((error) => console.log(error.message));`, {
+      IMAGEN_STACK_PUBSUB: 'kafka',
+    });
+    expect(await output(child)).toBe("IMAGEN_STACK_PUBSUB must be google or embedded, not 'kafka'\n");
   });
 
   it('leaves alone what is up, also when two come at once', async () => {

@@ -27,6 +27,8 @@ const OTHERS: ReadonlySet<string> = new Set([
   'object-store.test.ts',
   'outage.test.ts',
   'package.test.ts',
+  'pubsub-administration.test.ts',
+  'pubsub-delivery.test.ts',
   'python.test.ts',
   'setup.test.ts',
   'start-stop.test.ts',

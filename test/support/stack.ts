@@ -40,7 +40,8 @@ export async function provideStack(project: TestProject, wanted: Wanted, otlpPor
   const reuse = mayReuse();
   const dir = reuse ? defaultStackDir : join(localDir, `test-${project.name}-${process.pid}`);
   const how = { dir, progress: createProgress(), ports: reuse ? 'default' : 'free', outlive: reuse } as const;
-  const stack = await upStack({ ...how, ...wanted });
+  // A witness that shares no fault with our own server.
+  const stack = await upStack({ ...how, pubsub: 'google', ...wanted });
   const { ports, env, marker } = stack;
   project.provide('stack', { dir, ports, env, marker, otlpPort });
   const down = async () => {

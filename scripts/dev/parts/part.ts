@@ -13,7 +13,7 @@ export interface Part {
   readonly readyTimeoutMs: number;
 
   /** What this part needs and only root can install. All parts are asked before anything is installed or started. */
-  prerequisites?(): Promise<Missing[]>;
+  prerequisites?(serving: Serving): Promise<Missing[]>;
 
   /** Why the stack may go on without this part; undefined where it is to be started. */
   skip?(): string | undefined;
@@ -45,6 +45,8 @@ export interface ProcessSpec {
 }
 
 export interface Serving {
+  /** By default what IMAGEN_STACK_PUBSUB names, else Google's if it can run here, else the embedded one. */
+  readonly pubsub?: 'google' | 'embedded' | undefined;
   readonly models?: readonly string[] | undefined;
   readonly modelRepositories?: readonly ModelRepository[];
   /** Its own options, beside those that it always has. */

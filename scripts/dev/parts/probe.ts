@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+
 /** @returns whether the address answers with a status of 200 to 299 */
 export async function answers(url: string): Promise<boolean> {
   try {
@@ -6,5 +9,18 @@ export async function answers(url: string): Promise<boolean> {
     return response.ok;
   } catch {
     return false;
+  }
+}
+
+/** @returns whether a port of this machine accepts connections */
+export async function listens(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false; // refused: nobody listens yet
+  } finally {
+    socket.destroy();
   }
 }

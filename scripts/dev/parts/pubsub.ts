@@ -1,83 +1,34 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { root, which } from '../stack/paths.js';
-import { outputOf } from '../run.js';
-import type { Missing, Part } from './part.js';
-import { answers } from './probe.js';
+import { scriptArgs } from '../stack/paths.js';
+import { googleEmulator, missingForGoogle } from './google-pubsub.js';
+import type { Part, ProcessSpec, Serving } from './part.js';
+import { listens } from './probe.js';
 
-const minimumJava = 17;
+const VARIABLE = 'IMAGEN_STACK_PUBSUB';
 
-/** A class without which the emulator never notices that a subscriber has gone; its source is beside it. */
-const mended = join(root, 'scripts/dev/parts/pubsub-emulator');
-
-/** Google's Pub/Sub emulator, run from the Cloud SDK's jar: `gcloud beta emulators` would put a shell and a Python in between. */
+/** Google's emulator, or the embedded one (scripts/dev/pubsub), which needs only Node. */
 export const pubsub: Part = {
   ...{ id: 'pubsub', title: 'Pub/Sub emulator', ports: ['pubsub'], readyTimeoutMs: 60_000 },
 
-  async prerequisites() {
-    const missing: Missing[] = [];
-    const found = await outputOf(java(), ['-version']);
-    const version = majorVersion(found);
-    if (version === undefined || version < minimumJava) {
-      missing.push({
-        what: `Java ${minimumJava} or newer (${version === undefined ? 'no java found' : `${java()} is version ${version}`})`,
-        install: `apt-get install openjdk-${minimumJava}-jre-headless`,
-      });
-    }
-    if (!emulatorJar()) {
-      missing.push({
-        what: `the Cloud SDK's Pub/Sub emulator (looked in ${sdkRoots().join(', ')})`,
-        install:
-          'gcloud components install pubsub-emulator, or the Debian package google-cloud-cli-pubsub-emulator of ' +
-          "Google's repository; CLOUDSDK_ROOT names an SDK elsewhere",
-      });
-    }
-    return missing;
-  },
+  prerequisites: async (serving) => (chosen(serving) === 'google' ? missingForGoogle() : []),
 
-  start({ ports }) {
-    const jar = emulatorJar();
-    if (!jar) throw new Error("the Cloud SDK's Pub/Sub emulator is gone");
-    return {
-      command: java(),
-      args: [
-        // The quick compiler and the simple collector: a second sooner ready, and no threads to spare on a small machine.
-        ...['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'],
-        ...['-cp', `${mended}:${jar}`, 'com.google.cloud.pubsub.testing.v1.Main'],
-        ...['--host=127.0.0.1', `--port=${ports.pubsub}`],
-      ],
-      ready: () => answers(`http://127.0.0.1:${ports.pubsub}/`),
-    };
+  async start(context) {
+    const kind = chosen(context);
+    const [missing] = kind === undefined ? await missingForGoogle() : [];
+    if (missing) context.step(`embedded, since Google's needs ${missing.what}; ${VARIABLE} names one of the two`);
+    return kind === 'embedded' || missing ? embedded(context.ports.pubsub) : googleEmulator(context.ports.pubsub);
   },
 };
 
-const java = (): string => (process.env.JAVA_HOME ? join(process.env.JAVA_HOME, 'bin/java') : 'java');
-
-/** `17.0.15` is 17; before Java 9, `1.8.0` was 8. */
-function majorVersion(output: string | undefined): number | undefined {
-  const match = /version "(?:1\.)?(\d+)/.exec(output ?? '');
-  return match ? Number(match[1]) : undefined;
+/** @returns undefined where it is Google's if it can run, else the embedded one. @throws Error for another name */
+function chosen({ pubsub }: Serving): Serving['pubsub'] {
+  const name = pubsub ?? process.env[VARIABLE] ?? '';
+  if (name === 'google' || name === 'embedded') return name;
+  if (name === '') return undefined;
+  throw new Error(`${VARIABLE} must be google or embedded, not '${name}'`);
 }
 
-function sdkRoots(): string[] {
-  const gcloud = which('gcloud');
-  return [
-    process.env.CLOUDSDK_ROOT,
-    gcloud && dirname(dirname(realpathSync(gcloud))),
-    '/usr/lib/google-cloud-sdk',
-    join(homedir(), 'google-cloud-sdk'),
-    '/opt/google-cloud-sdk',
-    '/google-cloud-sdk',
-    '/snap/google-cloud-cli/current',
-  ].filter((root, index, all): root is string => Boolean(root) && all.indexOf(root) === index);
-}
-
-function emulatorJar(): string | undefined {
-  for (const lib of sdkRoots().map((root) => join(root, 'platform/pubsub-emulator/lib'))) {
-    const names = existsSync(lib) ? readdirSync(lib) : [];
-    const jar = names.find((name) => /^cloud-pubsub-emulator-.*-all\.jar$/.test(name));
-    if (jar) return join(lib, jar);
-  }
-  return undefined;
-}
+const embedded = (port: number): ProcessSpec => ({
+  command: process.execPath,
+  args: [...scriptArgs('scripts/dev/pubsub/main.ts'), String(port)],
+  ready: () => listens(port),
+});

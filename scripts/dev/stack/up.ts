@@ -60,7 +60,7 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
     if (reason) progress.task(part.id).skip(reason);
     return !reason;
   });
-  await demandPrerequisites(starting);
+  await demandPrerequisites(starting, options);
   await demandFreePorts(starting, ports);
 
   const run = randomUUID();
@@ -85,9 +85,9 @@ async function upLocked(dir: string, options: UpOptions, progress: Progress): Pr
   };
 }
 
-async function demandPrerequisites(parts: readonly Part[]): Promise<void> {
+async function demandPrerequisites(parts: readonly Part[], serving: Serving): Promise<void> {
   if (parts.length === 0) return;
-  const missing = (await Promise.all(parts.map(async (part) => (await part.prerequisites?.()) ?? []))).flat();
+  const missing = (await Promise.all(parts.map(async (part) => (await part.prerequisites?.(serving)) ?? []))).flat();
   const here = `${process.platform} on ${process.arch}`;
   if (here !== 'linux on x64') {
     missing.unshift({ what: `Linux on x86-64 (this is ${here})`, install: 'the local parts exist for no other' });

@@ -46,7 +46,7 @@ export async function withStack<T>(
   work: (env: StackEnv) => Promise<T>,
 ): Promise<T> {
   const dir = join(localDir, `bench-${process.pid}`);
-  const stack = await upStack({ dir, ports: 'free', parts, progress });
+  const stack = await upStack({ dir, ports: 'free', parts, pubsub: 'google', progress });
   try {
     return await work(stack.env);
   } finally {

@@ -1,0 +1,101 @@
+/** Google's low-level client of one Pub/Sub, which sends what a test wants to send, and topics and subscriptions for one test. */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { credentials, type ServiceError } from '@grpc/grpc-js';
+import { type protos, v1 } from '@google-cloud/pubsub';
+
+export type Settings = protos.google.pubsub.v1.ISubscription;
+export type NewMessage = protos.google.pubsub.v1.IPubsubMessage;
+type StreamRequest = protos.google.pubsub.v1.IStreamingPullRequest;
+type StreamResponse = protos.google.pubsub.v1.IStreamingPullResponse;
+
+export interface Received {
+  readonly text: string;
+  readonly ackId: string;
+  readonly attempt: number;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** When it came, in milliseconds since the fixture was made. */
+  readonly atMs: number;
+}
+
+export type Clients = ReturnType<typeof connect>;
+export type Fixture = Awaited<ReturnType<Clients['fresh']>>;
+
+/** @param host `host:port` of a Pub/Sub without credentials. The caller closes it. */
+export function connect(host: string) {
+  const [servicePath = '', port] = host.split(':');
+  const how = { servicePath, port: Number(port), sslCreds: credentials.createInsecure(), projectId: 'p' };
+  const options = { ...how, universeDomain: 'googleapis.com' };
+  const publisher = new v1.PublisherClient(options);
+  const subscriber = new v1.SubscriberClient(options);
+
+  /** A topic and a subscription of its own. */
+  async function fresh(settings: Settings = {}) {
+    const id = `t-${randomBytes(6).toString('hex')}`;
+    const topic = `projects/p/topics/${id}`;
+    const subscription = `projects/p/subscriptions/${id}`;
+    await publisher.createTopic({ name: topic });
+    await subscriber.createSubscription({ name: subscription, topic, ...settings });
+    const madeAt = performance.now();
+    const received = ({ ackId, message, deliveryAttempt }: protos.google.pubsub.v1.IReceivedMessage): Received => ({
+      text: Buffer.from(message?.data ?? '').toString(),
+      ackId: ackId ?? '',
+      attempt: deliveryAttempt ?? 0,
+      attributes: message?.attributes ?? {},
+      atMs: performance.now() - madeAt,
+    });
+    /** Pulls until there are so many, or the time is over. */
+    async function pull(count = 1, limitMs = 20_000, from = subscription): Promise<Received[]> {
+      const all: Received[] = [];
+      for (const giveUpAt = performance.now() + limitMs; all.length < count && performance.now() < giveUpAt;) {
+        const [{ receivedMessages }] = await subscriber.pull({
+          ...{ subscription: from, maxMessages: 100, returnImmediately: true },
+        });
+        all.push(...(receivedMessages ?? []).map(received));
+        if (all.length < count) await sleep(50);
+      }
+      return all;
+    }
+    const idsOf = (messages: readonly Received[]) => messages.map(({ ackId }) => ackId);
+    return {
+      ...{ id, topic, subscription, pull },
+      publish: async (...messages: readonly (NewMessage | string)[]) => {
+        const all = messages.map((one) => (typeof one === 'string' ? { data: Buffer.from(one) } : one));
+        await publisher.publish({ topic, messages: all });
+      },
+      ack: (messages: readonly Received[]) => subscriber.acknowledge({ subscription, ackIds: idsOf(messages) }),
+      /** 0 is a nack. */
+      extend: (messages: readonly Received[], ackDeadlineSeconds: number) =>
+        subscriber.modifyAckDeadline({ subscription, ackIds: idsOf(messages), ackDeadlineSeconds }),
+      update: (wanted: Settings, ...paths: string[]) =>
+        subscriber
+          .updateSubscription({ subscription: { name: subscription, ...wanted }, updateMask: { paths } })
+          .then(([settings]) => settings),
+      /** @returns what the stream has given so far, and how it ended */
+      stream: (...requests: readonly StreamRequest[]) => {
+        const stream = subscriber.streamingPull();
+        const messages: Received[] = [];
+        const properties: unknown[] = [];
+        const ended = new Promise<number>((resolve) => stream.on('error', ({ code }: ServiceError) => resolve(code)));
+        stream.on('data', (response: StreamResponse) => {
+          properties.push(response.subscriptionProperties);
+          messages.push(...(response.receivedMessages ?? []).map(received));
+        });
+        const send = (request: StreamRequest) => stream.write(request);
+        requests.forEach(send);
+        return { messages, properties, ended, send, cancel: () => stream.cancel() };
+      },
+    };
+  }
+
+  return { publisher, subscriber, fresh, close: () => Promise.all([publisher.close(), subscriber.close()]) };
+}
+
+/** The code of the error of a call; 0 where there is none. */
+export const codeOf = (call: Promise<unknown>): Promise<number> =>
+  call.then(
+    () => 0,
+    (error: unknown) => (error as ServiceError).code,
+  );
+
+export const textsOf = (messages: readonly Received[]): string[] => messages.map(({ text }) => text);
