@@ -26,7 +26,7 @@ export default defineConfig({
   test: {
     sequence: { sequencer: PixelsFirst },
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], maxWorkers: '100%' } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], maxWorkers: '100%', testTimeout: 20_000 } },
       {
         test: {
           name: 'real',

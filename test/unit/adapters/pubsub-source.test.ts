@@ -152,24 +152,6 @@ describe('a source', () => {
     expect(errors).toEqual([new Error('unexpected')]);
   });
 
-  it('reads no more while it holds as many as it asked for', async () => {
-    const handlers: ((settlement: Settlement) => void)[] = [];
-    source.start(() => new Promise((resolve) => handlers.push(resolve)));
-    await until(() => asked.length === 1);
-    give('a', 'b');
-    await until(() => handlers.length === 2);
-    give('c');
-    give('d');
-    await until(() => streams[0]?.writableLength === 0);
-    expect(handlers).toHaveLength(2);
-    handlers[0]?.('ack');
-    await until(() => handlers.length >= 3);
-    for (const settle of handlers) settle('ack');
-    await until(() => handlers.length === 4);
-    handlers[3]?.('ack');
-    await until(() => settled.ack.length === 4);
-  });
-
   it('sends what has been settled before it stops, and reads nothing after', async () => {
     const handlers: ((settlement: Settlement) => void)[] = [];
     source.start(() => new Promise((resolve) => handlers.push(resolve)));
