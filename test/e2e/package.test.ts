@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProgram } from '../support/program.js';
 
 const root = new URL('../..', import.meta.url).pathname;
+const NAME = '@imagen-triton/imagen';
+
 const PUBLISHER = `
 import { ClientError, type Completion, createClient, JobError, type Outcome, type SubmitRequest } from '@imagen-triton/imagen/client';
 
@@ -55,17 +57,11 @@ describe('the packed package', () => {
     const packed = await npm('pack', root, '--ignore-scripts', '--silent', '--pack-destination', folder);
     expect(packed.code, packed.stderr).toBe(0);
     const modules = join(folder, 'node_modules');
-    mkdirSync(join(modules, '@imagen-triton/imagen'), { recursive: true });
-    const tar = [
-      '-xzf',
-      join(folder, packed.stdout.trim()),
-      '-C',
-      join(modules, '@imagen-triton/imagen'),
-      '--strip-components=1',
-    ];
+    mkdirSync(join(modules, NAME), { recursive: true });
+    const tar = ['-xzf', join(folder, packed.stdout.trim()), '-C', join(modules, NAME), '--strip-components=1'];
     expect(await runProgram('tar', tar, process.env)).toMatchObject({ code: 0 });
     // npm would install these from the registry. They are linked, so that the test needs no network.
-    const { dependencies } = JSON.parse(readFileSync(join(modules, 'imagen/package.json'), 'utf8')) as {
+    const { dependencies } = JSON.parse(readFileSync(join(modules, NAME, 'package.json'), 'utf8')) as {
       dependencies: Record<string, string>;
     };
     for (const name of [...Object.keys(dependencies), '@types/node']) {
@@ -111,9 +107,13 @@ describe('the packed package', () => {
   });
 
   it('has the command, and exports nothing else', async () => {
-    const bin = await runProgram(process.execPath, [join(folder, 'node_modules/imagen/dist/main.js'), '--version'], {});
+    const bin = await runProgram(
+      process.execPath,
+      [join(folder, 'node_modules', NAME, 'dist/main.js'), '--version'],
+      {},
+    );
     expect(bin).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string });
-    writeFileSync(join(folder, 'inside.js'), "import 'imagen/dist/domain/job.js';");
+    writeFileSync(join(folder, 'inside.js'), `import '${NAME}/dist/domain/job.js';`);
     const inside = await runProgram(process.execPath, [join(folder, 'inside.js')], {});
     expect(inside.stderr).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');
   });
