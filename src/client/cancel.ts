@@ -1,7 +1,6 @@
 import type { Completion } from '../domain/completion.js';
-import { JobError } from '../domain/errors.js';
 import { eventIdOfJob } from '../domain/fingerprint.js';
-import { isJobId, SCHEMA_VERSION } from '../domain/job.js';
+import { SCHEMA_VERSION } from '../domain/job.js';
 import { decide } from '../records/decide.js';
 import { recall } from '../records/recall.js';
 import type { Parts } from './parts.js';
@@ -23,10 +22,9 @@ export type Canceled =
 
 /**
  * Ends a job as canceled, wherever it is, also one that no worker has seen yet.
- * @throws JobError `INVALID_MESSAGE` if it is no id; `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE`
+ * @throws JobError `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE`
  */
 export async function cancel(parts: Parts, jobId: string, options: CancelOptions = {}): Promise<Canceled> {
-  if (!isJobId(jobId)) throw new JobError('INVALID_MESSAGE', `${jobId}: not a job id`);
   const { statePrefix } = parts.settings;
   return parts.run(options.signal, async (signal) => {
     const receipt = await readReceipt(parts, jobId, signal);

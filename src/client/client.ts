@@ -1,8 +1,18 @@
 import type { Completion } from '../domain/completion.js';
 import type { CountedGroup, GroupCompletion } from '../domain/group-completion.js';
+import {
+  checkCountedGroup,
+  checkEnded,
+  checkFilter,
+  checkJob,
+  checkJobId,
+  checkOptions,
+  checkRequests,
+} from './arguments.js';
 import { type CancelOptions, type Canceled, cancel } from './cancel.js';
 import { download, type DownloadOptions } from './download.js';
 import { waitForGroup } from './group.js';
+import { checkGroupTotals } from './group-totals.js';
 import { countJobs, type EndedJob, type JobCounts, type JobFilter, jobs, type JobsOptions } from './jobs.js';
 import { type ClientOptions, settingsFrom } from './options.js';
 import { createParts } from './parts.js';
@@ -22,7 +32,8 @@ import { waitFor, type WaitOptions } from './wait-for.js';
 
 /**
  * Publishes jobs and reads what became of them. Each function is described in the file of its name. All of them may run at
- * the same time. None retries a job that has failed.
+ * the same time. None retries a job that has failed. Each refuses wrong arguments and unknown options with the ClientError
+ * `INVALID_ARGUMENT`.
  */
 export interface Client {
   submit(request: SubmitRequest, options?: SubmitOptions): Promise<Submitted>;
@@ -49,18 +60,63 @@ export interface Client {
  */
 export function createClient(options: ClientOptions = {}): Client {
   const parts = createParts(settingsFrom(options));
+  // Functions that return a promise reject it. Those that are iterated throw at the call, before the first step.
   return {
-    submit: (request, how) => submit(parts, request, how),
-    waitFor: (job, how) => waitFor(parts, job, how),
-    waitForGroup: (group, how) => waitForGroup(parts, group, how),
-    submitAll: (requests, how) => submitAll(parts, requests, how),
-    cancel: (jobId, how) => cancel(parts, jobId, how),
-    redrive: (job, how) => redrive(parts, job, how),
-    redriveAll: (filter, how) => redriveAll(parts, filter, how),
-    jobs: (filter = {}, how = {}) => jobs(parts, filter, how),
-    countJobs: (filter = {}, how = {}) => countJobs(parts, filter, how),
-    status: (jobId, how) => status(parts, jobId, how),
-    download: (job, how) => download(parts, job, how),
+    async submit(request, how) {
+      checkOptions('submit', how);
+      return submit(parts, request, how);
+    },
+    async waitFor(job, how) {
+      checkJob(job);
+      checkOptions('wait', how);
+      return waitFor(parts, job, how);
+    },
+    async waitForGroup(group, how) {
+      checkCountedGroup(group);
+      checkOptions('wait', how);
+      return waitForGroup(parts, group, how);
+    },
+    submitAll(requests, how) {
+      checkRequests(requests);
+      checkOptions('submitAll', how);
+      if (Array.isArray(requests)) checkGroupTotals(requests);
+      return submitAll(parts, requests, how);
+    },
+    async cancel(jobId, how) {
+      checkJobId(jobId);
+      checkOptions('cancel', how);
+      return cancel(parts, jobId, how);
+    },
+    async redrive(job, how) {
+      checkJob(job);
+      checkOptions('redrive', how);
+      return redrive(parts, job, how);
+    },
+    redriveAll(filter, how) {
+      checkFilter(filter);
+      checkOptions('redriveAll', how);
+      return redriveAll(parts, filter, how);
+    },
+    jobs(filter = {}, how = {}) {
+      checkFilter(filter);
+      checkOptions('jobs', how);
+      return jobs(parts, filter, how);
+    },
+    async countJobs(filter = {}, how = {}) {
+      checkFilter(filter);
+      checkOptions('jobs', how);
+      return countJobs(parts, filter, how);
+    },
+    async status(jobId, how) {
+      checkJobId(jobId);
+      checkOptions('status', how);
+      return status(parts, jobId, how);
+    },
+    async download(job, how) {
+      checkEnded(job);
+      checkOptions('download', how);
+      return download(parts, job, how);
+    },
     close: () => parts.close(),
   };
 }

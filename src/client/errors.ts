@@ -4,7 +4,8 @@
  */
 
 /**
- * - `INPUT_UNREADABLE`: the local file is missing, a folder, or cannot be read.
+ * - `INVALID_ARGUMENT`: an argument or an option of the call is wrong. Nothing was done.
+ * - `INPUT_UNREADABLE`: the local file is missing, a folder, or cannot be read, or the stream has failed.
  * - `TOPIC_NOT_FOUND`: nobody has created the topic; `imagen setup` does.
  * - `PUBSUB_DENIED`: these credentials may not publish.
  * - `PUBSUB_UNAVAILABLE`: Pub/Sub did not accept the message in time.
@@ -12,7 +13,13 @@
  * - `CLOSED`: the client was closed.
  */
 export type ClientErrorCode =
-  'INPUT_UNREADABLE' | 'TOPIC_NOT_FOUND' | 'PUBSUB_DENIED' | 'PUBSUB_UNAVAILABLE' | 'NO_RESULT' | 'CLOSED';
+  | 'INVALID_ARGUMENT'
+  | 'INPUT_UNREADABLE'
+  | 'TOPIC_NOT_FOUND'
+  | 'PUBSUB_DENIED'
+  | 'PUBSUB_UNAVAILABLE'
+  | 'NO_RESULT'
+  | 'CLOSED';
 
 export class ClientError extends Error {
   override readonly name = 'ClientError';

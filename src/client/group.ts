@@ -1,6 +1,4 @@
-import { JobError } from '../domain/errors.js';
 import type { CountedGroup, GroupCompletion } from '../domain/group-completion.js';
-import { groupSchema } from '../domain/job.js';
 import { readGroup } from '../records/groups.js';
 import type { Parts } from './parts.js';
 import { untilFound } from './poll.js';
@@ -11,15 +9,10 @@ const LONGEST_PAUSE_MS = 5_000;
 /**
  * Waits until all jobs of a group have ended and their completions are published. To see how far it is, use `countJobs`.
  * @param group with the same total as in its jobs
- * @throws JobError `INVALID_MESSAGE` if it is no group with a total; `RECORD_UNREADABLE`; `STORAGE_UNAVAILABLE` after half a
- *   minute without storage
+ * @throws JobError `RECORD_UNREADABLE`; `STORAGE_UNAVAILABLE` after half a minute without storage
  * @throws the signal's reason
  */
 export function waitForGroup(parts: Parts, group: CountedGroup, options: WaitOptions = {}): Promise<GroupCompletion> {
-  const { success } = groupSchema.required().safeParse(group);
-  if (!success) {
-    throw new JobError('INVALID_MESSAGE', `expected a group with id and total, given ${JSON.stringify(group)}`);
-  }
   return parts.run(options.signal, (signal) => {
     const look = () => readGroup(parts.store, parts.settings.statePrefix, group, signal);
     return untilFound(look, LONGEST_PAUSE_MS, signal, options.onPause);

@@ -5,6 +5,7 @@ export type { DownloadOptions } from './download.js';
 export { ClientError, type ClientErrorCode } from './errors.js';
 export type { EndedJob, JobCounts, JobFilter, JobsOptions } from './jobs.js';
 export type { ClientOptions } from './options.js';
+export type { IgnoredField } from './published.js';
 export type { RedriveAllOptions, Redriven, RedriveJob, RedriveOptions, RedriveState } from './redrive.js';
 export type { PictureInput, SubmitRequest } from './request.js';
 export type { JobStatus } from './status.js';

@@ -1,4 +1,6 @@
-import { type Config, readConfig } from '../config/index.js';
+import { z } from 'zod';
+import { type Config, ConfigError, readConfig } from '../config/index.js';
+import { expected, problemsOf } from './arguments.js';
 
 /** Where the client publishes and reads. What is absent comes from the variable that the worker reads, too. */
 export interface ClientOptions {
@@ -25,8 +27,47 @@ export type ClientSettings = Pick<
   'projectId' | 'pubsubEmulator' | 'storageEmulator' | 'jobsTopic' | 'statePrefix' | 'maxInputBytes'
 > & { readonly uploadPrefix: string | undefined };
 
-/** @throws ConfigError that names every wrong setting by its variable */
+const VARIABLES = {
+  projectId: 'GOOGLE_CLOUD_PROJECT',
+  pubsubEmulator: 'PUBSUB_EMULATOR_HOST',
+  storageEmulator: 'STORAGE_EMULATOR_HOST',
+  jobsTopic: 'IMAGEN_JOBS_TOPIC',
+  statePrefix: 'IMAGEN_STATE_PREFIX',
+  uploadPrefix: 'IMAGEN_UPLOAD_PREFIX',
+  maxInputBytes: 'IMAGEN_MAX_INPUT_BYTES',
+} as const satisfies Partial<Record<keyof ClientOptions, string>>;
+
+const text = z.string().optional();
+const OPTIONS = z.strictObject({
+  ...{ projectId: text, pubsubEmulator: text, storageEmulator: text, jobsTopic: text, statePrefix: text },
+  ...{ uploadPrefix: text, maxInputBytes: expected('a number', (value) => typeof value === 'number') },
+  env: expected('an object of variables', (value) => typeof value === 'object' && value !== null),
+});
+
+/** @throws ConfigError that names every wrong setting by its variable, and by its option where one was given */
 export function settingsFrom(options: ClientOptions): ClientSettings {
+  const problems = problemsOf(OPTIONS, options, []);
+  if (problems.length > 0) throw new ConfigError(problems);
+  try {
+    return settingsOf(options);
+  } catch (thrown) {
+    throw thrown instanceof ConfigError ? withOptions(thrown, options) : thrown;
+  }
+}
+
+/** `statePrefix (IMAGEN_STATE_PREFIX): …` for what the caller gave as an option. */
+function withOptions({ problems }: ConfigError, options: ClientOptions): ConfigError {
+  const named = (Object.keys(VARIABLES) as (keyof typeof VARIABLES)[]).filter((name) => options[name] !== undefined);
+  return new ConfigError(
+    problems.map((problem) => {
+      const option = named.find((name) => problem.startsWith(`${VARIABLES[name]}:`));
+      if (option === undefined) return problem;
+      return `${option} (${VARIABLES[option]})${problem.slice(VARIABLES[option].length)}`;
+    }),
+  );
+}
+
+function settingsOf(options: ClientOptions): ClientSettings {
   const given = options.env ?? process.env;
   const { maxInputBytes } = options;
   const env = {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { JobError } from '../domain/errors.js';
+import { show } from '../domain/issues.js';
 import { parseObjectUri } from '../domain/uri.js';
 import { refuseForeign } from '../pipeline/preflight/foreign.js';
 import { ClientError } from './errors.js';
@@ -49,13 +50,33 @@ async function bytesOf(input: PictureInput, what: string, maxBytes: number, sign
     if (input.length > maxBytes) throw tooLarge(what, maxBytes, String(input.length));
     return Buffer.from(input.buffer, input.byteOffset, input.byteLength);
   }
+  return readStream(input, what, maxBytes, signal);
+}
+
+async function readStream(
+  stream: AsyncIterable<unknown>,
+  what: string,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of input) {
+  try {
+    for await (const chunk of stream) {
+      signal.throwIfAborted();
+      if (!(chunk instanceof Uint8Array)) {
+        const hint = typeof chunk === 'string' ? ': open it without an encoding' : '';
+        throw new ClientError('INPUT_UNREADABLE', `${what}: expected a stream of bytes, given ${show(chunk)}${hint}`);
+      }
+      length += chunk.length;
+      if (length > maxBytes) throw tooLarge(what, maxBytes, 'more');
+      chunks.push(chunk);
+    }
+  } catch (thrown) {
     signal.throwIfAborted();
-    length += chunk.length;
-    if (length > maxBytes) throw tooLarge(what, maxBytes, 'more');
-    chunks.push(chunk);
+    if (thrown instanceof ClientError || thrown instanceof JobError) throw thrown;
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new ClientError('INPUT_UNREADABLE', `${what}: its stream failed: ${why}`, { cause: thrown });
   }
   return Buffer.concat(chunks);
 }

@@ -3,7 +3,7 @@ import { ConfigError } from '../config/index.js';
 import type { Completion } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { fingerprint } from '../domain/fingerprint.js';
-import { isJobId, jobAttributes, type JobMessage, originalOf, parseJob, redriveId } from '../domain/job.js';
+import { jobAttributes, type JobMessage, originalOf, parseJob, redriveId } from '../domain/job.js';
 import type { ObjectRef } from '../domain/uri.js';
 import { folderOf, pagesOf } from '../records/list.js';
 import { recall } from '../records/recall.js';
@@ -12,8 +12,9 @@ import { factsOf } from '../records/facts.js';
 import { mapInOrder } from './in-order.js';
 import { jobs, type JobFilter, matches } from './jobs.js';
 import type { Parts } from './parts.js';
+import { withoutTrace } from './published.js';
 import { leaveReceipt, readReceipt, requestOfReceipt } from './receipt.js';
-import { whyInVain } from './redrive-rules.js';
+import { whyInVain, whyTooSoon } from './redrive-rules.js';
 
 export interface RedriveOptions {
   readonly signal?: AbortSignal;
@@ -61,12 +62,11 @@ const MOST_REDRIVES = 5;
 /**
  * Does one job again. A redrive of a redrive is one of the first job. Calling it twice publishes once, since the second
  * call finds the redrive of the first.
- * @throws JobError `INVALID_MESSAGE` if it is no id, or if no request is known; `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE`
+ * @throws JobError `INVALID_MESSAGE` if this version cannot publish the request; `STORAGE_UNAVAILABLE`, `RECORD_UNREADABLE`
  * @throws ClientError of Pub/Sub; ConfigError without `IMAGEN_UPLOAD_PREFIX`, where receipts are
  */
 export function redrive(parts: Parts, job: string | RedriveJob, options: RedriveOptions = {}): Promise<Redriven> {
   const given = typeof job === 'string' ? { jobId: job } : job;
-  if (!isJobId(given.jobId)) throw new JobError('INVALID_MESSAGE', `${given.jobId}: not a job id`);
   return parts.run(options.signal, (signal) => redriveOne(parts, given, options, undefined, signal));
 }
 
@@ -134,6 +134,8 @@ async function redriveOne(
     if (redrives >= MOST_REDRIVES) {
       return end('refused', `it was redriven ${redrives} times, last with ${completion.error?.code ?? 'no error'}`);
     }
+    const soon = await whySoon(parts, original, history, request.message, signal);
+    if (soon !== undefined) return end('refused', soon);
   }
   const id = redriveId(original, redrives + 1);
   const message = messageOf(request.message, id, original, options.deadline);
@@ -148,6 +150,21 @@ async function redriveOne(
   return { original, state: 'published', jobId: id };
 }
 
+/** @returns why the last redrive is not repeated yet; undefined where it may be, or where the job has none */
+async function whySoon(
+  parts: Parts,
+  original: string,
+  { last, redrives, completion, endedAt, first }: History,
+  message: JobMessage,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (redrives === 0 || !completion) return undefined;
+  const earlier = redriveId(original, redrives - 1);
+  const before =
+    redrives === 1 ? first : (await recall(parts.store, parts.settings.statePrefix, earlier, signal))?.completion;
+  return before && whyTooSoon(parts.store, last, { completion, endedAt }, before, message, signal);
+}
+
 interface History {
   /** The last redrive that is known, or the job itself. */
   readonly last: string;
@@ -155,6 +172,10 @@ interface History {
   readonly redrives: number;
   /** How `last` ended, if it has. */
   readonly completion: Completion | undefined;
+  /** When it ended, if it is a redrive whose record was listed. */
+  readonly endedAt: Date | undefined;
+  /** How the job itself ended, if it has. */
+  readonly first: Completion | undefined;
   readonly request: JobRequest | undefined;
   /** Whether the job itself has a receipt. Asked for only where it matters. */
   readonly submitted: boolean;
@@ -168,10 +189,11 @@ async function historyOf(parts: Parts, original: string, signal: AbortSignal): P
       'IMAGEN_UPLOAD_PREFIX: expected the place of the receipts, without which a job may be redriven twice, given nothing',
     ]);
   }
-  const numbers = await Promise.all(
+  const found = await Promise.all(
     [statePrefix, uploadPrefix].map((prefix) => lastRedrive(parts, folderOf(prefix), original, signal)),
   );
-  const redrives = Math.max(...numbers);
+  const redrives = Math.max(...found.map(({ number }) => number));
+  const endedAt = found.find(({ number }) => number === redrives)?.endedAt;
   const last = redrives === 0 ? original : redriveId(original, redrives);
   const read = (jobId: string) => recall(parts.store, statePrefix, jobId, signal);
   const [first, latest] = await Promise.all([read(original), redrives === 0 ? undefined : read(last)]);
@@ -179,17 +201,34 @@ async function historyOf(parts: Parts, original: string, signal: AbortSignal): P
   const kept = (first && requestOf(first)) ?? (latest && requestOf(latest));
   const receipt = kept && ended ? undefined : await readReceipt(parts, original, signal);
   const sent = receipt && requestOfReceipt(receipt);
-  return { last, redrives, completion: ended?.completion, request: kept ?? sent, submitted: receipt !== undefined };
+  return {
+    ...{ last, redrives, endedAt, completion: ended?.completion, first: first?.completion },
+    ...{ request: kept ?? sent, submitted: receipt !== undefined },
+  };
 }
 
-/** The highest n of `<original>~r<n>.json`, a record, or `<original>~r<n>/`, the folder of a receipt; 0 without one. */
-async function lastRedrive(parts: Parts, folder: ObjectRef, original: string, signal: AbortSignal): Promise<number> {
+interface LastRedrive {
+  /** 0 without one. */
+  readonly number: number;
+  /** When its record was created, if this is one. */
+  readonly endedAt: Date | undefined;
+}
+
+/** The highest n of `<original>~r<n>.json`, a record, or `<original>~r<n>/`, the folder of a receipt. */
+async function lastRedrive(
+  parts: Parts,
+  folder: ObjectRef,
+  original: string,
+  signal: AbortSignal,
+): Promise<LastRedrive> {
   const start = `${folder.name}${original}~r`;
-  let last = 0;
+  let last: LastRedrive = { number: 0, endedAt: undefined };
   for await (const { objects, folders } of pagesOf(parts.store, { ...folder, name: start }, undefined, signal)) {
-    for (const name of [...objects.map((object) => object.name), ...folders]) {
+    const records = objects.map(({ name, createdAt }) => ({ name, endedAt: createdAt }));
+    for (const { name, endedAt } of [...records, ...folders.map((name) => ({ name, endedAt: undefined }))]) {
       const [, digits] = /^([1-9][0-9]{0,3})(?:\.json|\/)$/.exec(name.slice(start.length)) ?? [];
-      last = Math.max(last, Number(digits ?? 0));
+      const number = Number(digits ?? 0);
+      if (number > last.number) last = { number, endedAt };
     }
   }
   return last;
@@ -199,13 +238,6 @@ function messageOf(asked: JobMessage, jobId: string, original: string, deadline:
   const { deadline: old, ...rest } = asked;
   const kept = deadline ?? (old !== undefined && Date.parse(old) > Date.now() ? old : undefined);
   return { ...rest, jobId, redriveOf: original, ...(kept === undefined ? {} : { deadline: kept }) };
-}
-
-/** The redrive begins a trace of its own. */
-function withoutTrace(attributes: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(attributes).filter(([name]) => !/^(googclient_)?trace(parent|state)$/i.test(name)),
-  );
 }
 
 /** A completion does not say its `model` attribute. All redrives of a job have the same. */

@@ -1,8 +1,10 @@
 /** What a caller asks for, and the job message that it becomes. */
 import { basename } from 'node:path';
+import { z } from 'zod';
 import { canonicalJson, fingerprint, sha256 } from '../domain/fingerprint.js';
 import { type Job, type JobMessage, originalOf, parseJob, SCHEMA_VERSION } from '../domain/job.js';
 import { JobError } from '../domain/errors.js';
+import { describeIssues, show } from '../domain/issues.js';
 import { objectUri, under } from '../domain/uri.js';
 import type { Picture } from './picture.js';
 
@@ -38,6 +40,43 @@ export interface Prepared {
 }
 
 /**
+ * Checks what the worker's parser does not see, and what cannot be turned into JSON.
+ * @throws JobError `INVALID_MESSAGE`
+ */
+export function checkRequest(request: unknown): asserts request is SubmitRequest {
+  if (typeof request !== 'object' || request === null || Array.isArray(request)) {
+    throw invalid(`expected a request with input and operations, given ${show(request)}`);
+  }
+  const { input, name, attributes, orderingKey, ...fields } = request as Readonly<Record<string, unknown>>;
+  if (!isInput(input)) {
+    const given = input === undefined ? 'nothing' : show(input);
+    throw invalid(`input: expected a path, a gs:// address, bytes or a stream of bytes, given ${given}`);
+  }
+  for (const [field, value] of Object.entries({ name, orderingKey })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw invalid(`${field}: expected a text, given ${show(value)}`);
+    }
+  }
+  const parsed = ATTRIBUTES.safeParse(attributes, { reportInput: true });
+  if (!parsed.success) throw invalid(describeIssues(parsed.error.issues, ['attributes']).join('; '));
+  for (const [field, value] of Object.entries(fields)) {
+    try {
+      JSON.stringify(value);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+      throw new JobError('INVALID_MESSAGE', `${field}: expected values that JSON can hold: ${why}`, { cause });
+    }
+  }
+}
+
+const ATTRIBUTES = z.record(z.string(), z.string()).optional();
+
+function isInput(input: unknown): input is PictureInput {
+  if (typeof input === 'string') return input !== '';
+  return typeof input === 'object' && input !== null && (input instanceof Uint8Array || Symbol.asyncIterator in input);
+}
+
+/**
  * Builds the message and checks it with the worker's parser.
  * @throws JobError `INVALID_MESSAGE`, which names every wrong field
  */
@@ -45,12 +84,14 @@ export function prepare(request: SubmitRequest, picture: Picture, uploadPrefix: 
   const { generation, jobId: given, attributes, orderingKey, ...fields } = request;
   const jobId = given ?? jobIdOf(request, picture);
   const uri = 'uri' in picture ? picture.uri : uploadUri(uploadPrefix, jobId, picture.name);
-  const message = definedOnly({
+  const json = JSON.stringify({
     ...{ schemaVersion: SCHEMA_VERSION, jobId },
     ...fields,
-    ...{ name: undefined, input: definedOnly({ uri, generation }) },
-  }) as JobMessage;
-  const job = parseJob(Buffer.from(JSON.stringify(message)));
+    ...{ name: undefined, input: { uri, generation } },
+  });
+  const job = parseJob(Buffer.from(json));
+  // What JSON makes of it, not the caller's own objects: a date in the metadata is a text when it is published.
+  const message = JSON.parse(json) as JobMessage;
   return {
     ...{ message, job, fingerprint: fingerprint(job), picture, ownId: given === undefined },
     ...{ attributes: attributes ?? {}, orderingKey },
@@ -76,14 +117,11 @@ export function stemOf(path: string): string {
 
 function uploadUri(prefix: string | undefined, jobId: string, name: string): string {
   if (prefix === undefined) {
-    throw new JobError(
-      'INVALID_MESSAGE',
-      'input: expected gs://…, because no upload prefix is set, given a local file',
-    );
+    throw invalid('input: expected gs://…, because no upload prefix is set, given a local file');
   }
   return objectUri(under(prefix, `${jobId}/${name}`));
 }
 
-function definedOnly(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+function invalid(message: string): JobError {
+  return new JobError('INVALID_MESSAGE', message);
 }

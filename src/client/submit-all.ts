@@ -7,7 +7,15 @@ import { ClientError } from './errors.js';
 import type { Parts } from './parts.js';
 import { createPolls, type Polls } from './polls.js';
 import type { SubmitRequest } from './request.js';
-import { checkFingerprint, prepareRequest, send, type Submitted, type SubmitOptions } from './submit.js';
+import {
+  checkFingerprint,
+  prepareRequest,
+  send,
+  type Sent,
+  type Submitted,
+  submittedOf,
+  type SubmitOptions,
+} from './submit.js';
 import { createTray } from './tray.js';
 
 /** What became of one request. `request` is the caller's own object. */
@@ -131,7 +139,7 @@ async function lane<R extends SubmitRequest>(
 class Run<R extends SubmitRequest> {
   readonly #counts = { taken: 0, published: 0, before: 0, refused: 0, succeeded: 0, failed: 0 };
   /** By job id. The same picture may be given twice. */
-  readonly #sent = new Map<string, Promise<Submitted>>();
+  readonly #sent = new Map<string, Promise<Sent>>();
   readonly #waits = new Set<Promise<void>>();
   #failure: { readonly error: unknown } | undefined;
 
@@ -151,12 +159,12 @@ class Run<R extends SubmitRequest> {
       const earlier = this.#sent.get(jobId);
       const sending = earlier ?? send(this.parts, prepared, this.options, this.signal);
       if (!earlier) this.#sent.set(jobId, sending);
-      const submitted = await sending;
-      if (submitted.fingerprint !== prepared.fingerprint) {
+      const sent = await sending;
+      if (sent.fingerprint !== prepared.fingerprint) {
         throw new JobError('JOB_ID_REUSED', `the id ${jobId} is given twice, for different jobs`);
       }
-      this.#count(submitted.state === 'published' && !earlier ? 'published' : 'before');
-      this.#follow(request, submitted);
+      this.#count(sent.state === 'published' && !earlier ? 'published' : 'before');
+      this.#follow(request, submittedOf(prepared, sent));
     } catch (thrown) {
       this.#refuse(request, thrown);
     }

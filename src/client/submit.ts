@@ -5,15 +5,18 @@ import { jobAttributes, type JobMessage } from '../domain/job.js';
 import { objectRef } from '../domain/uri.js';
 import { recall } from '../records/recall.js';
 import type { JobRecord } from '../records/record.js';
+import { type JobRequest, requestOf } from '../records/request.js';
 import { inSpan } from '../tracing/spans.js';
 import type { Parts } from './parts.js';
 import { type LocalPicture, readPicture } from './picture.js';
-import { leaveReceipt, readReceipt } from './receipt.js';
-import { prepare, type Prepared, type SubmitRequest } from './request.js';
+import { type IgnoredField, ignoredOf } from './published.js';
+import { leaveReceipt, readReceipt, requestOfReceipt } from './receipt.js';
+import { checkRequest, prepare, type Prepared, type SubmitRequest } from './request.js';
 
 /** A job that was submitted, now or before. */
 export interface Submitted {
   readonly jobId: string;
+  /** The message as it was published: if that was done before, that of the earlier call, as far as it is known. */
   readonly message: JobMessage;
   readonly fingerprint: string;
   /**
@@ -22,6 +25,17 @@ export interface Submitted {
    */
   readonly state: 'published' | 'submitted before' | 'ended before';
   readonly completion?: Completion;
+  /**
+   * Fields in which this request differs from the message that an earlier call published. They have no effect: neither
+   * `message` nor the completion has them. A group that is named here never gets this job.
+   */
+  readonly ignored: readonly IgnoredField[];
+}
+
+/** How a message came to be published. */
+export interface Sent extends Pick<Submitted, 'state' | 'completion' | 'fingerprint'> {
+  /** Undefined for a job that ended before and of which nothing else is known. */
+  readonly published: JobRequest | undefined;
 }
 
 export interface SubmitOptions {
@@ -39,13 +53,26 @@ export interface SubmitOptions {
  * @throws ClientError `INPUT_UNREADABLE`, `TOPIC_NOT_FOUND`, `PUBSUB_DENIED`, `PUBSUB_UNAVAILABLE`
  */
 export function submit(parts: Parts, request: SubmitRequest, options: SubmitOptions = {}): Promise<Submitted> {
-  return parts.run(options.signal, async (signal) =>
-    send(parts, await prepareRequest(parts, request, signal), options, signal),
-  );
+  return parts.run(options.signal, async (signal) => {
+    const prepared = await prepareRequest(parts, request, signal);
+    return submittedOf(prepared, await send(parts, prepared, options, signal));
+  });
+}
+
+/** What a caller gets to know of its request. */
+export function submittedOf(prepared: Prepared, { published, completion, ...sent }: Sent): Submitted {
+  const { message, attributes, orderingKey } = prepared;
+  const asked = { message, attributes, ...(orderingKey === undefined ? {} : { orderingKey }) };
+  return {
+    ...{ ...sent, jobId: message.jobId, message: published?.message ?? message },
+    ...(completion ? { completion } : {}),
+    ignored: published ? ignoredOf(asked, published) : [],
+  };
 }
 
 /** Reads the picture and builds its message. Nothing is sent. */
 export async function prepareRequest(parts: Parts, request: SubmitRequest, signal: AbortSignal): Promise<Prepared> {
+  checkRequest(request);
   const { maxInputBytes, uploadPrefix } = parts.settings;
   return prepare(request, await readPicture(request.input, request.name, maxInputBytes, signal), uploadPrefix);
 }
@@ -56,25 +83,27 @@ export async function send(
   prepared: Prepared,
   { republish = false, onUpload }: SubmitOptions,
   signal: AbortSignal,
-): Promise<Submitted> {
-  const { message, fingerprint } = prepared;
+): Promise<Sent> {
+  const { message, fingerprint, orderingKey } = prepared;
   const { jobId } = message;
-  const job = { jobId, message, fingerprint };
   const before = await lookBefore(parts, prepared, onUpload, signal);
-  if (before.kind === 'ended') return { ...job, state: 'ended before', completion: before.completion };
-  if (before.kind === 'submitted' && !republish) return { ...job, state: 'submitted before' };
+  if (before.kind === 'ended') {
+    return { fingerprint, state: 'ended before', completion: before.completion, published: before.published };
+  }
+  if (before.kind === 'submitted' && !republish) {
+    return { fingerprint, state: 'submitted before', published: before.published };
+  }
   signal.throwIfAborted();
   const attributes = { ...prepared.attributes, ...jobAttributes(message) };
-  await parts.publish(Buffer.from(JSON.stringify(message)), attributes, prepared.orderingKey);
-  const { orderingKey } = prepared;
-  const submittedAt = new Date().toISOString();
-  await leaveReceipt(parts, jobId, { fingerprint, submittedAt, message, attributes, orderingKey });
-  return { ...job, state: 'published' };
+  await parts.publish(Buffer.from(JSON.stringify(message)), attributes, orderingKey);
+  const receipt = { fingerprint, submittedAt: new Date().toISOString(), message, attributes, orderingKey };
+  await leaveReceipt(parts, jobId, receipt);
+  return { fingerprint, published: requestOfReceipt(receipt), state: 'published' };
 }
 
 type Before =
-  | { readonly kind: 'ended'; readonly completion: Completion }
-  | { readonly kind: 'submitted' }
+  | { readonly kind: 'ended'; readonly completion: Completion; readonly published: JobRequest | undefined }
+  | { readonly kind: 'submitted'; readonly published: JobRequest }
   | { readonly kind: 'new' };
 
 /**
@@ -100,12 +129,19 @@ async function lookBefore(
   const record = await recallQuietly(parts, jobId, signal);
   if (record) {
     await checkSameJob(parts, prepared, record, signal);
-    return { kind: 'ended', completion: record.completion };
+    const published = requestOf(record) ?? (await sentBefore(parts, jobId, signal));
+    return { kind: 'ended', completion: record.completion, published };
   }
   if (!ownId) await send();
   const receipt = await readReceipt(parts, jobId, signal);
   if (receipt && receipt.fingerprint !== fingerprint) throw reused(jobId);
-  return { kind: receipt ? 'submitted' : 'new' };
+  return receipt ? { kind: 'submitted', published: requestOfReceipt(receipt) } : { kind: 'new' };
+}
+
+/** What a receipt keeps, for a record that keeps no request. */
+async function sentBefore(parts: Parts, jobId: string, signal: AbortSignal): Promise<JobRequest | undefined> {
+  const receipt = await readReceipt(parts, jobId, signal);
+  return receipt && requestOfReceipt(receipt);
 }
 
 /** A publisher may lack the right to read records. Then it finds out what became of the job when it waits. */

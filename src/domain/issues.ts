@@ -65,7 +65,18 @@ const typeName = (issue: { readonly expected: string }) => TYPES[issue.expected]
 
 const MAX_SHOWN = 60;
 
-function show(given: unknown): string {
-  const text = typeof given === 'number' ? String(given) : JSON.stringify(given);
+/** A value as an error message shows it: JSON, shortened. What JSON cannot hold is shown by its type. */
+export function show(given: unknown): string {
+  const text = typeof given === 'number' ? String(given) : (jsonOf(given) ?? `a ${typeof given}`);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+/** @returns undefined for a function, a BigInt, a cycle, and whatever else JSON cannot hold */
+function jsonOf(given: unknown): string | undefined {
+  if (given instanceof Uint8Array) return `${given.length} bytes`;
+  try {
+    return JSON.stringify(given);
+  } catch {
+    return undefined;
+  }
 }

@@ -138,7 +138,30 @@ describe('the client', () => {
     expect(await client.status('typo')).toEqual({ jobId: 'typo', state: 'unknown' });
     expect(await client.cancel('typo', { force: true })).toMatchObject({ state: 'canceled' });
     expect(await client.cancel('used')).toMatchObject({ state: 'ended before', completion: { status: 'succeeded' } });
-    await expect(client.cancel('../x')).rejects.toMatchObject({ code: 'INVALID_MESSAGE' });
+    await expect(client.cancel('../x')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('says what a repeated request asks for in vain, and gives the message that was published', async () => {
+    const elsewhere = createClient({ env: { ...scene.env, IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC } });
+    const request = { input: await picture(60), name: 'again.png', operations, metadata: { cart: 1 } };
+    const changed = { ...request, metadata: { cart: 2 }, group: { id: 'late', total: 1 } };
+    const first = await elsewhere.submit(request); // no worker gets it
+    expect([first.state, first.ignored]).toEqual(['published', []]);
+    const waiting = { message: first.message, state: 'submitted before', ignored: ['group', 'metadata'] };
+    expect(await elsewhere.submit(changed)).toMatchObject(waiting);
+    await elsewhere.close();
+    const { message } = await client.submit(request, { republish: true });
+    await client.waitFor(message.jobId);
+    const ended = { message, state: 'ended before', ignored: ['group', 'metadata'] };
+    expect(await client.submit(changed)).toMatchObject(ended);
+    expect(await client.submit(request)).toMatchObject({ message, state: 'ended before', ignored: [] });
+    // Within one call, too: the first of two equal requests is published.
+    const pair = [61, 61].map(async (shade, n) => ({ ...request, input: await picture(shade), metadata: { n } }));
+    const outcomes: Outcome[] = [];
+    for await (const outcome of client.submitAll(await Promise.all(pair), { uploads: 1 })) outcomes.push(outcome);
+    const submitted = outcomes.map((one) => (one.kind === 'ended' ? one.submitted : undefined));
+    expect(submitted.map((one) => one?.ignored.join()).sort()).toEqual(['', 'metadata']);
+    expect(submitted.map((one) => one?.message.metadata)).toEqual([{ n: 0 }, { n: 0 }]);
   });
 
   it('submits many and resumes them, each once', async () => {

@@ -129,6 +129,25 @@ describe('jobs that have ended', () => {
     expect([kept?.deadline, kept?.redriveOf]).toEqual([undefined, 'late']);
   });
 
+  it('are not redriven while they fail in the same way, unless it is forced or the missing input is there', async () => {
+    const input = { uri: `gs://uploads-${scene.id}/soon.jpg` };
+    await scene.publish({ jobId: 'soon', operations: ['echo'], input });
+    await scene.completions(1, 'soon');
+    expect(await client.redrive('soon')).toMatchObject({ state: 'published', jobId: 'soon~r1' });
+    await scene.completions(1, 'soon~r1');
+    expect(await client.redrive('soon')).toMatchObject({
+      ...{ state: 'refused', jobId: 'soon~r1' },
+      why: expect.stringMatching(/^INPUT_NOT_FOUND: soon~r1 failed in the same way less than 5 minutes ago/) as string,
+    });
+    expect(await client.redrive('soon', { force: true })).toMatchObject({ state: 'published', jobId: 'soon~r2' });
+    await scene.completions(1, 'soon~r2');
+    expect(await client.redrive('soon')).toMatchObject({ state: 'refused', jobId: 'soon~r2' });
+    await scene.upload('soon.jpg', photo);
+    expect(await client.redrive('soon')).toMatchObject({ state: 'published', jobId: 'soon~r3' });
+    const [end] = await scene.completions(1, 'soon~r3');
+    expect(end?.completion.status).toBe('succeeded');
+  });
+
   it('are watched on a subscription that is gone afterwards', async () => {
     const watching = spawn(process.execPath, [CLI, 'watch', '--prefix', 'seen', '--limit', '2', '--json'], {
       env: scene.env,
@@ -158,13 +177,20 @@ describe('jobs that have ended', () => {
   it('leave dead letters, which are listed and shown, stay, and are purged', async () => {
     await scene.publishRaw('no job');
     await scene.publish({ jobId: 'unreadable', operations: [] });
+    await scene.publishRaw(
+      `{ "jobId": "twice", "operations": ["echo"], "operations": ["x"], "input": { "uri": "gs://i/a" } }`,
+    );
     await until(
-      () => scene.published.filter(({ attributes }) => attributes.errorCode === 'INVALID_MESSAGE').length >= 2,
+      () => scene.published.filter(({ attributes }) => attributes.errorCode === 'INVALID_MESSAGE').length >= 3,
       20_000,
     );
     const codes = async () =>
       (await json<DeadLetter[]>('dead-letters', 'list')).map(({ code, jobId }) => `${jobId ?? '?'} ${code ?? '?'}`);
-    expect((await codes()).sort()).toEqual(['? INVALID_MESSAGE', 'unreadable INVALID_MESSAGE']);
+    expect((await codes()).sort()).toEqual([
+      '? INVALID_MESSAGE',
+      'twice INVALID_MESSAGE',
+      'unreadable INVALID_MESSAGE',
+    ]);
     const shown = await json<DeadLetter>('dead-letters', 'show', 'unreadable');
     expect(shown).toMatchObject({
       data: { jobId: 'unreadable', operations: [] },
@@ -172,8 +198,9 @@ describe('jobs that have ended', () => {
     });
     const refused = await scene.imagen('redrive', '--dead-letters');
     expect([refused.code, refused.stdout]).toEqual([1, expect.stringMatching(/unreadable: refused: INVALID_MESSAGE/)]);
-    expect((await json<DeadLetter[]>('dead-letters', 'purge', '--all', '--dry-run')).length).toBe(2);
-    expect((await json<DeadLetter[]>('dead-letters', 'purge', 'unreadable')).length).toBe(1);
+    expect(refused.stdout).toMatch(/twice: refused: INVALID_MESSAGE/);
+    expect((await json<DeadLetter[]>('dead-letters', 'purge', '--all', '--dry-run')).length).toBe(3);
+    expect((await json<DeadLetter[]>('dead-letters', 'purge', 'unreadable', 'twice')).length).toBe(2);
     expect(await codes()).toEqual(['? INVALID_MESSAGE']);
   });
 });

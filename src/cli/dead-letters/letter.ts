@@ -1,5 +1,5 @@
-import type { JobMessage } from '../../domain/job.js';
-import { jobSchema } from '../../domain/job.js';
+import { JobError } from '../../domain/errors.js';
+import { type JobMessage, parseJob } from '../../domain/job.js';
 import type { Delivery } from '../../domain/ports.js';
 import type { JobRequest } from '../../records/request.js';
 
@@ -17,8 +17,10 @@ export interface DeadLetter {
   /** When it became a dead letter, as RFC 3339. */
   readonly publishedAt: string;
   readonly attributes: Readonly<Record<string, string>>;
-  /** The message's data: JSON if it is, else text. */
+  /** The message's data: JSON if it is, else text. Of a key that is given twice it shows the last value. */
   readonly data: unknown;
+  /** Whether the worker's parser accepts the message, so that it can be published again. */
+  readonly isJob: boolean;
 }
 
 /** Attributes that a worker adds. */
@@ -40,18 +42,30 @@ export function deadLetterOf({ messageId, attributes, data, publishedAt }: Deliv
     publishedAt: publishedAt.toISOString(),
     attributes: Object.fromEntries(Object.entries(attributes).filter(([name]) => !ADDED.includes(name))),
     data: content,
+    isJob: isJob(data),
   };
 }
 
+function isJob(data: Buffer): boolean {
+  try {
+    parseJob(data);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof JobError) return false;
+    throw thrown;
+  }
+}
+
 /** What its publisher asked for, if the message can be published again. */
-export function requestOfLetter({ data, attributes }: DeadLetter): JobRequest | undefined {
-  if (!jobSchema.safeParse(data).success) return undefined;
+export function requestOfLetter({ data, isJob, attributes }: DeadLetter): JobRequest | undefined {
+  if (!isJob) return undefined;
   const own = Object.entries(attributes).filter(([name]) => !name.startsWith('CloudPubSub'));
   return { message: data as JobMessage, attributes: Object.fromEntries(own) };
 }
 
 function contentOf(data: Buffer): unknown {
-  const text = data.toString('utf8');
+  // A TextDecoder skips a byte order mark, as the worker's parser does.
+  const text = new TextDecoder().decode(data);
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -2,7 +2,7 @@
 import { NOT_FOR_WORKERS, SETTINGS, unknownVariables, WORKER_SETTINGS } from '../../config/index.js';
 import { isPermitted, under } from '../../domain/uri.js';
 import { check, fault, ok, type Result, warning } from './check.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../../domain/nearest.js';
 
 export const variables = check({
   name: 'config.variables',

@@ -67,6 +67,8 @@ describe('the settings of a client', () => {
     expect(settingsFrom({ env, projectId: 'mine', maxInputBytes: 5 })).toMatchObject({
       ...{ projectId: 'mine', statePrefix: 'gs://state', jobsTopic: 'jobs', maxInputBytes: 5, uploadPrefix: undefined },
     });
-    expect(() => settingsFrom({ env, uploadPrefix: 'nowhere' })).toThrow(/IMAGEN_UPLOAD_PREFIX: expected gs:/);
+    expect(() => settingsFrom({ env, uploadPrefix: 'nowhere' })).toThrow(
+      /uploadPrefix \(IMAGEN_UPLOAD_PREFIX\): expected gs:/,
+    );
   });
 });

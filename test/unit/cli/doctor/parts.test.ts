@@ -9,7 +9,7 @@ import { examine, type Limits } from '../../../../src/cli/doctor/examine.js';
 import { reasonIn } from '../../../../src/cli/doctor/grpc.js';
 import { LEAST_NODE, threadsFor } from '../../../../src/cli/doctor/machine.js';
 import { memoryLimit, memoryNeeded } from '../../../../src/cli/doctor/memory.js';
-import { nearest } from '../../../../src/cli/doctor/nearest.js';
+import { nearest } from '../../../../src/domain/nearest.js';
 import { hasColours, reportJson, reportText, verdictOf } from '../../../../src/cli/doctor/report.js';
 import type { ModelContract, VersionContract } from '../../../../src/domain/contract.js';
 import { codecSlots } from '../../../../src/scheduling/codecs.js';

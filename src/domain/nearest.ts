@@ -7,15 +7,19 @@ export function nearest(given: string, known: readonly string[]): string | undef
   return best && best.slips <= Math.max(1, Math.floor(given.length * MOST_SLIPS)) ? best.name : undefined;
 }
 
-/** The least number of letters to insert, remove or replace (Levenshtein). */
+/** The least number of letters to insert, remove, replace, or swap with the next one. */
 function slipsBetween(a: string, b: string): number {
+  let above: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
-    const above = row;
+    const twoAbove = above;
+    above = row;
     row = [i];
     for (let j = 1; j <= b.length; j++) {
       const replaced = (above[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(replaced, (above[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+      const areSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = areSwapped ? (twoAbove[j - 2] ?? 0) + 1 : Infinity;
+      row.push(Math.min(replaced, swapped, (above[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
     }
   }
   return row.at(-1) ?? 0;
