@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { Canceled } from '../client/cancel.js';
 import { connected } from './connected.js';
 import { jobIdOf } from './job-filter.js';
+import { print, printJson, say } from './output.js';
 import { type Invocation, withHelp } from './usage.js';
 
 const LIMIT_MS = 30_000;
@@ -21,9 +22,9 @@ export function cancelCommand(invocation: Invocation): Command {
       connected(invocation, async (client) => {
         const done = await client.cancel(jobId, { force, signal: AbortSignal.timeout(LIMIT_MS) });
         if (done.state !== 'canceled') invocation.exitCode = 1;
-        if (json) console.log(JSON.stringify({ jobId, ...done }, null, 2));
-        else if (done.state === 'canceled') console.log(`${jobId}: canceled`);
-        else console.error(whyNot(jobId, done));
+        if (json) printJson({ jobId, ...done });
+        else if (done.state === 'canceled') print(`${jobId}: canceled`);
+        else say(whyNot(jobId, done));
       }),
     );
   return withHelp(command, ['cancel order-8841.front', 'cancel order-8841.front --force'], {

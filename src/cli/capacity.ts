@@ -4,6 +4,7 @@ import { OUTPUT_FORMATS, type OutputFormat } from '../domain/job.js';
 import { MEASURE_SETTINGS, measureAll } from './capacity/measure-all.js';
 import { parseSizes } from './capacity/pictures.js';
 import { reportText } from './capacity/table.js';
+import { printJson, printText, say } from './output.js';
 import { CommandFailed, type Invocation, UsageError, withHelp } from './usage.js';
 
 const DEFAULT_SIZES = '640x480,1920x1080';
@@ -47,8 +48,9 @@ export function capacityCommand(invocation: Invocation): Command {
       };
       const stop = stopOnSignals();
       try {
-        const report = await measureAll(asked, config, stop.signal, (line) => console.error(line));
-        console.log(flags.json ? JSON.stringify(report, null, 2) : reportText(report));
+        const report = await measureAll(asked, config, stop.signal, (line) => say(line));
+        if (flags.json) printJson(report);
+        else printText(reportText(report));
         if (!report.complete) invocation.exitCode = 1;
       } finally {
         stop.release();

@@ -1,4 +1,5 @@
 import { Argument, type Command as AnyCommand, Command } from 'commander';
+import { printText } from './output.js';
 import { withHelp } from './usage.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -14,7 +15,7 @@ export function completionCommand(all: () => Promise<readonly AnyCommand[]>): Co
     .addArgument(new Argument('<shell>').choices(SHELLS))
     .action(async (shell: Shell) => {
       const words = wordsOf(await all());
-      console.log(shell === 'fish' ? fish(words) : bash(words, shell));
+      printText(shell === 'fish' ? fish(words) : bash(words, shell));
     });
   return withHelp(
     command,

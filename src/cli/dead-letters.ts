@@ -4,6 +4,7 @@ import type { Delivery } from '../domain/ports.js';
 import { type DeadLetter, deadLetterOf } from './dead-letters/letter.js';
 import { type FilterFlags, wholeNumber, withFilter } from './job-filter.js';
 import { pubSubFailed, reachPubSub } from './reach.js';
+import { print, printJson, say } from './output.js';
 import { CommandFailed, type Invocation, UsageError, withHelp } from './usage.js';
 
 type LetterFilter = Pick<FilterFlags, 'code' | 'since' | 'until' | 'prefix'>;
@@ -18,11 +19,20 @@ const NOTE =
   '\nWhile a command looks, for some seconds, no other reader gets the dead letters. Pub/Sub may not show all of them at once.';
 
 export function deadLettersCommand(invocation: Invocation): Command {
-  return new Command('dead-letters')
+  const command = new Command('dead-letters')
     .description('look at the dead letters, which stay where they are, or remove some')
-    .addCommand(listCommand(invocation).exitOverride())
-    .addCommand(showCommand(invocation).exitOverride())
-    .addCommand(purgeCommand(invocation).exitOverride());
+    .addCommand(listCommand(invocation))
+    .addCommand(showCommand(invocation))
+    .addCommand(purgeCommand(invocation));
+  return withHelp(
+    command,
+    [
+      'dead-letters list --code INVALID_MESSAGE',
+      'dead-letters show order-8841.front',
+      'dead-letters purge --until 7d --dry-run',
+    ],
+    { 1: 'none matches, or the subscription cannot be read' },
+  );
 }
 
 function listCommand(invocation: Invocation): Command {
@@ -33,9 +43,9 @@ function listCommand(invocation: Invocation): Command {
     .option('--json', 'print one JSON array')
     .action(async (flags: ListFlags) => {
       const found = await letters(invocation, flags.limit, flags);
-      if (flags.json) console.log(JSON.stringify(found, null, 2));
-      else for (const letter of found) console.log(describe(letter));
-      if (!flags.json && found.length === 0) console.error('no dead letter matches');
+      if (flags.json) printJson(found);
+      else for (const letter of found) print(describe(letter));
+      if (!flags.json && found.length === 0) say('no dead letter matches');
     });
   return withHelp(command, ['dead-letters list', 'dead-letters list --code WORKER_LOST --json'], FAILS).addHelpText(
     'after',
@@ -54,7 +64,7 @@ function showCommand(invocation: Invocation): Command {
       const found = (await letters(invocation, MOST_LETTERS, {})).filter((letter) => isNamed(letter, [id]));
       if (found.length === 0)
         throw new CommandFailed(`no dead letter of ${id} is there: see \`imagen dead-letters list\``);
-      console.log(JSON.stringify(found.length === 1 ? found[0] : found, null, 2));
+      printJson(found.length === 1 ? found[0] : found);
     });
   return withHelp(command, ['dead-letters show order-8841.front'], {
     1: 'there is none, or the subscription cannot be read',
@@ -92,10 +102,10 @@ async function purge(invocation: Invocation, ids: readonly string[], flags: Purg
     gone.push(...chosen.map(deadLetterOf));
     return flags.dryRun ? [] : chosen;
   });
-  if (flags.json) console.log(JSON.stringify(gone, null, 2));
-  else for (const letter of gone) console.log(`${flags.dryRun ? 'would remove' : 'removed'} ${describe(letter)}`);
+  if (flags.json) printJson(gone);
+  else for (const letter of gone) print(`${flags.dryRun ? 'would remove' : 'removed'} ${describe(letter)}`);
   if (gone.length === 0) {
-    console.error('no dead letter matches');
+    say('no dead letter matches');
     invocation.exitCode = 1;
   }
 }

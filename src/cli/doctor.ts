@@ -3,6 +3,7 @@ import { CHECKS } from './doctor/checks.js';
 import { Deployment } from './doctor/deployment.js';
 import { examine } from './doctor/examine.js';
 import { hasColours, reportJson, reportText, verdictOf } from './doctor/report.js';
+import { printText } from './output.js';
 import { type Invocation, withHelp } from './usage.js';
 
 export function doctorCommand(invocation: Invocation): Command {
@@ -13,9 +14,7 @@ export function doctorCommand(invocation: Invocation): Command {
       const deployment = new Deployment(invocation.env);
       try {
         const findings = await examine(CHECKS, deployment);
-        console.log(
-          json ? reportJson(findings) : reportText(findings, hasColours(invocation.env, process.stdout.isTTY)),
-        );
+        printText(json ? reportJson(findings) : reportText(findings, hasColours(invocation.env, process.stdout.isTTY)));
         if (verdictOf(findings) === 'fault') invocation.exitCode = 1;
       } finally {
         deployment.close();

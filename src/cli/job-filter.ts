@@ -4,6 +4,7 @@ import type { JobFilter } from '../client/jobs.js';
 import { STATUSES } from '../domain/completion.js';
 import { ERROR_CODES } from '../domain/errors.js';
 import { isJobId } from '../domain/job.js';
+import { UsageError } from './usage.js';
 
 export interface FilterFlags {
   readonly status?: string[];
@@ -86,9 +87,18 @@ export function withFilter(command: Command, without: readonly (keyof FilterFlag
     new Option('--prefix <text>', 'beginning of the id; it makes the search shorter').argParser(beginningOfId),
     new Option('--group <id>', 'id of the group').argParser(jobIdOf),
   ];
+  command.hook('preAction', (_, called) => checkInterval(called.opts<FilterFlags>()));
   return options
     .filter((option) => !without.some((name) => name === option.attributeName()))
     .reduce((all, option) => all.addOption(option), command);
+}
+
+/** @throws UsageError for an interval in which no time lies */
+function checkInterval({ since, until }: FilterFlags): void {
+  if (since === undefined || until === undefined || since < until) return;
+  throw new UsageError(
+    `--since and --until: expected a time before --until, given ${since.toISOString()} and ${until.toISOString()}`,
+  );
 }
 
 export function filterOf({ status, code, model, since, until, prefix, group }: FilterFlags): JobFilter {

@@ -5,7 +5,8 @@ import type { EndedJob, JobCounts } from '../client/jobs.js';
 import { connected } from './connected.js';
 import { type FilterFlags, filterOf, jobIdOf, wholeNumber, withFilter } from './job-filter.js';
 import { describeEnd } from './status.js';
-import { CommandFailed, type Invocation, untilInterrupted, withHelp } from './usage.js';
+import { print, printJson, say } from './output.js';
+import { CommandFailed, type Invocation, untilInterrupted, UsageError, withHelp } from './usage.js';
 
 interface ListFlags extends FilterFlags {
   readonly limit: number;
@@ -19,10 +20,13 @@ const LIMIT = 100;
 const WATCH_EVERY_MS = 2_000;
 
 export function jobsCommand(invocation: Invocation): Command {
-  return new Command('jobs')
+  const command = new Command('jobs')
     .description('find jobs that have ended, by their records')
-    .addCommand(listCommand(invocation).exitOverride())
-    .addCommand(showCommand(invocation).exitOverride());
+    .addCommand(listCommand(invocation))
+    .addCommand(showCommand(invocation));
+  return withHelp(command, ['jobs list --status failed --since 2h', 'jobs show order-8841.front'], {
+    1: 'nothing is known of the job, or a record could not be read',
+  });
 }
 
 function listCommand(invocation: Invocation): Command {
@@ -32,7 +36,10 @@ function listCommand(invocation: Invocation): Command {
     .option('--count', 'only count them, by status and code')
     .option('--watch', 'go on, and list each job when it ends, until interrupted; with --json a line each')
     .option('--json', 'print one JSON document')
-    .action((flags: ListFlags) => connected(invocation, (client) => list(client, flags, invocation)));
+    .action((flags: ListFlags) => {
+      if (flags.count && flags.watch) throw new UsageError('--count and --watch: expected one of them, given both');
+      return connected(invocation, (client) => list(client, flags, invocation));
+    });
   return withHelp(
     command,
     [
@@ -48,7 +55,7 @@ function listCommand(invocation: Invocation): Command {
 async function list(client: Client, flags: ListFlags, invocation: Invocation): Promise<void> {
   const filter = filterOf(flags);
   const onUnreadable = (_: string, { message }: Error) => {
-    console.error(`imagen: ${message}`);
+    say(`imagen: ${message}`);
     invocation.exitCode = 1;
   };
   if (flags.watch) return watch(client, flags, onUnreadable);
@@ -67,13 +74,13 @@ async function list(client: Client, flags: ListFlags, invocation: Invocation): P
   }
   if (flags.json) {
     const all = { ...(counts ? { counts } : {}), ...(flags.count ? {} : { jobs: found }), ...(next ? { next } : {}) };
-    console.log(JSON.stringify(all, null, 2));
+    printJson(all);
     return;
   }
-  for (const line of tableOf(found)) console.log(line);
-  if (counts) console.log(describeCounts(counts));
-  else if (found.length === 0) console.error('no job matches');
-  if (next !== undefined) console.error(`there are more: go on with --after ${next}`);
+  for (const line of tableOf(found)) print(line);
+  if (counts) print(describeCounts(counts));
+  else if (found.length === 0) say('no job matches');
+  if (next !== undefined) say(`there are more: go on with --after ${next}`);
 }
 
 async function watch(
@@ -96,7 +103,8 @@ async function watch(
       };
       for await (const job of client.jobs(filterOf(flags), options)) {
         seen.add(job.jobId);
-        console.log(flags.json ? JSON.stringify(job) : rowOf(job).join('  '));
+        if (flags.json) printJson(job, 0);
+        else print(rowOf(job).join('  '));
       }
       await sleep(WATCH_EVERY_MS, undefined, { signal });
     }
@@ -139,7 +147,7 @@ function showCommand(invocation: Invocation): Command {
             `no job ${jobId} is known: it has no record, and \`imagen submit\` has not published it`,
           );
         }
-        console.log(JSON.stringify(found, null, 2));
+        printJson(found);
       }),
     );
   return withHelp(command, ['jobs show order-8841.front'], { 1: 'nothing is known of it' });

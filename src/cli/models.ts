@@ -5,6 +5,7 @@ import { readConfig } from '../config/index.js';
 import { capacityOf } from '../domain/capacity.js';
 import type { ModelContract } from '../domain/contract.js';
 import { reachTriton } from './reach.js';
+import { print, printJson, printText, say } from './output.js';
 import { type Invocation, UsageError, withHelp } from './usage.js';
 
 export function modelsCommand(invocation: Invocation): Command {
@@ -19,17 +20,17 @@ export function modelsCommand(invocation: Invocation): Command {
         const contracts = [...server.contracts().values()];
         if (json) {
           const ready = contracts.map((contract) => ({ ...contract, versions: Object.fromEntries(contract.versions) }));
-          console.log(JSON.stringify({ ready, unready: Object.fromEntries(server.unready()) }, null, 2));
+          printJson({ ready, unready: Object.fromEntries(server.unready()) });
         } else {
-          for (const contract of contracts) console.log(describe(contract));
-          for (const [model, reason] of server.unready()) console.log(`${model}: not ready: ${reason}`);
+          for (const contract of contracts) printText(describe(contract));
+          for (const [model, reason] of server.unready()) print(`${model}: not ready: ${reason}`);
         }
         if (contracts.length === 0) invocation.exitCode = 1;
       } finally {
         await server.close();
       }
     })
-    .addCommand(reloadCommand(invocation).exitOverride());
+    .addCommand(reloadCommand(invocation));
   return withHelp(command, ['models', 'models --json', 'models reload upscale'], {
     1: 'Triton does not answer, or serves no model that the worker can use',
   });
@@ -63,10 +64,10 @@ function reloadCommand(invocation: Invocation): Command {
       const never = new AbortController().signal;
       const done = await reloadModel(tritonUrl, model, tritonAdminKey, never, (outcome) => {
         if (json) return;
-        if (outcome.reloaded) console.log(`${outcome.replica}: ${model} loaded again after ${outcome.seconds} s`);
-        else console.error(`imagen: ${outcome.replica}: ${model} was not reloaded: ${outcome.error}`);
+        if (outcome.reloaded) print(`${outcome.replica}: ${model} loaded again after ${outcome.seconds} s`);
+        else say(`imagen: ${outcome.replica}: ${model} was not reloaded: ${outcome.error}`);
       });
-      if (json) console.log(JSON.stringify({ model, replicas: done }, null, 2));
+      if (json) printJson({ model, replicas: done });
       if (!done.every(({ reloaded }) => reloaded)) invocation.exitCode = 1;
     });
   return withHelp(command, ['models reload upscale'], { 1: 'a replica does not answer, or did not reload it' });

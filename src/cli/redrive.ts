@@ -8,6 +8,7 @@ import { requestOfLetter } from './dead-letters/letter.js';
 import { connected } from './connected.js';
 import { type FilterFlags, filterOf, isFiltered, jobIdsOf, withFilter } from './job-filter.js';
 import { reachToPublish } from './reach.js';
+import { print, printJson, say } from './output.js';
 import { type Invocation, UsageError, withHelp } from './usage.js';
 
 interface Flags extends FilterFlags {
@@ -73,10 +74,10 @@ async function redriveJobs(jobIds: readonly string[], flags: Flags, invocation: 
     const found: Redriven[] = [];
     for await (const one of chosen(client, jobIds, flags, options, invocation)) {
       found.push(one);
-      if (!json) console.log(describe(one));
+      if (!json) print(describe(one));
     }
-    if (json) console.log(JSON.stringify({ counts: countsOf(found), jobs: found }, null, 2));
-    else console.error(summaryOf(found));
+    if (json) printJson({ counts: countsOf(found), jobs: found });
+    else say(summaryOf(found));
     if (found.some(({ state }) => state === 'refused')) invocation.exitCode = 1;
   });
 }
@@ -90,7 +91,7 @@ function chosen(
 ): AsyncIterable<Redriven> {
   if (flags.deadLetters) return ofLetters(client, flags, options, invocation);
   if (jobIds.length > 0) return mapInOrder(new Set(jobIds), AT_ONCE, (jobId) => client.redrive(jobId, options));
-  const onUnreadable = (_: string, { message }: Error) => console.error(`imagen: ${message}`);
+  const onUnreadable = (_: string, { message }: Error) => say(`imagen: ${message}`);
   return client.redriveAll(filterOf(flags), { ...options, onUnreadable });
 }
 

@@ -1,5 +1,6 @@
 import { Argument, Command } from 'commander';
 import { JSON_SCHEMAS } from '../domain/json-schemas.js';
+import { printJson } from './output.js';
 import { withHelp } from './usage.js';
 
 export function schemaCommand(): Command {
@@ -7,7 +8,7 @@ export function schemaCommand(): Command {
     .description('print the JSON Schema of a message')
     .addArgument(new Argument('<message>').choices(Object.keys(JSON_SCHEMAS)))
     .action((message: keyof typeof JSON_SCHEMAS) => {
-      console.log(JSON.stringify(JSON_SCHEMAS[message](), null, 2));
+      printJson(JSON_SCHEMAS[message]());
     });
   return withHelp(command, ['schema job', 'schema completion > completion.json'], {});
 }

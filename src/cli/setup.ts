@@ -21,6 +21,7 @@ import {
   wantedPolicies,
   wantedSubscriptions,
 } from './setup/wanted.js';
+import { oneLine, print, printJson, printText, say } from './output.js';
 import { type Invocation, withHelp } from './usage.js';
 
 /** Exit code of a dry run that would change something. It differs from failure (1) and wrong call (2). */
@@ -98,7 +99,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
     return code;
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
-    console.error(`imagen: ${error.message}`);
+    say(`imagen: ${error.message}`);
     return 1;
   } finally {
     pubsub.close();
@@ -123,23 +124,25 @@ async function carryOut(
     if (doIt) await step.apply();
     const word = WORDS[doIt ? 'done' : 'planned'][step.todo];
     if (flags.json) continue;
-    console.log([`${step.kind.padEnd(12)} ${step.name}: ${word}`, ...step.details].join('\n               '));
+    printText(
+      [`${step.kind.padEnd(12)} ${step.name}: ${word}`, ...step.details].map(oneLine).join('\n               '),
+    );
   }
   if (flags.json) {
     const shown = steps.map(({ kind, name, todo, details }) => ({ kind, name, todo, details }));
-    console.log(JSON.stringify({ changed: doIt, obstacles, steps: shown }, null, 2));
+    printJson({ changed: doIt, obstacles, steps: shown });
   }
-  for (const warning of steps.flatMap((step) => step.warnings)) console.error(`warning: ${warning}`);
-  if (flags.allowOverlap) for (const overlap of twice) console.error(`warning: ${overlap}`);
-  if (config.pubsubEmulator === undefined) console.error(`note: ${serviceAgentNote(config)}`);
+  for (const warning of steps.flatMap((step) => step.warnings)) say(`warning: ${warning}`);
+  if (flags.allowOverlap) for (const overlap of twice) say(`warning: ${overlap}`);
+  if (config.pubsubEmulator === undefined) say(`note: ${serviceAgentNote(config)}`);
   if (obstacles.length > 0) {
-    for (const obstacle of obstacles) console.error(`imagen: ${obstacle}`);
-    console.error('imagen: nothing was changed');
+    for (const obstacle of obstacles) say(`imagen: ${obstacle}`);
+    say('imagen: nothing was changed');
     return 1;
   }
   if (!flags.dryRun) return 0;
   const changes = steps.filter(({ todo }) => todo !== 'nothing').length;
-  if (!flags.json) console.log(changes === 0 ? 'nothing to do' : `${changes} of ${steps.length} would change`);
+  if (!flags.json) print(changes === 0 ? 'nothing to do' : `${changes} of ${steps.length} would change`);
   return changes === 0 ? 0 : WOULD_CHANGE;
 }
 
@@ -152,7 +155,7 @@ async function warnOfNoReader(
   if (flags.completionsSubscription.length > 0) return;
   const listed = await subscriptionsOf(pubsub, completionsTopic);
   if (listed && listed.length > 0) return;
-  console.error(
+  say(
     `note: nothing subscribes to ${completionsTopic}, so completions are lost to whoever wants to read them. For a reader of yours: imagen setup --completions-subscription NAME. To look: imagen watch`,
   );
 }

@@ -6,6 +6,7 @@ import type { Completion } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import { jobIdsOf } from './job-filter.js';
 import { connected } from './connected.js';
+import { print, printJson } from './output.js';
 import { type Invocation, withHelp } from './usage.js';
 
 const AT_ONCE = 16;
@@ -22,9 +23,9 @@ export function statusCommand(invocation: Invocation): Command {
         const found: Looked[] = [];
         for await (const one of mapInOrder(jobIds, AT_ONCE, (jobId) => look(client, jobId))) {
           found.push(one);
-          if (!json) console.log(describe(one));
+          if (!json) print(describe(one));
         }
-        if (json) console.log(JSON.stringify(found, null, 2));
+        if (json) printJson(found);
         if (found.some(({ state }) => state === 'unknown' || state === 'unreadable')) invocation.exitCode = 1;
       }),
     );

@@ -5,7 +5,7 @@ import type { Flags } from './submit/flags.js';
 import { areMany } from './pictures/items.js';
 import { submitMany } from './submit/many.js';
 import { submitOne } from './submit/one.js';
-import { INTERRUPTED, type Invocation, withHelp } from './usage.js';
+import { INTERRUPTED, type Invocation, UsageError, withHelp } from './usage.js';
 
 export function submitCommand(invocation: Invocation): Command {
   const command = new Command('submit')
@@ -31,18 +31,24 @@ export function submitCommand(invocation: Invocation): Command {
     .option('--republish', 'publish even if the job was submitted before and has not ended')
     .option('--wait', 'wait for the outcome; exit 1 unless it succeeded (several pictures: the default)')
     .option('--no-wait', 'only publish')
-    .option('--wait-seconds <seconds>', 'how long to wait for a single job', '600')
+    .option(
+      '--wait-seconds <seconds>',
+      'how long to wait in all; default: 600 for a single picture, no limit for several',
+    )
     .option('-o, --download <file>', 'with --wait: save the result of a single picture here; - is standard output')
     .option('--out <folder>', 'several pictures: save the results here, in the same folders as the pictures')
     .option('--report <file>', 'several pictures: write what became of each to a .json or .csv file')
     .option('--json', 'print the outcome, or without --wait the job, as JSON on standard output')
     .action(async (pictures: string[], flags: Flags) => {
+      if (given.size > 1) throw new UsageError('--wait and --no-wait: expected one of them, given both');
       const [first = ''] = pictures;
       invocation.exitCode =
         areMany(pictures) || flags.out !== undefined || flags.report !== undefined
           ? await submitMany(pictures, flags, invocation.env)
           : await submitOne(first, flags, invocation.env);
     });
+  const given = new Set<string>();
+  for (const name of ['wait', 'no-wait']) command.on(`option:${name}`, () => given.add(name));
   return withHelp(
     command,
     [

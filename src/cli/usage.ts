@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { outputFailed } from './output.js';
 
 /** Input of a command, and its exit code. */
 export interface Invocation {
@@ -35,9 +36,44 @@ export function withHelp(
   return command.addHelpText('after', ['', 'Examples:', ...shown, '', 'Exit codes:', ...lines].join('\n'));
 }
 
-/** A signal that fires when the user interrupts the command. Without it the process would end at once. */
+/** The result of a work, or undefined if it takes longer. The work is not stopped. @param ms in milliseconds */
+export async function atMost<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), ms)));
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Time for a command to end what it does after an interruption, in milliseconds. */
+export const STOP_MS = 30_000;
+
+/**
+ * Waits for a work; but after a signal, only for `ms` more.
+ * @returns undefined if the work is left behind
+ * @throws what the work throws
+ */
+export async function untilStopped<T>(work: Promise<T>, stop: AbortSignal, ms = STOP_MS): Promise<T | undefined> {
+  let begin: () => void = () => undefined;
+  const stopped = new Promise<undefined>((resolve) => (begin = () => resolve(undefined)));
+  stop.addEventListener('abort', begin, { once: true });
+  if (stop.aborted) begin();
+  try {
+    return await Promise.race([work, stopped.then(() => atMost(ms, work))]);
+  } finally {
+    stop.removeEventListener('abort', begin);
+  }
+}
+
+/**
+ * A signal that fires when the user interrupts the command, or when standard output fails. Without it the process would end
+ * at once.
+ */
 export function untilInterrupted(): AbortSignal {
   const interrupted = new AbortController();
+  outputFailed().addEventListener('abort', () => interrupted.abort(), { once: true });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
   return interrupted.signal;
 }

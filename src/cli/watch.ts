@@ -9,6 +9,7 @@ import { factsOf } from '../records/facts.js';
 import { type FilterFlags, filterOf, wholeNumber, withFilter } from './job-filter.js';
 import { pubSubFailed, reachPubSub } from './reach.js';
 import { describeEnd } from './status.js';
+import { print, printJson, say } from './output.js';
 import { CommandFailed, type Invocation, untilInterrupted, withHelp } from './usage.js';
 
 type Flags = Pick<FilterFlags, 'status' | 'code' | 'model' | 'prefix' | 'group'> & {
@@ -48,9 +49,9 @@ async function watch(flags: Flags, { env }: Invocation): Promise<void> {
   const what = `topic ${config.completionsTopic}`;
   try {
     const told = printer(flags);
-    const onError = (error: unknown) => console.error(`imagen: ${(error as Error).message}`);
+    const onError = (error: unknown) => say(`imagen: ${(error as Error).message}`);
     const watching = await watchTopic(channel, config.completionsTopic, told.tell, onError);
-    console.error(`watching ${what}; Ctrl-C ends it`);
+    say(`watching ${what}; Ctrl-C ends it`);
     try {
       const ended = new Promise<undefined>((resolve) => {
         if (ending.aborted) resolve(undefined);
@@ -80,8 +81,10 @@ function printer(flags: Flags) {
     if ([status, code, model, prefix].some((given) => given !== undefined)) return;
     if (group !== undefined && group !== attributes.groupId) return;
     const text = data.toString('utf8');
-    if (!groups.has(text))
-      console.log(flags.json ? text : `group ${attributes.groupId ?? ''} has ended: ${countsIn(text)}`);
+    if (!groups.has(text)) {
+      if (flags.json) printJson(JSON.parse(text), 0);
+      else print(`group ${attributes.groupId ?? ''} has ended: ${countsIn(text)}`);
+    }
     groups.add(text);
   };
   const tell = (delivery: Delivery) => {
@@ -93,7 +96,8 @@ function printer(flags: Flags) {
     }
     if (!body || seen.has(body.eventId) || !isWanted(body, delivery, flags)) return;
     seen.add(body.eventId);
-    console.log(flags.json ? delivery.data.toString('utf8') : describe(body));
+    if (flags.json) printJson(body, 0);
+    else print(describe(body));
     if (seen.size === flags.limit) reached(undefined);
   };
   return { tell, enough };

@@ -3,7 +3,7 @@ import { createApp } from '../app/app.js';
 import { ConfigError, readConfig, unknownVariables, WORKER_SETTINGS } from '../config/index.js';
 import { createLogger } from '../telemetry/logger.js';
 import { cloudTraceFields } from '../tracing/trace-fields.js';
-import { type Invocation, UsageError, withHelp } from './usage.js';
+import { type Invocation, withHelp } from './usage.js';
 
 /** What to do when it does not start. */
 const DOCTOR = '"imagen doctor" looks at everything that it depends on';
@@ -15,7 +15,7 @@ export function workerCommand(invocation: Invocation): Command {
       try {
         invocation.exitCode = await work(invocation.env);
       } catch (thrown) {
-        throw thrown instanceof ConfigError ? new UsageError(`${thrown.message}\n${DOCTOR}`) : thrown;
+        throw thrown instanceof ConfigError ? new ConfigError([...thrown.problems, DOCTOR]) : thrown;
       }
     });
   return withHelp(command, ['worker', 'worker | tee worker.log'], {

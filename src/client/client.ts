@@ -41,7 +41,7 @@ export interface Client {
   waitForGroup(group: CountedGroup, options?: WaitOptions): Promise<GroupCompletion>;
   submitAll<R extends SubmitRequest>(
     requests: AsyncIterable<R> | Iterable<R>,
-    options?: SubmitAllOptions,
+    options?: SubmitAllOptions<R>,
   ): AsyncGenerator<Outcome<R>, void, void>;
   cancel(jobId: string, options?: CancelOptions): Promise<Canceled>;
   redrive(job: string | RedriveJob, options?: RedriveOptions): Promise<Redriven>;

@@ -1,5 +1,5 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import type { Completion } from '../domain/completion.js';
 import { objectRef } from '../domain/uri.js';
@@ -41,7 +41,8 @@ async function completionOf(parts: Parts, jobId: string, signal: AbortSignal): P
 /** Whoever is interrupted leaves no half of a file. */
 async function save(path: string, bytes: Buffer): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const beside = `${path}.${randomBytes(4).toString('hex')}.part`;
+  // A short name: that of the result may be as long as a name can be.
+  const beside = join(dirname(path), `.${randomBytes(6).toString('hex')}.part`);
   try {
     await writeFile(beside, bytes);
     await rename(beside, path);

@@ -40,7 +40,7 @@ export interface Progress {
   readonly failed: number;
 }
 
-export interface SubmitAllOptions extends Pick<SubmitOptions, 'republish'> {
+export interface SubmitAllOptions<R extends SubmitRequest = SubmitRequest> extends Pick<SubmitOptions, 'republish'> {
   /**
    * Stops: no further request is taken, what is being published is finished, and the iteration ends with the signal's
    * reason. Submitting the same requests again goes on where it stopped.
@@ -52,6 +52,8 @@ export interface SubmitAllOptions extends Pick<SubmitOptions, 'republish'> {
   readonly window?: number;
   /** Whether to wait for the outcomes, by default true. */
   readonly wait?: boolean;
+  /** Called when a request is published, or known to have been before: its outcome may be long in coming. It must not throw. */
+  readonly onSubmitted?: (request: R, submitted: Submitted) => void;
   /** Called after every change. It must not throw. */
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -73,7 +75,7 @@ const OF_ONE: readonly string[] = [
 export async function* submitAll<R extends SubmitRequest>(
   parts: Parts,
   requests: AsyncIterable<R> | Iterable<R>,
-  options: SubmitAllOptions = {},
+  options: SubmitAllOptions<R> = {},
 ): AsyncGenerator<Outcome<R>, void, void> {
   const { uploads = UPLOADS, window = WINDOW } = options;
   const stop = new AbortController();
@@ -145,7 +147,7 @@ class Run<R extends SubmitRequest> {
 
   constructor(
     private readonly parts: Parts,
-    private readonly options: SubmitAllOptions,
+    private readonly options: SubmitAllOptions<R>,
     private readonly polls: Polls,
     private readonly signal: AbortSignal,
     private readonly to: { readonly put: (outcome: Outcome<R>) => void; readonly fail: (error: unknown) => void },
@@ -164,7 +166,9 @@ class Run<R extends SubmitRequest> {
         throw new JobError('JOB_ID_REUSED', `the id ${jobId} is given twice, for different jobs`);
       }
       this.#count(sent.state === 'published' && !earlier ? 'published' : 'before');
-      this.#follow(request, submittedOf(prepared, sent));
+      const submitted = submittedOf(prepared, sent);
+      this.options.onSubmitted?.(request, submitted);
+      this.#follow(request, submitted);
     } catch (thrown) {
       this.#refuse(request, thrown);
     }

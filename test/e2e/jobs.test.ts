@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeadLetter } from '../../src/cli/dead-letters/letter.js';
 import type { EndedJob, JobCounts, JobStatus, Redriven } from '../../src/client/index.js';
 import { type Client, createClient } from '../../src/client/index.js';
+import { runProgram } from '../support/program.js';
 import { CLI, createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 const photo = readFileSync(new URL('../fixtures/photos/chelsea.jpg', import.meta.url));
@@ -53,6 +54,22 @@ describe('jobs that have ended', () => {
     expect([code, stderr], stderr).toEqual([0, expect.anything()]);
     return JSON.parse(stdout) as T;
   }
+
+  it('are listed for a reader that goes, and for a disk that is full', async () => {
+    const shell = (line: string) =>
+      runProgram('bash', ['-c', line.replaceAll('imagen', `'${process.execPath}' '${CLI}'`)], scene.env);
+    const head = await shell('set -o pipefail; imagen jobs list --json | head -1');
+    expect(head).toMatchObject({ stdout: '{\n', stderr: '' });
+    expect([0, 141]).toContain(head.code); // 0 if all was written before the reader went
+    const watch = await shell('imagen jobs list --watch --json | head -1; exit ${PIPESTATUS[0]}');
+    expect(watch).toMatchObject({ code: 141, stderr: '' });
+    expect(JSON.parse(watch.stdout)).toMatchObject({ jobId: 'order-000' });
+    const full = await shell('imagen jobs list --json >/dev/full');
+    expect([full.code, full.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^imagen: standard output cannot be written: ENOSPC: .*\n$/),
+    ]);
+  });
 
   it('are found by how they ended, when, and by the beginning of their ids', async () => {
     const idsOf = ({ jobs }: Listed) => jobs.map(({ jobId }) => jobId);

@@ -83,6 +83,10 @@ describe('imagen submit', () => {
     const before = JSON.parse(readFileSync(join(folder, 'first.json'), 'utf8')) as Report;
     expect(before).toMatchObject({ interrupted: true });
     expect(before.jobs.length).toBe(COUNT + 1);
+    const told = before.jobs.flatMap(({ jobId }) => jobId ?? []);
+    expect(told).toEqual(expect.arrayContaining(published)); // each published job is known by its id
+    expect(before.counts.submitted).toBeGreaterThan(0);
+    expect(before.jobs.find(({ outcome }) => outcome === 'submitted')).toMatchObject({ published: true });
 
     worker = await scene.startWorker();
     showOnFailure(worker);
@@ -157,7 +161,8 @@ describe('imagen submit', () => {
     expect(first.code, first.stderr).toBe(0);
     expect(first.stderr).toMatch(/published +used: style_aged@1\n/);
     const second = await scene.imagen('submit', photo, '-p', 'style_comic', ...args, '--json');
-    expect(second).toMatchObject({ code: 1, stdout: '' });
+    expect(second.code).toBe(1);
+    expect(JSON.parse(second.stdout)).toMatchObject({ error: { code: 'JOB_ID_REUSED' } });
     expect(second.stderr).toMatch(/^imagen: JOB_ID_REUSED: the id used stands for another job/);
     // A redrive has an id of its own.
     const redrive = await scene.imagen(
@@ -198,11 +203,41 @@ describe('imagen submit', () => {
       waiting('1', { IMAGEN_JOBS_TOPIC: nobody }, 'bad_contract'),
     ]);
     expect(bare.code).toBe(1);
+    expect(bare.stderr).toMatch(/no outcome after 6 s/);
     expect(bare.stderr).toMatch(/waiting +5 s\n/);
     expect(bare.stderr).toMatch(/no subscription takes jobs from the topic bare-.*imagen setup/);
     expect(away.stderr).toMatch(/no outcome after 1 s; .*Triton at 127\.0\.0\.1:1 does not answer/);
     expect(broken.stderr).toMatch(/the model bad_contract is not ready at Triton: .*imagen/);
     expect(idle.stderr).toMatch(/no outcome after 1 s; no worker has ended it: is one running .*jobs-worker-/);
+  });
+
+  it('tells of several pictures why they wait, and ends at the limit with the ids', async () => {
+    await scene.pubsub.createTopic(`lonely-${scene.id}`);
+    const other = join(folder, 'other.png');
+    writeFileSync(other, await picture(77));
+    const args = ['submit', photo, other, '-p', 'style_aged', '--out', join(folder, 'lonely'), '--json'];
+    const startedAt = Date.now();
+    const { code, stdout, stderr } = await runProgram(process.execPath, [CLI, ...args, '--wait-seconds', '10'], {
+      ...scene.env,
+      IMAGEN_JOBS_TOPIC: `lonely-${scene.id}`,
+    });
+    expect(code, stderr).toBe(1);
+    expect(Date.now() - startedAt).toBeLessThan(20_000);
+    expect(stderr).toMatch(/^0\/2 {2}0\.0 jobs\/s {2}2 published$/m);
+    expect(stderr.match(/no subscription takes jobs from the topic lonely-.*imagen setup/g)).toHaveLength(1);
+    expect(stderr).toMatch(/^no more waiting after 10 s$/m);
+    const report = JSON.parse(stdout) as Report;
+    expect(report).toMatchObject({ interrupted: false, counts: { submitted: 2 } });
+    for (const job of report.jobs) expect(job).toMatchObject({ jobId: expect.any(String) as string, published: true });
+  }, 30_000);
+
+  it('saves a result whose name is as long as a name can be', async () => {
+    const name = `${'n'.repeat(240)}.webp`;
+    const { code, stderr } = await scene.imagen(
+      ...['submit', photo, '-p', 'style_aged', '--wait', '-o', join(folder, name)],
+    );
+    expect(code, stderr).toBe(0);
+    expect(await sharp(readFileSync(join(folder, name))).metadata()).toMatchObject({ format: 'webp', width: 24 });
   });
 
   it('cancels only what it knows, unless it is told to', async () => {

@@ -20,9 +20,9 @@ export function reportText(report: Report): string {
 }
 
 function ranOn({ ranOn: { triton, transport, imagen, node, processors, poolThreads, maxJobs } }: Report): string {
-  const carrier = transport.length > 0 ? transport.join(' and ') : 'nothing';
+  const carrier = transport.length > 0 ? `, tensors by ${transport.join(' and ')}` : '';
   return (
-    `Triton ${triton.version} at ${triton.url}${triton.onThisMachine ? ' (this machine)' : ''}, tensors by ${carrier}; ` +
+    `Triton ${triton.version} at ${triton.url}${triton.onThisMachine ? ' (this machine)' : ''}${carrier}; ` +
     `a worker of imagen ${imagen} on Node ${node} with ${processors} processors, ${poolThreads} pool threads, ` +
     `at most ${maxJobs} jobs in work`
   );

@@ -1,6 +1,7 @@
 /** The findings as text, or as one JSON document. */
 import type { Result } from './check.js';
 import type { Finding } from './examine.js';
+import { oneLine } from '../output.js';
 
 /** In the order in which they are shown: what is to be done comes last. */
 const VERDICTS = ['ok', 'skipped', 'warning', 'fault'] as const satisfies readonly Result['verdict'][];
@@ -28,12 +29,13 @@ export function reportText(findings: readonly Finding[], colours: boolean): stri
   const nameWidth = Math.max(...findings.map(({ name }) => name.length));
   const lines = VERDICTS.flatMap((verdict) => findings.filter((finding) => finding.verdict === verdict)).flatMap(
     (finding) => {
-      const { name, verdict, message } = finding;
+      const { name, verdict } = finding;
+      const message = oneLine(finding.message);
       const word = verdict.padEnd(VERDICT_WIDTH);
       const shown = colours ? `\u001b[${COLOURS[verdict]}m${word}\u001b[0m` : word;
       const margin = ' '.repeat(VERDICT_WIDTH + 2 + nameWidth + 2);
       const line = `${shown}  ${name.padEnd(nameWidth)}  ${message}`;
-      return 'cure' in finding ? [line, `${margin}→ ${finding.cure}`] : [line];
+      return 'cure' in finding ? [line, `${margin}→ ${oneLine(finding.cure)}`] : [line];
     },
   );
   return [...lines, countsOf(findings)].join('\n');

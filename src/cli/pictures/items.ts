@@ -1,6 +1,6 @@
 /** The pictures that the arguments of `submit` and `process` stand for. */
-import { statSync } from 'node:fs';
-import { basename, join, relative, resolve } from 'node:path';
+import { mkdirSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { FORMATS } from '../../pipeline/formats/index.js';
 import { UsageError } from '../usage.js';
 import { baseOf, expand, filesUnder, isGlob } from './glob.js';
@@ -12,6 +12,8 @@ export interface Item {
   /** Path of the result under `--out`, without the extension of its format. */
   readonly out: string;
   readonly wish?: ManifestLine['wish'];
+  /** File and line of its manifest, for messages. */
+  readonly at?: string;
 }
 
 export interface Items {
@@ -53,8 +55,8 @@ export function itemsOf(args: readonly string[], out: string | undefined): Items
   return { items: distinct(items), leftOut };
 }
 
-function itemOfLine({ input, out, wish }: ManifestLine): Item {
-  return { input, out: out ?? stem(basename(input)), wish };
+function itemOfLine({ at, input, out, wish }: ManifestLine): Item {
+  return { at, input, out: out ?? stem(basename(input)), wish };
 }
 
 const stem = (path: string) => path.replace(/\.[^./]*$/, '');
@@ -83,10 +85,12 @@ export function areMany(args: readonly string[]): boolean {
   return isGlob(only) || isManifest(only);
 }
 
-/** Checks `--out`: whatever the format of a result, it may not take the place of a picture. @throws UsageError */
+/**
+ * Checks `--out`, and creates the folder: files can be created in it, and whatever the format of a result, it may not take
+ * the place of a picture.
+ * @throws UsageError
+ */
 export function checkOut(out: string, items: readonly Item[]): void {
-  const stat = statSync(out, { throwIfNoEntry: false });
-  if (stat && !stat.isDirectory()) throw new UsageError(`--out ${out}: expected a folder, given a file`);
   const inputs = new Set(items.map(({ input }) => resolve(input)));
   const overwritten = items.flatMap((item) =>
     Object.values(FORMATS)
@@ -96,4 +100,20 @@ export function checkOut(out: string, items: readonly Item[]): void {
   if (overwritten[0] !== undefined) {
     throw new UsageError(`--out ${out}: expected another folder than that of the pictures, ${overwritten[0]} is one`);
   }
+  try {
+    makeFolder(resolve(out));
+    rmdirSync(mkdtempSync(join(out, '.imagen-'))); // rights alone do not say so: of root, of a read-only disk
+  } catch (thrown) {
+    if (thrown instanceof UsageError) throw thrown;
+    throw new UsageError(`--out ${out}: expected a folder that can be written: ${(thrown as Error).message}`);
+  }
+}
+
+/** Creates a folder and those above it, each once: Node's own recursive `mkdir` never ends under /proc. */
+function makeFolder(path: string): void {
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (!stat) mkdirSync(path);
+  else if (!stat.isDirectory()) throw new UsageError(`--out ${path}: expected a folder, given a file`);
 }

@@ -1,12 +1,15 @@
 /** A manifest: one picture a line, as JSON or CSV. */
 import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { duplicateKey } from '../../domain/json.js';
 import { UsageError } from '../usage.js';
+import { numberOf } from '../operations.js';
 import type { Wish } from '../submit/flags.js';
 
 /** What a line says about its picture. Its fields stand above those of the flags. */
 export interface ManifestLine {
+  /** File and line, for messages. */
+  readonly at: string;
   readonly input: string;
   /** Path of the result under `--out`, without its extension. */
   readonly out?: string;
@@ -59,7 +62,8 @@ function lineOf({ input, out, ...wish }: Row['value'], at: string, folder: strin
     throw new UsageError(`${at}: out: expected a path under --out, given ${JSON.stringify(out)}`);
   }
   return {
-    input: input.startsWith('gs://') ? input : resolve(folder, input),
+    at,
+    input: input.startsWith('gs://') || isAbsolute(input) ? input : join(folder, input),
     ...(out === undefined ? {} : { out }),
     wish, // its fields are checked with the rest of the message
   };
@@ -86,7 +90,7 @@ function jsonObjects(text: string, path: string): Row[] {
 }
 
 function csvObjects(text: string, path: string): Row[] {
-  const [head, ...rows] = parseCsv(text);
+  const [head, ...rows] = parseCsv(text, path);
   if (!head) return [];
   checkNames(head.cells, COLUMNS, `${path}:1`);
   return rows.map(({ cells, line }) => {
@@ -107,7 +111,7 @@ function unflatten(given: readonly (readonly [string, string])[]): Record<string
   if (typeof operations === 'string') value.operations = operations.split(/[ ,+]+/).map(operationOf);
   if (output.length > 0) {
     const fields = Object.fromEntries(output) as Record<string, unknown>;
-    if ('quality' in fields) fields.quality = Number(fields.quality);
+    if (typeof fields.quality === 'string') fields.quality = numberOf(fields.quality);
     value.output = fields;
   }
   return value;
@@ -125,16 +129,25 @@ function checkNames(names: readonly string[], known: readonly string[], at: stri
   }
 }
 
-/** The rows of a CSV by RFC 4180. Empty lines are left out. */
-export function parseCsv(text: string): { readonly cells: string[]; readonly line: number }[] {
+/**
+ * The rows of a CSV by RFC 4180. Empty lines are left out.
+ * @throws UsageError for a quote that does not end, or that is not around a whole cell
+ */
+export function parseCsv(text: string, path: string): { readonly cells: string[]; readonly line: number }[] {
   const rows: { cells: string[]; line: number }[] = [];
   let cells: string[] = [];
   let line = 1;
   let from = 1;
-  for (const [all, quoted, plain = '', end = ''] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g)) {
-    if (all === '' && cells.length === 0) continue;
+  // It matches at each place where a cell begins, and nothing more where a quote is wrong.
+  const next = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|\r|$)/y;
+  while (next.lastIndex < text.length || cells.length > 0) {
+    const match = next.exec(text);
+    if (!match) {
+      throw new UsageError(`${path}:${line}: expected quotes around a whole cell, and "" for a quote in it`);
+    }
+    const [all, quoted, plain = '', end = ''] = match;
     cells.push(quoted === undefined ? plain.trim() : quoted.replaceAll('""', '"'));
-    line += all.split('\n').length - 1;
+    line += all.split(/\r?\n|\r/).length - 1;
     if (end === ',') continue;
     if (cells.some((cell) => cell !== '')) rows.push({ cells, line: from });
     cells = [];

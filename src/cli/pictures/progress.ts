@@ -1,11 +1,15 @@
 /** Tells on standard error how far a run of many jobs is. */
 import type { Progress } from '../../client/submit-all.js';
 
+import { oneLine } from '../output.js';
+
 export interface Teller {
   update(progress: Progress): void;
   /** Prints a line that stays, such as a failure. */
   line(text: string): void;
-  /** Removes the bar. */
+  /** Prints a text of several lines as it is. */
+  block(text: string): void;
+  /** Removes the bar. Nothing is told of progress any more. */
   end(): void;
 }
 
@@ -21,6 +25,11 @@ const LINE_MS = 5_000;
 /** The rate is that of the last seconds, in milliseconds. */
 const WINDOW_MS = 15_000;
 const BAR = 24;
+/** How often to tell the time and the rate where nothing happens, in milliseconds. */
+const TICK_MS = 1_000;
+const NOTHING: Progress = { taken: 0, published: 0, before: 0, refused: 0, succeeded: 0, failed: 0 };
+
+/** Tells also where nothing happens, until it is ended. */
 
 export function createTeller(total: number, waits: boolean, screen: Screen = process.stderr, now = Date.now): Teller {
   const isTerminal = screen.isTTY === true;
@@ -31,8 +40,14 @@ export function createTeller(total: number, waits: boolean, screen: Screen = pro
     if (shown) screen.write('\r\u001b[K');
     shown = false;
   };
-  return {
+  let last = NOTHING;
+  const block = (text: string) => {
+    clear();
+    screen.write(`${text}\n`);
+  };
+  const teller: Teller = {
     update(progress) {
+      last = progress;
       const done = doneOf(progress, waits);
       rate.add(now(), done);
       if (now() - toldAt < (isTerminal ? REDRAW_MS : LINE_MS)) return;
@@ -46,12 +61,15 @@ export function createTeller(total: number, waits: boolean, screen: Screen = pro
       screen.write(`\r\u001b[K${`${bar} ${text}`.slice(0, (screen.columns ?? 80) - 1)}`);
       shown = true;
     },
-    line(text) {
+    line: (text) => block(oneLine(text)),
+    block,
+    end() {
+      clearInterval(timer);
       clear();
-      screen.write(`${text}\n`);
     },
-    end: clear,
   };
+  const timer = setInterval(() => teller.update(last), TICK_MS).unref();
+  return teller;
 }
 
 /** Number of pictures of which the caller knows all that it waits for. */

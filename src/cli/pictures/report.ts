@@ -1,9 +1,11 @@
 /** What became of each picture, for people and for programs. */
 import { statSync } from 'node:fs';
 import { dirname, extname, resolve } from 'node:path';
+import { oneLine, visible } from '../output.js';
 import { UsageError } from '../usage.js';
 
-/** `refused`: nothing was published. `not done`: the command was interrupted before. */
+/** `refused`: nothing was published. `submitted`: published, and not ended when the command did. `not done`: the
+ * command was interrupted before. */
 export type RowOutcome =
   'succeeded' | 'failed' | 'expired' | 'canceled' | 'submitted' | 'refused' | 'not done' | (string & {});
 
@@ -60,7 +62,11 @@ export function reportFile(path: string, report: Report): string {
 }
 
 function cell(value: string | number | boolean | undefined): string {
-  const text = value === undefined ? '' : String(value);
+  // Line breaks may stand in a quoted cell; no other control character may.
+  const text = String(value ?? '')
+    .split('\r')
+    .map(visible)
+    .join('\r');
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
@@ -78,7 +84,10 @@ export function summary({ jobs }: Report): string {
   const lines = [...kinds].map(([kind, { count, before, example }]) => ({
     kind,
     count: String(count),
-    note: [...(before > 0 ? [`${before} submitted before`] : []), ...(kind === 'succeeded' ? [] : [`e.g. ${example}`])],
+    note: [
+      ...(before > 0 ? [`${before} submitted before`] : []),
+      ...(kind === 'succeeded' ? [] : [`e.g. ${oneLine(example)}`]),
+    ],
   }));
   const wide = Math.max(...lines.map(({ kind }) => kind.length), 8);
   const deep = Math.max(...lines.map(({ count }) => count.length));

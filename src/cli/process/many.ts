@@ -10,8 +10,12 @@ import { checkOut, type Item, type Items, itemsOf } from '../pictures/items.js';
 import { isManifest } from '../pictures/manifest.js';
 import { createTeller } from '../pictures/progress.js';
 import { checkReport, reportFile, reportOf, type Row, summary } from '../pictures/report.js';
-import { INTERRUPTED, untilInterrupted, UsageError } from '../usage.js';
+import { printJson } from '../output.js';
+import { atMost, INTERRUPTED, untilInterrupted, untilStopped, UsageError } from '../usage.js';
 import { LocalPipeline, localJob } from './local.js';
+
+/** Time limit for closing the connections, in milliseconds. */
+const CLOSE_MS = 5_000;
 
 export interface ProcessFlags extends RenderFlags {
   readonly output?: string;
@@ -40,7 +44,7 @@ export async function processMany(
     await pipeline.reach();
     return await run(pipeline, job, found, { ...flags, out });
   } finally {
-    await pipeline.close();
+    await atMost(CLOSE_MS, pipeline.close());
   }
 }
 
@@ -64,13 +68,18 @@ async function run(
     teller.update(count);
     return row;
   };
-  const rows: Row[] = [];
-  for await (const row of mapInOrder(items, pipeline.atOnce, work)) rows.push(row);
+  const known = new Map<Item, Row>();
+  const all = async () => {
+    const each = mapInOrder(items, pipeline.atOnce, async (item) => ({ item, row: await work(item) }));
+    for await (const { item, row } of each) known.set(item, row);
+  };
+  await untilStopped(all(), interrupted);
   teller.end();
+  const rows = items.map((item) => known.get(item) ?? notDone(item));
   const report = reportOf(rows, startedAt, interrupted.aborted);
   if (file !== undefined) writeFileSync(file, reportFile(file, report));
-  if (json) console.log(JSON.stringify(report, null, 2));
-  teller.line(summary(report));
+  if (json) printJson(report);
+  teller.block(summary(report));
   if (interrupted.aborted) return INTERRUPTED;
   return rows.every(({ outcome }) => outcome === 'succeeded') ? 0 : 1;
 }

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { asUsage } from '../operations.js';
 import { checkOutputFile, STDOUT } from '../output-file.js';
+import { printBytes, printJson, say } from '../output.js';
 import { untilInterrupted, UsageError } from '../usage.js';
 import { LocalPipeline, localJob, stepInWords } from './local.js';
 import type { ProcessFlags } from './many.js';
@@ -21,12 +22,11 @@ export async function processOne(file: string, flags: ProcessFlags, env: NodeJS.
     await pipeline.reach();
     const { encoded, warnings, steps, totalMs } = await pipeline.process(job, bytes, signal);
     const { width, height } = encoded;
-    if (output === STDOUT) process.stdout.write(encoded.bytes);
+    if (output === STDOUT) printBytes(encoded.bytes);
     else writeFileSync(output, encoded.bytes);
-    for (const warning of warnings) console.error(`warning: ${warning}`);
-    if (json)
-      console.log(JSON.stringify({ input: file, saved: output, width, height, steps, warnings, totalMs }, null, 2));
-    else console.error(`${output}: ${width}x${height}, ${steps.map(stepInWords).join(', ')}, ${totalMs} ms`);
+    for (const warning of warnings) say(`warning: ${warning}`);
+    if (json) printJson({ input: file, saved: output, width, height, steps, warnings, totalMs });
+    else say(`${output}: ${width}x${height}, ${steps.map(stepInWords).join(', ')}, ${totalMs} ms`);
     return 0;
   } finally {
     await pipeline.close();

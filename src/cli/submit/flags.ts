@@ -18,7 +18,7 @@ export interface Flags extends RenderFlags {
   readonly metadata?: string;
   readonly republish?: boolean;
   readonly wait?: boolean;
-  readonly waitSeconds: string;
+  readonly waitSeconds?: string;
   readonly download?: string;
   readonly out?: string;
   readonly report?: string;
@@ -34,6 +34,7 @@ export function wishOf(flags: Flags): Wish {
   const output = { ...outputOf(flags), ...place };
   checkQuality(output);
   const group = definedOnly({ id: flags.group, total: numberOf(flags.groupTotal) });
+  checkDeadline('--deadline', flags.deadline);
   if (flags.groupTotal !== undefined && flags.group === undefined) throw new UsageError('--group-total needs --group');
   return definedOnly({
     operations: operationsOf(flags),
@@ -49,11 +50,18 @@ export function wishOf(flags: Flags): Wish {
   }) as unknown as Wish;
 }
 
-/** @throws UsageError */
-export function waitMsOf({ waitSeconds }: Pick<Flags, 'waitSeconds'>): number {
+/** @returns undefined if the flag is not given. @throws UsageError */
+export function waitMsOf({ waitSeconds }: Pick<Flags, 'waitSeconds'>): number | undefined {
+  if (waitSeconds === undefined) return undefined;
   const waitMs = Number(waitSeconds) * 1000;
   if (waitMs > 0 && waitMs < 2 ** 31) return waitMs;
   throw new UsageError(`--wait-seconds: expected a number of seconds, given ${waitSeconds}`);
+}
+
+/** What is no time at all is refused with the rest of the message. @throws UsageError for a time that has passed */
+export function checkDeadline(at: string, deadline: unknown): void {
+  if (typeof deadline !== 'string' || !(Date.parse(deadline) <= Date.now())) return;
+  throw new UsageError(`${at}: expected a time to come, given ${deadline}`);
 }
 
 function parseMetadata(text: string): Record<string, unknown> {

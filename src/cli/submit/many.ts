@@ -4,20 +4,26 @@ import { join } from 'node:path';
 import { type Client, createClient } from '../../client/client.js';
 import { ClientError } from '../../client/errors.js';
 import type { SubmitRequest } from '../../client/request.js';
+import type { Submitted } from '../../client/submit.js';
 import type { Outcome } from '../../client/submit-all.js';
 import { readConfig } from '../../config/index.js';
 import type { Completion } from '../../domain/completion.js';
 import { FORMATS } from '../../pipeline/formats/index.js';
 import { checkedJob, inFlags } from '../operations.js';
 import { reachToPublish } from '../reach.js';
-import { INTERRUPTED, UsageError } from '../usage.js';
-import { type Flags, type Wish, wishOf } from './flags.js';
+import { printJson } from '../output.js';
+import { atMost, INTERRUPTED, untilStopped, UsageError } from '../usage.js';
+import { type Flags, waitMsOf, wishOf } from './flags.js';
+import { requestOfItem } from './request.js';
+import { tellWhatIsStuck } from './stuck.js';
 import { checkOut, type Item, type Items, itemsOf } from '../pictures/items.js';
 import { createTeller, type Teller } from '../pictures/progress.js';
 import { checkReport, reportFile, reportOf, type Row, summary } from '../pictures/report.js';
 
 /** Results that are saved at the same time. */
 const DOWNLOADS = 8;
+/** Time limit for closing the connections, in milliseconds. */
+const CLOSE_MS = 5_000;
 
 const FOR_ONE = { jobId: '--job-id', outputUri: '--output-uri', download: '-o', redriveOf: '--redrive-of' } as const;
 
@@ -35,13 +41,15 @@ export async function submitMany(args: readonly string[], flags: Flags, env: Nod
   if (flags.out !== undefined && flags.wait === false)
     throw new UsageError('--out: expected no --no-wait, because it needs the results');
   const found = itemsOf(args, flags.out);
+  const waitMs = waitMsOf(flags);
+  const items = new Map(found.items.map((item) => [requestOfItem(item, wish), item]));
   if (flags.out !== undefined) checkOut(flags.out, found.items);
   const client = createClient({ env });
   try {
     await reachToPublish(env);
-    return await new Run(client, found, wish, flags).run();
+    return await new Run(client, found, items, flags).run(waitMs, env);
   } finally {
-    await client.close();
+    await atMost(CLOSE_MS, client.close());
   }
 }
 
@@ -49,7 +57,10 @@ export async function submitMany(args: readonly string[], flags: Flags, env: Nod
 class Run {
   readonly #startedAt = new Date();
   readonly #rows = new Map<Item, Row>();
-  readonly #items = new Map<SubmitRequest, Item>();
+  /** Jobs that have not ended. */
+  readonly #waiting = new Map<Item, Submitted>();
+  #quietSince = Date.now();
+  #overdue = false;
   readonly #stop = new AbortController();
   readonly #teller: Teller;
   readonly #waits: boolean;
@@ -58,30 +69,45 @@ class Run {
   constructor(
     private readonly client: Client,
     private readonly found: Items,
-    wish: Wish,
+    private readonly items: ReadonlyMap<SubmitRequest, Item>,
     private readonly flags: Flags,
   ) {
     this.#waits = flags.wait !== false;
     this.#teller = createTeller(found.items.length, this.#waits);
-    for (const item of found.items) {
-      const { output, ...own } = item.wish ?? {};
-      const both = { ...wish.output, ...output };
-      const request = { ...wish, ...own, ...(Object.keys(both).length > 0 ? { output: both } : {}), input: item.input };
-      this.#items.set(request, item);
-    }
   }
 
-  async run(): Promise<number> {
+  /** @param waitMs limit from now on, in milliseconds */
+  async run(waitMs: number | undefined, env: NodeJS.ProcessEnv): Promise<number> {
     const { items, leftOut } = this.found;
     const skipped = leftOut > 0 ? ` (${leftOut} other file${leftOut === 1 ? '' : 's'} left out)` : '';
     this.#teller.line(`${items.length} picture${items.length === 1 ? '' : 's'}${skipped}`);
-    let failure: Error | undefined;
     const interrupt = () => this.#interrupt();
     process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+    const limit = waitMs === undefined ? undefined : setTimeout(() => this.#endWait(waitMs), waitMs);
+    const unwatch = tellWhatIsStuck(
+      {
+        waiting: () => (this.#waits ? [...this.#waiting.values()][0]?.message : undefined),
+        quietSince: () => this.#quietSince,
+        tell: (reason) => this.#teller.line(reason),
+      },
+      env,
+    );
+    const failure = await untilStopped(this.#work(), this.#stop.signal);
+    clearTimeout(limit);
+    unwatch();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    this.#teller.end();
+    return this.#finish(failure);
+  }
+
+  /** @returns what has ended the work early, other than a stop */
+  async #work(): Promise<Error | undefined> {
+    let failure: Error | undefined;
     try {
       const { republish = false } = this.flags;
-      const outcomes = this.client.submitAll(this.#items.keys(), {
+      const outcomes = this.client.submitAll(this.items.keys(), {
         ...{ signal: this.#stop.signal, wait: this.#waits, republish },
+        onSubmitted: (request, submitted) => this.#waiting.set(this.#itemOf(request), submitted),
         onProgress: (progress) => this.#teller.update(progress),
       });
       for await (const outcome of outcomes) await this.#take(outcome);
@@ -89,9 +115,20 @@ class Run {
       if (!this.#stop.signal.aborted) failure = thrown as Error;
     }
     await Promise.all(this.#saving);
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-    this.#teller.end();
-    return this.#finish(failure);
+    return failure;
+  }
+
+  #endWait(waitMs: number): void {
+    if (this.#stop.signal.aborted) return;
+    this.#overdue = true;
+    this.#teller.line(`no more waiting after ${waitMs / 1_000} s`);
+    this.#stop.abort(new Error('the wait has ended'));
+  }
+
+  #itemOf(request: SubmitRequest): Item {
+    const item = this.items.get(request);
+    if (!item) throw new TypeError('an outcome of no picture');
+    return item;
   }
 
   #interrupt(): void {
@@ -101,8 +138,9 @@ class Run {
   }
 
   async #take(outcome: Outcome): Promise<void> {
-    const item = this.#items.get(outcome.request);
-    if (!item) throw new TypeError('an outcome of no picture');
+    const item = this.#itemOf(outcome.request);
+    this.#quietSince = Date.now();
+    this.#waiting.delete(item);
     const row = rowOf(item, outcome);
     this.#rows.set(item, row);
     if (row.code !== undefined)
@@ -132,18 +170,26 @@ class Run {
   }
 
   #finish(failure: Error | undefined): number {
-    const interrupted = this.#stop.signal.aborted;
-    const all = this.found.items.map((item) => this.#rows.get(item) ?? { input: item.input, outcome: 'not done' });
+    const interrupted = this.#stop.signal.aborted && !this.#overdue;
+    const all = this.found.items.map((item) => this.#rows.get(item) ?? this.#rowWithoutOutcome(item));
     const report = reportOf(all, this.#startedAt, interrupted);
     if (this.flags.report !== undefined) writeFileSync(this.flags.report, reportFile(this.flags.report, report));
-    if (this.flags.json) console.log(JSON.stringify(report, null, 2));
-    this.#teller.line(summary(report));
-    if (failure !== undefined || interrupted)
+    if (this.flags.json) printJson(report);
+    this.#teller.block(summary(report));
+    if (failure !== undefined || this.#stop.signal.aborted)
       this.#teller.line('Run the same command again to go on where it stopped.');
     if (failure !== undefined) throw failure;
     if (interrupted) return INTERRUPTED;
+    if (this.#overdue) return 1;
     const good = this.#waits ? ['succeeded'] : ['submitted', 'succeeded'];
     return all.every(({ outcome }) => good.includes(outcome)) ? 0 : 1;
+  }
+
+  #rowWithoutOutcome(item: Item): Row {
+    const submitted = this.#waiting.get(item);
+    if (!submitted) return { input: item.input, outcome: 'not done' };
+    const { jobId, state } = submitted;
+    return { input: item.input, outcome: 'submitted', jobId, published: state === 'published' };
   }
 }
 

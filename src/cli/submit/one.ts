@@ -13,25 +13,28 @@ import { startTracing } from '../../tracing/tracing.js';
 import { asUsage, checkedJob, checkQuality, describeOperations } from '../operations.js';
 import { checkOutputFile, formatOfExtension, STDOUT } from '../output-file.js';
 import { reachToPublish } from '../reach.js';
-import { CommandFailed, UsageError } from '../usage.js';
+import { printBytes, printJson, say } from '../output.js';
+import { atMost, CommandFailed, UsageError } from '../usage.js';
 import { type Flags, waitMsOf, wishOf } from './flags.js';
 import { describe } from './tell.js';
-import { whyItWaits } from './why.js';
+import { NOT_FOUND_OUT, whyItWaits } from './why.js';
 
 /** Time limit for sending the spans of this command, in milliseconds. */
 const FLUSH_MS = 2_000;
 /** Time limit for reading the local file, in milliseconds. */
 const READ_LIMIT_MS = 60_000;
+/** How long to wait for the outcome unless `--wait-seconds` says otherwise, in milliseconds. */
+const WAIT_MS = 600_000;
+/** Time that reasons may take after the end of the wait, in milliseconds. */
+const LAST_LOOK_MS = 2_000;
 /** Pause between two lines about a job that is waited for, in milliseconds. */
 const TELL_MS = 5_000;
-
-const say = (line: string) => console.error(line);
 
 /** @returns the exit code */
 export async function submitOne(file: string, flags: Flags, env: NodeJS.ProcessEnv): Promise<number> {
   const config = readConfig(env, ['uploadPrefix', 'maxInputBytes', ...TRACING_SETTINGS]);
   const client = createClient({ env });
-  const waitMs = waitMsOf(flags);
+  const waitMs = waitMsOf(flags) ?? WAIT_MS;
   const request = requestOf(file, flags);
   // Everything that the flags say is checked before the file is read.
   const uri = file.startsWith('gs://') ? file : objectUri(under(config.uploadPrefix, 'file'));
@@ -52,7 +55,7 @@ export async function submitOne(file: string, flags: Flags, env: NodeJS.ProcessE
     );
     say(`${WORDS[submitted.state]} ${job.jobId}: ${describeOperations(job)}`);
     if (!flags.wait) {
-      if (flags.json) console.log(JSON.stringify(submitted.message));
+      if (flags.json) printJson(submitted.message, 0);
       return 0;
     }
     return await finish(client, submitted, flags, waitMs, env);
@@ -71,7 +74,8 @@ const WORDS = {
 } as const;
 
 function requestOf(file: string, flags: Flags): SubmitRequest & { readonly jobId: string } {
-  if (flags.download !== undefined && !flags.wait) throw new UsageError('--download needs --wait');
+  if (flags.download !== undefined && !flags.wait)
+    throw new UsageError('-o: expected --wait, because it needs the result');
   if (flags.download === STDOUT && flags.json) throw new UsageError('-o -: expected a file, because --json prints');
   const wish = wishOf(flags);
   const inputs = file.startsWith('gs://') ? [] : [file];
@@ -111,11 +115,11 @@ async function finish(
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
   const completion = submitted.completion ?? (await outcomeOf(client, submitted, waitMs, env));
-  if (flags.json) console.log(JSON.stringify(completion));
+  if (flags.json) printJson(completion, 0);
   say(describe(completion));
   if (completion.status !== 'succeeded') return 1;
   const { download } = flags;
-  if (download === STDOUT) process.stdout.write(await client.download(completion));
+  if (download === STDOUT) printBytes(await client.download(completion));
   else if (download !== undefined) {
     await client.download(completion, { to: download });
     say(`saved      ${download}`);
@@ -135,12 +139,13 @@ async function outcomeOf(
   const ended = new AbortController();
   const ask = () => whyItWaits(submitted.message, jobAttributes(submitted.message), env, ended.signal);
   let asked: Promise<string[]> | undefined;
-  let tellAt = startedAt + TELL_MS;
+  // A short wait asks in the middle of it, so that the reasons are there at its end.
+  let tellAt = startedAt + (waitMs > TELL_MS ? TELL_MS : waitMs / 2);
   let told = '';
   const onPause = () => {
     if (Date.now() < tellAt) return;
     tellAt = Date.now() + TELL_MS;
-    say(`waiting    ${seconds()} s`);
+    if (seconds() > 0) say(`waiting    ${seconds()} s`);
     asked = ask();
     void asked.then((reasons) => {
       const now = reasons.join('\n');
@@ -154,8 +159,8 @@ async function outcomeOf(
   } catch (error) {
     if (!limit.aborted) throw error;
     const after = seconds();
-    const reasons = await (asked ?? ask());
-    throw new CommandFailed(`${submitted.jobId}: no outcome after ${after} s; ${reasons.join('; ')}`);
+    const reasons = await atMost(LAST_LOOK_MS, asked ?? ask());
+    throw new CommandFailed(`${submitted.jobId}: no outcome after ${after} s; ${reasons?.join('; ') ?? NOT_FOUND_OUT}`);
   } finally {
     ended.abort();
   }

@@ -2,9 +2,11 @@
 import type { Completion, Step } from '../../domain/completion.js';
 
 export function describe({ jobId, status, error, output, steps, timingsMs }: Completion): string {
-  const time = timingsMs ? `${timingsMs.total} ms` : '';
-  if (!output)
-    return `${status.padEnd(10)} ${jobId ?? ''}: ${error ? `${error.code}: ${error.message}` : 'no error'} ${time}`.trimEnd();
+  const time = `${timingsMs?.total ?? 0} ms`;
+  if (!output) {
+    const reason = error ? `${error.code}: ${error.message}` : 'no error';
+    return `${status.padEnd(10)} ${jobId ?? ''}: ${reason}${timingsMs ? ` (after ${time})` : ''}`;
+  }
   const made = (steps ?? []).map(describeStep).join(' → ');
   return `${status.padEnd(10)} ${output.uri} (${output.width}x${output.height}, ${output.bytes} bytes) by ${made} in ${time}`;
 }

@@ -6,6 +6,9 @@ import { anyOf } from '../../domain/signals.js';
 /** Time limit of each look, in milliseconds. */
 const LOOK_MS = 4_000;
 
+/** Said where the looks took too long. */
+export const NOT_FOUND_OUT = 'why could not be found out in the time';
+
 /**
  * Looks at the topic's subscriptions and, where TRITON_URL is set, at the job's models.
  * @param attributes of the job's message

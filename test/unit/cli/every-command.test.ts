@@ -117,6 +117,8 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
     ['--limit -3', NUMBER],
     ['--limit 1.5', NUMBER],
     ['--status done', /Expected one of succeeded, failed, expired, canceled; given done/],
+    ['--count --watch', /--count and --watch: expected one of them, given both/],
+    ['--since 1h --until 2h', /--since and --until: expected a time before --until/],
   ],
   'jobs show': [
     ['', MISSING],
@@ -148,6 +150,7 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
     ['--since yesterday', TIME],
     ['--until soon', TIME],
     ['--limit many', NUMBER],
+    ['--since 1h --until 1d', /--since and --until: expected a time before --until/],
     ['--all', UNKNOWN],
   ],
   'dead-letters show': [
@@ -186,14 +189,15 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
 
 const PRINTS_NO_DOCUMENT = ['worker', 'completion', 'schema'];
 
+/** Those that only hold others. */
+const HOLDERS = ['jobs', 'dead-letters'];
+
 /** Those that do something, with the words that call them. */
 function leaves(commands: readonly Command[], words: readonly string[] = []): [name: string, command: Command][] {
   return commands.flatMap((command) => {
     const name = [...words, command.name()];
     const below = leaves(command.commands, name);
-    return command.name() !== 'jobs' && command.name() !== 'dead-letters'
-      ? [[name.join(' '), command] as [string, Command], ...below]
-      : below;
+    return HOLDERS.includes(command.name()) ? below : [[name.join(' '), command] as [string, Command], ...below];
   });
 }
 
@@ -230,6 +234,59 @@ describe.each(commands)('imagen %s', (name) => {
     const { code, said, shown } = await call(`${name} ${args}`);
     expect(said).toMatch(message);
     expect(said).not.toMatch(/^\s+at /m); // no stack
-    expect([code, shown]).toEqual([2, '']);
+    expect(code).toBe(2);
+    if (args.split(' ').includes('--json'))
+      expect(JSON.parse(shown)).toEqual({ error: { message: expect.any(String) as string } });
+    else expect(shown).toBe('');
+  });
+});
+
+describe('imagen', () => {
+  it.each(['', ...HOLDERS])('has examples and exit codes in the help of "%s"', async (name) => {
+    const { code, shown } = await call(`${name} --help`);
+    expect(shown).toMatch(/Examples:\n {2}imagen [\s\S]*Exit codes:\n {2}0 {2}[\s\S]* {2}2 {2}wrong call/);
+    expect(code).toBe(0);
+  });
+
+  it('escapes what a wrong call has given', async () => {
+    expect((await call('status --\u001b[31m')).said).toContain("unknown option '--\\x1b[31m'");
+    expect((await call('submit no\u001b[31m\nhere.png -p x')).said).toMatch(
+      /^imagen: .*no\\x1b\[31m\\nhere\.png: no file matches/,
+    );
+  });
+});
+
+/** By command, what fails since no service is there. `doctor` finds faults instead, and the first prints lines. */
+const FAILING: Readonly<Record<string, number>> = {
+  'watch --json': 1,
+  'jobs list --watch --json': 1,
+  'setup --json': 1,
+  'models --json': 1,
+  'capacity --json': 1,
+  'cancel a --json': 1,
+  'status a --json': 1,
+  'jobs list --json': 1,
+  'jobs show a --json': 1,
+  'redrive a --json': 1,
+  'dead-letters list --json': 1,
+  'dead-letters show a --json': 1,
+  'dead-letters purge a --json': 1,
+  'submit gs://in/a.png -p x --json': 1,
+  'submit gs://in/a.png gs://in/b.png -p x --json': 1,
+  'models reload a --json': 2,
+  'process none.png -p x -o o.png --json': 2,
+};
+
+describe('without any service', { timeout: 30_000 }, () => {
+  it.each(Object.entries(FAILING))('%s fails with one document, or with none', async (line, expected) => {
+    const { code, said, shown } = await call(line);
+    expect(code, said).toBe(expected);
+    const message = said.split('\n').findLast((one) => one.startsWith('imagen: '));
+    expect(message).toBeDefined();
+    if (line.includes('watch')) expect(shown).toBe('');
+    else {
+      const { error } = JSON.parse(shown) as { error: { code?: string; message: string } };
+      expect(message).toContain(error.message);
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { describeOperations, operationsOf } from '../../../src/cli/operations.js';
 import { baseOf, expand, patternOf } from '../../../src/cli/pictures/glob.js';
 import { itemsOf } from '../../../src/cli/pictures/items.js';
@@ -105,8 +105,8 @@ describe('a manifest', () => {
       '\uFEFF{"input":"a.png","out":"x/y","operations":["e"],"metadata":{"k":1}}\n\n{"input":"gs://in/b"}\n',
     );
     expect(readManifest(json)).toEqual([
-      { input: join(folder, 'a.png'), out: 'x/y', wish: { operations: ['e'], metadata: { k: 1 } } },
-      { input: 'gs://in/b', wish: {} },
+      { at: `${json}:1`, input: join(folder, 'a.png'), out: 'x/y', wish: { operations: ['e'], metadata: { k: 1 } } },
+      { at: `${json}:3`, input: 'gs://in/b', wish: {} },
     ]);
     const csv = join(folder, 'm.csv');
     writeFileSync(
@@ -115,18 +115,33 @@ describe('a manifest', () => {
     );
     expect(readManifest(csv)).toEqual([
       {
+        at: `${csv}:2`,
         input: join(folder, 'a, b.png'),
         wish: { operations: ['e', { model: 'u', version: '2' }], output: { format: 'webp', quality: 80 } },
       },
-      { input: join(folder, 'a.png'), wish: { jobId: 'j"1' } },
+      { at: `${csv}:3`, input: join(folder, 'a.png'), wish: { jobId: 'j"1' } },
     ]);
     expect(() => readManifest(join(folder, 'none.csv'))).toThrow(/none\.csv: ENOENT/);
     writeFileSync(csv, '\n');
     expect(() => readManifest(csv)).toThrow(/expected at least one picture/);
   });
 
+  it('keeps relative paths relative', () => {
+    const manifest = join(relative(process.cwd(), folder), 'relative.jsonl');
+    writeFileSync(manifest, '{"input":"sub/b.JPEG"}\n');
+    expect(readManifest(manifest)[0]?.input).toBe(join(relative(process.cwd(), folder), 'sub/b.JPEG'));
+  });
+
+  it.each(['a,b\n1,"2\n3,4\n', 'a,b\n1,x"2"\n', 'a,b\n1,"2"x\n'])('refuses a wrong quote with its line: %j', (text) =>
+    expect(() => parseCsv(text, 'm.csv')).toThrow(/^m\.csv:2: expected quotes around a whole cell/),
+  );
+
+  it('keeps an empty cell at its end', () => {
+    expect(parseCsv('a,b\n1,', 'm.csv')[1]).toEqual({ cells: ['1', ''], line: 2 });
+  });
+
   it('keeps the lines of its rows, also after a cell of two lines', () => {
-    const rows = parseCsv('a,b\n"1\n2",x\n\n,\n3,y');
+    const rows = parseCsv('a,b\n"1\n2",x\n\n,\n3,y', 'm.csv');
     expect(rows).toEqual([
       { cells: ['a', 'b'], line: 1 },
       { cells: ['1\n2', 'x'], line: 2 },
@@ -166,9 +181,29 @@ describe('the report', () => {
   });
 
   it('is a CSV that its own reader reads', () => {
-    const [head, , , third] = parseCsv(reportFile('r.csv', report));
+    const [head, , , third] = parseCsv(reportFile('r.csv', report), 'r.csv');
     expect(third?.cells.slice(0, 6)).toEqual(['c, "d".png', 'failed', 'c-1', 'true', 'INPUT_CORRUPT', 'line\nline']);
     expect(head?.cells).toContain('saved');
+  });
+});
+
+describe('control characters', () => {
+  const rows: Row[] = [{ input: 'a\u001b[31m\n.png', outcome: 'refused', code: 'X', message: 'b\u0007\u009bm\r\nc' }];
+  const report = reportOf(rows, new Date(), false);
+
+  it('are escaped in the summary and in progress', () => {
+    expect(summary(report)).toBe('refused X  1  e.g. a\\x1b[31m\\n.png');
+    let text = '';
+    const teller = createTeller(1, true, { write: (more: string) => (text += more) });
+    teller.line('a\u001b[31m\n.png');
+    teller.end();
+    expect(text).toBe('a\\x1b[31m\\n.png\n');
+  });
+
+  it('are escaped in a CSV, but for line breaks in quotes', () => {
+    expect(reportFile('r.csv', report).split('totalMs\r\n')[1]).toBe(
+      '"a\\x1b[31m\n.png",refused,,,X,"b\\x07\\x9bm\r\nc",,,\r\n',
+    );
   });
 });
 
@@ -187,6 +222,17 @@ describe('the progress', () => {
     teller.line('failed');
     teller.end();
     expect(text).toBe('\r\u001b[Kfailed\n');
+  });
+
+  it('is a line every five seconds, also without progress', () => {
+    vi.useFakeTimers();
+    let text = '';
+    const teller = createTeller(10, true, { write: (more: string) => (text += more) });
+    vi.advanceTimersByTime(11_000);
+    teller.end();
+    vi.advanceTimersByTime(11_000);
+    vi.useRealTimers();
+    expect(text).toBe('0/10  0.0 jobs/s\n0/10  0.0 jobs/s\n');
   });
 
   it('is a line now and then where there is no terminal', () => {

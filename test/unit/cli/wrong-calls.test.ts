@@ -32,6 +32,10 @@ describe('a wrong call', { timeout: 20_000 }, () => {
     writeFileSync(at('huge.png'), Buffer.concat([PNG, Buffer.alloc(200)]));
     writeFileSync(at('bad.jsonl'), '{"input":"a.png"}\n{"input":"a.png","input":"b.png"}\n');
     writeFileSync(at('bad.csv'), 'input,colour\na.png,red\n');
+    writeFileSync(at('gif.jsonl'), '{"input":"a.png"}\n{"input":"a.png","output":{"format":"gif"}}\n');
+    writeFileSync(at('quality.csv'), 'input,output.quality\na.png,abc\n');
+    writeFileSync(at('late.csv'), 'input,deadline\na.png,2020-01-01T00:00:00Z\n');
+    writeFileSync(at('quote.csv'), 'input,out\na.png,b\n"a.png,c\n');
     writeFileSync(at('short.csv'), 'input,out\na.png\n');
     symlinkSync(at('a.png'), at('link.png'));
   });
@@ -72,6 +76,9 @@ describe('a wrong call', { timeout: 20_000 }, () => {
     ['submit @a.png -p x --max-width 0', /--max-width: expected at least 1, given 0/],
     ['submit @a.png -p x --background red', /--background: expected a colour "#rrggbb"/],
     ['submit @a.png -p x --deadline soon', /--deadline: expected a time such as .*, given "soon"/],
+    ['submit @a.png -p x --deadline 2020-01-01T00:00:00Z', /--deadline: expected a time to come, given 2020/],
+    ['submit @a.png -p x --wait --no-wait', /--wait and --no-wait: expected one of them, given both/],
+    ['submit @a.png -p x --no-wait --wait', /--wait and --no-wait: expected one of them, given both/],
     ['submit @a.png -p x --timeout long', /--timeout: expected a number, given "long"/],
     ['submit @a.png -p x --job-id a/b', /--job-id: expected 1 to 128 characters/],
     ['submit @a.png -p x --output-uri http://x', /--output-uri: expected gs:/],
@@ -90,7 +97,7 @@ describe('a wrong call', { timeout: 20_000 }, () => {
     ['submit @a.png -p x --param s=1 --param x.s=2', /--param: s is given twice/],
     ['submit @a.png -p x --wait-seconds never', /--wait-seconds: expected a number of seconds/],
     // Output files.
-    ['submit @a.png -p x -o @o.png', /--download needs --wait/],
+    ['submit @a.png -p x -o @o.png', /-o: expected --wait/],
     ['submit @a.png -p x --wait -o @nowhere/o.png', /-o .*o\.png: there is no folder .*nowhere/],
     ['submit @a.png -p x --wait -o @dir', /-o .*dir: expected a file, given a folder/],
     ['submit @a.png -p x --wait -o @o.gif', /-o .*o\.gif: expected a name that ends with \.png, \.jpg, \.webp, \.avif/],
@@ -116,6 +123,14 @@ describe('a wrong call', { timeout: 20_000 }, () => {
     ['submit @a.png @none.png -p x', /none\.png: there is no such file or folder/],
     ['submit @bad.jsonl -p x', /bad\.jsonl:2: input is given twice/],
     ['submit @bad.csv -p x', /bad\.csv:1: unknown colour: expected input, out/],
+    ['submit @gif.jsonl -p x', /gif\.jsonl:2: output\.format: .*"gif"/],
+    ['submit @quality.csv -p x', /quality\.csv:2: output\.quality: expected a number, given "abc"/],
+    ['submit @late.csv -p x', /late\.csv:2: deadline: expected a time to come, given 2020/],
+    ['submit @quote.csv -p x', /quote\.csv:3: expected quotes around a whole cell/],
+    ['submit @dir -p x --wait-seconds never', /--wait-seconds: expected a number of seconds/],
+    ['submit @dir -p x --out /proc/none/o', /--out \/proc\/none\/o: expected a folder that can be written: ENOENT/],
+    ['process @dir -p x --out /proc/none', /--out \/proc\/none: expected a folder that can be written: ENOENT/],
+    ['process @dir -p x --out @a.png/o', /--out .*a\.png: expected a folder, given a file/],
     ['submit @short.csv -p x', /short\.csv:2: expected 2 columns, given 1/],
     ['submit @dir -p x --quality 0', /--quality: expected at least 1, given 0/],
     ['process @a.png -o @o.png', /--operation/],
