@@ -129,7 +129,7 @@ describe('measuring a version', () => {
 
   it('runs the pipeline beside what its executions cost', async () => {
     const { parts, routed, windows } = simulate();
-    const meter = new VersionMeter(parts, routed, onCpu, { ...options, price: 1 });
+    const meter = new VersionMeter(parts, routed, onCpu, { ...options, forMs: 3_000, price: 1 });
     const size = await meter.measure({ width: 320, height: 200 }, never);
     expect(size).toMatchObject({ width: 320, height: 200, plan: 'whole', requests: 1 });
     if (!size || 'error' in size) expect.fail();
