@@ -47,7 +47,7 @@ const MOST_IN_WINDOW = 1_000_000;
 export const OPTIONS_OF = {
   submit: z.strictObject({ signal, republish: flag, onUpload: callback }),
   submitAll: z.strictObject({
-    ...{ signal, republish: flag, wait: flag, onProgress: callback },
+    ...{ signal, republish: flag, wait: flag, onProgress: callback, onSubmitted: callback },
     ...{ uploads: wholeNumber(1, MOST_UPLOADS), window: wholeNumber(1, MOST_IN_WINDOW) },
   }),
   wait: z.strictObject({ signal, onPause: callback }),
