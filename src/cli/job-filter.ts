@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobFilter } from '../client/jobs.js';
 import { STATUSES } from '../domain/completion.js';
 import { ERROR_CODES } from '../domain/errors.js';
-import { isJobId } from '../domain/job.js';
+import { isBeginningOfJobId, isJobId } from '../domain/job.js';
 import { UsageError } from './usage.js';
 
 export interface FilterFlags {
@@ -47,8 +47,7 @@ function listOf(known: readonly string[] | undefined) {
 }
 
 function beginningOfId(text: string): string {
-  // A prefix may end where an id may not, as in `order-8841~r`.
-  if (!/^[A-Za-z0-9][A-Za-z0-9._:~-]{0,133}$/.test(text)) {
+  if (!isBeginningOfJobId(text)) {
     throw new InvalidArgumentError('Expected the beginning of a job id: letters, digits, ".", "_", ":" or "-".');
   }
   return text;

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { STATUSES } from '../domain/completion.js';
 import { ERROR_CODES } from '../domain/errors.js';
 import { describeIssues, show } from '../domain/issues.js';
-import { groupSchema, isJobId } from '../domain/job.js';
+import { groupSchema, isBeginningOfJobId, isJobId } from '../domain/job.js';
 import { nearest } from '../domain/nearest.js';
 import { requestOf } from '../records/request.js';
 import { ClientError } from './errors.js';
@@ -30,10 +30,9 @@ const signal = expected<AbortSignal>(
   (value) => isObject(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function',
 );
 const jobId = expected<string>('a job id', (value) => typeof value === 'string' && isJobId(value));
-/** It may end where an id may not, as in `order-8841~r`. */
 const beginningOfId = expected<string>(
   'the beginning of a job id',
-  (value) => typeof value === 'string' && /^[A-Za-z0-9][A-Za-z0-9._:~-]{0,133}$/.test(value),
+  (value) => typeof value === 'string' && isBeginningOfJobId(value),
 );
 const deadline = expected<string>('a time to come, such as 2026-12-01T12:00:00Z', (value) => {
   return z.iso.datetime({ offset: true }).safeParse(value).success && Date.parse(value as string) > Date.now();

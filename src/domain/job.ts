@@ -130,6 +130,11 @@ export function isJobId(text: string): boolean {
   return JOB_ID.test(text) || REDRIVE_ID.test(text);
 }
 
+/** Whether ids can begin with a text. It may end where an id may not, as in `order-8841~r`. */
+export function isBeginningOfJobId(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._:~-]{0,133}$/.test(text);
+}
+
 /** The id of the job that a redrive repeats: `a` for `a~r2`. For any other job, its own id. */
 export function originalOf(jobId: string): string {
   return REDRIVE_ID.exec(jobId)?.[1] ?? jobId;

@@ -6,7 +6,8 @@ import { readConfig } from '../../config/index.js';
 import { openRoutes } from '../../config/routes-file.js';
 import { capacityOf } from '../../domain/capacity.js';
 import type { Step } from '../../domain/completion.js';
-import { type Job, type JobMessage } from '../../domain/job.js';
+import type { Job, JobMessage } from '../../domain/job.js';
+import type { ModelServer } from '../../domain/ports.js';
 import type { Encoded } from '../../pipeline/encode.js';
 import type { Format } from '../../pipeline/formats/index.js';
 import { JobContext } from '../../pipeline/job-context.js';
@@ -39,6 +40,8 @@ export class LocalPipeline {
   readonly atOnce: number;
   readonly #config: ReturnType<typeof settingsIn>;
   readonly #server: ReturnType<typeof connectTriton>;
+  /** The server, with what its answers teach about costs. */
+  readonly #models: ModelServer;
   readonly #routes: ReturnType<typeof openRoutes>;
   readonly #budget: ReturnType<typeof createBudget>;
   readonly #codecs: ReturnType<typeof createCodecs>;
@@ -53,6 +56,7 @@ export class LocalPipeline {
     this.atOnce = this.#config.maxJobs;
     this.#routes = openRoutes(this.#config.routesFile);
     this.#server = connectTriton({ url, transport });
+    this.#models = this.#costs.watch(this.#server);
     this.#budget = createBudget(maxDecodedBytes);
     this.#codecs = createCodecs(codecSlots(poolThreads, availableParallelism()));
     this.#share = createFairShare({
@@ -83,11 +87,10 @@ export class LocalPipeline {
   /** @throws JobError */
   async process(job: Job, bytes: Buffer, signal: AbortSignal): Promise<Processed> {
     const context = new JobContext(signal, 0);
-    const models = this.#costs.watch(this.#server);
     const state = new JobState(
       job,
       context,
-      { models, schedule: this.#share.scheduler(job) },
+      { models: this.#models, schedule: this.#share.scheduler(job) },
       {
         maxInputPixels: this.#config.maxInputPixels,
         maxOutputPixels: this.#config.maxOutputPixels,
