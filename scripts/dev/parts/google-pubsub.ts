@@ -8,7 +8,7 @@ import { answers } from './probe.js';
 
 const minimumJava = 17;
 
-/** A class without which the emulator never notices that a subscriber has gone; its source is beside it. */
+/** Without this class, the emulator never notices that a subscriber has gone. Its source is beside it. */
 const mended = join(root, 'scripts/dev/parts/pubsub-emulator');
 
 /** What Google's emulator needs and this machine lacks. */

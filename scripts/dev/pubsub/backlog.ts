@@ -162,7 +162,7 @@ export class Backlog {
     this.#dueAt = Math.min(this.#dueAt, endsAt);
   }
 
-  /** Lets the next message of its ordering key come forward. */
+  /** Makes the next message of its ordering key deliverable. */
   #leave(entry: Entry): void {
     const lane = this.#laneOf(entry);
     const next = this.#behind.get(lane)?.shift();

@@ -31,7 +31,7 @@ export interface Check {
 
 interface Definition<K extends SettingKey> {
   readonly name: string;
-  /** Settings that it cannot do without. If one of them is wrong, the check is skipped. */
+  /** Settings that the check needs. If one of them is wrong, the check is skipped. */
   readonly reads: readonly K[];
   readonly needs?: readonly string[];
   readonly run: (
