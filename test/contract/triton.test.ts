@@ -29,9 +29,11 @@ async function timed<T>(promise: Promise<T>): Promise<{ ms: number; outcome: T |
   return { ms: performance.now() - begun, outcome };
 }
 
+/** The regions of this process: workers of other files may use the same Triton meanwhile. */
 const regions = async (): Promise<{ name: string }[]> => {
   const response = await fetch(`http://127.0.0.1:${inject('stack').ports.tritonHttp}/v2/systemsharedmemory/status`);
-  return (await response.json()) as { name: string }[];
+  const all = (await response.json()) as { name: string }[];
+  return all.filter(({ name }) => name.includes(`.${process.pid}.`));
 };
 
 describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport) => {
