@@ -13,13 +13,18 @@ import { MAX_BODY_BYTES } from '../../scripts/dev/demo/live/server.js';
 import { localDir, root } from '../../scripts/dev/stack/paths.js';
 import { freePort } from '../../scripts/dev/stack/ports.js';
 import { complaintsOf, openBrowser } from '../support/browser.js';
-import { createScene, type Scene, until } from '../support/scene.js';
+import { FaultProxy } from '../../scripts/lab/faults/proxy.js';
+import { createScene, type Scene, until, type WorkerProcess } from '../support/scene.js';
 
 const photo = join(root, 'test/fixtures/photos/coffee.jpg');
 const pictures = join(localDir, 'live-page');
 const NOTHING = /^$/;
 
 let scene: Scene;
+/** Between the page and Triton. The worker has a connection of its own. */
+let proxy: FaultProxy;
+let worker: WorkerProcess;
+let steps: Record<string, string>;
 let live: Awaited<ReturnType<typeof startLivePage>>;
 let browser: Browser;
 let page: Page;
@@ -32,13 +37,16 @@ beforeAll(async () => {
   scene = await createScene();
   closers.push(() => scene.close());
   const [pagePort, workerPort] = [await freePort(), await freePort()];
-  const steps = {
+  proxy = await FaultProxy.before(scene.env.TRITON_URL);
+  closers.push(() => proxy.close());
+  steps = {
     PORT: String(workerPort),
     NODE_OPTIONS: `--import ${join(root, 'scripts/dev/demo/tell-steps.js')}`,
     STEPS_PORT: String(pagePort),
   };
-  [live, browser] = await Promise.all([
-    startLivePage(pagePort, { ...scene.env, WORKER_METRICS: `http://127.0.0.1:${workerPort}/metrics` }),
+  const metrics = `http://127.0.0.1:${workerPort}/metrics`;
+  [live, browser, worker] = await Promise.all([
+    startLivePage(pagePort, { ...scene.env, TRITON_URL: proxy.address, WORKER_METRICS: metrics }),
     openBrowser(),
     scene.startWorker(steps),
   ]);
@@ -116,8 +124,10 @@ describe('the live page', () => {
     expect(completion.steps?.map(({ model }) => model)).toEqual(['style_comic', 'style_aged']);
     expect(await card.locator('.steps code').allTextContents()).toEqual(['style_comic', 'style_aged']);
     expect(await card.locator('.strip .done').count()).toBe(8);
-    expect(await card.locator('.legend .total').textContent()).toBe(`total ${completion.timingsMs?.total ?? 0} ms`);
-    await page.getByText(`${jobId}: succeeded in`).waitFor();
+    const { queued = 0, total = 0 } = completion.timingsMs ?? {};
+    const inAll = Math.round(queued + total);
+    expect(await card.locator('.legend .total').textContent()).toBe(`in all ${inAll} ms`);
+    await page.getByText(`${jobId}: succeeded in ${inAll} ms`).waitFor();
     expect(await page.locator('#facts').innerText()).toMatch(/^done\s+1$/m);
 
     const sizeOf = (side: string) =>
@@ -192,7 +202,10 @@ describe('the live page', () => {
     const input = { uri: `gs://uploads-${scene.id}/none.jpg` };
     await scene.publish({ jobId: 'lost', operations: ['style_aged'], input });
     await cardOf('lost').and(page.locator('[data-status="failed"]')).waitFor();
-    expect(await cardOf('lost').locator('.problem').textContent()).toContain('INPUT_NOT_FOUND: ');
+    expect(await cardOf('lost').locator('.problem').textContent()).toMatch(
+      /^There is no object at input\.uri, .* INPUT_NOT_FOUND$/,
+    );
+    expect(await cardOf('lost').locator('.mat').textContent()).toBe('failed');
     expect(await cardOf('lost').locator('.strip .broken').textContent()).toBe('fetch');
     await scene.publish({ jobId: 'markup', operations: ['style_aged'], input, '<img src=x onerror=alert(1)>': 1 });
     const problem = cardOf('markup').locator('.problem');
@@ -247,11 +260,14 @@ describe('the live page', () => {
     const refused = complaintsOf(other);
     await other.goto(live.url);
     await other.locator('#submit').click();
-    expect(await other.locator('#error').textContent()).toBe('INPUT_EMPTY: choose a picture first');
+    expect(await other.locator('#error').textContent()).toBe('Choose a picture first. NO_PICTURE');
     await other.getByLabel('sample: chelsea').click();
     await other.locator('#drop.full').waitFor();
     await other.locator('#submit').click();
-    expect(await other.locator('#error').textContent()).toContain('choose at least one operation');
+    expect(await other.locator('#error').textContent()).toContain('Choose at least one operation.');
+    await other.locator('.chip[data-name="style_aged"]').click();
+    expect(await other.locator('#error').isVisible(), 'its cause is gone').toBe(false);
+    await other.locator('.chip[data-name="style_aged"]').click();
 
     const jpeg = await readFile(photo);
     await drop(other, { name: 'one.jpg', bytes: jpeg }, { name: 'two.jpg', bytes: jpeg });
@@ -265,13 +281,13 @@ describe('the live page', () => {
       ['INPUT_EMPTY', Buffer.alloc(0), 0],
     ] as const) {
       await drop(other, { name: `${code}.jpg`, bytes, size });
-      await other.getByText(`${code}: ${code}.jpg: `).waitFor();
+      await other.locator('#error').getByText(`${code}.jpg: `).waitFor();
       expect(await other.locator('#preview').isVisible()).toBe(false);
       expect(await other.locator('#drop-text').textContent()).toContain('Drop a picture here');
       expect(await other.locator('#alone').isVisible()).toBe(false);
       await other.locator('#submit').click();
       await other.locator('#submit[aria-disabled="false"]').waitFor();
-      expect(await other.locator('#error').textContent()).toContain(`${code}: `);
+      expect(await other.locator('#error code').textContent()).toBe(code);
       expect(await other.locator('#sent').textContent()).toBe('');
     }
     await drop(other, { name: 'one.jpg', bytes: jpeg });
@@ -279,6 +295,89 @@ describe('the live page', () => {
     expect(await other.locator('#error').isVisible()).toBe(false);
     expect(refused).toEqual([]);
     await other.close();
+  });
+
+  it('sends one job for two clicks, takes a TIFF, and shows on a phone where its card is', async () => {
+    const phone = await browser.newPage({ viewport: { width: 375, height: 800 }, reducedMotion: 'reduce' });
+    const refused = complaintsOf(phone);
+    await phone.goto(live.url);
+    const scan = await sharp(photo).resize(90, 60).tiff().toBuffer();
+    await phone.locator('#file').setInputFiles({ name: 'scan.tif', mimeType: 'image/tiff', buffer: scan });
+    await phone.getByText('scan.tif').waitFor();
+    await phone.locator('#preview').waitFor({ state: 'hidden' });
+    await phone.locator('.chip[data-name="style_aged"]').click();
+    await phone.evaluate(`{
+      const real = window.fetch;
+      window.posts = 0;
+      window.fetch = (...request) => ((window.posts += 1), real(...request));
+    }`);
+    await phone.locator('#submit').dblclick();
+    await phone.getByText(/^page-\S+: succeeded in \d+ ms$/).waitFor();
+    expect(await phone.evaluate('window.posts')).toBe(1);
+    const jobId = /page-\S+(?=:)/.exec((await phone.locator('#sent').textContent()) ?? '')?.[0] ?? '';
+    expect(jobId).not.toBe('');
+    const card = phone.locator(`article[data-job="${jobId}"]`);
+    await card.locator('.mat > img').waitFor();
+    expect(await card.locator('.mat img').getAttribute('alt'), 'no browser shows a TIFF').toBe(`${jobId}: after`);
+    const box = await card.boundingBox();
+    expect(box?.y).toBeGreaterThan(-400);
+    expect(box?.y).toBeLessThan(700);
+    expect(refused).toEqual([]);
+    await phone.close();
+  });
+
+  it('cancels a job that waits or is in work', async () => {
+    await scene.upload('long.jpg', await readFile(photo));
+    const input = { uri: `gs://uploads-${scene.id}/long.jpg` };
+    await scene.publish({ jobId: 'long', operations: [{ model: 'sleep', parameters: { ms: 20_000 } }], input });
+    await cardOf('long').locator('.strip .current').getByText('infer').waitFor();
+    await cardOf('long').getByRole('button', { name: 'Cancel' }).click();
+    await cardOf('long').and(page.locator('[data-status="canceled"]')).waitFor();
+    expect(await cardOf('long').getByRole('button', { name: 'Cancel' }).isVisible()).toBe(false);
+    const [{ completion } = expect.fail()] = await scene.completions(1, 'long');
+    expect(completion.status).toBe('canceled');
+  });
+
+  it('sends a burst of sixty sizes, as one card, and shows their batches', async () => {
+    const other = await browser.newPage();
+    await other.goto(live.url);
+    await other.locator('.chip[data-name="style_aged"]').click();
+    await other.locator('#burst').dblclick();
+    const group = other.locator('article.group');
+    await group.getByText('60 of 60').waitFor({ timeout: 60_000 });
+    expect(await group.locator('.sizes').textContent()).toBe('60 results');
+    expect(await group.locator('.tile img').count()).toBe(60);
+    expect(await other.locator('article.group').count()).toBe(1);
+    const burst = scene.published.filter(({ completion }) => completion.jobId?.startsWith('burst-'));
+    expect(burst).toHaveLength(60);
+    const mean = await other.locator('#batches [data-model="style_aged"] .mean b').textContent();
+    expect(Number(mean)).toBeGreaterThan(1);
+    await page.locator('article.group').getByText('60 of 60').waitFor();
+    await other.close();
+  });
+
+  it('says that Triton does not answer, and that it does again', async () => {
+    await page.locator('#no-triton').waitFor({ state: 'hidden' });
+    const back = proxy.refuse(2_500);
+    proxy.reset();
+    await page.locator('#no-triton').waitFor();
+    await page.getByText('Triton does not answer. Jobs wait, and go on when it is back.').waitFor();
+    await back;
+    await page.locator('#no-triton').waitFor({ state: 'hidden' });
+  });
+
+  it('says that the worker does not answer, while jobs wait for the next one', async () => {
+    worker.signal('SIGKILL');
+    await worker.exit;
+    await page.locator('#no-worker').waitFor();
+    await page.getByText('The demo’s worker does not answer. Jobs wait in the queue').waitFor();
+    const input = { uri: `gs://uploads-${scene.id}/slow.jpg` };
+    await scene.publish({ jobId: 'waiting', operations: ['style_aged'], input });
+    await cardOf('waiting').and(page.locator('[data-status="queued"]')).waitFor();
+    await page.screenshot({ path: join(pictures, 'no-worker.png') });
+    worker = await scene.startWorker(steps);
+    await page.locator('#no-worker').waitFor({ state: 'hidden' });
+    await cardOf('waiting').and(page.locator('[data-status="succeeded"]')).waitFor();
   });
 
   it('fits a desktop and a phone, by day and by night', async () => {

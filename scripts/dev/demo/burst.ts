@@ -7,7 +7,7 @@ import { type Client, createClient, type Outcome, type SubmitRequest } from '../
 import type { Progress } from '../progress.js';
 import { type House, untilGone } from './house.js';
 import { photo } from './jobs.js';
-import { createBatches } from './live/triton.js';
+import { createBatches } from './live/models.js';
 
 export interface Burst {
   readonly model: string;
@@ -72,15 +72,21 @@ export async function runBurst(
   }
 }
 
-function makeRequests(): Promise<SubmitRequest[]> {
+async function makeRequests(): Promise<SubmitRequest[]> {
   const id = Date.now().toString(36);
-  const make = async ({ width, height }: { width: number; height: number }, place: number): Promise<SubmitRequest> => ({
-    ...{ jobId: `burst-${id}.${place}`, name: `${place}.jpg`, operations: [MODEL] },
-    input: await sharp(photo(PHOTOS[place % PHOTOS.length] ?? PHOTOS[0]))
+  const pictures = await burstPictures();
+  return pictures.map((input, place) => ({
+    ...{ jobId: `burst-${id}.${place}`, name: `${place}.jpg`, operations: [MODEL], input },
+  }));
+}
+
+/** JPEGs, each of another size. */
+export function burstPictures(): Promise<Buffer[]> {
+  const make = ({ width, height }: { width: number; height: number }, place: number) =>
+    sharp(photo(PHOTOS[place % PHOTOS.length] ?? PHOTOS[0]))
       .resize(width, height)
       .jpeg()
-      .toBuffer(),
-  });
+      .toBuffer();
   return Promise.all(sizes.map(make));
 }
 

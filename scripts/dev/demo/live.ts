@@ -12,6 +12,7 @@ import { createObjectStore } from '../../../src/adapters/gcs/store.js';
 import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import { createPublisher } from '../../../src/adapters/pubsub/publisher.js';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
+import { createClient } from '../../../src/client/index.js';
 import { readConfig } from '../../../src/config/index.js';
 import { OUTPUT_FORMATS } from '../../../src/domain/job.js';
 import { STAGES } from '../../../src/domain/errors.js';
@@ -19,12 +20,14 @@ import type { StepDone } from '../../../src/pipeline/step-done.js';
 import { giveUpOnSignals } from '../give-up.js';
 import { watchTopic } from '../../../src/adapters/pubsub/watch-topic.js';
 import { BOARD_LIMIT, createBoard, STRIP } from './live/board.js';
+import { submitBurst } from './live/burst.js';
 import { createFeed } from './live/feed.js';
 import { samples } from './live/files.js';
 import { beginning, readPicture } from './live/pictures.js';
 import { MAX_BODY_BYTES, startPageServer } from './live/server.js';
-import { submit } from './live/submit.js';
-import { RECENT_MS, watchTriton } from './live/triton.js';
+import { type Counter, submit } from './live/submit.js';
+import { RECENT_MS, watchModels } from './live/models.js';
+import { wordsOfCodes } from './live/words.js';
 
 const stepSchema = z.object({
   jobId: z.string().max(256),
@@ -50,21 +53,31 @@ const topic = createPublisher(channel, config.jobsTopic);
 const triton = connectTriton({ url: config.tritonUrl, transport: 'unary' });
 
 const board = createBoard({ allowedInputs, allowedOutputs, onChange: () => feed.stir() });
+const client = createClient({ env: process.env });
 const state = () => ({ now: Date.now(), facts: board.facts(), triton: watch.view() });
-const fixed = { strip: STRIP, samples, formats: OUTPUT_FORMATS, beginning, limit: BOARD_LIMIT };
+const words = wordsOfCodes();
+const fixed = { strip: STRIP, samples, formats: OUTPUT_FORMATS, beginning, limit: BOARD_LIMIT, words };
 const feed = createFeed({
   snapshot: () => ({ ...state(), ...fixed, jobs: board.jobs(), maxBytes: MAX_BODY_BYTES, recentMs: RECENT_MS }),
   changes: () => ({ ...state(), ...board.takeChanges() }),
 });
-const watch = await watchTriton(triton, process.env.WORKER_METRICS, () => feed.stir());
+const watch = await watchModels(triton, process.env.WORKER_METRICS, () => feed.stir());
 const onError = (error: unknown) => console.error(error);
 const jobs = await watchTopic(channel, config.jobsTopic, (delivery) => board.arrived(delivery), onError);
 const completions = await watchTopic(channel, config.completionsTopic, ({ data }) => board.ended(data), onError);
 const stopHearing = await hearSteps(port, (step) => board.stepped(step));
 const server = await startPageServer(port, {
   feed,
-  submit: (order) =>
-    submit(order, { board, uploadPrefix, door: { store, topic, signal: AbortSignal.timeout(LIMIT_MS) } }),
+  submit: (order) => submit(order, counter()),
+  burst: (operations) => submitBurst(operations, counter()),
+  async cancel(key) {
+    const jobId = board.cancelable(key);
+    if (jobId === undefined) return undefined;
+    // It may have been published by a program that leaves nothing but the message.
+    const { state } = await client.cancel(jobId, { force: true, signal: AbortSignal.timeout(LIMIT_MS) });
+    if (state === 'canceled') board.canceled(key);
+    return state;
+  },
   async picture(key, side) {
     const ref = board.picture(key, side);
     return ref && readPicture(store, ref, AbortSignal.timeout(LIMIT_MS));
@@ -80,9 +93,13 @@ clearInterval(clock);
 feed.close();
 watch.stop();
 stopHearing();
-const stopped = Promise.allSettled([server.close(), jobs.stop(), completions.stop(), triton.close()]);
+const stopped = Promise.allSettled([server.close(), jobs.stop(), completions.stop(), triton.close(), client.close()]);
 await Promise.race([stopped.then(() => channel.close()), sleep(LAST_WORDS_MS)]);
 process.exit(reason ? 1 : 0);
+
+function counter(): Counter {
+  return { board, uploadPrefix, door: { store, topic, signal: AbortSignal.timeout(LIMIT_MS) } };
+}
 
 /** Listens on a UDP port of this machine. @returns what ends it */
 async function hearSteps(port: number, onStep: (step: StepDone) => void): Promise<() => void> {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createBatches, RECENT_MS } from '../../../scripts/dev/demo/live/triton.js';
+import { createBatches, RECENT_MS } from '../../../scripts/dev/demo/live/models.js';
 
 const counted = (...pairs: [size: number, executions: number][]) => [
   {

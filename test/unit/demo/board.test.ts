@@ -37,6 +37,39 @@ const failed = (code: 'INPUT_NOT_FOUND' | 'JOB_ID_REUSED', stage: 'fetch' | 'rec
 const stepsOf = (jobId: string, attempt: number, ...steps: StepDone['step'][]) =>
   steps.map((step): StepDone => ({ jobId, attempt, step }));
 
+describe('a cancellation', () => {
+  it('is known of a job that has not ended, until its completion comes', () => {
+    const board = createBoard(allowed);
+    board.arrived(message('one'));
+    expect(board.cancelable('one')).toBe('one');
+    expect(board.cancelable('two')).toBeUndefined();
+    board.canceled('one');
+    expect(board.jobs()).toMatchObject([{ status: 'canceling' }]);
+    board.ended(completion('one', { status: 'canceled', output: undefined }));
+    expect(board.jobs()).toMatchObject([{ status: 'canceled' }]);
+    expect(board.cancelable('one')).toBeUndefined();
+    board.canceled('one');
+    expect(board.jobs()).toMatchObject([{ status: 'canceled' }]);
+  });
+
+  it('is not offered for a message whose id stands for another job, or that has none', () => {
+    const board = createBoard(allowed);
+    board.arrived({ messageId: 'm', data: Buffer.from('not a job'), publishedAt: new Date(0) });
+    board.arrived(message('one'));
+    board.ended(completion('one'));
+    board.ended(completion('one', { eventId: 'other', ...failed('JOB_ID_REUSED', 'recall') }));
+    for (const { key } of board.jobs()) expect(board.cancelable(key), key).toBeUndefined();
+  });
+});
+
+it('tells the group of a job, as its message or its completion gives it', () => {
+  const board = createBoard(allowed);
+  const group = { id: 'g', total: 2 };
+  board.arrived(message('one', { group }));
+  board.ended(completion('two', { group }));
+  expect(board.jobs()).toMatchObject([{ group }, { group }]);
+});
+
 describe('a job on the board', () => {
   it('arrives, goes through the stages, and ends', () => {
     const board = createBoard(allowed);

@@ -32,7 +32,8 @@ interface BoardOptions {
 
 export type Board = ReturnType<typeof createBoard>;
 
-export const BOARD_LIMIT = 60;
+/** Two bursts, and as many others. */
+export const BOARD_LIMIT = 180;
 const MAX_COMPLETION_BYTES = 262_144;
 const MAX_TEXT = 400;
 const MAX_STEPS = 8;
@@ -49,6 +50,9 @@ interface Entry {
   messageId?: string;
   arrivedAt: number;
   operations: readonly OperationView[];
+  group?: Job['group'];
+  /** Somebody at the page has canceled it. A worker that meets it announces that. */
+  canceled: boolean;
   input?: PictureRef | undefined;
   attempt: number;
   readonly done: Set<string>;
@@ -75,7 +79,7 @@ export function createBoard(options: BoardOptions) {
   function add(jobId: string | undefined, key = jobId): Entry {
     serial += 1;
     const entry: Entry = {
-      ...{ key: key ?? `~${serial}`, serial, jobId, arrivedAt: now(), operations: [] },
+      ...{ key: key ?? `~${serial}`, serial, jobId, arrivedAt: now(), operations: [], canceled: false },
       ...{ attempt: 0, done: new Set<string>(), inferred: 0, shown: false },
     };
     entries.set(entry.key, entry);
@@ -116,7 +120,8 @@ export function createBoard(options: BoardOptions) {
     const showBefore = before && (entry.shown || done.has('decode') || completion?.input?.width !== undefined);
     const { error } = completion ?? {};
     return {
-      ...{ key, jobId, arrivedAt, status: completion?.status ?? running },
+      ...{ key, jobId, arrivedAt, status: completion?.status ?? (entry.canceled ? 'canceling' : running) },
+      group: completion?.group ?? entry.group,
       stages: STRIP.map((stage) => progressOf(entry, stage)),
       /** What was asked for until it is known what was done. */
       operations: completion?.steps?.length ? completion.steps.slice(0, MAX_STEPS).map(served) : operations,
@@ -146,6 +151,7 @@ export function createBoard(options: BoardOptions) {
       entry.arrivedAt = publishedAt.getTime();
       entry.operations = (job?.operations ?? []).map(({ model, version }) => ({ model, version }));
       entry.input = permitted(job?.input, allowedInputs);
+      entry.group = job?.group;
       touch(entry);
     },
 
@@ -176,11 +182,25 @@ export function createBoard(options: BoardOptions) {
     },
 
     /** A job that came in through the page: its picture has been looked at and stored. */
-    submitted({ jobId, operations, input }: Job): void {
+    submitted({ jobId, operations, input, group }: Job): void {
       const entry = entries.get(jobId) ?? add(jobId);
       entry.operations = operations.map(({ model, version }) => ({ model, version }));
       entry.input = permitted(input, allowedInputs);
+      entry.group = group;
       entry.shown = true;
+      touch(entry);
+    },
+
+    /** The id of a job that has not ended; undefined for any other, and for a message whose id stands for another job. */
+    cancelable(key: string): string | undefined {
+      const entry = entries.get(key);
+      return entry?.completion || entry?.jobId !== key ? undefined : key;
+    },
+
+    canceled(key: string): void {
+      const entry = entries.get(key);
+      if (!entry || entry.completion) return;
+      entry.canceled = true;
       touch(entry);
     },
 

@@ -1,5 +1,4 @@
 import type { ObjectStore } from '../../../../src/domain/ports.js';
-import { type Format, FORMATS } from '../../../../src/pipeline/formats/index.js';
 import type { PictureRef } from './board.js';
 
 export interface Picture {
@@ -7,32 +6,48 @@ export interface Picture {
   readonly contentType: string;
 }
 
+interface Kind {
+  /** How files begin, as Latin-1. */
+  readonly begins: RegExp;
+  readonly contentType: string;
+  readonly extension: string;
+  /** Whether browsers show it. */
+  readonly shown: boolean;
+}
+
 const MAX_BYTES = 128 * 1024 ** 2;
 
 /** @returns undefined for what is not there, too large or no picture. @throws JobError `STORAGE_UNAVAILABLE` */
 export async function readPicture(store: ObjectStore, ref: PictureRef, signal: AbortSignal) {
   const found = await store.read(ref, { maxBytes: MAX_BYTES, signal });
-  const format = found.kind === 'found' ? formatOf(found.bytes) : undefined;
-  return found.kind === 'found' && format ? { bytes: found.bytes, contentType: format.contentType } : undefined;
+  const kind = found.kind === 'found' ? kindOf(found.bytes) : undefined;
+  return found.kind === 'found' && kind ? { bytes: found.bytes, contentType: kind.contentType } : undefined;
 }
 
-/** How files begin, as Latin-1. */
-const BEGINNINGS: readonly (readonly [RegExp, Format])[] = [
-  [/^\xff\xd8\xff/, FORMATS.jpeg],
-  [/^\x89PNG\r\n\cZ\n/, FORMATS.png],
-  [/^RIFF[^]{4}WEBP/, FORMATS.webp],
-  [/^[^]{4}ftyp[^]{0,53}avi/, FORMATS.avif],
+/** What workers read. */
+const KINDS: readonly Kind[] = [
+  { begins: /^\xff\xd8\xff/, contentType: 'image/jpeg', extension: 'jpg', shown: true },
+  { begins: /^\x89PNG\r\n\cZ\n/, contentType: 'image/png', extension: 'png', shown: true },
+  { begins: /^RIFF[^]{4}WEBP/, contentType: 'image/webp', extension: 'webp', shown: true },
+  { begins: /^[^]{4}ftyp[^]{0,53}avi/, contentType: 'image/avif', extension: 'avif', shown: true },
+  { begins: /^GIF8[79]a/, contentType: 'image/gif', extension: 'gif', shown: true },
+  { begins: /^(?:II\*\0|MM\0\*)/, contentType: 'image/tiff', extension: 'tif', shown: false },
 ];
 const BEGINNING_BYTES = 64;
+export const KINDS_IN_WORDS = 'JPEG, PNG, WebP, AVIF, TIFF or GIF';
 
-/** The same for a browser: so many bytes of a picture, as Latin-1, match this. */
+const pattern = (kinds: readonly Kind[]): string => kinds.map(({ begins }) => begins.source).join('|');
+
+/** The same for a browser: so many bytes of a picture, as Latin-1, match `pattern`, and `shown` if it can show them. */
 export const beginning = {
   bytes: BEGINNING_BYTES,
-  pattern: BEGINNINGS.map(([{ source }]) => source).join('|'),
+  pattern: pattern(KINDS),
+  shown: pattern(KINDS.filter(({ shown }) => shown)),
+  words: KINDS_IN_WORDS,
 };
 
 /** By its first bytes: what somebody calls a picture may be a page with scripts. */
-export function formatOf(bytes: Buffer): Format | undefined {
+export function kindOf(bytes: Buffer): Kind | undefined {
   const text = bytes.toString('latin1', 0, BEGINNING_BYTES);
-  return BEGINNINGS.find(([pattern]) => pattern.test(text))?.[1];
+  return KINDS.find(({ begins }) => begins.test(text));
 }

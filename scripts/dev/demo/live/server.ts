@@ -5,6 +5,8 @@
  *   GET  /events                           what happens, as Server-Sent Events
  *   GET  /pictures/<key>/before|after      pictures of jobs that are shown
  *   POST /jobs?operations=a,b&format=png   a picture as the body becomes a job; answers { "jobId" }
+ *   POST /jobs/<key>/cancel                a job that is shown; answers { "state" }
+ *   POST /bursts?operations=a,b            sixty pictures of sixty sizes at once; answers { "group" }
  *
  * Whatever is refused is answered with { "error": { "code", "message" } }.
  */
@@ -21,6 +23,10 @@ import type { Order } from './submit.js';
 export interface LivePage {
   readonly feed: Pick<Feed, 'join'>;
   submit(order: Order): Promise<string>;
+  /** @returns the group's id */
+  burst(operations: readonly string[]): Promise<string>;
+  /** @returns what has become of it; undefined where no such job is shown without an outcome */
+  cancel(key: string): Promise<string | undefined>;
   /** Undefined where there is none that may be shown. @throws JobError */
   picture(key: string, side: Side): Promise<Picture | undefined>;
 }
@@ -51,20 +57,33 @@ export async function startPageServer(port: number, page: LivePage) {
     // A name of somebody else's that leads here would make our pages theirs.
     if (!hosts.includes(headers.host ?? '')) throw new Refusal(421, 'WRONG_HOST', `expected ${hosts.join(' or ')}`);
     const address = addressed(() => new URL(`http://page${request.url ?? '/'}`));
-    if (address.pathname === '/jobs') await receive(request, response, address.searchParams);
-    else if (method === 'GET' || method === 'HEAD') await serve(response, address.pathname);
+    const action = actionAt(address.pathname);
+    if (action) {
+      const { host = '', origin } = request.headers;
+      if (method !== 'POST') throw new Refusal(405, 'WRONG_METHOD', 'expected POST');
+      // Any site may have its visitors' browsers post to any address; they say who asked for it.
+      if (origin !== `http://${host}`) throw new Refusal(403, 'WRONG_ORIGIN', 'expected a request of this page');
+      answerJson(response, ...(await action(request, address.searchParams)));
+    } else if (method === 'GET' || method === 'HEAD') await serve(response, address.pathname);
     else throw new Refusal(405, 'WRONG_METHOD', 'expected GET');
   }
 
-  async function receive(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
-    const { host = '', origin } = request.headers;
-    if (request.method !== 'POST') throw new Refusal(405, 'WRONG_METHOD', 'expected POST');
-    // Any site may have its visitors' browsers post to any address; they say who asked for it.
-    if (origin !== `http://${host}`) throw new Refusal(403, 'WRONG_ORIGIN', 'expected a request of this page');
-    const operations = (query.get('operations') ?? '').split(',').filter((name) => name !== '');
-    const format = query.get('format') ?? undefined;
-    const jobId = await page.submit({ bytes: await bodyOf(request), operations, format });
-    answerJson(response, 201, { jobId });
+  /** What a POST to this path does. */
+  function actionAt(path: string): Action | undefined {
+    if (path === '/jobs') {
+      return async (request, query) => {
+        const format = query.get('format') ?? undefined;
+        return [201, { jobId: await page.submit({ bytes: await bodyOf(request), operations: named(query), format }) }];
+      };
+    }
+    if (path === '/bursts') return async (_, query) => [201, { group: await page.burst(named(query)) }];
+    const [, key] = /^\/jobs\/([^/]+)\/cancel$/.exec(path) ?? [];
+    if (key === undefined) return undefined;
+    return async () => {
+      const state = await page.cancel(addressed(() => decodeURIComponent(key)));
+      if (state === undefined) throw new Refusal(404, 'NOT_FOUND', 'expected a job that has not ended');
+      return [200, { state }];
+    };
   }
 
   async function serve(response: ServerResponse, path: string): Promise<void> {
@@ -107,6 +126,12 @@ export async function startPageServer(port: number, page: LivePage) {
     },
   };
 }
+
+const named = (query: URLSearchParams): string[] =>
+  (query.get('operations') ?? '').split(',').filter((name) => name !== '');
+
+/** @returns the answer's status and body */
+type Action = (request: IncomingMessage, query: URLSearchParams) => Promise<[number, object]>;
 
 class Refusal extends Error {
   constructor(

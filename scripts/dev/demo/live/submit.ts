@@ -4,7 +4,7 @@ import { jobAttributes, type JobMessage, parseJob } from '../../../../src/domain
 import type { ObjectStore, Publisher } from '../../../../src/domain/ports.js';
 import { objectRef, objectUri, under } from '../../../../src/domain/uri.js';
 import type { Board } from './board.js';
-import { formatOf } from './pictures.js';
+import { kindOf, KINDS_IN_WORDS } from './pictures.js';
 
 export interface Door {
   readonly store: ObjectStore;
@@ -18,17 +18,26 @@ export interface Order {
   readonly format?: string | undefined;
 }
 
+/** Where orders go. */
+export interface Counter {
+  readonly board: Board;
+  readonly door: Door;
+  readonly uploadPrefix: string;
+}
+
+type More = Pick<JobMessage, 'group' | 'priority'> & { readonly jobId?: string };
+
 /** @returns the job's id. @throws JobError where it is no job; whatever storage and Pub/Sub throw */
 export async function submit(
   { bytes, operations, format }: Order,
-  { board, door, uploadPrefix }: { readonly board: Board; readonly door: Door; readonly uploadPrefix: string },
+  { board, door, uploadPrefix }: Counter,
+  { jobId = newId('page'), ...more }: More = { priority: 'interactive' },
 ): Promise<string> {
   if (bytes.length === 0) throw new JobError('INPUT_EMPTY', 'expected a picture, given nothing');
-  const found = formatOf(bytes);
-  if (!found) throw new JobError('UNSUPPORTED_FORMAT', 'expected JPEG, PNG, WebP or AVIF');
-  const jobId = `page-${Date.now().toString(36)}-${randomBytes(3).toString('hex')}`;
+  const found = kindOf(bytes);
+  if (!found) throw new JobError('UNSUPPORTED_FORMAT', `expected ${KINDS_IN_WORDS}`);
   const message = {
-    ...{ schemaVersion: 1, jobId, operations: [...operations], priority: 'interactive' },
+    ...{ schemaVersion: 1, jobId, operations: [...operations], ...more },
     input: { uri: objectUri(under(uploadPrefix, `${jobId}/picture.${found.extension}`)) },
     ...(format === undefined ? {} : { output: outputOf(format) }),
   } satisfies JobMessage;
@@ -44,3 +53,6 @@ export async function submit(
 function outputOf(format: string): NonNullable<JobMessage['output']> {
   return { format: format as 'png', ...(format === 'jpeg' ? { background: '#ffffff' } : {}) };
 }
+
+export const newId = (prefix: string): string =>
+  `${prefix}-${Date.now().toString(36)}-${randomBytes(3).toString('hex')}`;

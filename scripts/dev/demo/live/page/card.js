@@ -1,6 +1,9 @@
 import { element, plural, write } from './dom.js';
+import { onClick, post } from './post.js';
+import { showProblem } from './problem.js';
 import { slide } from './slider.js';
 
+/** `total` is the worker's time, which begins when it has the message. */
 const TIMES = ['queued', 'fetch', 'memory', 'decode', 'inference', 'encode', 'store'];
 const CLASS_OF = { infer: 'inference' };
 
@@ -9,6 +12,7 @@ export function createCard({ key, jobId }, strip) {
   const name = jobId ?? 'a message without an id';
   const mat = element('div', { class: 'mat' });
   const status = element('span', { class: 'status' });
+  const cancel = element('button', { type: 'button', class: 'quiet', 'aria-label': `cancel ${name}` }, 'Cancel');
   const stages = strip.map((stage) => {
     const fill = element('i', { class: CLASS_OF[stage] ?? stage });
     return { fill, item: element('li', {}, element('span', { class: 'track' }, fill), stage) };
@@ -20,14 +24,19 @@ export function createCard({ key, jobId }, strip) {
   const times = element('div', { class: 'times' });
   const node = element(
     'article',
-    { 'data-job': name, 'aria-label': name },
+    { 'data-job': name, 'aria-label': name, tabindex: '-1' },
     mat,
-    element('div', { class: 'top' }, element('h3', {}, name), status),
+    element('div', { class: 'top' }, element('h3', {}, name), status, cancel),
     element('ol', { class: 'strip', 'aria-label': 'stages' }, ...stages.map(({ item }) => item)),
     ...[steps, problem, warnings, sizes, times],
   );
 
   let since;
+
+  onClick(cancel, async () => {
+    const { error } = await post(`/jobs/${encodeURIComponent(key)}/cancel`);
+    if (error && error.code !== 'NOT_FOUND') showProblem(problem, error); // it has ended meanwhile
+  });
 
   return {
     node,
@@ -37,7 +46,7 @@ export function createCard({ key, jobId }, strip) {
       write(status, `${node.dataset.status} ${Math.max(0, Math.floor((now - since) / 1000))} s`);
     },
     update(job) {
-      const over = job.status !== 'queued' && job.status !== 'running';
+      const over = !['queued', 'running', 'canceling'].includes(job.status);
       node.dataset.status = job.status;
       since = over ? undefined : job.arrivedAt;
       if (over || !status.textContent.startsWith(job.status)) write(status, job.status);
@@ -46,8 +55,9 @@ export function createCard({ key, jobId }, strip) {
       steps.replaceChildren(...job.operations.map((operation) => stepOf(operation, over)));
       sizes.replaceChildren(...sizesOf(key, job));
       sizes.hidden = sizes.childNodes.length === 0;
-      if (job.error) write(problem, `${job.error.code}: ${job.error.message}`);
-      problem.hidden = !job.error;
+      if (over || job.status === 'canceling') showProblem(problem, job.error);
+      // A message without an id cannot be canceled, nor one whose id stands for another job.
+      cancel.hidden = over || job.status === 'canceling' || key !== jobId;
       write(warnings, job.warnings.join(' · '));
       warnings.hidden = job.warnings.length === 0;
       if (job.timingsMs && times.childElementCount === 0) times.append(...timesOf(job.timingsMs));
@@ -79,11 +89,13 @@ function showPicture(mat, job, name, over) {
     frame.classList.toggle('wide', width / height > 3 / 2);
     mat.replaceChildren(frame);
     slide(frame);
+    // A TIFF, for example: browsers show none.
+    before.addEventListener('error', () => mat.replaceChildren(after));
     return;
   }
   const side = pictures.after === undefined ? 'before' : 'after';
   const shown = pictures[side] === undefined ? [] : [imageOf(key, side, pictures[side], `${name}: ${side}`)];
-  const words = kind === 'failed' && side === 'before' ? [element('p', {}, job.error?.code ?? job.status)] : [];
+  const words = kind === 'failed' && side === 'before' ? [element('p', {}, job.status)] : [];
   mat.replaceChildren(...shown, ...words);
 }
 
@@ -107,7 +119,7 @@ function imageOf(key, side, version, alt) {
   return image;
 }
 
-const addressOf = (key, side, version) =>
+export const addressOf = (key, side, version) =>
   `/pictures/${encodeURIComponent(key)}/${side}?version=${encodeURIComponent(version)}`;
 
 function stepOf({ model, version, plan, requests }, over) {
@@ -141,7 +153,8 @@ function timesOf(times) {
   parts.forEach((part, index) => (part.style.flexGrow = String(Math.max(times[known[index]], 0.01))));
   const entry = (name) =>
     element('li', {}, element('i', { class: name }), `${name} `, bold(String(Math.round(times[name]))));
-  const total = element('li', { class: 'total' }, 'total ', bold(`${Math.round(times.total)} ms`));
+  const all = Math.round((times.queued ?? 0) + times.total);
+  const total = element('li', { class: 'total' }, 'in all ', bold(`${all} ms`));
   return [
     element('div', { class: 'bar', 'aria-hidden': 'true' }, ...parts),
     element('ul', { class: 'legend' }, ...known.map(entry), total),

@@ -1,11 +1,16 @@
-/* global URL, URLSearchParams, document, fetch */
+/* global URL, URLSearchParams, document, fetch, performance */
 import { byId, element, write } from './dom.js';
 import { problemOf } from './look.js';
+import { post } from './post.js';
+import { showProblem } from './problem.js';
 
 const MOST_OPERATIONS = 8;
-const NO_PICTURE = ['INPUT_EMPTY', 'choose a picture first'];
+const NO_PICTURE = ['NO_PICTURE', 'Choose a picture first.'];
+/** The same order again within this time is a double click, in milliseconds. */
+const DOUBLE_CLICK_MS = 1_500;
 
-export function createComposer() {
+/** @param onSent called with the job's id */
+export function createComposer(onSent) {
   const [form, drop, file, preview, format] = ['composer', 'drop', 'file', 'preview', 'format'].map(byId);
   const invitation = [...byId('drop-text').childNodes];
   let chosen = [];
@@ -20,12 +25,12 @@ export function createComposer() {
   let offered = '';
   let sending = false;
   let own;
+  let last = { at: -Infinity };
   /** Jobs that were heard of while one was sent, whose answer may come after its outcome. */
   const heard = new Map();
 
   function complain(code, message) {
-    write(byId('error'), code === undefined ? '' : `${code}: ${message}`);
-    byId('error').hidden = code === undefined;
+    showProblem(byId('error'), code === undefined ? undefined : { code, message });
   }
 
   function take(blob, name, { others = false } = {}) {
@@ -57,6 +62,7 @@ export function createComposer() {
   function choose(name) {
     if (chosen.includes(name)) chosen = chosen.filter((one) => one !== name);
     else if (chosen.length < MOST_OPERATIONS) chosen = [...chosen, name];
+    complain();
     showChosen();
   }
 
@@ -72,23 +78,25 @@ export function createComposer() {
   async function send() {
     if (sending) return;
     busy(true);
-    try {
-      await looking;
-      complain();
-      if (problem) return complain(...problem);
-      if (chosen.length === 0) return complain('INVALID_MESSAGE', 'choose at least one operation');
-      const query = new URLSearchParams({ operations: chosen, ...(format.value && { format: format.value }) });
-      const response = await fetch(`/jobs?${query}`, { method: 'POST', body: picture });
-      const { jobId, error } = await response.json();
-      if (error) return complain(error.code, error.message);
-      own = jobId;
-      write(byId('sent'), `Sent as ${jobId}.`);
-      if (heard.has(jobId)) follow(heard.get(jobId));
-    } catch {
-      complain('NOT_SENT', 'the page’s server does not answer');
-    } finally {
-      busy(false);
-    }
+    await looking;
+    await order();
+    busy(false);
+  }
+
+  async function order() {
+    complain();
+    if (problem) return complain(...problem);
+    if (chosen.length === 0) return complain('NO_OPERATION', 'Choose at least one operation.');
+    const query = new URLSearchParams({ operations: chosen, ...(format.value && { format: format.value }) });
+    const path = `/jobs?${query}`;
+    if (last.path === path && last.picture === picture && performance.now() - last.at < DOUBLE_CLICK_MS) return;
+    const { jobId, error } = await post(path, picture);
+    if (error) return complain(error.code, error.message);
+    last = { path, picture, at: performance.now() };
+    own = jobId;
+    write(byId('sent'), `Sent as ${jobId}.`);
+    onSent(jobId);
+    if (heard.has(jobId)) follow(heard.get(jobId));
   }
 
   /** A button that is disabled would lose the focus. */
@@ -100,18 +108,24 @@ export function createComposer() {
 
   function follow(job) {
     const { jobId, status, timingsMs, error } = job;
-    if (jobId === undefined || status === 'queued' || status === 'running') return;
+    if (jobId === undefined || ['queued', 'running', 'canceling'].includes(status)) return;
     if (sending) heard.set(jobId, job);
     if (jobId !== own) return;
-    const how = status === 'succeeded' ? `in ${Math.round(timingsMs?.total ?? 0)} ms` : (error?.code ?? '');
+    const inAll = (timingsMs?.queued ?? 0) + (timingsMs?.total ?? 0);
+    const how = status === 'succeeded' ? `in ${Math.round(inAll)} ms` : (error?.code ?? '');
     write(byId('sent'), `${jobId}: ${status} ${how}`.trim());
   }
 
+  // Workers read more than browsers show.
+  preview.addEventListener('error', () => (preview.hidden = true));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     void send();
   });
-  format.addEventListener('change', () => (byId('format-hint').hidden = format.value !== 'jpeg'));
+  format.addEventListener('change', () => {
+    byId('format-hint').hidden = format.value !== 'jpeg';
+    complain();
+  });
   file.addEventListener('change', () => {
     const [taken] = file.files;
     if (taken) take(taken, taken.name);
@@ -129,6 +143,13 @@ export function createComposer() {
 
   return {
     follow,
+
+    chosen: () => chosen,
+
+    /** The page's server answers again. */
+    reconnected() {
+      if (byId('error').querySelector('code')?.textContent === 'NOT_SENT') complain();
+    },
 
     /** What does not change: the samples, the formats, what is a picture. */
     set({ samples, formats, maxBytes, beginning }) {
@@ -151,7 +172,8 @@ export function createComposer() {
 
     offer(models, answers) {
       const now = models.join();
-      if (now === offered && byId('operations').childElementCount > 0) return;
+      if (models.length === 0) write(byId('chosen'), answers ? 'Triton serves no model.' : 'Triton does not answer.');
+      if (now === offered) return;
       offered = now;
       chosen = chosen.filter((name) => models.includes(name));
       byId('operations').replaceChildren(
@@ -162,8 +184,7 @@ export function createComposer() {
           return chip;
         }),
       );
-      showChosen();
-      if (models.length === 0) write(byId('chosen'), answers ? 'Triton serves no model.' : 'Triton does not answer.');
+      if (models.length > 0) showChosen();
     },
   };
 }

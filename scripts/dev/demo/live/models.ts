@@ -1,26 +1,38 @@
-/** What Triton serves and how it batches, asked once a second. */
+/** What Triton serves and how it batches, and whether the demo's worker answers: asked once a second. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelServer, VersionStatistics } from '../../../../src/domain/ports.js';
 import { metricIn } from '../../workers.js';
 
 const EVERY_MS = 1_000;
+const LIMIT_MS = 5_000;
+/** Looks after which the list of models is read again, because somebody may have loaded one. */
+const REFRESH_EVERY = 5;
+/** Looks in a row without an answer after which a worker counts as gone. */
+const SILENT_AFTER = 2;
 
 /** Resolves when it has asked once; from there on batches count. @param metrics address of a worker's metrics */
-export async function watchTriton(server: ModelServer, metrics: string | undefined, onChange: () => void) {
+export async function watchModels(server: ModelServer, metrics: string | undefined, onChange: () => void) {
   const batches = createBatches();
   const stopped = new AbortController();
-  let view: Awaited<ReturnType<typeof look>> = { answers: false, models: [], batches: [] };
+  let view: Awaited<ReturnType<typeof look>> = { answers: false, models: [], batches: [], worker: true };
+  let looks = 0;
+  let silent = 0;
 
   async function look() {
-    const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(5_000)]);
+    const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(LIMIT_MS)]);
+    // A server that does not answer is shown as such.
+    if (!view.answers || looks++ % REFRESH_EVERY === 0) await server.refresh(signal).catch(() => undefined);
     const models = [...server.contracts().keys()].sort();
     const said = await Promise.allSettled(
       models.map(async (model) => batches.add(model, await server.statistics(model, signal), performance.now())),
     );
-    const inFlight = await requestsInFlight(metrics, signal);
+    const text = await textOf(metrics, signal);
+    silent = text === undefined && metrics !== undefined ? silent + 1 : 0;
+    const inFlight = requestsInFlight(text);
     return {
       answers: said.length > 0 && said.every(({ status }) => status === 'fulfilled'),
       models,
+      worker: silent < SILENT_AFTER,
       /** Of models that have run, or are about to; `inFlight` are requests of the worker's that wait for an answer. */
       batches: batches
         .view()
@@ -41,15 +53,21 @@ export async function watchTriton(server: ModelServer, metrics: string | undefin
       await ask();
     }
   };
-  await server.refresh(AbortSignal.timeout(10_000)).catch(() => undefined); // shown as not answering
   await ask();
   again().catch(() => undefined); // stopped
   return { view: () => view, stop: () => stopped.abort() };
 }
 
-async function requestsInFlight(metrics: string | undefined, signal: AbortSignal): Promise<(model: string) => number> {
-  const asked = metrics === undefined ? undefined : fetch(metrics, { signal }).then((answer) => answer.text());
-  const text = await asked?.catch(() => undefined);
+async function textOf(metrics: string | undefined, signal: AbortSignal): Promise<string | undefined> {
+  if (metrics === undefined) return undefined;
+  try {
+    return await (await fetch(metrics, { signal })).text();
+  } catch {
+    return undefined; // it may have ended
+  }
+}
+
+function requestsInFlight(text: string | undefined): (model: string) => number {
   return (model) => {
     const count = text ? metricIn(text, 'imagen_inference_in_flight', { model }) : 0;
     return Number.isNaN(count) ? 0 : count;
