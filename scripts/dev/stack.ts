@@ -5,6 +5,7 @@ import type { PartId } from './parts/part.js';
 import { createProgress } from './progress.js';
 import { downStack, leftovers } from './stack/down.js';
 import { exportLines, stackEnv } from './stack/env.js';
+import { foreignWorkers, warningOf } from './stack/foreign-workers.js';
 import { defaultStackDir, testModels } from './stack/paths.js';
 import { defaultPorts } from './stack/ports.js';
 import { readState } from './stack/state.js';
@@ -21,6 +22,7 @@ async function up(chosen: readonly PartId[], { testModels: withTestModels }: { t
     parts: chosen.length === 0 ? ids : chosen,
     modelRepositories: withTestModels ? [testModels] : [],
   });
+  warnOfForeignWorkers();
 }
 
 async function down({ all }: { all?: true }): Promise<void> {
@@ -30,6 +32,12 @@ async function down({ all }: { all?: true }): Promise<void> {
     for (const { pid, command } of stopped) console.error(`stopped ${pid}: ${command.slice(0, 100)}`);
     if (stopped.length === 0) console.error('nothing was up');
   }
+  warnOfForeignWorkers();
+}
+
+function warnOfForeignWorkers(): void {
+  const { PUBSUB_EMULATOR_HOST } = stackEnv(readState(defaultStackDir)?.ports ?? defaultPorts());
+  for (const worker of foreignWorkers(PUBSUB_EMULATOR_HOST)) console.error(warningOf(worker));
 }
 
 function env(): void {

@@ -158,5 +158,10 @@ export const OWN_SETTINGS = {
     'What the worker was built from, for its metrics; set by the image',
     'unknown',
   ),
-  workerName: setting('HOSTNAME', text('a name'), "The worker's name in completions and logs", hostname()),
+  workerName: setting(
+    'HOSTNAME',
+    text('a name'),
+    "The worker's name in completions and logs",
+    `${hostname()}-${process.pid}`,
+  ),
 };

@@ -9,7 +9,8 @@ import { sharedMemoryPrefix } from '../../scripts/dev/parts/triton.js';
 import { installOnce } from '../../scripts/dev/stack/cache.js';
 import { downStack, leftovers } from '../../scripts/dev/stack/down.js';
 import { localDir, root } from '../../scripts/dev/stack/paths.js';
-import { freePorts } from '../../scripts/dev/stack/ports.js';
+import { foreignWorkers, warningOf } from '../../scripts/dev/stack/foreign-workers.js';
+import { freePort, freePorts } from '../../scripts/dev/stack/ports.js';
 import { readState } from '../../scripts/dev/stack/state.js';
 import { upStack } from '../../scripts/dev/stack/up.js';
 import { createPubSub } from '../../scripts/lab/google-clients.js';
@@ -178,6 +179,28 @@ describe('the end', () => {
     await vi.waitFor(() => expect(leftovers(dir)).toEqual([]));
     await downStack({ dir });
     expect(await sharedMemory()).toEqual([]);
+  });
+});
+
+describe('a worker that no stack has started', () => {
+  it('is named, with the command that ends it, while it pulls from the address of the stack', async () => {
+    const emulator = `127.0.0.1:${await freePort()}`;
+    // It waits for a Pub/Sub that is not there.
+    const env = { ...process.env, PUBSUB_EMULATOR_HOST: emulator };
+    const idle = ['-e', 'setInterval(() => {}, 1000)'];
+    const start = (...args: string[]) => spawn(process.execPath, [...idle, ...args], { env, stdio: 'ignore' });
+    const [worker, other] = [start('dist/main.js', 'worker'), start('dist/main.js', 'watch')];
+    try {
+      await vi.waitFor(() => expect(foreignWorkers(emulator)).toHaveLength(1));
+      const [found = expect.fail()] = foreignWorkers(emulator);
+      expect(found.pid).toBe(worker.pid);
+      expect(warningOf(found)).toContain(`To end it: kill ${worker.pid}`);
+      expect(foreignWorkers('127.0.0.1:1')).toEqual([]);
+    } finally {
+      for (const child of [worker, other]) child.kill('SIGKILL');
+      await once(worker, 'exit');
+    }
+    expect(foreignWorkers(emulator)).toEqual([]);
   });
 });
 

@@ -97,12 +97,21 @@ function signal(target: ProcessId, name: NodeJS.Signals): void {
 }
 
 function markerOf(pid: number): Marker | undefined {
+  const dir = variableOf(pid, markerOfFolder);
+  return dir === undefined ? undefined : { dir, run: variableOf(pid, markerOfRun) };
+}
+
+/** Processes that have this value in their environment, as far as we may see. */
+export const pidsWith = (name: string, value: string): number[] =>
+  pids().filter((pid) => variableOf(pid, name) === value);
+
+function variableOf(pid: number, name: string): string | undefined {
   const environ = read(`/proc/${pid}/environ`);
-  if (!environ?.includes(`${markerOfFolder}=`)) return undefined;
-  const variables = environ.split('\0');
-  const value = (name: string) => variables.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
-  const dir = value(markerOfFolder);
-  return dir === undefined ? undefined : { dir, run: value(markerOfRun) };
+  if (!environ?.includes(`${name}=`)) return undefined;
+  return environ
+    .split('\0')
+    .find((line) => line.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
 }
 
 function ancestors(): Set<number> {
