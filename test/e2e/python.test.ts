@@ -5,7 +5,7 @@ import type { Completion } from '../../src/domain/completion.js';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { runProgram } from '../support/program.js';
 import { pythonWith, tritonPython } from '../support/python.js';
-import { createScene, type Scene, showOnFailure } from '../support/scene.js';
+import { createScene, type Scene, showOnFailure, until } from '../support/scene.js';
 
 const path = (name: string) => new URL(name, import.meta.url).pathname;
 const INSTALL_MS = 180_000;
@@ -13,7 +13,6 @@ const INSTALL_MS = 180_000;
 /** A program that knows Google's client and the message tables publishes two jobs and reads what became of them. */
 async function runStrangersJobs(scene: Scene): Promise<void> {
   const python = await pythonWith('python-client', path('../../docs/examples/requirements.txt'));
-  showOnFailure(await scene.startWorker());
   const picture = await sharp(readFileSync(path('../fixtures/photos/coffee.jpg')))
     .resize(200)
     .jpeg()
@@ -48,6 +47,7 @@ describe('from Python', () => {
   let scene: Scene;
   beforeAll(async () => {
     scene = await createScene({ IMAGEN_MODEL_WAIT_SECONDS: '1' });
+    await scene.startWorker();
   });
   afterAll(() => scene.close());
 
@@ -59,6 +59,7 @@ describe('from Python', () => {
       const server = await startServer(0);
       const own = await createScene({ IMAGEN_MODEL_WAIT_SECONDS: '1', PUBSUB_EMULATOR_HOST: server.address });
       try {
+        showOnFailure(await own.startWorker());
         await runStrangersJobs(own);
       } finally {
         await own.close();
@@ -99,6 +100,36 @@ describe('from Python', () => {
       }
       const never = await example('wait.py', 'nobody', '--timeout', '0.1');
       expect(never).toMatchObject({ code: 1, stderr: expect.stringContaining('no outcome of nobody') as string });
+    },
+    INSTALL_MS,
+  );
+
+  it(
+    'does again with an example what has failed, and nothing twice',
+    async () => {
+      const python = await pythonWith('python-client', path('../../docs/examples/requirements.txt'));
+      const redrive = (...ids: string[]) =>
+        runProgram(python, [path('../../docs/examples/redrive.py'), ...ids], scene.env);
+      const uri = `gs://uploads-${scene.id}/late.jpg`;
+      const deadline = new Date(Date.now() + 5_000).toISOString();
+      await scene.publish({ jobId: 'late', operations: ['style_aged'], input: { uri }, deadline });
+      const [{ completion } = expect.fail()] = await scene.completions(1, 'late');
+      expect(completion.error?.code).toBe('INPUT_NOT_FOUND');
+      await scene.upload('late.jpg', readFileSync(path('../fixtures/photos/coffee.jpg')));
+      await until(() => Date.now() > Date.parse(deadline), 10_000);
+
+      expect(await redrive('late')).toMatchObject({ code: 0, stdout: 'late~r1\n' });
+      const [{ completion: again } = expect.fail()] = await scene.completions(1, 'late~r1');
+      expect(again).toMatchObject({ status: 'succeeded', redriveOf: 'late' });
+      for (const id of ['late', 'late~r1']) {
+        const { code, stdout, stderr } = await redrive(id);
+        expect({ code, stdout, stderr: stderr.trim() }).toEqual({ code: 0, stdout: '', stderr: 'late: has succeeded' });
+      }
+      expect(await redrive('nobody')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('nobody: has not ended') as string,
+      });
+      expect(await scene.completions(1, 'late~r1')).toHaveLength(1);
     },
     INSTALL_MS,
   );
