@@ -254,3 +254,50 @@ describe('a small part of `npm run damage`', () => {
     expect(refused).toBeGreaterThan(100);
   });
 });
+
+describe('a WebP of which a part became zeros', () => {
+  const picture = (width: number) => sharp(photo('coffee')).resize(width);
+  const kinds = {
+    lossy: () => picture(600).webp({ quality: 80 }).toBuffer(),
+    'lossy, fast': () => picture(300).webp({ quality: 95, effort: 0 }).toBuffer(),
+    'lossy, with alpha': () => picture(400).ensureAlpha(0.5).webp({ quality: 60 }).toBuffer(),
+    lossless: () => picture(250).webp({ lossless: true }).toBuffer(),
+    'near lossless': () => picture(333).webp({ nearLossless: true, effort: 1 }).toBuffer(),
+    animated: () =>
+      sharp([photo('coffee'), photo('chelsea')], { join: { animated: true } })
+        .resize(300)
+        .webp({ quality: 70 })
+        .toBuffer(),
+  };
+
+  it.each(Object.keys(kinds) as (keyof typeof kinds)[])('is refused: %s', async (kind) => {
+    const sound = await kinds[kind]();
+    expect(await attempt(sound)).not.toBeInstanceOf(JobError);
+    const half = Math.floor(sound.length / 2);
+    const harmed = { 'the second half': zeroed(sound, half), 'an end': zeroed(sound, Math.floor(sound.length * 0.6)) };
+    for (const [name, bytes] of Object.entries(harmed)) {
+      expect(await attempt(bytes), name).toMatchObject({ code: 'INPUT_CORRUPT' });
+    }
+  });
+
+  // The coder writes zeros while nothing is surprising.
+  it.each(['#000', '#fff', '#808080', '#123456'])('is told from one colour, %s', async (background) => {
+    for (const [width, height] of [
+      [100, 100],
+      [1_500, 1_000],
+      [16_000, 16],
+    ] as const) {
+      for (const options of [
+        { quality: 100, effort: 0 },
+        { quality: 1, effort: 0 },
+        { quality: 75 },
+        { lossless: true },
+      ]) {
+        const flat = sharp({ create: { width, height, channels: 3, background } });
+        expect(await attempt(await flat.webp(options).toBuffer()), JSON.stringify(options)).not.toBeInstanceOf(
+          JobError,
+        );
+      }
+    }
+  });
+});
