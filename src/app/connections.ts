@@ -43,19 +43,23 @@ function liveRoutes({ routesFile, storageEmulator }: WorkerConfig, log: Logger):
   const outage = createOutage(
     {
       away: (error, awaySeconds) =>
-        log.warn({ error, awaySeconds, routes: routesFile }, 'the routes cannot be read; the last good ones stay'),
+        log.warn(
+          { error, awaySeconds, routes: routesFile },
+          `the routes cannot be read; ${live.missing ? 'the worker waits for them' : 'the last good ones stay'}`,
+        ),
       back: (awaySeconds) => log.info({ awaySeconds, routes: routesFile }, 'the routes can be read again'),
     },
     { remindMs: REMIND_MS },
   );
   const store = routesFile === undefined ? undefined : openRoutesStore({ routesFile, storageEmulator });
-  return new LiveRoutes(store, {
+  const live = new LiveRoutes(store, {
     broken: (error, generation) =>
       log.error({ error, generation }, 'the routes file is broken; the last good one stays'),
     changed: ({ arms }, generation) =>
       log.info({ experiments: experimentsOf(arms), generation }, 'the routes file has changed'),
     read: (trouble) => outage.tell(trouble),
   });
+  return live;
 }
 
 export function connectionServices({ pubsub, publishing, models }: Connections): Service[] {
