@@ -12,11 +12,9 @@ export interface RoutesFound extends RoutesText {
  */
 export async function readRoutes(source: RoutesSource, signal: AbortSignal): Promise<RoutesFound> {
   const found = await source.read(signal);
-  if (found.kind !== 'found') throw wrongRoutes(source.place, found.kind === 'unusable' ? found.reason : MISSING);
+  if (found.kind !== 'found') throw wrongRoutes(source.place, found.kind === 'unusable' ? found.reason : undefined);
   return { text: found.text, generation: found.generation, document: readDocument(source.place, found.text) };
 }
-
-const MISSING = 'there is none';
 
 /** @throws ConfigError that names each wrong field */
 export function readDocument(place: string, text: string): RoutesDocument {
@@ -27,7 +25,10 @@ export function readDocument(place: string, text: string): RoutesDocument {
   }
 }
 
-function wrongRoutes(place: string, reason: string): ConfigError {
-  const what = place.startsWith('gs://') ? 'an object' : 'a file';
-  return new ConfigError([`IMAGEN_ROUTES_FILE: expected ${what} of routes, given ${place}: ${reason}`]);
+/** @param reason undefined if there is nothing at the place */
+function wrongRoutes(place: string, reason: string | undefined): ConfigError {
+  const [article, what] = place.startsWith('gs://') ? ['an', 'object'] : ['a', 'file'];
+  return new ConfigError([
+    `IMAGEN_ROUTES_FILE: expected ${article} ${what} of routes, given ${place}: ${reason ?? `there is no such ${what}`}`,
+  ]);
 }

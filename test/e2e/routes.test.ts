@@ -156,7 +156,7 @@ describe('a worker', () => {
     const start = (at: string) => runProgram(process.execPath, [CLI, 'worker'], envOf(at));
     const [one, other] = await Promise.all([start(missing), start(wrong)]);
     expect([one.code, other.code]).toEqual([2, 2]);
-    expect(one.stderr).toMatch(/expected an object of routes, given gs:.*: there is none/);
+    expect(one.stderr).toMatch(/expected an object of routes, given gs:.*: there is no such object/);
     expect(other.stderr).toMatch(/models: expected an object with names of models as keys/);
   });
 });

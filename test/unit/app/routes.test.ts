@@ -85,7 +85,10 @@ it('stops waiting when the worker stops', async () => {
 });
 
 it.each([
-  [{ kind: 'missing' } as const, /expected an object of routes, given gs:\/\/config\/routes.json: there is none/],
+  [
+    { kind: 'missing' } as const,
+    /expected an object of routes, given gs:\/\/config\/routes.json: there is no such object/,
+  ],
   [{ kind: 'unusable', reason: 'too large' } as const, /: too large/],
   [found('{"models":{"a":{}}}', 'g'), /models\.a\.default: expected a version number as a string, given nothing/],
 ])('does not start with %o', async (read, message) => {
