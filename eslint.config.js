@@ -24,7 +24,7 @@ const mayImport = {
 };
 const folders = ['main', ...Object.keys(mayImport)];
 /** Adapters know nothing of each other. */
-const adapters = ['pubsub', 'gcs', 'triton'];
+const adapters = ['pubsub', 'gcs', 'triton', 'files'];
 
 /** The same for scripts/: what one runs while developing serves the experiments and what is released, never the other way. */
 const scriptsMayNotImport = { dev: ['lab', 'release'], lab: ['release'], release: ['lab'] };

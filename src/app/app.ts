@@ -13,12 +13,16 @@ import { unreadyBecause } from './health.js';
 import { Lifecycle, type Service } from './lifecycle.js';
 import { failing, lookAtCosts, repeat, unserved, waitForModels, watchArms, watchOutages } from './monitors.js';
 import { createOutlets, type Outlets, refusingTopics } from './outlets.js';
+import { LOOK_AT_ROUTES_MS } from './routes.js';
 import { createSchedulers, type Schedulers } from './schedulers.js';
 import { createSubscriptions } from './subscriptions.js';
 import { countAttempt, createWorkerMetrics } from './telemetry.js';
 
 export interface App {
-  /** Resolves when the worker pulls jobs. It waits for Triton without a time limit. */
+  /**
+   * Resolves when the worker pulls jobs. It waits for Triton, and for the routes in Cloud Storage, without a time limit.
+   * @throws ConfigError when the routes are missing or wrong
+   */
   start(): Promise<void>;
   /**
    * Takes no more jobs, finishes those in work, gives the rest back and closes everything. Resolves within
@@ -36,7 +40,6 @@ const LOOK_AT_ARMS_MS = 3_000;
 /** Part of the drain time reserved for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
-/** @throws ConfigError when the routes file is broken */
 export function createApp(config: WorkerConfig, log: Logger): App {
   const drainMs = config.drainSeconds * 1000;
   const lifecycle = new Lifecycle({
@@ -71,7 +74,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     sick: () => failure?.message,
     unready: () => unreadyBecause(config, connections, schedulers, outlets, lifecycle),
   });
-  const { models } = connections;
+  const { models, routes } = connections;
   const { buckets, costs, intake } = schedulers;
   const lookAtArms = watchArms(guard, log);
 
@@ -80,6 +83,8 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     tracingService(config, log),
     ...connectionServices(connections),
     status,
+    { name: 'the routes', start: (signal) => routes.open(signal) },
+    repeat('the looks at the routes', LOOK_AT_ROUTES_MS, (signal) => routes.look(signal)),
     ...outageWatches(config, connections, schedulers, outlets, log),
     // Check the configured prefixes before a job finds out.
     { name: 'the checks of buckets', start: () => void buckets.checkAll(), stop: () => buckets.close() },

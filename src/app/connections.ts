@@ -1,17 +1,17 @@
-/** The worker's connections to what is outside: Pub/Sub, Cloud Storage, Triton, the routes file. */
+/** The worker's connections to what is outside: Pub/Sub, Cloud Storage, Triton, the routes. */
 import { createObjectStore } from '../adapters/gcs/store.js';
 import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
+import { openRoutesStore } from '../adapters/routes.js';
 import { connectTriton, type TritonOptions } from '../adapters/triton/server.js';
 import type { WorkerConfig } from '../config/index.js';
-import { openRoutes } from '../config/routes-file.js';
 import { experimentsOf } from '../domain/experiment.js';
 import type { Logger } from '../telemetry/logger.js';
 import { createOutage } from '../telemetry/outage.js';
 import type { Service } from './lifecycle.js';
+import { LiveRoutes } from './routes.js';
 
 export type Connections = ReturnType<typeof connect>;
 
-/** @throws ConfigError when the routes file is broken */
 export function connect(config: WorkerConfig, log: Logger, onAttempt: TritonOptions['onAttempt']) {
   const client = { projectId: config.projectId, emulator: config.pubsubEmulator };
   const tritonOutage = createOutage({
@@ -32,18 +32,40 @@ export function connect(config: WorkerConfig, log: Logger, onAttempt: TritonOpti
       ...(onAttempt ? { onAttempt } : {}),
     }),
     tritonOutage,
-    routes: openRoutes(config.routesFile, {
-      broken: (error) => log.error({ error }, 'the routes file is broken; the last good one stays'),
-      changed: ({ arms }) => log.info({ experiments: experimentsOf(arms) }, 'the routes file has changed'),
-    }),
+    routes: liveRoutes(config, log),
   };
 }
 
-export function connectionServices({ pubsub, publishing, models, routes }: Connections): Service[] {
+/** What is wrong with the routes for hours is told six times an hour. */
+const REMIND_MS = 600_000;
+
+function liveRoutes({ routesFile, storageEmulator }: WorkerConfig, log: Logger): LiveRoutes {
+  const outage = createOutage(
+    {
+      away: (error, awaySeconds) =>
+        log.warn(
+          { error, awaySeconds, routes: routesFile },
+          `the routes cannot be read; ${live.missing ? 'the worker waits for them' : 'the last good ones stay'}`,
+        ),
+      back: (awaySeconds) => log.info({ awaySeconds, routes: routesFile }, 'the routes can be read again'),
+    },
+    { remindMs: REMIND_MS },
+  );
+  const store = routesFile === undefined ? undefined : openRoutesStore({ routesFile, storageEmulator });
+  const live = new LiveRoutes(store, {
+    broken: (error, generation) =>
+      log.error({ error, generation }, 'the routes file is broken; the last good one stays'),
+    changed: ({ arms }, generation) =>
+      log.info({ experiments: experimentsOf(arms), generation }, 'the routes file has changed'),
+    read: (trouble) => outage.tell(trouble),
+  });
+  return live;
+}
+
+export function connectionServices({ pubsub, publishing, models }: Connections): Service[] {
   return [
     { name: 'the connection to Pub/Sub', stop: () => pubsub.close() },
     { name: 'the connection to Pub/Sub for publishing', stop: () => publishing.close() },
     { name: 'Triton', start: () => models.start(), stop: () => models.close() },
-    { name: 'the routes file', start: () => routes.watch(), stop: () => routes.close() },
   ];
 }

@@ -29,13 +29,13 @@ export function pausesOf(
 /** Why the worker cannot work at all; undefined if it can. */
 export function unreadyBecause(
   config: WorkerConfig,
-  { models }: Connections,
+  { models, routes }: Connections,
   { intake, availability }: Schedulers,
   { completions }: Outlets,
   { state }: Lifecycle,
 ): string | undefined {
   if (state === 'stopping' || state === 'stopped') return 'stopping';
-  if (state !== 'running') return 'waiting for Triton';
+  if (state !== 'running') return routes.missing ? 'waiting for the routes in Cloud Storage' : 'waiting for Triton';
   if (models.contracts().size === 0) return 'no model is ready';
   const records = availability.broken(recordNeeds(config));
   if (records) return `records cannot be kept: ${records.reason}`;

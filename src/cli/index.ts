@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) =
   submit: async () => (await import('./submit.js')).submitCommand,
   process: async () => (await import('./process.js')).processCommand,
   models: async () => (await import('./models.js')).modelsCommand,
+  routes: async () => (await import('./routes.js')).routesCommand,
   capacity: async () => (await import('./capacity.js')).capacityCommand,
   cancel: async () => (await import('./cancel.js')).cancelCommand,
   status: async () => (await import('./status.js')).statusCommand,

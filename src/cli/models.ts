@@ -4,6 +4,8 @@ import { connectTriton } from '../adapters/triton/server.js';
 import { readConfig } from '../config/index.js';
 import { capacityOf } from '../domain/capacity.js';
 import type { ModelContract } from '../domain/contract.js';
+import { promoteCommand } from './models/promote.js';
+import { rollbackCommand } from './models/rollback.js';
 import { reachTriton } from './reach.js';
 import { print, printJson, printText, say } from './output.js';
 import { type Invocation, UsageError, withHelp } from './usage.js';
@@ -30,7 +32,9 @@ export function modelsCommand(invocation: Invocation): Command {
         await server.close();
       }
     })
-    .addCommand(reloadCommand(invocation));
+    .addCommand(reloadCommand(invocation))
+    .addCommand(promoteCommand(invocation))
+    .addCommand(rollbackCommand(invocation));
   return withHelp(command, ['models', 'models --json', 'models reload upscale'], {
     1: 'Triton does not answer, or serves no model that the worker can use',
   });

@@ -58,5 +58,6 @@ async function work(env: NodeJS.ProcessEnv): Promise<number> {
   const ending = await Promise.race([signalled, app.failed, stray, started]);
   if (ending !== 'signalled') log.fatal({ error: ending }, `the worker cannot go on; ${DOCTOR}`);
   await app.stop();
+  if (ending instanceof ConfigError) throw ending;
   return ending === 'signalled' ? 0 : 1;
 }

@@ -1,6 +1,16 @@
 /** The settings of the worker and the CLI, except those for traces. */
 import { hostname } from 'node:os';
-import { httpAddress, oneOf, prefix, prefixes, subscriptions, text, wholeNumber, word } from './readers.js';
+import {
+  httpAddress,
+  oneOf,
+  pathOrObject,
+  prefix,
+  prefixes,
+  subscriptions,
+  text,
+  wholeNumber,
+  word,
+} from './readers.js';
 import { setting } from './setting.js';
 
 const MIB = 1024 ** 2;
@@ -78,8 +88,8 @@ export const OWN_SETTINGS = {
   ),
   routesFile: setting(
     'IMAGEN_ROUTES_FILE',
-    text('a path'),
-    "JSON file with each model's default version and experiment; read again when it changes",
+    pathOrObject,
+    "JSON file, or gs:// object, with each model's default version and experiment; read again when it changes",
     null,
   ),
   maxAttempts: setting('IMAGEN_MAX_ATTEMPTS', wholeNumber(1, 95), 'Deliveries of a job before it ends as failed', '5'),

@@ -1,5 +1,5 @@
 /** Readers for the types of values that variables have. */
-import { parsePrefix } from '../domain/uri.js';
+import { parseObjectUri, parsePrefix } from '../domain/uri.js';
 import { expected, type Reader } from './setting.js';
 
 const list = (value: string) =>
@@ -22,6 +22,11 @@ export const prefixes: Reader<readonly string[]> = (value) => {
   return items.every((item) => typeof parsePrefix(item) !== 'string')
     ? items
     : expected('gs:// prefixes, separated by commas');
+};
+export const pathOrObject: Reader<string> = (value) => {
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(value)?.[0];
+  const wrong = scheme === undefined ? value === '' : scheme !== 'gs://' || typeof parseObjectUri(value) === 'string';
+  return wrong ? expected('a path, or gs://<bucket>/<object>') : value;
 };
 export const wholeNumber =
   (minimum: number, maximum: number): Reader<number> =>

@@ -105,6 +105,59 @@ export interface ObjectStore {
   checkAccess(ref: ObjectRef, access: BucketAccess, signal: AbortSignal): Promise<void>;
 }
 
+// ── Routes ────────────────────────────────────────────────────────────────────
+
+/** What reading the routes document has given. */
+export type RoutesRead =
+  | { readonly kind: 'found'; readonly text: string; readonly generation: string }
+  /** It is still of the generation that the caller knows. */
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'missing' }
+  /** It is there, but it cannot be read as a text. */
+  | { readonly kind: 'unusable'; readonly reason: string };
+
+/** The place of the routes document: a file, or an object in Cloud Storage. */
+export interface RoutesSource {
+  /** As the setting names it. */
+  readonly place: string;
+  /**
+   * Reads the document.
+   * @param known the generation that the caller has; the answer is `unchanged` if it is still that one
+   * @throws JobError `STORAGE_UNAVAILABLE`
+   */
+  read(signal: AbortSignal, known?: string): Promise<RoutesRead>;
+}
+
+export interface RoutesText {
+  readonly text: string;
+  /** Changes with each write. */
+  readonly generation: string;
+}
+
+/** A routes document that can be edited, with the history of what it said before. */
+export interface RoutesStore extends RoutesSource {
+  /**
+   * Keeps the former document in the history, create-only, and then writes the new one in its place, if it is still the
+   * former one. Of many concurrent callers with the same former document, at most one gets `written`.
+   * @param former undefined if there is to be none yet
+   * @throws JobError `STORAGE_UNAVAILABLE`, after which the new document may have been written or not; errors of the file
+   *   system
+   */
+  write(
+    text: string,
+    former: RoutesText | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly kind: 'written'; readonly generation: string } | { readonly kind: 'changed' }>;
+  /**
+   * Ids of the former documents, the newest first.
+   * @param current generation of the document, which may be in the history already if a writer was killed
+   * @throws JobError `STORAGE_UNAVAILABLE`
+   */
+  history(current: string | undefined, signal: AbortSignal): Promise<readonly string[]>;
+  /** Text of a former document; undefined if there is none of this id. @throws JobError `STORAGE_UNAVAILABLE` */
+  former(id: string, signal: AbortSignal): Promise<string | undefined>;
+}
+
 // ── Triton ────────────────────────────────────────────────────────────────────
 
 export interface InferenceRequest {

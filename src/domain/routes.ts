@@ -1,4 +1,4 @@
-/** Routes say which version serves a job that asks for none. They are read from `IMAGEN_ROUTES_FILE`. */
+/** Routes say which version serves a job that asks for none. They are read from the document that `IMAGEN_ROUTES_FILE` names. */
 import { z } from 'zod';
 import { type Arm, armsOf, chooseArm } from './experiment.js';
 import { describeIssues } from './issues.js';
@@ -60,8 +60,23 @@ const experimentSchema = z
     }
   });
 
+/** Longest name of a writer, and longest note, in characters. */
+const MOST_WORDS = 500;
+
+const words = (what: string) => {
+  const told = expected(`${what} of at most ${MOST_WORDS} characters`);
+  return z.string(told).max(MOST_WORDS, told);
+};
+
 const routesSchema = z.strictObject(
   {
+    /** Who wrote this document, when and why. It lies in the document, so that both are written in one step. */
+    change: z
+      .strictObject(
+        { by: words('a name'), at: words('a time'), note: words('a text').optional() },
+        expected('an object'),
+      )
+      .optional(),
     models: z.record(
       z.string().regex(/^\w[\w.-]{0,127}$/, expected('the name of a model')),
       z.strictObject({ default: version, experiment: experimentSchema.optional() }, expected('an object')),
@@ -70,6 +85,13 @@ const routesSchema = z.strictObject(
   },
   expected('an object with the field models'),
 );
+
+/** The routes as they are written down. */
+export type RoutesDocument = z.infer<typeof routesSchema>;
+/** What the routes say of one model. */
+export type RoutesEntry = RoutesDocument['models'][string];
+/** Who wrote a document, when (ISO 8601) and why. */
+export type RoutesChange = NonNullable<RoutesDocument['change']>;
 
 export interface Routes {
   /** The version that serves a model's jobs by default. If it is undefined, the newest version serves them. */
@@ -85,7 +107,7 @@ export interface Routes {
 export const NO_ROUTES: Routes = { defaultVersion: () => undefined, armOf: () => undefined, arms: [], named: [] };
 
 /** @throws Error that names each wrong field, what was expected and what was given */
-export function parseRoutes(text: string): Routes {
+export function parseRoutesDocument(text: string): RoutesDocument {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -94,8 +116,17 @@ export function parseRoutes(text: string): Routes {
   }
   const parsed = routesSchema.safeParse(value);
   if (!parsed.success) throw new Error(describeIssues(parsed.error.issues).join('; '));
+  return parsed.data;
+}
+
+/** @throws Error that names each wrong field, what was expected and what was given */
+export function parseRoutes(text: string): Routes {
+  return routesOf(parseRoutesDocument(text));
+}
+
+export function routesOf(document: RoutesDocument): Routes {
   const models = new Map(
-    Object.entries(parsed.data.models).map(([model, { default: version, experiment }]) => {
+    Object.entries(document.models).map(([model, { default: version, experiment }]) => {
       const arms = experiment ? armsOf(model, version, experiment) : [];
       return [model, { version, arms }];
     }),
@@ -104,8 +135,13 @@ export function parseRoutes(text: string): Routes {
     defaultVersion: (model) => models.get(model)?.version,
     armOf: (model, key) => chooseArm(models.get(model)?.arms ?? [], key),
     arms: [...models.values()].flatMap(({ arms }) => arms),
-    named: [...models].flatMap(([model, { version, arms }]) =>
-      [...new Set([version, ...arms.map((arm) => arm.version)])].map((one) => ({ model, version: one })),
+    named: Object.entries(document.models).flatMap(([model, entry]) =>
+      versionsIn(entry).map((version) => ({ model, version })),
     ),
   };
+}
+
+/** The versions that an entry names, each once, the default first. */
+export function versionsIn({ default: version, experiment }: RoutesEntry): string[] {
+  return [...new Set([version, ...(experiment?.arms ?? []).map((arm) => arm.version)])];
 }

@@ -323,7 +323,7 @@ describe('imagen doctor', () => {
     [
       'the routes file is missing',
       () => ({ IMAGEN_ROUTES_FILE: join(folder, 'none.json') }),
-      ...(['routes.file', /ENOENT/, /or mend IMAGEN_ROUTES_FILE/] as const),
+      ...(['routes.file', /there is no such file/, /or mend IMAGEN_ROUTES_FILE/] as const),
     ],
     [
       'pictures may take more memory than there is',

@@ -28,6 +28,7 @@ const OTHERS: ReadonlySet<string> = new Set([
   'outage.test.ts',
   'package.test.ts',
   'pubsub-administration.test.ts',
+  'routes.test.ts',
   'pubsub-delivery.test.ts',
   'python.test.ts',
   'setup.test.ts',

@@ -92,6 +92,9 @@ for_setup=("${settings[@]}")
 setting allowed_inputs IMAGEN_ALLOWED_INPUTS "gs://$bucket_prefix-uploads/"
 setting allowed_outputs IMAGEN_ALLOWED_OUTPUTS "$output_prefix"
 models_bucket=$bucket_prefix-models
+routes=${IMAGEN_ROUTES_FILE:-}
+[[ $routes == gs://* ]] || routes='' # a file in the image or a ConfigMap needs no rights
+[[ -z $routes ]] || settings+=("IMAGEN_ROUTES_FILE=$routes")
 
 for variable in PUBSUB_EMULATOR_HOST STORAGE_EMULATOR_HOST; do
   [[ -z ${!variable:-} ]] || problem "$variable: expected to be unset, given ${!variable}: this is for Google Cloud itself"
@@ -100,6 +103,8 @@ place='^gs://[a-z0-9][a-z0-9._-]*[a-z0-9](/[^",]*)?$'
 expect IMAGEN_OUTPUT_PREFIX "$output_prefix" "$place" 'gs://<bucket>/<prefix>'
 expect IMAGEN_STATE_PREFIX "$state_prefix" "$place" 'gs://<bucket>/<prefix>'
 expect IMAGEN_UPLOAD_PREFIX "$upload_prefix" "$place" 'gs://<bucket>/<prefix>'
+[[ -z $routes ]] ||
+  expect IMAGEN_ROUTES_FILE "$routes" '^gs://[a-z0-9][a-z0-9._-]*[a-z0-9]/[^",]*[^",/]$' 'gs://<bucket>/<object>'
 IFS=', ' read -r -a inputs <<<"$allowed_inputs"
 IFS=', ' read -r -a outputs <<<"$allowed_outputs"
 for one in "${inputs[@]}"; do expect IMAGEN_ALLOWED_INPUTS "$one" "$place" 'gs:// prefixes, separated by commas'; done
@@ -232,8 +237,13 @@ on_objects() { # a place: only on what lies under it
     on_bucket "$@"
     return
   fi
+  on_names "$1" "$2" "gs://$bucket/$folder/"
+}
+on_names() { # only on objects whose names begin so
+  local rest=${3#gs://}
+  local bucket=${rest%%/*} name=${rest#*/}
   bind storage buckets add-iam-policy-binding "gs://$bucket" --member "$1" --role "$2" --condition \
-    "title=$(tr -c 'a-zA-Z0-9\n' - <<<"imagen-only-$folder" | cut -c 1-100),expression=resource.name.startsWith(\"projects/_/buckets/$bucket/objects/$folder/\")"
+    "title=$(tr -c 'a-zA-Z0-9\n' - <<<"imagen-only-${name%/}" | cut -c 1-100),expression=resource.name.startsWith(\"projects/_/buckets/$bucket/objects/$name\")"
 }
 
 # ── What is done ──────────────────────────────────────────────────────────────
@@ -253,6 +263,8 @@ role imagenJobConsumer 'imagen: take jobs' pubsub.subscriptions.consume,pubsub.s
 role imagenObjectReader 'imagen: read objects' storage.objects.get
 role imagenObjectCreator 'imagen: create objects, never replace them' storage.objects.create,storage.objects.get
 role imagenObjectLister 'imagen: be told that an object is missing' storage.objects.list
+[[ -z $routes ]] || role imagenRoutesWriter 'imagen: replace the routes' \
+  storage.objects.create,storage.objects.delete,storage.objects.get
 role imagenSetup 'imagen: make topics, subscriptions and buckets' \
   pubsub.topics.create,pubsub.topics.get,pubsub.topics.attachSubscription,pubsub.subscriptions.create,pubsub.subscriptions.get,pubsub.subscriptions.list,pubsub.subscriptions.update,storage.buckets.create,storage.buckets.get,storage.buckets.update
 
@@ -292,6 +304,7 @@ for one in "${inputs[@]}"; do
 done
 for one in "${outputs[@]}" "$state_prefix"; do on_objects "$worker" "$(custom imagenObjectCreator)" "$one"; done
 on_bucket "$worker" "$(custom imagenObjectLister)" "$state_prefix"
+[[ -z $routes ]] || on_names "$worker" "$(custom imagenObjectReader)" "$routes"
 
 heading 'Rights of Triton'
 # It asks for the bucket itself, too, which objectViewer does not permit.
@@ -308,6 +321,10 @@ on_subscription "$operator" "$(custom imagenJobConsumer)" "$dead_letter_subscrip
 on_topic "$operator" roles/pubsub.publisher "$jobs_topic"
 for one in "$upload_prefix" "$state_prefix"; do on_objects "$operator" "$(custom imagenObjectCreator)" "$one"; done
 on_bucket "$operator" "$(custom imagenObjectLister)" "$state_prefix"
+if [[ -n $routes ]]; then # the history has the same beginning
+  on_names "$operator" "$(custom imagenRoutesWriter)" "$routes"
+  on_bucket "$operator" "$(custom imagenObjectLister)" "$routes"
+fi
 on_objects "$operator" "$(custom imagenObjectReader)" "$output_prefix"
 
 heading 'Rights of Pub/Sub itself, which moves dead letters'

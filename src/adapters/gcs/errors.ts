@@ -4,7 +4,7 @@ import { namesBucket, type Refusal } from './refusal.js';
 
 /** An action and its object. */
 export interface Doing {
-  readonly what: 'read' | 'stat' | 'create' | 'list' | 'check';
+  readonly what: 'read' | 'stat' | 'create' | 'replace' | 'list' | 'check';
   readonly ref: ObjectRef;
   readonly access: BucketAccess;
 }

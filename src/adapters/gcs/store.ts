@@ -12,6 +12,11 @@ import { takeObject } from './media.js';
 import { isDemand, type Refusal, refusalOf } from './refusal.js';
 import { googleTokens, noTokens, STORAGE_SCOPES, type Tokens } from '../tokens.js';
 
+export interface StorageService {
+  /** Base address of an emulator; Google Cloud with the ambient credentials when absent. */
+  readonly emulator?: string | undefined;
+}
+
 export interface StoreOptions {
   /** Time limit for one metadata request, in milliseconds. Uploads and downloads get one more second per MiB. */
   readonly requestMs?: number;
@@ -36,15 +41,18 @@ const JSON_TYPE = 'application/json; charset=UTF-8';
 /**
  * Cloud Storage as an ObjectStore, through its JSON API. It needs no closing: idle connections do not keep the process
  * alive.
- * @param service `emulator`: its base address; Google Cloud with the ambient credentials when absent
  */
-export function createObjectStore(
-  { emulator }: { readonly emulator?: string | undefined },
-  options: StoreOptions = {},
-): ObjectStore {
+export function createObjectStore(service: StorageService, options: StoreOptions = {}): ObjectStore {
+  return objectStoreOver(openApi(service, options));
+}
+
+export function openApi({ emulator }: StorageService, options: StoreOptions = {}): Api {
   const { requestMs = REQUEST_MS, idleMs = IDLE_MS } = options;
   const tokens = options.tokens ?? (emulator === undefined ? googleTokens(STORAGE_SCOPES) : noTokens);
-  const api = connectApi(emulator ?? SERVICE, tokens, { requestMs, idleMs, msPerByte: MS_PER_BYTE });
+  return connectApi(emulator ?? SERVICE, tokens, { requestMs, idleMs, msPerByte: MS_PER_BYTE });
+}
+
+export function objectStoreOver(api: Api): ObjectStore {
   return {
     read: (ref, { maxBytes, signal }) => readObject(api, ref, maxBytes, signal),
     stat: (ref, signal) => statObject(api, { what: 'stat', ref, access: 'read' }, signal),
@@ -68,14 +76,47 @@ async function readObject(
     // Request the stored bytes, which match the stored checksum. Otherwise the service inflates them without a limit.
     headers: { 'accept-encoding': 'gzip' },
   };
+  return api.send(doing, request, signal, (answer) => takeRead(api, answer, doing, maxBytes, signal));
+}
+
+/**
+ * Reads the current object, unless it is of the known generation. An emulator that does not know the precondition sends the
+ * object again, and the generation in its answer decides.
+ * @throws JobError `STORAGE_UNAVAILABLE`
+ */
+export async function readUnless(
+  api: Api,
+  ref: ObjectRef,
+  known: string,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<ReadResult | { readonly kind: 'unchanged' }> {
+  const doing: Doing = { what: 'read', ref, access: 'read' };
+  const request: HttpRequest = {
+    method: 'GET',
+    path: `${pathOf(ref)}?alt=media&ifGenerationNotMatch=${known}`,
+    headers: { 'accept-encoding': 'gzip' },
+  };
   return api.send(doing, request, signal, async (answer) => {
-    if (answer.status === 200) return takeObject(answer, doing, maxBytes, signal);
-    const refusal = await refusalOf(answer);
-    if (isDemand(refusal)) return { kind: 'refused', reason: refusal.message };
-    if (refusal.status !== 404) throw refused(doing, refusal);
-    await api.confirmMissing(doing, refusal, signal);
-    return { kind: 'missing' };
+    const same = answer.status === 200 && answer.header('x-goog-generation') === known;
+    if (same || answer.status === 304) return { kind: 'unchanged' };
+    return takeRead(api, answer, doing, maxBytes, signal);
   });
+}
+
+async function takeRead(
+  api: Api,
+  answer: Answer,
+  doing: Doing,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<ReadResult> {
+  if (answer.status === 200) return takeObject(answer, doing, maxBytes, signal);
+  const refusal = await refusalOf(answer);
+  if (isDemand(refusal)) return { kind: 'refused', reason: refusal.message };
+  if (refusal.status !== 404) throw refused(doing, refusal);
+  await api.confirmMissing(doing, refusal, signal);
+  return { kind: 'missing' };
 }
 
 async function statObject(api: Api, doing: Doing, signal: AbortSignal): Promise<ObjectInfo | undefined> {
@@ -102,14 +143,37 @@ async function createObject(
   const sum = crc32c(bytes);
   // A resumable upload needs two requests, and some emulators forget its precondition.
   const request = uploadOf(ref, { name: ref.name, crc32c: sum, ...how }, bytes);
-  const answer = await api.send(doing, request, signal, async (given) =>
-    given.status === 200 ? infoIn(given, doing) : refusalOf(given),
-  );
+  const answer = await upload(api, doing, request, signal);
   if ('generation' in answer) return { kind: 'created', info: answer };
   if (answer.status !== 412 && answer.status !== 403) throw refused(doing, answer);
   const info = await existing(api, doing, answer, signal);
   return { kind: 'exists', info, sameBytes: info.bytes === bytes.length && info.crc32c === sum };
 }
+
+/**
+ * Replaces an object in one request, only if it is of the given generation. It needs the right to delete.
+ * @returns undefined if it is of another generation, or gone
+ * @throws JobError `STORAGE_UNAVAILABLE`, after which the object may have been replaced or not
+ */
+export async function replaceObject(
+  api: Api,
+  ref: ObjectRef,
+  bytes: Buffer,
+  how: { readonly contentType: string; readonly generation: string },
+  signal: AbortSignal,
+): Promise<ObjectInfo | undefined> {
+  const doing: Doing = { what: 'replace', ref, access: 'create' };
+  const { contentType, generation } = how;
+  // A public object is kept in caches for an hour otherwise.
+  const resource = { name: ref.name, crc32c: crc32c(bytes), contentType, cacheControl: 'no-store' };
+  const answer = await upload(api, doing, uploadOf(ref, resource, bytes, generation), signal);
+  if ('generation' in answer) return answer;
+  if (answer.status === 412) return undefined;
+  throw refused(doing, answer);
+}
+
+const upload = (api: Api, doing: Doing, request: HttpRequest, signal: AbortSignal): Promise<ObjectInfo | Refusal> =>
+  api.send(doing, request, signal, async (given) => (given.status === 200 ? infoIn(given, doing) : refusalOf(given)));
 
 /**
  * Finds the object because of which a create was refused. A caller that may create but not delete can get a 403 for the
@@ -127,11 +191,15 @@ async function existing(api: Api, doing: Doing, refusal: Refusal, signal: AbortS
   throw denied ? refused(doing, refusal) : unavailable(doing, 'refused as existing, but it is gone');
 }
 
-/** A multipart upload. The service compares the checksum with the bytes it has received, before it creates the object. */
+/**
+ * A multipart upload. The service compares the checksum with the bytes it has received, before it creates the object.
+ * @param generation of the object that is replaced; 0 if there must be none
+ */
 function uploadOf(
   { bucket }: ObjectRef,
   resource: { readonly name: string; readonly crc32c: string; readonly contentType: string },
   bytes: Buffer,
+  generation = '0',
 ): HttpRequest {
   const boundary = randomBytes(16).toString('hex');
   const head =
@@ -139,7 +207,7 @@ function uploadOf(
     `--${boundary}\r\nContent-Type: ${resource.contentType}\r\n\r\n`;
   return {
     method: 'POST',
-    path: `/upload/storage/v1/b/${bucket}/o?uploadType=multipart&ifGenerationMatch=0&${FIELDS}`,
+    path: `/upload/storage/v1/b/${bucket}/o?uploadType=multipart&ifGenerationMatch=${generation}&${FIELDS}`,
     headers: { 'content-type': `multipart/related; boundary=${boundary}` },
     body: [Buffer.from(head), bytes, Buffer.from(`\r\n--${boundary}--\r\n`)],
   };

@@ -4,12 +4,12 @@ import { connectTriton, type Triton } from '../../adapters/triton/server.js';
 import { reachTriton } from '../reach.js';
 import type { Carrier } from '../../adapters/triton/transport.js';
 import type { Config } from '../../config/index.js';
-import { openRoutes } from '../../config/routes-file.js';
 import { packageVersion } from '../../config/version.js';
 import { capacityOf } from '../../domain/capacity.js';
 import { JobError } from '../../domain/errors.js';
 import type { OutputFormat } from '../../domain/job.js';
 import type { Size } from '../../domain/raster.js';
+import { NO_ROUTES } from '../../domain/routes.js';
 import { DEFAULT_COST } from '../../pipeline/cost.js';
 import { route } from '../../pipeline/route.js';
 import { createFairShare } from '../../scheduling/fair-share.js';
@@ -133,7 +133,7 @@ async function measureVersion(
   const measured: SizeReport[] = [];
   const target = { model, ...(version === undefined ? {} : { version }) };
   try {
-    const [routed] = await route([target], models, { routes: openRoutes(undefined).current(), waitMs: 0 }, signal);
+    const [routed] = await route([target], models, { routes: NO_ROUTES, waitMs: 0 }, signal);
     if (!routed) throw new Error('expected a route for one operation, given none');
     const placement = (await models.about([model], signal)).placements.get(model) ?? { device: 'auto', gpus: 0 };
     const meter = new VersionMeter({ models, share }, routed, placement, options);

@@ -1,12 +1,14 @@
 import { type Greeting, greetStorage } from '../../adapters/gcs/greet.js';
 import { createObjectStore } from '../../adapters/gcs/store.js';
 import { PubSubChannel, PUBLISHING } from '../../adapters/pubsub/channel.js';
+import { openRoutesStore } from '../../adapters/routes.js';
 import { Channel } from '../../adapters/triton/channel.js';
 import { type Catalogue, readCatalogue } from '../../adapters/triton/contracts.js';
 import { type Config, ConfigError, readSettings, type SettingKey } from '../../config/index.js';
-import { openRoutes } from '../../config/routes-file.js';
+import { readRoutes } from '../../config/routes.js';
+import { JobError } from '../../domain/errors.js';
 import type { ObjectStore } from '../../domain/ports.js';
-import type { Routes } from '../../domain/routes.js';
+import { NO_ROUTES, type Routes, routesOf } from '../../domain/routes.js';
 
 /** Time limit for one call, in milliseconds: shorter than that of a check, so that the call's own error is shown. */
 export const CALL_MS = 4_500;
@@ -19,6 +21,7 @@ export class Deployment {
   #store: ObjectStore | undefined;
   #greeting: Promise<Greeting> | undefined;
   #triton: Channel | undefined;
+  #routes: Promise<Routes> | undefined;
   #catalogue: Promise<Catalogue> | undefined;
 
   constructor(readonly env: NodeJS.ProcessEnv) {}
@@ -60,26 +63,35 @@ export class Deployment {
     return this.#triton;
   }
 
-  /** @throws ConfigError if the file cannot be read */
-  routes({ routesFile }: Pick<Config, 'routesFile'>): Routes {
-    return openRoutes(routesFile).current();
+  /** @throws ConfigError if they are missing or wrong; JobError if storage has them and does not answer */
+  routes({ routesFile, storageEmulator }: Pick<Config, 'routesFile' | 'storageEmulator'>): Promise<Routes> {
+    return (this.#routes ??= this.#readRoutes(routesFile, storageEmulator));
+  }
+
+  async #readRoutes(routesFile: string | undefined, storageEmulator: string | undefined): Promise<Routes> {
+    if (routesFile === undefined) return NO_ROUTES;
+    const store = openRoutesStore({ routesFile, storageEmulator }, { requestMs: CALL_MS, idleMs: CALL_MS });
+    return routesOf((await readRoutes(store, this.#closing.signal)).document);
   }
 
   /** What Triton serves, and why it does not serve the rest. @throws grpc-js's ServiceError */
   catalogue(config: Pick<Config, 'tritonUrl'>): Promise<Catalogue> {
-    return (this.#catalogue ??= readCatalogue(
-      this.triton(config),
-      { signal: this.#closing.signal, deadlineMs: CALL_MS },
-      { names: () => this.#named(), wasServed: () => false },
-    ));
+    return (this.#catalogue ??= this.#readCatalogue(config));
+  }
+
+  async #readCatalogue(config: Pick<Config, 'tritonUrl'>): Promise<Catalogue> {
+    const named = await this.#named();
+    const options = { signal: this.#closing.signal, deadlineMs: CALL_MS };
+    return readCatalogue(this.triton(config), options, { names: () => named, wasServed: () => false });
   }
 
   /** What the routes name. Where Triton's list of models is restricted, it says only of these why it does not serve them. */
-  #named(): { readonly model: string; readonly version: string }[] {
+  async #named(): Promise<{ readonly model: string; readonly version: string }[]> {
+    const { routesFile, storageEmulator } = this.settings(['routesFile', 'storageEmulator']).values;
     try {
-      return [...this.routes({ routesFile: this.settings(['routesFile']).values.routesFile }).named];
+      return [...(await this.routes({ routesFile, storageEmulator })).named];
     } catch (thrown) {
-      if (thrown instanceof ConfigError) return []; // `routes.file` says what is wrong
+      if (thrown instanceof ConfigError || thrown instanceof JobError) return []; // `routes.file` says what is wrong
       throw thrown;
     }
   }

@@ -1,32 +1,40 @@
-/** The routes file, and whether Triton serves what it names. */
+/** The routes, and whether Triton serves what it names. */
 import { ConfigError } from '../../config/index.js';
+import { JobError } from '../../domain/errors.js';
 import { experimentsOf } from '../../domain/experiment.js';
-import { NO_ROUTES } from '../../domain/routes.js';
 import { check, fault, ok, skipped } from './check.js';
 import { cureFor, live } from './triton.js';
 
 export const file = check({
   name: 'routes.file',
-  reads: ['routesFile'],
-  run(config, deployment) {
+  reads: ['routesFile', 'storageEmulator'],
+  async run(config, deployment) {
     const { routesFile: path } = config;
     if (path === undefined) return [ok('none: the newest version of each model serves its jobs')];
     try {
-      const { named, arms } = deployment.routes(config);
+      const { named, arms } = await deployment.routes(config);
       return [ok(`${path}: ${named.length} versions, ${experimentsOf(arms).length} experiments`)];
     } catch (thrown) {
-      if (!(thrown instanceof ConfigError)) throw thrown;
-      return [fault(thrown.problems.join('; '), 'mend the file (docs/configuration.md), or mend IMAGEN_ROUTES_FILE')];
+      if (thrown instanceof ConfigError) {
+        return [fault(thrown.problems.join('; '), 'mend the file (docs/configuration.md), or mend IMAGEN_ROUTES_FILE')];
+      }
+      if (!(thrown instanceof JobError)) throw thrown;
+      return [
+        fault(
+          `the routes cannot be read: ${thrown.message}`,
+          'let the worker read that object (docs/google-cloud.md), or mend IMAGEN_ROUTES_FILE',
+        ),
+      ];
     }
   },
 });
 
 export const served = check({
   name: 'routes.served',
-  reads: ['routesFile', 'tritonUrl'],
+  reads: ['routesFile', 'storageEmulator', 'tritonUrl'],
   needs: [file.name, live.name],
   async run(config, deployment) {
-    const { named } = config.routesFile === undefined ? NO_ROUTES : deployment.routes(config);
+    const { named } = await deployment.routes(config);
     if (named.length === 0) return [skipped('the routes name no version')];
     const { contracts, unready } = await deployment.catalogue(config);
     return named.map(({ model, version }) => {

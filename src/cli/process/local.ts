@@ -1,13 +1,15 @@
 /** The steps of the pipeline for local pictures, over one connection to Triton. */
 import { availableParallelism } from 'node:os';
+import { openRoutesStore } from '../../adapters/routes.js';
 import { connectTriton } from '../../adapters/triton/server.js';
 import { readPicture } from '../../client/picture.js';
 import { readConfig } from '../../config/index.js';
-import { openRoutes } from '../../config/routes-file.js';
+import { readRoutes } from '../../config/routes.js';
 import { capacityOf } from '../../domain/capacity.js';
 import type { Step } from '../../domain/completion.js';
 import type { Job, JobMessage } from '../../domain/job.js';
 import type { ModelServer } from '../../domain/ports.js';
+import { NO_ROUTES, routesOf } from '../../domain/routes.js';
 import type { Encoded } from '../../pipeline/encode.js';
 import type { Format } from '../../pipeline/formats/index.js';
 import { JobContext } from '../../pipeline/job-context.js';
@@ -22,9 +24,20 @@ import { reachTriton } from '../reach.js';
 import { UsageError } from '../usage.js';
 
 export const LOCAL_SETTINGS = [
-  ...(['tritonUrl', 'tritonTransport', 'routesFile', 'modelWaitSeconds', 'inferenceAttempts', 'maxJobs'] as const),
+  ...([
+    'tritonUrl',
+    'tritonTransport',
+    'routesFile',
+    'storageEmulator',
+    'modelWaitSeconds',
+    'inferenceAttempts',
+    'maxJobs',
+  ] as const),
   ...(['maxInputBytes', 'maxInputPixels', 'maxOutputPixels', 'maxDecodedBytes', 'poolThreads'] as const),
 ];
+
+/** Time limit for reading the routes, in milliseconds. */
+const ROUTES_MS = 10_000;
 
 export interface Processed {
   readonly encoded: Encoded;
@@ -42,7 +55,7 @@ export class LocalPipeline {
   readonly #server: ReturnType<typeof connectTriton>;
   /** The server, with what its answers teach about costs. */
   readonly #models: ModelServer;
-  readonly #routes: ReturnType<typeof openRoutes>;
+  #routes = NO_ROUTES;
   readonly #budget: ReturnType<typeof createBudget>;
   readonly #codecs: ReturnType<typeof createCodecs>;
   readonly #costs = createCostModel();
@@ -54,7 +67,6 @@ export class LocalPipeline {
     this.#config = settingsIn(env);
     const { tritonUrl: url, tritonTransport: transport, maxDecodedBytes, poolThreads } = this.#config;
     this.atOnce = this.#config.maxJobs;
-    this.#routes = openRoutes(this.#config.routesFile);
     this.#server = connectTriton({ url, transport });
     this.#models = this.#costs.watch(this.#server);
     this.#budget = createBudget(maxDecodedBytes);
@@ -70,9 +82,18 @@ export class LocalPipeline {
     return this.#config.modelWaitSeconds * 1000;
   }
 
-  /** @throws CommandFailed within seconds if Triton does not answer */
-  reach(): Promise<void> {
-    return reachTriton(this.#server, this.#config.tritonUrl);
+  /**
+   * Reads the routes and the models. To be called first.
+   * @throws CommandFailed within seconds if Triton does not answer; ConfigError for missing or wrong routes; JobError if
+   *   storage has them and does not answer
+   */
+  async reach(): Promise<void> {
+    const { routesFile, storageEmulator } = this.#config;
+    if (routesFile !== undefined) {
+      const store = openRoutesStore({ routesFile, storageEmulator });
+      this.#routes = routesOf((await readRoutes(store, AbortSignal.timeout(ROUTES_MS))).document);
+    }
+    await reachTriton(this.#server, this.#config.tritonUrl);
   }
 
   /** @throws UsageError for an address, a folder; JobError and ClientError for a file that is empty, too large or no picture */
@@ -94,7 +115,7 @@ export class LocalPipeline {
       {
         maxInputPixels: this.#config.maxInputPixels,
         maxOutputPixels: this.#config.maxOutputPixels,
-        route: () => ({ routes: this.#routes.current(), waitMs: this.#waitMs }),
+        route: () => ({ routes: this.#routes, waitMs: this.#waitMs }),
         predict: (model, version) => ({ ...this.#costs.costOf(model, version), jobsAtOnce: this.#active }),
         reserve: this.#budget.reserve,
         codecs: this.#codecs.codecs,

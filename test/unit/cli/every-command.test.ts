@@ -18,6 +18,7 @@ const TOO_MANY = /too many arguments/;
 const UNKNOWN = /unknown option/;
 const MISSING = /missing required argument/;
 const TIME = /Expected a time such as 2026-12-01T12:00:00Z, or how long ago/;
+const NO_ROUTES = /IMAGEN_ROUTES_FILE is not set\. Expected a path, or gs:/;
 const NUMBER = /Expected a whole number from 1 to/;
 
 /** By command; `submit` and `process` have more of them in wrong-calls.test.ts. */
@@ -83,6 +84,57 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
     ['--force a', UNKNOWN],
     ['a --json=1', UNKNOWN],
     ['a -v 2', UNKNOWN],
+  ],
+  'models promote': [
+    ['', MISSING],
+    ['a', MISSING],
+    ['a two', /Expected the number of a version/],
+    ['a 2 --share 100', /Expected a number of at least 0\.001 and at most 99\.999/],
+    ['a 2 --min-operations 5', /expected --share beside them/],
+    ['a 2 --share 5 --max-failure-ratio 2', /Expected a number above 0, at most 1/],
+    ['a 2', NO_ROUTES],
+    ['a 2 3', TOO_MANY],
+  ],
+  'models rollback': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['a', NO_ROUTES],
+    ['a --to 3', UNKNOWN],
+    ['a --json=1', UNKNOWN],
+    ['a --note', /argument missing/],
+  ],
+  'routes show': [
+    ['', NO_ROUTES],
+    ['--json', NO_ROUTES],
+    ['now', TOO_MANY],
+    ['--model a', UNKNOWN],
+    ['--json=1', /Did you mean --json/],
+    ['-v', UNKNOWN],
+  ],
+  'routes set': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['nowhere.json', /nowhere\.json: expected a file of routes: ENOENT/],
+    ['package.json', /package\.json: expected routes: models: expected an object/],
+    ['README.md', /README\.md: expected routes: expected JSON/],
+    ['k8s/worker/routes.json', NO_ROUTES],
+    ['a --yes', UNKNOWN],
+  ],
+  'routes history': [
+    ['', NO_ROUTES],
+    ['now', TOO_MANY],
+    ['--limit 0', NUMBER],
+    ['--limit many', NUMBER],
+    ['--since 1h', UNKNOWN],
+    ['--json', NO_ROUTES],
+  ],
+  'routes restore': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['a', NO_ROUTES],
+    ['a --model b', UNKNOWN],
+    ['a --note', /argument missing/],
+    ['--dry-run', MISSING],
   ],
   capacity: [
     ['now', TOO_MANY],
@@ -190,7 +242,7 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
 const PRINTS_NO_DOCUMENT = ['worker', 'completion', 'schema'];
 
 /** Those that only hold others. */
-const HOLDERS = ['jobs', 'dead-letters'];
+const HOLDERS = ['jobs', 'dead-letters', 'routes'];
 
 /** Those that do something, with the words that call them. */
 function leaves(commands: readonly Command[], words: readonly string[] = []): [name: string, command: Command][] {
@@ -274,6 +326,8 @@ const FAILING: Readonly<Record<string, number>> = {
   'submit gs://in/a.png -p x --json': 1,
   'submit gs://in/a.png gs://in/b.png -p x --json': 1,
   'models reload a --json': 2,
+  'models rollback a --json': 2,
+  'routes show --json': 2,
   'process none.png -p x -o o.png --json': 2,
 };
 

@@ -310,6 +310,23 @@ describe('scripts/release/gcp/setup.sh', () => {
       }
     });
 
+    it('lets workers read routes in Cloud Storage, and operators replace these alone', async () => {
+      const place = 'some-config/imagen/routes.json';
+      const routed = await commandsOf(plain, { IMAGEN_ROUTES_FILE: `gs://${place}` });
+      const beyond = (member: string) => {
+        const before = permissionsOf(all, member);
+        return [...permissionsOf(routed, member)].filter((one) => !before.has(one));
+      };
+      expect(beyond('imagen-worker')).toEqual([`storage.objects.get on objects ${place}`]);
+      expect(beyond('imagen-operator')).toEqual([
+        ...['create', 'delete', 'get'].map((right) => `storage.objects.${right} on objects ${place}`),
+        'storage.objects.list on bucket some-config',
+      ]);
+      expect(beyond('imagen-publisher')).toEqual([]);
+      const file = await commandsOf(plain, { IMAGEN_ROUTES_FILE: '/etc/imagen/routes.json' });
+      expect(grantsOf(file)).toEqual(grantsOf(await commandsOf(plain)));
+    });
+
     it('lets Triton read its bucket, and Pub/Sub move dead letters', () => {
       expect(grantsOf(all).filter(({ member }) => member === 'imagen-triton')).toEqual([
         { member: 'imagen-triton', role: 'roles/storage.objectViewer', on: 'bucket some-project-imagen-models' },

@@ -1,0 +1,86 @@
+import { Command } from 'commander';
+import { readSettings } from '../../config/index.js';
+import { readRoutes } from '../../config/routes.js';
+import type { ModelServer } from '../../domain/ports.js';
+import type { RoutesEntry } from '../../domain/routes.js';
+import { print, printJson, say } from '../output.js';
+import { reachTriton } from '../reach.js';
+import { CommandFailed, type Invocation, withHelp } from '../usage.js';
+import { openRoutes, withTriton } from './open.js';
+
+/** True or false if Triton has said so, null if it has not been asked or does not answer. */
+type Served = boolean | null;
+type Look = (model: string, version: string) => Served;
+
+export function showCommand(invocation: Invocation): Command {
+  const command = new Command('show')
+    .description('show the routes in force, and whether Triton serves what they name')
+    .option('--json', 'print one JSON document')
+    .action(async ({ json }: { readonly json?: boolean }) => {
+      const open = openRoutes(invocation.env);
+      const { place } = open;
+      const { document, generation } = await readRoutes(open.store, open.signal);
+      const { models, change = null } = document;
+      const served = await whatTritonServes(invocation.env);
+      const shown = Object.entries(models).map(([model, entry]) => [model, describe(model, entry, served)] as const);
+      if (json) printJson({ place, generation, change, models: Object.fromEntries(shown) });
+      else {
+        print(`${place}, generation ${generation}`);
+        if (change) print(`  by ${change.by} at ${change.at}${change.note === undefined ? '' : `: ${change.note}`}`);
+        for (const [model, entry] of shown) for (const line of linesOf(model, entry)) print(line);
+      }
+    });
+  return withHelp(command, ['routes show', 'routes show --json'], { 1: 'storage does not answer' });
+}
+
+function describe(model: string, entry: RoutesEntry, served: Look) {
+  const { default: version, experiment } = entry;
+  const sum = experiment?.arms.reduce((total, { weight }) => total + weight, 0) ?? 0;
+  return {
+    default: { version, served: served(model, version) },
+    ...(experiment && {
+      experiment: {
+        ...experiment,
+        arms: experiment.arms.map((arm) => ({
+          ...arm,
+          share: arm.weight / sum,
+          served: served(model, arm.version),
+        })),
+      },
+    }),
+  };
+}
+
+function linesOf(model: string, { default: usual, experiment }: ReturnType<typeof describe>): string[] {
+  const head = `${model}: version ${usual.version}${inWords(usual.served)}`;
+  if (!experiment) return [head];
+  const { name, guard, arms } = experiment;
+  const judged = guard
+    ? `stops an arm at ${percent(guard.maxFailureRatio)} of at least ${guard.minOperations} operations in ${guard.windowSeconds} s`
+    : 'without a guard';
+  return [
+    head,
+    `  experiment ${name}, ${judged}`,
+    ...arms.map((arm) => `    ${arm.name}: version ${arm.version}, ${percent(arm.share)}${inWords(arm.served)}`),
+  ];
+}
+
+const percent = (share: number): string => `${Number((share * 100).toPrecision(4))} %`;
+
+const inWords = (served: Served): string => (served === false ? ', which Triton does not serve' : '');
+
+async function whatTritonServes(env: NodeJS.ProcessEnv): Promise<Look> {
+  const { tritonUrl } = readSettings(env, ['tritonUrl']).values;
+  if (tritonUrl === undefined) return () => null;
+  return withTriton(tritonUrl, async (triton) => {
+    try {
+      await reachTriton(triton, tritonUrl);
+    } catch (thrown) {
+      if (!(thrown instanceof CommandFailed)) throw thrown;
+      say(`imagen: ${thrown.message}`);
+      return () => null;
+    }
+    const contracts: ReturnType<ModelServer['contracts']> = triton.contracts();
+    return (model, version) => contracts.get(model)?.versions.has(version) ?? false;
+  });
+}

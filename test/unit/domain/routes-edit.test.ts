@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { parseRoutesDocument, type RoutesDocument } from '../../../src/domain/routes.js';
+import {
+  changedModels,
+  DEFAULT_GUARD,
+  differences,
+  promoted,
+  shared,
+  withEntryOf,
+  writeRoutes,
+} from '../../../src/domain/routes-edit.js';
+
+const ROUTES: Pick<RoutesDocument, 'models'> = {
+  models: { upscale: { default: '1' }, enhance: { default: '3' } },
+};
+
+function share(routes: typeof ROUTES, version: string, percent: number, limits = {}) {
+  const next = shared(routes, 'upscale', version, percent, limits);
+  if ('refused' in next) throw new Error(next.refused);
+  return next;
+}
+const experimentIn = (routes: typeof ROUTES) => routes.models.upscale?.experiment;
+
+describe('a share', () => {
+  it('is an experiment of the default and the version, with a guard', () => {
+    const next = share(ROUTES, '2', 5);
+    expect(next.models).toEqual({
+      upscale: {
+        default: '1',
+        experiment: {
+          name: 'canary-2',
+          arms: [
+            { name: 'stable', version: '1', weight: 95 },
+            { name: 'canary', version: '2', weight: 5 },
+          ],
+          guard: DEFAULT_GUARD,
+        },
+      },
+      enhance: { default: '3' },
+    });
+    expect(ROUTES.models.upscale).toEqual({ default: '1' });
+  });
+
+  it('keeps names, order and limits when it is raised, so that keys keep their arm', () => {
+    const own = { name: 'x4plus', arms: [], guard: { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60 } };
+    const arms = [
+      { name: 'b', version: '2', weight: 5 },
+      { name: 'a', version: '1', weight: 95 },
+    ];
+    const routes = { models: { upscale: { default: '1', experiment: { ...own, arms } } } };
+    expect(experimentIn(share(routes, '2', 20.1, { minOperations: 9 }))).toEqual({
+      name: 'x4plus',
+      arms: [
+        { name: 'b', version: '2', weight: 20.1 },
+        { name: 'a', version: '1', weight: 79.9 },
+      ],
+      guard: { ...own.guard, minOperations: 9 },
+    });
+  });
+
+  it('replaces an experiment of other versions', () => {
+    expect(experimentIn(share(share(ROUTES, '2', 5), '3', 5))?.name).toBe('canary-3');
+  });
+
+  it.each([
+    ['1', 'upscale', /version 1 is the default of upscale already/],
+    ['2', 'nothing', /the routes have no entry for nothing/],
+  ])('is refused for version %s of %s', (version, model, reason) => {
+    expect(shared(ROUTES, model, version, 5)).toEqual({ refused: expect.stringMatching(reason) as string });
+  });
+});
+
+it('promotes a version, ends its experiment and leaves the others', () => {
+  const next = promoted(share(ROUTES, '2', 5), 'upscale', '2');
+  expect(next.models).toEqual({ upscale: { default: '2' }, enhance: { default: '3' } });
+});
+
+it('brings one entry back, or takes it away, and leaves the others', () => {
+  const now = { models: { upscale: { default: '2' }, enhance: { default: '4' }, new: { default: '1' } } };
+  expect(withEntryOf(now, ROUTES, 'upscale').models).toEqual({ ...now.models, upscale: { default: '1' } });
+  expect(Object.keys(withEntryOf(now, ROUTES, 'new').models)).toEqual(['upscale', 'enhance']);
+});
+
+it('shows what changes, model by model', () => {
+  const next = promoted(ROUTES, 'upscale', '2');
+  expect(changedModels(ROUTES, next)).toEqual(['upscale']);
+  expect(differences(ROUTES, next)).toEqual(['upscale:', '  {', '-   "default": "1"', '+   "default": "2"', '  }']);
+  expect(differences({ models: {} }, ROUTES).slice(0, 4)).toEqual(['enhance:', '+ {', '+   "default": "3"', '+ }']);
+  expect(differences(ROUTES, { models: { upscale: { default: '1' } } })).toEqual([
+    ...['enhance:', '- {', '-   "default": "3"', '- }'],
+  ]);
+});
+
+it('takes the same fields in another order for the same', () => {
+  const [experiment] = [experimentIn(share(ROUTES, '2', 5))];
+  const a = { models: { upscale: { default: '1', experiment } } };
+  const b = { models: { upscale: { experiment, default: '1' } } };
+  expect(changedModels(a, b)).toEqual([]);
+});
+
+it('writes a document that is read back, with who wrote it and why', () => {
+  const change = { by: 'kim@host', at: '2026-11-28T10:00:00.000Z', note: 'better' };
+  expect(parseRoutesDocument(writeRoutes(ROUTES, change))).toEqual({ change, ...ROUTES });
+});
