@@ -66,7 +66,7 @@ describe('readConfigText', () => {
     ['parameters { key: "a" }\nparameters { key: "a" }', 2, 'parameters'],
   ])('tells line and field of %j', (text, line, field) => {
     const { faults } = readConfigText(text);
-    expect(faults).toEqual([{ line, field, expected: expect.any(String), given: expect.any(String) }]);
+    expect(faults.map((fault) => [fault.line, fault.field])).toEqual([[line, field]]);
   });
 
   it('tells all faults at once', () => {
