@@ -129,9 +129,9 @@ describe('proto/', () => {
 
   it('knows the whole configuration of a model', () => {
     const ours = ourLines('model_config_full.proto');
-    const theirs = theirLines().filter((line) => !/^rpc /.test(line));
+    const theirs = theirLines().filter((line) => !line.startsWith('rpc '));
     const messages = new Set(ours.map((line) => line.replace(/[. ].*/, '')));
-    expect(messages.size).toBeGreaterThan(25);
+    expect(messages.size).toBeGreaterThan(20);
     expect(new Set(ours)).toEqual(new Set(theirs.filter((line) => messages.has(line.replace(/[. ].*/, '')))));
   });
 

@@ -127,11 +127,15 @@ async function existing(api: Api, doing: Doing, refusal: Refusal, signal: AbortS
   throw denied ? refused(doing, refusal) : unavailable(doing, 'refused as existing, but it is gone');
 }
 
-/** A multipart upload. The service compares the checksum with the bytes it has received, before it creates the object. */
-function uploadOf(
+/**
+ * A multipart upload. The service compares the checksum with the bytes it has received, before it creates the object.
+ * @param generation that the upload replaces; 0 for none
+ */
+export function uploadOf(
   { bucket }: ObjectRef,
   resource: { readonly name: string; readonly crc32c: string; readonly contentType: string },
   bytes: Buffer,
+  generation = '0',
 ): HttpRequest {
   const boundary = randomBytes(16).toString('hex');
   const head =
@@ -139,7 +143,7 @@ function uploadOf(
     `--${boundary}\r\nContent-Type: ${resource.contentType}\r\n\r\n`;
   return {
     method: 'POST',
-    path: `/upload/storage/v1/b/${bucket}/o?uploadType=multipart&ifGenerationMatch=0&${FIELDS}`,
+    path: `/upload/storage/v1/b/${bucket}/o?uploadType=multipart&ifGenerationMatch=${generation}&${FIELDS}`,
     headers: { 'content-type': `multipart/related; boundary=${boundary}` },
     body: [Buffer.from(head), bytes, Buffer.from(`\r\n--${boundary}--\r\n`)],
   };
