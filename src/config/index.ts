@@ -62,6 +62,7 @@ export const TRACING_SETTINGS = Object.keys(OPENTELEMETRY_SETTINGS) as (keyof ty
 /** Settings that only commands other than the worker read. */
 export const NOT_FOR_WORKERS = [
   'tritonAdminKey',
+  'tritonAdminKeyFile',
   'uploadPrefix',
   'deadLetterSubscription',
 ] as const satisfies readonly SettingKey[];
@@ -77,7 +78,11 @@ export function unknownVariables(env: Environment): string[] {
   return Object.keys(env).filter((name) => /^IMAGEN_(?!STACK_|TEST_)/.test(name) && !known.has(name));
 }
 
-function contradictions({ statePrefix, allowedInputs, allowedOutputs }: Partial<Config>): string[] {
+function contradictions(values: Partial<Config>): string[] {
+  const { statePrefix, allowedInputs, allowedOutputs, tritonAdminKey, tritonAdminKeyFile } = values;
+  if (tritonAdminKey !== undefined && tritonAdminKeyFile !== undefined) {
+    return ['TRITON_ADMIN_KEY_FILE: expected nothing beside TRITON_ADMIN_KEY, given both'];
+  }
   if (statePrefix === undefined) return [];
   const record = under(statePrefix, 'x.json');
   const open = [...(allowedInputs ?? []), ...(allowedOutputs ?? [])].filter((allowed) =>

@@ -37,7 +37,13 @@ export const OWN_SETTINGS = {
   tritonAdminKey: setting(
     'TRITON_ADMIN_KEY',
     text('a key'),
-    "Key of Triton's restricted protocols, for `imagen models reload` alone",
+    "Key of Triton's restricted protocols, for `imagen models reload`, `load` and `unload` alone",
+    null,
+  ),
+  tritonAdminKeyFile: setting(
+    'TRITON_ADMIN_KEY_FILE',
+    text('a path'),
+    'File with that key, in place of the variable',
     null,
   ),
   tritonTransport: setting(

@@ -82,8 +82,8 @@ function linesOfEnum({ name, value = [] }: Enum, prefix = ''): string[] {
 const lineOfMethod = (name: string, input: string, output: string, clientStreams = false, serverStreams = false) =>
   `rpc ${name}(${clientStreams ? 'stream ' : ''}${input}) returns (${serverStreams ? 'stream ' : ''}${output})`;
 
-function ourLines(): string[] {
-  const proto = loadSync('inference.proto', {
+function ourLines(file = 'inference.proto'): string[] {
+  const proto = loadSync(file, {
     includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
     keepCase: true,
   });
@@ -96,7 +96,7 @@ function ourLines(): string[] {
         const { format, type } = definition as MessageTypeDefinition<object, object> | EnumTypeDefinition;
         return format.includes('Enum') ? linesOfEnum(type as Enum) : linesOfMessage(type as Message);
       }),
-    ...Object.entries(service as ServiceDefinition).map(
+    ...Object.entries((service ?? {}) as ServiceDefinition).map(
       ([name, { requestType, responseType, requestStream, responseStream }]) =>
         lineOfMethod(name, nameOf(requestType), nameOf(responseType), requestStream, responseStream),
     ),
@@ -125,6 +125,14 @@ describe('proto/', () => {
     expect(ours).toContain('ModelInferRequest.raw_input_contents = 7 LABEL_REPEATED TYPE_BYTES');
     const theirs = new Set(theirLines());
     expect(ours.filter((line) => !theirs.has(line))).toEqual([]);
+  });
+
+  it('knows the whole configuration of a model', () => {
+    const ours = ourLines('model_config_full.proto');
+    const theirs = theirLines().filter((line) => !line.startsWith('rpc '));
+    const messages = new Set(ours.map((line) => line.replace(/[. ].*/, '')));
+    expect(messages.size).toBeGreaterThan(20);
+    expect(new Set(ours)).toEqual(new Set(theirs.filter((line) => messages.has(line.replace(/[. ].*/, '')))));
   });
 
   it('defines every method that imagen uses', () => {

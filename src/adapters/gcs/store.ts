@@ -195,7 +195,7 @@ async function existing(api: Api, doing: Doing, refusal: Refusal, signal: AbortS
  * A multipart upload. The service compares the checksum with the bytes it has received, before it creates the object.
  * @param generation of the object that is replaced; 0 if there must be none
  */
-function uploadOf(
+export function uploadOf(
   { bucket }: ObjectRef,
   resource: { readonly name: string; readonly crc32c: string; readonly contentType: string },
   bytes: Buffer,

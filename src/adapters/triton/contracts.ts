@@ -128,10 +128,11 @@ async function readIndex(channel: Channel, options: CallOptions): Promise<readon
   const ready = modelStats.map(({ name, version }) => ({ name, version, state: 'READY', reason: '' }));
   const isReady = ({ name, version }: ModelIndex) =>
     ready.some((one) => one.name === name && (version === '' || one.version === version));
-  return [...ready, ...index.models.filter((entry) => !isReady(entry))];
+  return [...ready, ...index.models.filter((entry) => !isReady(entry) && !isHidden(entry))];
 }
 
-function describe(config: ModelConfig, readyVersions: readonly string[]): ModelDescription {
+/** @throws ContractError for a model that answers a request several times */
+export function describe(config: ModelConfig, readyVersions: readonly string[]): ModelDescription {
   if (config.modelTransactionPolicy?.decoupled) {
     throw new ContractError(
       `model ${config.name}: model_transaction_policy: expected one answer a request, given decoupled: true`,
@@ -160,6 +161,9 @@ function describeBatcher(batching: ModelDynamicBatching | undefined): Batcher {
     prefetches: priorityLevels < 2 && ![defaultQueuePolicy, ...Object.values(priorityQueuePolicy)].some(limited),
   };
 }
+
+/** Every folder of a repository is in the index. Those of tools begin with a dot: `.imagen-push`, `.seeding`. */
+const isHidden = ({ name, state }: ModelIndex) => state === '' && name.startsWith('.');
 
 function describeTensor({ name, dataType, dims, optional = false }: ModelTensorConfig) {
   return { name, datatype: dataType.replace(/^TYPE_/, ''), dims, optional };

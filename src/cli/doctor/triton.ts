@@ -2,7 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import { Channel } from '../../adapters/triton/channel.js';
 import { isCallFailure } from '../../adapters/triton/errors.js';
-import { ADMIN_HEADER } from '../../adapters/triton/reload.js';
+import { ADMIN_HEADER } from '../../adapters/triton/replica-control.js';
 import { check, fault, ok, warning } from './check.js';
 import { CALL_MS } from './deployment.js';
 import { reasonIn } from './grpc.js';

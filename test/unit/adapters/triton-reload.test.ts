@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { replicasOf } from '../../../src/adapters/triton/reload.js';
+import { replicasOf } from '../../../src/adapters/triton/replica-control.js';
 
 it.each([
   ['127.0.0.1:8001', ['ipv4:127.0.0.1:8001']],

@@ -1,0 +1,55 @@
+/** Replaces and removes objects. Only operators' commands do: workers may create, and nothing else (decision 11). */
+import type { ObjectRef } from '../../domain/uri.js';
+import { connectApi, pathOf } from './api.js';
+import { SERVICE } from './authorized.js';
+import { crc32c } from './crc32c.js';
+import { type Doing, refused } from './errors.js';
+import { refusalOf } from './refusal.js';
+import { uploadOf } from './store.js';
+import { googleTokens, noTokens, STORAGE_SCOPES } from '../tokens.js';
+
+export interface ObjectReplacer {
+  /**
+   * Replaces the object if it still has this generation.
+   * @param generation 0 for an object that must not exist
+   * @returns false if it has another generation, and is left as it is
+   * @throws JobError `STORAGE_UNAVAILABLE`
+   */
+  replace(ref: ObjectRef, bytes: Buffer, how: Replacement): Promise<boolean>;
+  /** Removes the object if it still has this generation. @returns and @throws as `replace` */
+  remove(ref: ObjectRef, how: Omit<Replacement, 'contentType'>): Promise<boolean>;
+}
+
+interface Replacement {
+  readonly generation: string;
+  readonly contentType: string;
+  readonly signal: AbortSignal;
+}
+
+const LIMITS = { requestMs: 15_000, idleMs: 15_000, msPerByte: 1_000 / 1024 ** 2 };
+
+/** @param emulator base address; Google Cloud with the ambient credentials when absent */
+export function createReplacer(emulator: string | undefined): ObjectReplacer {
+  const tokens = emulator === undefined ? googleTokens(STORAGE_SCOPES) : noTokens;
+  const api = connectApi(emulator ?? SERVICE, tokens, LIMITS);
+  return {
+    replace(ref, bytes, { generation, contentType, signal }) {
+      const doing: Doing = { what: 'create', ref, access: 'create' };
+      const resource = { name: ref.name, crc32c: crc32c(bytes), contentType };
+      return api.send(doing, uploadOf(ref, resource, bytes, generation), signal, async (answer) => {
+        const refusal = await refusalOf(answer);
+        if (refusal.status !== 200 && refusal.status !== 412) throw refused(doing, refusal);
+        return refusal.status === 200;
+      });
+    },
+    remove(ref, { generation, signal }) {
+      const doing: Doing = { what: 'create', ref, access: 'create' };
+      const request = { method: 'DELETE', path: `${pathOf(ref)}?ifGenerationMatch=${generation}` } as const;
+      return api.send(doing, request, signal, async (answer) => {
+        const refusal = await refusalOf(answer);
+        if (![200, 204, 404, 412].includes(refusal.status)) throw refused(doing, refusal);
+        return refusal.status !== 412;
+      });
+    },
+  };
+}

@@ -1,0 +1,109 @@
+/** A lock on one model of a repository in a folder, which other machines may share. */
+import { randomUUID } from 'node:crypto';
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+
+const ownerSchema = z.object({ id: z.string(), host: z.string(), pid: z.number(), by: z.string() });
+type Owner = z.output<typeof ownerSchema>;
+
+/** How often the holder shows that it lives, and after how long without that it is taken for dead, in milliseconds. */
+const ALIVE_MS = 5_000;
+const DEAD_MS = 60_000;
+
+export interface Lock {
+  /** Whether it is still ours: a holder that was stopped for a minute has lost it. */
+  held(): Promise<boolean>;
+  release(): Promise<void>;
+}
+
+/**
+ * @param by who takes it, for those who come second
+ * @returns who holds it, if it is held
+ */
+export async function takeLock(file: string, by: string): Promise<Lock | { readonly holder: string }> {
+  const owner: Owner = { id: randomUUID(), host: hostname(), pid: process.pid, by };
+  const draft = `${file}.${owner.id}`;
+  await writeFile(draft, JSON.stringify(owner));
+  try {
+    // A link appears with its content, and only if there is none.
+    if (!(await linked(draft, file))) {
+      const holder = await clear(file);
+      if (holder !== undefined) return { holder };
+      if (!(await linked(draft, file))) return { holder: 'another one' };
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+  await removeDrafts(file);
+  const held = async () => (await ownerOf(file))?.id === owner.id;
+  const timer = setInterval(() => {
+    const now = new Date();
+    utimes(file, now, now).catch(() => undefined); // whoever has lost it finds out before it changes anything
+  }, ALIVE_MS);
+  timer.unref();
+  return {
+    held,
+    async release() {
+      clearInterval(timer);
+      if (await held()) await rm(file, { force: true });
+    },
+  };
+}
+
+async function linked(draft: string, file: string): Promise<boolean> {
+  try {
+    await link(draft, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Removes the lock of a holder that is dead. @returns the holder if it lives */
+async function clear(file: string): Promise<string | undefined> {
+  const owner = await ownerOf(file);
+  if (!(await isDead(file, owner))) return owner?.by ?? 'another one';
+  const aside = `${file}.${randomUUID()}`;
+  await rename(file, aside).catch(() => undefined); // somebody else has removed it
+  const taken = await ownerOf(aside);
+  // Somebody else has removed it and taken a new one: give that back.
+  if (taken && taken.id !== owner?.id) await linked(aside, file);
+  await rm(aside, { force: true });
+  return undefined;
+}
+
+/** Whether who wrote the file has ended; also if the file is gone. */
+async function isDead(file: string, owner: Owner | undefined): Promise<boolean> {
+  if (owner?.host === hostname() && !lives(owner.pid)) return true;
+  const found = await stat(file).catch(() => undefined);
+  return !found || Date.now() - found.mtimeMs > DEAD_MS;
+}
+
+/** What those have left that were killed while they took the lock. */
+async function removeDrafts(file: string): Promise<void> {
+  for (const name of await readdir(dirname(file))) {
+    if (!name.startsWith(`${basename(file)}.`)) continue;
+    const draft = join(dirname(file), name);
+    if (await isDead(draft, await ownerOf(draft))) await rm(draft, { force: true });
+  }
+}
+
+async function ownerOf(file: string): Promise<Owner | undefined> {
+  try {
+    return ownerSchema.safeParse(JSON.parse(await readFile(file, 'utf8'))).data;
+  } catch {
+    return undefined; // it is gone, or damaged: then its age decides
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
