@@ -37,6 +37,7 @@ describe('parseJob', () => {
       priority: 'interactive',
       experimentKey: 'customer-17',
       group: { id: 'season-3', total: 200 },
+      tenant: 'shop:17',
       metadata: { cart: 'abc' },
     };
     expect(parseJob(bytes(full)).priority).toBe('interactive');
@@ -56,6 +57,7 @@ describe('parseJob', () => {
     ['no jobId', { operations: ['upscale'], input: minimal.input }, /^jobId: /],
     ['a reserved jobId', { ...minimal, jobId: 'a~r1' }, /redriveOf/],
     ['a jobId with a slash', { ...minimal, jobId: 'a/b' }, /^jobId: /],
+    ['a tenant with a slash', { ...minimal, tenant: 'a/b' }, /^tenant: expected 1 to 128 characters/],
     ['no operation', { ...minimal, operations: [] }, /^operations: /],
     ['nine operations', { ...minimal, operations: Array(9).fill('upscale') }, /^operations: /],
     ['a number as version', { ...minimal, operations: [{ model: 'upscale', version: 2 }] }, /operations\.0\.version/],
