@@ -1,6 +1,6 @@
 /** The settings of the worker and the CLI, except those for traces. */
 import { hostname } from 'node:os';
-import { httpAddress, oneOf, prefix, prefixes, subscriptions, text, wholeNumber, word } from './readers.js';
+import { httpAddress, oneOf, prefix, prefixes, subscriptions, tenants, text, wholeNumber, word } from './readers.js';
 import { setting } from './setting.js';
 
 const MIB = 1024 ** 2;
@@ -151,6 +151,12 @@ export const OWN_SETTINGS = {
     oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     'Least severity that is logged',
     'info',
+  ),
+  tenants: setting(
+    'IMAGEN_TENANTS',
+    tenants(50),
+    'Tenants that metrics tell apart; all others together are `other`',
+    '',
   ),
   revision: setting(
     'IMAGEN_REVISION',
