@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { fairPart } from '../../../src/app/subscriptions.js';
-import { SETTINGS } from '../../../src/config/index.js';
+import { subscriptions } from '../../../src/config/readers.js';
+import { Expected } from '../../../src/config/setting.js';
 
 it.each([
   ['all', [48]],
@@ -9,7 +10,7 @@ it.each([
   ['fast=3,slow', [36, 12]],
   ['fast=1000,slow', [48, 1]],
 ])('holds of 48 messages for the subscriptions %s: %j', (text, expected) => {
-  const all = SETTINGS.jobsSubscriptions.read(text);
-  if (!Array.isArray(all)) throw new Error('expected subscriptions');
+  const all = subscriptions(text);
+  if (all instanceof Expected) throw new Error('expected subscriptions');
   expect(all.map((one) => fairPart(one, all, 48))).toEqual(expected);
 });

@@ -51,9 +51,9 @@ async function servedBefore(
     await settled();
   }
   served.length = 0;
-  let isServed = false;
-  ask('single', () => (isServed = true));
-  while (!isServed) {
+  const single = { isServed: false };
+  ask('single', () => (single.isServed = true));
+  while (!single.isServed) {
     come();
     serveNext();
     await settled();
