@@ -18,6 +18,7 @@ import { soak } from './bench/soak.js';
 import { starvation } from './bench/starvation.js';
 import { storage } from './bench/storage.js';
 import { telemetry } from './bench/telemetry.js';
+import { tenants } from './bench/tenants.js';
 import { workers } from './bench/workers.js';
 import { createProgress } from '../dev/progress.js';
 
@@ -40,6 +41,7 @@ const GROUPS = {
   starvation,
   storage,
   telemetry,
+  tenants,
   workers,
 };
 const { args } = program

@@ -16,7 +16,7 @@ export interface Subscriptions extends Service {
 }
 
 export interface SubscriptionsOptions {
-  /** Most messages to hold, of all subscriptions. */
+  /** Messages to hold of a single subscription; several share them (`fairPart`). */
   readonly mostMessages: number;
   /** How long jobs in work may take to end when the worker stops, in milliseconds. */
   readonly drainMs: number;
@@ -65,8 +65,18 @@ export function createSubscriptions(
   };
 }
 
-/** A subscription's share of the places, by its weight; at least one. */
-function fairPart(one: WeightedSubscription, all: readonly WeightedSubscription[], places: number): number {
-  const total = all.reduce((sum, { weight }) => sum + weight, 0);
-  return Math.max(1, Math.round((places * one.weight) / total));
+/**
+ * How many messages of a subscription to hold: its share by weight. If none has a weight, each may have half of all, or all
+ * if it is the only one: a tenant's subscription is often empty, and the others must keep the worker busy meanwhile. Tenants
+ * share the places, so what is held beyond these waits.
+ */
+export function fairPart(
+  one: WeightedSubscription,
+  all: readonly WeightedSubscription[],
+  mostMessages: number,
+): number {
+  const isWeighted = all.some(({ weight }) => weight !== undefined);
+  if (!isWeighted) return Math.ceil(mostMessages / Math.min(2, all.length));
+  const total = all.reduce((sum, { weight = 1 }) => sum + weight, 0);
+  return Math.max(1, Math.round((mostMessages * (one.weight ?? 1)) / total));
 }

@@ -29,6 +29,8 @@ export function createWorkerMetrics(
     },
     jobsActive: () => intake.active,
     jobsWaiting: () => intake.waiting,
+    tenants: config.tenants,
+    jobsByTenant: () => intake.byTenant(),
     jobsParked: () => waitingRoom.parked,
     bucketsOpen: () => buckets.open().map(({ prefix }) => prefix),
     circuitsOpen: () => [...new Set(circuits.open().map(({ model }) => model))],

@@ -11,7 +11,7 @@ type LetterFilter = Pick<FilterFlags, 'code' | 'since' | 'until' | 'prefix'>;
 type ListFlags = LetterFilter & { readonly limit: number; readonly json?: boolean };
 type PurgeFlags = LetterFilter & { readonly all?: boolean; readonly dryRun?: boolean; readonly json?: boolean };
 
-const NOT_FOR_LETTERS = ['status', 'model', 'group'] as const;
+const NOT_FOR_LETTERS = ['status', 'model', 'group', 'tenant'] as const;
 const LIMIT = 1_000;
 /** Most letters that one `purge` or `show` looks at. Their messages are in memory meanwhile: 64 KiB each at most. */
 export const MOST_LETTERS = 10_000;

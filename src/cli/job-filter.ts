@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobFilter } from '../client/jobs.js';
 import { STATUSES } from '../domain/completion.js';
 import { ERROR_CODES } from '../domain/errors.js';
-import { isBeginningOfJobId, isJobId } from '../domain/job.js';
+import { isBeginningOfJobId, isJobId, tenantSchema } from '../domain/job.js';
 import { UsageError } from './usage.js';
 
 export interface FilterFlags {
@@ -14,6 +14,7 @@ export interface FilterFlags {
   readonly until?: Date;
   readonly prefix?: string;
   readonly group?: string;
+  readonly tenant?: string;
 }
 
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
@@ -59,6 +60,11 @@ export function jobIdOf(text: string): string {
   return text;
 }
 
+function tenantOf(text: string): string {
+  if (tenantSchema.safeParse(text).success) return text;
+  throw new InvalidArgumentError('Expected the label of a tenant: letters, digits, ".", "_", ":" or "-".');
+}
+
 /** Several job ids, as the arguments of a command. */
 export function jobIdsOf(text: string, before: string[] | undefined): string[] {
   return [...(before ?? []), jobIdOf(text)];
@@ -85,6 +91,7 @@ export function withFilter(command: Command, without: readonly (keyof FilterFlag
     new Option('--until <time>', 'ended before').argParser(timeOf),
     new Option('--prefix <text>', 'beginning of the id; it makes the search shorter').argParser(beginningOfId),
     new Option('--group <id>', 'id of the group').argParser(jobIdOf),
+    new Option('--tenant <label>', 'for whom the job was').argParser(tenantOf),
   ];
   command.hook('preAction', (_, called) => checkInterval(called.opts<FilterFlags>()));
   return options
@@ -100,8 +107,8 @@ function checkInterval({ since, until }: FilterFlags): void {
   );
 }
 
-export function filterOf({ status, code, model, since, until, prefix, group }: FilterFlags): JobFilter {
-  return { status, code, model, since, until, prefix, group };
+export function filterOf({ status, code, model, since, until, prefix, group, tenant }: FilterFlags): JobFilter {
+  return { status, code, model, since, until, prefix, group, tenant };
 }
 
 /** Whether any of a filter's options was given. */

@@ -32,7 +32,7 @@ const FLAGS: readonly (readonly [field: RegExp, flag: string])[] = [
   [/^output$/, '--output-uri and --output-prefix'],
   [/^timeoutSeconds$/, '--timeout'],
   [/^output\.(\w+)$/, '--$1'],
-  [/^(deadline|priority|experimentKey|metadata)\b.*$/, '--$1'],
+  [/^(deadline|priority|experimentKey|metadata|tenant)\b.*$/, '--$1'],
 ];
 
 const collect = (value: string, before: string[] | undefined) => [...(before ?? []), value];

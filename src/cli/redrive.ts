@@ -58,8 +58,8 @@ function deadlineOf(text: string): string {
 }
 
 async function redriveJobs(jobIds: readonly string[], flags: Flags, invocation: Invocation): Promise<void> {
-  const { status, model, group } = flags;
-  if (flags.deadLetters && (jobIds.length > 0 || [status, model, group].some((value) => value !== undefined))) {
+  const { status, model, group, tenant } = flags;
+  if (flags.deadLetters && (jobIds.length > 0 || [status, model, group, tenant].some((value) => value !== undefined))) {
     throw new UsageError('--dead-letters: expected no ids, and no filter but --code, --since, --until and --prefix');
   }
   if (jobIds.length === 0 && !isFiltered(flags) && !flags.deadLetters) {

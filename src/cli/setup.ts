@@ -6,7 +6,7 @@ import { type Step, StepFailed } from '../adapters/plan.js';
 import { planJobsSubscription, planPlainSubscription, planTopic } from '../adapters/pubsub/admin.js';
 import { subscriptionsOf } from '../adapters/pubsub/admin-calls.js';
 import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
-import { takenTwice } from '../adapters/pubsub/inspect.js';
+import { takenByNone, takenTwice } from '../adapters/pubsub/inspect.js';
 import { readConfig } from '../config/index.js';
 import { wantedNotification } from './notify.js';
 import { operationOption } from './operations.js';
@@ -34,6 +34,7 @@ export function setupCommand(invocation: Invocation): Command {
     )
     .option('--dry-run', `say what would be done, and do nothing; exit ${WOULD_CHANGE} if there is something to do`)
     .option('--per-model <model,…>', 'a filtered subscription for each of these models, and one for the rest')
+    .option('--per-tenant <tenant,…>', 'a filtered subscription for each of these tenants, and one for the rest')
     .option('--per-priority', 'two filtered subscriptions: interactive and the rest')
     .option('--allow-overlap', 'even if jobs are then delivered by two subscriptions: to move from some to others')
     .option(
@@ -94,7 +95,9 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
     ]);
     const families = config.jobsSubscriptions.map(({ name }) => name);
     const twice = await takenTwice(pubsub, config.jobsTopic, { wanted: subscriptions, families });
+    const lost = await takenByNone(pubsub, config.jobsTopic, subscriptions);
     const code = await carryOut(steps, twice, config, flags);
+    for (const gap of lost) say(`warning: ${gap}: they are lost`);
     if (code !== 1) await warnOfNoReader(pubsub, config, flags);
     return code;
   } catch (error) {

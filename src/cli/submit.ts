@@ -17,6 +17,7 @@ export function submitCommand(invocation: Invocation): Command {
     .option('--redrive-of <id>', 'the job that this one does again; the default id is <id>~r1')
     .option('--group <label>', 'label of the jobs that belong together')
     .option('--group-total <number>', 'number of jobs in the group, if it is known')
+    .option('--tenant <label>', 'for whom it is: tenants take turns, however many jobs each of them has')
     .option('--output-uri <gs://…>', 'exact address of the result')
     .option('--output-prefix <gs://…>', 'prefix of the result')
     .option('--experiment-key <key>', 'for whom it is: the same key gets the same arm of an experiment')

@@ -12,7 +12,7 @@ import { describeEnd } from './status.js';
 import { print, printJson, say } from './output.js';
 import { CommandFailed, type Invocation, untilInterrupted, withHelp } from './usage.js';
 
-type Flags = Pick<FilterFlags, 'status' | 'code' | 'model' | 'prefix' | 'group'> & {
+type Flags = Pick<FilterFlags, 'status' | 'code' | 'model' | 'prefix' | 'group' | 'tenant'> & {
   readonly limit?: number;
   readonly seconds?: number;
   readonly json?: boolean;
@@ -77,8 +77,8 @@ function printer(flags: Flags) {
   const enough = new Promise<undefined>((resolve) => (reached = resolve));
   /** It is no job, so no filter but that of the group lets it pass, and it does not count. */
   const tellGroup = ({ data, attributes }: Delivery) => {
-    const { status, code, model, prefix, group } = flags;
-    if ([status, code, model, prefix].some((given) => given !== undefined)) return;
+    const { status, code, model, prefix, group, tenant } = flags;
+    if ([status, code, model, prefix, tenant].some((given) => given !== undefined)) return;
     if (group !== undefined && group !== attributes.groupId) return;
     const text = data.toString('utf8');
     if (!groups.has(text)) {

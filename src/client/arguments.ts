@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { STATUSES } from '../domain/completion.js';
 import { ERROR_CODES } from '../domain/errors.js';
 import { describeIssues, show } from '../domain/issues.js';
-import { groupSchema, isBeginningOfJobId, isJobId } from '../domain/job.js';
+import { groupSchema, isBeginningOfJobId, isJobId, tenantSchema } from '../domain/job.js';
 import { nearest } from '../domain/nearest.js';
 import { requestOf } from '../records/request.js';
 import { ClientError } from './errors.js';
@@ -62,6 +62,7 @@ const FILTER = z.strictObject({
   ...{ status: z.array(z.enum(STATUSES)).optional(), code: z.array(z.enum(ERROR_CODES)).optional() },
   ...{ model: z.array(z.string()).optional(), since: date, until: date, prefix: beginningOfId },
   group: groupSchema.shape.id.optional(),
+  tenant: tenantSchema.optional(),
 });
 
 /** @returns one sentence for each fault, with the path of its field */

@@ -32,13 +32,14 @@ export async function cancel(parts: Parts, jobId: string, options: CancelOptions
       const known = await recall(parts.store, statePrefix, jobId, signal);
       return known ? outcome(known.completion) : { state: 'unknown' };
     }
-    const { redriveOf, group } = receipt?.message ?? {};
+    const { redriveOf, group, tenant } = receipt?.message ?? {};
     const completion: Completion = {
       schemaVersion: SCHEMA_VERSION,
       eventId: eventIdOfJob(jobId, 'canceled'),
       jobId,
       ...(redriveOf === undefined ? {} : { redriveOf }),
       ...(group === undefined ? {} : { group }),
+      ...(tenant === undefined ? {} : { tenant }),
       status: 'canceled',
     };
     const request = receipt && requestOfReceipt(receipt);

@@ -24,6 +24,7 @@ export interface JobFilter {
   readonly prefix?: string | undefined;
   /** Id of the group. */
   readonly group?: string | undefined;
+  readonly tenant?: string | undefined;
 }
 
 export interface JobsOptions {
@@ -146,13 +147,14 @@ function isInTime({ endedAt }: ListedRecord, { since, until }: JobFilter): boole
   return (since === undefined || endedAt >= since) && (until === undefined || endedAt < until);
 }
 
-export function matches(facts: RecordFacts, { status, code, model, group }: JobFilter): boolean {
+export function matches(facts: RecordFacts, { status, code, model, group, tenant }: JobFilter): boolean {
   const among = (wanted: readonly string[] | undefined, given: string | undefined) =>
     wanted === undefined || (given !== undefined && wanted.includes(given));
   return (
     among(status, facts.status) &&
     among(code, facts.code) &&
     among(model, facts.model) &&
-    (group === undefined || facts.group === group)
+    (group === undefined || facts.group === group) &&
+    (tenant === undefined || facts.tenant === tenant)
   );
 }

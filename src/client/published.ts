@@ -8,7 +8,15 @@ import type { JobRequest } from '../records/request.js';
  * again, those of the job that was published hold.
  */
 export type IgnoredField =
-  'group' | 'metadata' | 'priority' | 'deadline' | 'timeoutSeconds' | 'experimentKey' | 'attributes' | 'orderingKey';
+  | 'group'
+  | 'tenant'
+  | 'metadata'
+  | 'priority'
+  | 'deadline'
+  | 'timeoutSeconds'
+  | 'experimentKey'
+  | 'attributes'
+  | 'orderingKey';
 
 /** @returns the fields in which the request differs from what was published, also where one of them has no such field */
 export function ignoredOf(asked: JobRequest, published: JobRequest): IgnoredField[] {
@@ -17,9 +25,9 @@ export function ignoredOf(asked: JobRequest, published: JobRequest): IgnoredFiel
 }
 
 function fieldsOf({ message, attributes, orderingKey }: JobRequest): Record<IgnoredField, unknown> {
-  const { group, metadata, priority = 'batch', deadline, timeoutSeconds, experimentKey } = message;
+  const { group, tenant, metadata, priority = 'batch', deadline, timeoutSeconds, experimentKey } = message;
   return {
-    ...{ group: group ?? null, metadata: metadata ?? null, priority },
+    ...{ group: group ?? null, tenant: tenant ?? null, metadata: metadata ?? null, priority },
     ...{ deadline: deadline === undefined ? null : Date.parse(deadline), timeoutSeconds: timeoutSeconds ?? null },
     ...{ experimentKey: experimentKey ?? null, attributes: ownAttributes(attributes, message) },
     // An empty ordering key is none: Pub/Sub delivers one for every message without a key.

@@ -22,7 +22,7 @@ export type SubmitRequest = Omit<JobMessage, 'schemaVersion' | 'jobId' | 'input'
    * output: the same request has the same id, and is submitted once.
    */
   readonly jobId?: string | undefined;
-  /** Attributes for the filters of subscriptions, beside `model` and `priority`. */
+  /** Attributes for the filters of subscriptions, beside `model`, `priority` and `tenant`. */
   readonly attributes?: Readonly<Record<string, string>> | undefined;
   readonly orderingKey?: string | undefined;
 };

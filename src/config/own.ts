@@ -7,6 +7,7 @@ import {
   prefix,
   prefixes,
   subscriptions,
+  tenants,
   text,
   wholeNumber,
   word,
@@ -167,6 +168,12 @@ export const OWN_SETTINGS = {
     oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     'Least severity that is logged',
     'info',
+  ),
+  tenants: setting(
+    'IMAGEN_TENANTS',
+    tenants(50),
+    'Tenants that metrics tell apart; all others together are `other`',
+    '',
   ),
   revision: setting(
     'IMAGEN_REVISION',

@@ -1,4 +1,5 @@
 /** Readers for the types of values that variables have. */
+import { tenantSchema } from '../domain/job.js';
 import { parseObjectUri, parsePrefix } from '../domain/uri.js';
 import { expected, type Reader } from './setting.js';
 
@@ -28,6 +29,15 @@ export const pathOrObject: Reader<string> = (value) => {
   const wrong = scheme === undefined ? value === '' : scheme !== 'gs://' || typeof parseObjectUri(value) === 'string';
   return wrong ? expected('a path, or gs://<bucket>/<object>') : value;
 };
+/** @param most of them */
+export const tenants =
+  (most: number): Reader<readonly string[]> =>
+  (value) => {
+    const items = list(value);
+    return items.length <= most && items.every((item) => tenantSchema.safeParse(item).success)
+      ? items
+      : expected(`at most ${most} labels of tenants, separated by commas`);
+  };
 export const wholeNumber =
   (minimum: number, maximum: number): Reader<number> =>
   (value) => {
@@ -73,11 +83,11 @@ export const attributes = pairs(/^[^\s=][^=]{0,254}=[^=]{0,255}$/);
 
 export interface WeightedSubscription {
   readonly name: string;
-  readonly weight: number;
+  readonly weight?: number;
 }
 export const subscriptions: Reader<readonly WeightedSubscription[]> = (value) => {
   const parsed = list(value).map((item) => /^([A-Za-z][\w.~+%-]*)(?:=([1-9][0-9]{0,3}))?$/.exec(item));
   return parsed.length > 0 && parsed.every((match) => match !== null)
-    ? parsed.map(([, name = '', weight = '1']) => ({ name, weight: Number(weight) }))
+    ? parsed.map(([, name = '', weight]) => ({ name, ...(weight === undefined ? {} : { weight: Number(weight) }) }))
     : expected('subscription names with optional weights, such as "jobs-interactive=3,jobs-batch"');
 };

@@ -1,7 +1,7 @@
 /** The completion says how a job ended. It is published after the record is written. It never contains pixels. */
 import { z } from 'zod';
 import { ERROR_CODES, STAGES } from './errors.js';
-import { groupSchema, SCHEMA_VERSION } from './job.js';
+import { groupSchema, SCHEMA_VERSION, tenantSchema } from './job.js';
 import { WARNINGS } from './warnings.js';
 
 export const STATUSES = ['succeeded', 'failed', 'expired', 'canceled'] as const;
@@ -27,6 +27,7 @@ export const completionSchema = z.strictObject({
   jobId: z.string().optional().describe('Absent only when the message had none that could be read'),
   redriveOf: z.string().optional().describe('The job that this one does again'),
   group: groupSchema.optional().describe('As the job gave it'),
+  tenant: tenantSchema.optional().describe('As the job gave it'),
   status: z.enum(STATUSES),
   error: z
     .strictObject({
@@ -97,6 +98,7 @@ export function completionAttributes(completion: Completion, model?: string): Re
     ...(completion.jobId === undefined ? {} : { jobId: completion.jobId }),
     status: completion.status,
     ...(model === undefined ? {} : { model }),
+    ...(completion.tenant === undefined ? {} : { tenant: completion.tenant }),
     ...(completion.error === undefined ? {} : { errorCode: completion.error.code }),
     schemaVersion: String(SCHEMA_VERSION),
   };

@@ -66,13 +66,16 @@ const output = z
     message: 'expected either uri or prefix, given both',
   });
 
+const label = z
+  .string()
+  .regex(JOB_ID, 'expected 1 to 128 characters: a letter or digit, then letters, digits, ".", "_", ":" or "-"');
+
 export const groupSchema = z.strictObject({
-  id: z
-    .string()
-    .regex(JOB_ID, 'expected 1 to 128 characters: a letter or digit, then letters, digits, ".", "_", ":" or "-"')
-    .describe('Label of the jobs that belong together'),
+  id: label.describe('Label of the jobs that belong together'),
   total: z.int().min(1).max(MAX_GROUP_TOTAL).optional().describe('Number of jobs in the group, if it is known'),
 });
+
+export const tenantSchema = label.describe('For whom the job is: tenants take turns at what a worker has');
 
 export const jobSchema = z
   .strictObject({
@@ -91,6 +94,7 @@ export const jobSchema = z
       .optional()
       .describe('The job that this one does again: the first one, also after several redrives'),
     group: groupSchema.optional(),
+    tenant: tenantSchema.optional(),
     operations: z
       .array(z.union([modelName, operationObject]))
       .min(1)
@@ -148,9 +152,13 @@ export function redriveId(jobId: string, n: number): string {
 /** The message that a publisher writes. */
 export type JobMessage = z.input<typeof jobSchema>;
 
-/** Attributes of a job message for subscription filters: the model of the first operation, and the priority. */
-export function jobAttributes({ operations: [first], priority = 'batch' }: JobMessage): Record<string, string> {
-  return { model: typeof first === 'string' ? first : (first?.model ?? ''), priority };
+/** Attributes of a job message for subscription filters: the model of the first operation, the priority, and the tenant. */
+export function jobAttributes({ operations: [first], priority = 'batch', tenant }: JobMessage): Record<string, string> {
+  return {
+    model: typeof first === 'string' ? first : (first?.model ?? ''),
+    priority,
+    ...(tenant === undefined ? {} : { tenant }),
+  };
 }
 
 export type ParameterValue = z.output<typeof parameterValue>;
@@ -166,6 +174,9 @@ export type Job = Omit<z.output<typeof jobSchema>, 'operations' | 'priority' | '
   readonly output: OutputRequest;
   readonly priority: Priority;
 };
+
+/** What decides whose turn it is, of jobs that wait for the same thing. Jobs without a tenant count as one tenant. */
+export type Claimant = Pick<Job, 'priority' | 'tenant'>;
 
 /**
  * Reads a Pub/Sub message's data.

@@ -1,5 +1,5 @@
 import { JobError } from '../domain/errors.js';
-import type { Priority } from '../domain/job.js';
+import type { Claimant } from '../domain/job.js';
 
 /**
  * Runs one computation of libvips when a codec slot is free. All computations use it, because each one occupies a thread
@@ -11,7 +11,7 @@ import type { Priority } from '../domain/job.js';
 export type Codec = <T>(costMs: number, compute: () => Promise<T>) => Promise<T>;
 
 /** Creates the codec of one job. */
-export type Codecs = (priority: Priority, signal: AbortSignal) => Codec;
+export type Codecs = (claimant: Claimant, signal: AbortSignal) => Codec;
 
 /** A codec without slots, for a single picture. */
 export const atOnce: Codec = (_costMs, compute) => orOverloaded(compute);

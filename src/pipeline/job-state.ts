@@ -96,7 +96,7 @@ export class JobState<P extends RenderParts = RenderParts, O extends RenderOptio
     readonly parts: P,
     readonly options: O,
   ) {
-    this.codec = options.codecs(job.priority, context.signal);
+    this.codec = options.codecs(job, context.signal);
   }
 }
 

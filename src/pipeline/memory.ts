@@ -1,10 +1,10 @@
 /** Estimates from the header how much memory a job needs. docs/pixels.md derives the formula. */
-import type { OutputRequest, Priority } from '../domain/job.js';
+import type { Claimant, OutputRequest } from '../domain/job.js';
 import type { Header } from './decode.js';
 import { defaultFormat, FORMATS } from './formats/index.js';
 
 /** Waits for memory, in bytes. @returns the function that releases it; call it exactly once */
-export type Reserve = (bytes: number, signal: AbortSignal, priority: Priority) => Promise<() => void>;
+export type Reserve = (bytes: number, signal: AbortSignal, claimant: Claimant) => Promise<() => void>;
 
 /** The parts of a routed operation that the formula needs. */
 interface Step {

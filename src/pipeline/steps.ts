@@ -97,7 +97,7 @@ export const memoryStep: PipelineStep = {
   async run(state) {
     const { job, context, options, header, plan } = state;
     const steps = plan.steps.map(({ routed }) => routed);
-    const release = await options.reserve(memoryOf(header, steps, job.output), context.signal, job.priority);
+    const release = await options.reserve(memoryOf(header, steps, job.output), context.signal, job);
     let isReserved = true;
     state.release = () => {
       if (isReserved) release();
@@ -157,10 +157,10 @@ export const inferStep = (index: number, model: string): PipelineStep => ({
 });
 
 function howToInfer({ job, context, parts, options, codec, plan }: JobState, planned: PlannedStep): FallbackOptions {
-  const { jobId, priority, output } = job;
+  const { jobId, priority, tenant, output } = job;
   const isLast = planned === plan.steps.at(-1);
   return {
-    ...{ models: parts.models, schedule: parts.schedule, codec, predict: options.predict, priority },
+    ...{ models: parts.models, schedule: parts.schedule, codec, predict: options.predict, priority, tenant },
     keepHidden: output.keepHidden,
     signal: context.signal,
     onArm: (arm: Arm, end, error) => options.onArm?.(arm, end, { jobId, error }),

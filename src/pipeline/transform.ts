@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Step } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 import type { Arm } from '../domain/experiment.js';
-import type { Priority } from '../domain/job.js';
+import type { Claimant } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { anyOf } from '../domain/signals.js';
@@ -23,10 +23,9 @@ import { whyImplausible } from './plausible.js';
 import { reasonToStop } from './retry.js';
 
 /** The properties of a request that decide its batch. Only requests of one version and one shape can share a batch. */
-export interface PlannedRequest {
+export interface PlannedRequest extends Claimant {
   readonly model: string;
   readonly version: string;
-  readonly priority: Priority;
   readonly shape: Size & Pick<Shape, 'mayGrow' | 'runPixels'>;
   /**
    * When the job was last seen to be a possible cause of a dead or silent server, by `performance.now()`. All its requests
@@ -56,14 +55,13 @@ export interface Turn {
   readonly probe?: boolean;
 }
 
-export interface TransformOptions {
+export interface TransformOptions extends Claimant {
   readonly models: ModelServer;
   readonly schedule: RequestScheduler;
   readonly codec: Codec;
   readonly predict: Predict;
   /** Whether the job keeps the colours beneath transparent pixels. The model then sees them. */
   readonly keepHidden?: boolean | undefined;
-  readonly priority: Priority;
   readonly signal: AbortSignal;
 }
 
@@ -131,7 +129,7 @@ async function transformIn(
     const attempt = attempts.ofOneRequest();
     try {
       await options.schedule(
-        { model: model.model, version, priority: options.priority, shape },
+        { model: model.model, version, priority: options.priority, tenant: options.tenant, shape },
         async (window, { copies, probe }) => {
           signal.throwIfAborted();
           if (probe) {

@@ -14,15 +14,17 @@ export interface RecordFacts {
   readonly model?: string;
   /** Id of the job's group. */
   readonly group?: string;
+  readonly tenant?: string;
 }
 
 export function factsOf({ completion, model }: JobRecord): RecordFacts {
-  const { status, error, group } = completion;
+  const { status, error, group, tenant } = completion;
   return {
     status,
     ...(error === undefined ? {} : { code: error.code }),
     ...(model === undefined ? {} : { model }),
     ...(group === undefined ? {} : { group: group.id }),
+    ...(tenant === undefined ? {} : { tenant }),
   };
 }
 
@@ -32,12 +34,14 @@ export function factsAsMetadata(record: JobRecord): Readonly<Record<string, stri
 }
 
 /** @returns undefined for the record of an older worker */
-export function factsIn({ status, code, model, group }: Readonly<Record<string, string>>): RecordFacts | undefined {
+export function factsIn(metadata: Readonly<Record<string, string>>): RecordFacts | undefined {
+  const { status, code, model, group, tenant } = metadata;
   if (status === undefined) return undefined;
   return {
     status: status as Status,
     ...(code === undefined ? {} : { code }),
     ...(model === undefined ? {} : { model }),
     ...(group === undefined ? {} : { group }),
+    ...(tenant === undefined ? {} : { tenant }),
   };
 }

@@ -1,4 +1,4 @@
-import type { Priority } from '../domain/job.js';
+import type { Claimant } from '../domain/job.js';
 import type { Reserve } from '../pipeline/memory.js';
 import { createWaitQueue, type WaitQueue } from './wait-queue.js';
 
@@ -17,11 +17,13 @@ const OVERTAKEN_MS = 10_000;
  *   part. Small pictures use the reserved part first, then the common part.
  * - All other pictures use the common part, which is the rest. A picture that needs more than the common part gets all of it
  *   and works beside small pictures only. Then the pictures may together exceed the limit by the size of the reserved part.
- * - The budget serves what fits in turn (`createWaitQueue`), and what fits may overtake what does not. Once the large
- *   picture that has waited longest has waited ten seconds, it alone gets all common memory that is released.
+ * - The budget serves what fits in turn (`createWaitQueue`), and what fits may overtake what does not. Once a large picture
+ *   has waited ten seconds, it alone gets all common memory that is released, after large pictures of the tenants that have
+ *   their turn before. Of several, it is that of the tenant whose turn it is; of one tenant's, the one that has waited longest.
  *
  * So a small picture waits, in the worst case, until the reserved part has served the small pictures before it. A large one
- * waits ten seconds, then for the release of what was given out in that time, and for the large pictures before it.
+ * waits ten seconds, then for the release of what was given out in that time, and for the large pictures before it: those of
+ * its own tenant, and one of each other tenant.
  */
 export interface Budget {
   /**
@@ -34,9 +36,8 @@ export interface Budget {
   readonly waiting: () => number;
 }
 
-interface Wanted {
+interface Wanted extends Claimant {
   readonly bytes: number;
-  readonly priority: Priority;
   readonly since: number;
 }
 
@@ -62,10 +63,12 @@ export function createBudget(limit: number, now: () => number = () => performanc
 
   /**
    * Serves one request of the queue from a part of the memory.
+   * @param late a request that only tenants ahead of its own may overtake
    * @returns whether one could be served
    */
-  function serveFrom(part: Part, queue: WaitQueue<Wanted, () => void>, only?: Wanted): boolean {
-    const can = (one: Wanted) => (only ?? one) === one && part.held + one.bytes <= part.limit;
+  function serveFrom(part: Part, queue: WaitQueue<Wanted, () => void>, late?: Wanted): boolean {
+    const mayOvertake = (one: Wanted) => !late || one === late || queue.isAhead(one, late);
+    const can = (one: Wanted) => part.held + one.bytes <= part.limit && mayOvertake(one);
     return queue.serve(can, ({ bytes }) => {
       part.held += bytes;
       return () => {
@@ -76,8 +79,8 @@ export function createBudget(limit: number, now: () => number = () => performanc
   }
 
   function serveFromCommon(): boolean {
-    const { oldest } = large;
-    if (oldest && now() - oldest.since > OVERTAKEN_MS) return serveFrom(common, large, oldest);
+    const late = large.late(({ since }) => now() - since > OVERTAKEN_MS);
+    if (late) return serveFrom(common, large, late);
     return serveFrom(common, large) || serveFrom(common, small);
   }
 
@@ -88,11 +91,11 @@ export function createBudget(limit: number, now: () => number = () => performanc
   return {
     held: () => kept.held + common.held,
     waiting: () => small.length + large.length,
-    reserve(wanted, signal, priority) {
+    reserve(wanted, signal, { priority, tenant }) {
       // Round up to whole bytes: fractions would not sum to exactly zero again.
       const bytes = Math.min(Math.ceil(wanted), common.limit);
       const queue = bytes <= kept.limit * SMALL ? small : large;
-      return queue.wait({ bytes, priority, since: now() }, signal);
+      return queue.wait({ bytes, priority, tenant, since: now() }, signal);
     },
   };
 }

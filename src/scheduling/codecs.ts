@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JobError } from '../domain/errors.js';
-import type { Priority } from '../domain/job.js';
+import type { Claimant } from '../domain/job.js';
 import { type Codecs, orOverloaded } from '../pipeline/codec.js';
 import { backoffMs } from '../pipeline/retry.js';
 import { createWaitQueue } from './wait-queue.js';
@@ -36,8 +36,7 @@ export interface CodecRoom {
   readonly waiting: () => number;
 }
 
-interface Wanted {
-  readonly priority: Priority;
+interface Wanted extends Claimant {
   readonly small: boolean;
 }
 
@@ -68,20 +67,23 @@ export function createCodecs(slots: number, pauseMs: (failures: number) => numbe
     };
   }
 
-  const codecs: Codecs = (priority, signal) => async (costMs, compute) => {
-    for (let failures = 1; ; failures++) {
-      const leave = await queue.wait({ priority, small: costMs <= SMALL_MS }, signal);
-      try {
-        return await orOverloaded(compute);
-      } catch (thrown) {
-        if (!(thrown instanceof JobError) || thrown.code !== 'WORKER_OVERLOADED' || failures >= ATTEMPTS) throw thrown;
-      } finally {
-        leave();
+  const codecs: Codecs =
+    ({ priority, tenant }, signal) =>
+    async (costMs, compute) => {
+      for (let failures = 1; ; failures++) {
+        const leave = await queue.wait({ priority, tenant, small: costMs <= SMALL_MS }, signal);
+        try {
+          return await orOverloaded(compute);
+        } catch (thrown) {
+          if (!(thrown instanceof JobError) || thrown.code !== 'WORKER_OVERLOADED' || failures >= ATTEMPTS)
+            throw thrown;
+        } finally {
+          leave();
+        }
+        // Other computations release their resources during the pause.
+        await sleep(pauseMs(failures), undefined, { signal });
       }
-      // Other computations release their resources during the pause.
-      await sleep(pauseMs(failures), undefined, { signal });
-    }
-  };
+    };
   return { codecs, running: () => running, waiting: () => queue.length };
 }
 

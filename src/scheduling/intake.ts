@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { GivenBack } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
 import { type Entrant, nextToEnter, type Occupancy } from './admission.js';
+import { TenantTurns } from './tenant-turns.js';
 import { WaitingJobs } from './waiting-jobs.js';
 
 /**
@@ -9,8 +10,9 @@ import { WaitingJobs } from './waiting-jobs.js';
  * for the first and then finds its record. The limit is necessary because the client's flow control does not cap the number
  * of messages.
  *
- * Models share the places fairly. The next place goes to the model that holds the fewest. While jobs of several models
- * arrive, no model holds more than three quarters of the places, so that a burst of one model leaves places for another.
+ * Tenants share the places fairly, and so do models. The next place goes to the tenant that holds the fewest, and of its
+ * models to the one that holds the fewest. While jobs of several tenants or models arrive, none holds more than three quarters
+ * of the places, so that a burst of one leaves places for another. If the worker has many places, a tenant alone leaves one.
  *
  * If the worker has many places, one is reserved for interactive jobs, and several while such jobs arrive. So an interactive
  * thumbnail does not wait for a large picture to end.
@@ -29,6 +31,8 @@ export interface Intake {
   readonly closing: AbortSignal;
   readonly active: number;
   readonly waiting: number;
+  /** Jobs in work and jobs that wait for a place, of each tenant that has any; the tenant of jobs without one is `''`. */
+  byTenant(): ReadonlyMap<string, { readonly active: number; readonly waiting: number }>;
   /** Whether the job inside must run alone, so that no other may enter. */
   readonly alone: boolean;
   readonly paused: boolean;
@@ -39,6 +43,7 @@ export interface EntryRequest {
   /** Model of the job's first operation. */
   readonly model: string;
   readonly priority?: Priority;
+  readonly tenant?: string | undefined;
   /** No other job is inside while this one is. */
   readonly alone?: boolean;
 }
@@ -63,7 +68,7 @@ interface Waiting extends Entrant {
 }
 
 /**
- * How long after the last job of a model other models leave places for it, in milliseconds. Interactive jobs keep their
+ * How long after the last job of a model or tenant others leave places for it, in milliseconds. Interactive jobs keep their
  * larger share for the same time.
  */
 const REMEMBERED_MS = 60_000;
@@ -86,6 +91,9 @@ class PlacesIntake implements Intake {
   readonly #waiting = new WaitingJobs<Waiting>();
   /** When a job last asked for a model. */
   readonly #seen = new Map<string, number>();
+  /** When a job of a tenant last arrived. */
+  readonly #tenantsSeen = new Map<string, number>();
+  readonly #turns = new TenantTurns();
   readonly #closing = new AbortController();
   #interactiveSeen = -Infinity;
   #arrivals = 0;
@@ -100,7 +108,7 @@ class PlacesIntake implements Intake {
     setMaxListeners(0, this.#closing.signal); // every job that stands aside listens
   }
 
-  enter({ jobId, model, priority = 'batch', alone = false }: EntryRequest): Promise<Entry> {
+  enter({ jobId, model, priority = 'batch', tenant = '', alone = false }: EntryRequest): Promise<Entry> {
     return new Promise((resolve) => {
       const cameAt = this.now();
       const turnAway = (reason: GivenBack) => {
@@ -112,7 +120,7 @@ class PlacesIntake implements Intake {
         turnAway(new GivenBack('no place was free for 45 minutes'));
       }, LONGEST_WAIT_MS).unref();
       const one: Waiting = {
-        ...{ jobId, model, priority, alone, turnAway, number: ++this.#arrivals },
+        ...{ jobId, model, priority, tenant, alone, turnAway, number: ++this.#arrivals },
         met: this.#isInside(jobId),
         admit: (leave) => {
           clearTimeout(timer);
@@ -124,6 +132,7 @@ class PlacesIntake implements Intake {
         return;
       }
       this.#seen.set(model, cameAt);
+      this.#tenantsSeen.set(tenant, cameAt);
       if (priority === 'interactive') this.#interactiveSeen = cameAt;
       this.#waiting.add(one);
       this.#admit();
@@ -158,6 +167,17 @@ class PlacesIntake implements Intake {
     return [...this.#inside].some(({ alone }) => alone);
   }
 
+  byTenant(): Map<string, { active: number; waiting: number }> {
+    const counts = new Map<string, { active: number; waiting: number }>();
+    const add = (tenant: string, active: number, waiting: number) => {
+      const before = counts.get(tenant) ?? { active: 0, waiting: 0 };
+      counts.set(tenant, { active: before.active + active, waiting: before.waiting + waiting });
+    };
+    for (const { tenant = '' } of this.#inside) add(tenant, 1, 0);
+    for (const { tenant = '' } of this.#waiting) add(tenant, 0, 1);
+    return counts;
+  }
+
   get paused(): boolean {
     return this.#paused;
   }
@@ -169,6 +189,7 @@ class PlacesIntake implements Intake {
       if (!next) break;
       this.#waiting.delete(next);
       this.#inside.add(next);
+      this.#turns.served(next);
       for (const one of this.#waiting.ofJob(next.jobId)) one.met = true;
       next.admit(() => this.#leave(next));
     }
@@ -186,11 +207,16 @@ class PlacesIntake implements Intake {
 
   #occupancy(): Occupancy {
     const now = this.now();
-    for (const [model, at] of this.#seen) if (now - at > REMEMBERED_MS) this.#seen.delete(model);
+    for (const seen of [this.#seen, this.#tenantsSeen]) {
+      for (const [name, at] of seen) if (now - at > REMEMBERED_MS) seen.delete(name);
+    }
+    const named = this.#tenantsSeen.size - Number(this.#tenantsSeen.has(''));
     return {
       places: this.places,
       inside: [...this.#inside],
       models: this.#seen.size,
+      tenants: named === 0 ? 0 : this.#tenantsSeen.size,
+      turns: this.#turns,
       interactive: now - this.#interactiveSeen <= REMEMBERED_MS,
       before: this.#before,
     };

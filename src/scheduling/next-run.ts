@@ -5,6 +5,7 @@ import { isSameSize, type Size } from '../domain/raster.js';
 import { fillGroup } from '../pipeline/padded-group.js';
 import type { Cost } from '../pipeline/cost.js';
 import type { PlannedRequest } from '../pipeline/transform.js';
+import type { TenantTurns } from './tenant-turns.js';
 
 /** Requests of one window that are sent together. */
 export interface Run {
@@ -23,6 +24,8 @@ export interface Run {
 export interface QueueState {
   /** Waiting requests of each job, in the order of the jobs' turns. */
   readonly turns: ReadonlyMap<object, readonly { readonly request: PlannedRequest }[]>;
+  /** When each tenant last led a run. */
+  readonly tenants: Pick<TenantTurns, 'lastTurn'>;
   /** Runs with requests in flight, newest last. */
   readonly runs: readonly Run[];
   readonly inFlight: number;
@@ -34,7 +37,8 @@ export interface QueueState {
 
 export interface NextRun {
   readonly leader: object;
-  readonly priority: Priority;
+  /** The leader's request. */
+  readonly request: PlannedRequest;
   readonly window: Size;
   readonly most: number;
   /** The jobs whose next request goes with it, the leader included. */
@@ -51,18 +55,18 @@ const MOST_FOR_A_GROUP = 32;
  * @returns undefined if no run may start now
  */
 export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): NextRun | undefined {
-  const { turns, runs, inFlight, shared, lastLed } = state;
+  const { turns, runs, inFlight, shared } = state;
   if (runs.length >= capacity.runs) return undefined;
   // While jobs compete, a job with a run in flight may not lead the one that waits behind it: a new job would wait for two of
   // its batches. A large job alone may have its next tiles ready at Triton.
   const skipsLeaders = runs.length >= capacity.instances && shared;
-  const leader = nextLeader(turns, lastLed, skipsLeaders ? runs.map((run) => run.leader) : []);
-  const request = leader && turns.get(leader)?.[0]?.request;
-  if (!request) return undefined;
+  const next = nextLeader(state, skipsLeaders ? runs.map((run) => run.leader) : []);
+  if (!next) return undefined;
+  const { job: leader, request } = next;
   const { width, height, mayGrow, runPixels = Infinity } = request.shape;
   const run = (window: Size, members: readonly object[]): NextRun => {
     const most = mostInRun({ shape: { ...window, runPixels } }, capacity);
-    return { leader, priority: request.priority, window, most, members };
+    return { leader, request, window, most, members };
   };
   if (!mayGrow) return run({ width, height }, [leader]);
   const limits = { requests: Math.min(capacity.batch, capacity.inFlight - inFlight), pixels: runPixels };
@@ -104,14 +108,23 @@ export function nextToJoin({ turns, runs }: QueueState, { growMs }: Capacity, no
   return undefined;
 }
 
-/** The next job in turn, except those given. Interactive jobs go before the others, but not twice in succession. */
-function nextLeader(turns: QueueState['turns'], lastLed: Priority, but: readonly object[]): object | undefined {
+interface Leader {
+  readonly job: object;
+  readonly request: PlannedRequest;
+}
+
+/**
+ * The next job in turn, except those given. Interactive jobs go before the others, but not twice in succession. Within one
+ * priority, tenants take turns, and the jobs of each tenant do.
+ */
+function nextLeader({ turns, tenants, lastLed }: QueueState, but: readonly object[]): Leader | undefined {
   const preferred = lastLed === 'interactive' ? 'batch' : 'interactive';
-  let next: object | undefined;
+  const isAhead = (one: PlannedRequest, other: PlannedRequest) =>
+    one.priority === other.priority ? tenants.lastTurn(one) < tenants.lastTurn(other) : one.priority === preferred;
+  let next: Leader | undefined;
   for (const [job, [first]] of turns) {
-    if (but.includes(job)) continue;
-    if (first?.request.priority === preferred) return job;
-    next ??= job;
+    if (!first || but.includes(job)) continue;
+    if (!next || isAhead(first.request, next.request)) next = { job, request: first.request };
   }
   return next;
 }

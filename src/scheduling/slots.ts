@@ -1,16 +1,16 @@
-import type { Priority } from '../domain/job.js';
+import type { Claimant } from '../domain/job.js';
 import { createWaitQueue } from './wait-queue.js';
 
 /**
  * Runs at most a fixed number of calls at once. The others wait in turn (`createWaitQueue`).
  * @throws the signal's reason, while it waits; errors of the work
  */
-export type Slots = <T>(priority: Priority, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
+export type Slots = <T>(claimant: Claimant, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
 
 /** @param most calls that may run at once */
 export function createSlots(most: number): Slots {
   let running = 0;
-  const queue = createWaitQueue<{ readonly priority: Priority }, undefined>(admitNext);
+  const queue = createWaitQueue<Claimant, undefined>(admitNext);
 
   function admitNext(): void {
     while (running < most && queue.serve(() => true, take));
@@ -20,8 +20,8 @@ export function createSlots(most: number): Slots {
     running++;
   }
 
-  return async (priority, signal, work) => {
-    await queue.wait({ priority }, signal);
+  return async (claimant, signal, work) => {
+    await queue.wait(claimant, signal);
     try {
       return await work();
     } finally {

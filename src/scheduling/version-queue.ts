@@ -6,6 +6,7 @@ import type { PlannedRequest } from '../pipeline/transform.js';
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.js';
 import { behindFrom, nextRun, nextToJoin, type QueueState, type Run } from './next-run.js';
 import { AnswerHistory } from './answer-history.js';
+import { TenantTurns } from './tenant-turns.js';
 
 export interface VersionQueueOptions {
   readonly model: string;
@@ -36,7 +37,7 @@ const SHARED_MS = 1_000;
  * The waiting requests of one model version, and those in flight.
  *
  * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So the queue sends requests of
- * one shape in runs of at most a batch. Jobs take turns at leading a run. Other requests of the same shape join it, and
+ * one shape in runs of at most a batch. Tenants take turns at leading a run, and so do the jobs of each tenant. Other requests of the same shape join it, and
  * pictures that may be padded join in the bucket that saves most. Only as many runs are in flight as keep the model busy,
  * since a request that is not sent yet can still be matched with later ones.
  *
@@ -52,6 +53,8 @@ export class VersionQueue {
   readonly #runs: Run[] = [];
   /** Jobs with waiting requests, in the order of their turns. */
   readonly #turns = new Map<object, Waiting[]>();
+  /** Tenants, by the last run that they led. */
+  readonly #tenants = new TenantTurns();
   /** Requests that wait for a retry apart, in order of arrival. */
   readonly #apart: Apart[] = [];
   #apartNow = false;
@@ -197,7 +200,8 @@ export class VersionQueue {
     if (this.#isEarly(behindFrom(state, capacity, cost, this.#endedAt))) return false;
     const next = nextRun(state, capacity, cost);
     if (!next) return false;
-    this.#lastLed = next.priority;
+    this.#lastLed = next.request.priority;
+    this.#tenants.served(next.request);
     this.#apartInRow = 0;
     const run = this.#beginRun(next.window, next.most, next.leader);
     for (const job of next.members) this.#start(job, run);
@@ -206,7 +210,8 @@ export class VersionQueue {
 
   #state(): QueueState {
     return {
-      ...{ turns: this.#turns, runs: this.#runs, inFlight: this.inFlight, lastLed: this.#lastLed },
+      ...{ turns: this.#turns, tenants: this.#tenants, runs: this.#runs },
+      ...{ inFlight: this.inFlight, lastLed: this.#lastLed },
       shared: performance.now() < this.#sharedUntil,
     };
   }

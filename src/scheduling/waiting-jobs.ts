@@ -65,7 +65,7 @@ export class WaitingJobs<E extends Entrant> {
   }
 }
 
-const groupOf = ({ alone, priority, model }: Entrant) => `${String(alone)} ${priority} ${model}`;
+const groupOf = ({ alone, priority, model, tenant = '' }: Entrant) => `${String(alone)} ${priority} ${model} ${tenant}`;
 
 function addTo<E>(groups: Map<string, Set<E>>, key: string, one: E): void {
   const group = groups.get(key) ?? new Set<E>();

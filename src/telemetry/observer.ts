@@ -14,18 +14,19 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
       metrics.ignored(reason);
     },
     ended({ completion, delivery, model, last, replay, tookMs, publishMs }) {
-      const { jobId, eventId, status, error, steps, timingsMs } = completion;
+      const { jobId, tenant, eventId, status, error, steps, timingsMs } = completion;
       const version = last?.version;
       const arm = last?.arm && armLabel(last.arm);
       log[error === undefined ? 'info' : 'warn'](
         {
-          ...{ jobId, eventId, messageId: delivery.messageId, attempt: delivery.attempt, replay },
+          ...{ jobId, tenant, eventId, messageId: delivery.messageId, attempt: delivery.attempt, replay },
           ...{ status, error, model, version, arm, steps },
           timingsMs: { ...timingsMs, publish: Math.round(publishMs), sinceReceipt: Math.round(tookMs) },
         },
         'job ended',
       );
       metrics.jobEnded({ completion, model, version, arm, replay, tookMs, publishMs });
+      if (!replay) metrics.tenantServed(completion);
     },
     deadLettered({ error }) {
       metrics.deadLettered(error?.code ?? '');

@@ -70,8 +70,13 @@ function headOf(job: Job, fingerprint: string, end: { readonly status: Status; r
   };
 }
 
-function identityOf({ jobId, redriveOf, group }: Job) {
-  return { jobId, ...(redriveOf === undefined ? {} : { redriveOf }), ...(group === undefined ? {} : { group }) };
+function identityOf({ jobId, redriveOf, group, tenant }: Job) {
+  return {
+    jobId,
+    ...(redriveOf === undefined ? {} : { redriveOf }),
+    ...(group === undefined ? {} : { group }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
 }
 
 function tailOf(job: Job, delivery: Delivery) {

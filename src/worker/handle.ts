@@ -102,7 +102,7 @@ async function lookUp(worker: Worker, message: Message, signal: AbortSignal): Pr
   const { parts, options } = worker;
   const once = { ...worker, parts: { ...parts, store: parts.singleTryStore } };
   const ask = async () => (await recallJob(once, message, signal)) ?? (await countAttempts(once, message, signal));
-  const askInTurn = () => worker.lookUps(message.job.priority, signal, ask);
+  const askInTurn = () => worker.lookUps(message.job, signal, ask);
   return withRetries(askInTurn, options.lookUp, signal).catch(interruptedRecall);
 }
 
@@ -113,8 +113,9 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   // A job whose attempts are used up computes nothing, so it needs no place.
   if (delivery.attempt > worker.options.maxAttempts) return runAttempt(worker, message, undefined, signal);
   const alone = mustBeAlone(message);
+  const { jobId, priority, tenant } = job;
   const model = job.operations[0]?.model ?? '';
-  const entry = await worker.parts.intake.enter({ jobId: job.jobId, model, priority: job.priority, alone });
+  const entry = await worker.parts.intake.enter({ jobId, model, priority, tenant, alone });
   if (entry.kind === 'turned away') return turnedAway(delivery, entry.reason);
   happened('in work');
   const inside = alone ? withoutWaiting(worker) : worker;

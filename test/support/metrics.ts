@@ -10,6 +10,8 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
       jobsActive: nothing,
       jobsWaiting: nothing,
       jobsParked: nothing,
+      tenants: [],
+      jobsByTenant: () => new Map(),
       decodedBytes: nothing,
       paused: none,
       bucketsOpen: none,

@@ -15,6 +15,7 @@ scripts/release/gcp/setup.sh --project PROJECT --region REGION [options] [-- fla
   --cluster-location LOCATION   of that cluster (REGION)
   --node-service-account EMAIL  identity of the cluster's nodes, which then may pull the images
   --per-model MODEL,…           as of `imagen setup`: a subscription for each of these models
+  --per-tenant TENANT,…         as of `imagen setup`: a subscription for each of these tenants
   --per-priority                as of `imagen setup`: a subscription for each priority
   --no-setup                    topics, subscriptions and buckets are there already: leave `imagen setup` out
   --dry-run                     print every command and run none; needs neither gcloud nor credentials
@@ -26,7 +27,7 @@ END
 # ── What is asked for ─────────────────────────────────────────────────────────
 
 project='' region='' bucket_prefix='' cluster='' cluster_location='' node_service_account='' per_model=''
-per_priority='' dry_run='' with_setup=yes
+per_tenant='' per_priority='' dry_run='' with_setup=yes
 setup_flags=()
 problems=()
 problem() { problems+=("$1"); }
@@ -35,7 +36,7 @@ while [[ $# -gt 0 ]]; do
   option=$1
   shift
   case $option in
-    --project | --region | --bucket-prefix | --cluster | --cluster-location | --node-service-account | --per-model)
+    --project | --region | --bucket-prefix | --cluster | --cluster-location | --node-service-account | --per-model | --per-tenant)
       if [[ $# -eq 0 || $1 == --* ]]; then
         problem "$option: expected a value, given nothing"
         continue
@@ -73,6 +74,7 @@ expect --bucket-prefix "$bucket_prefix" '^[a-z0-9][a-z0-9-]{1,53}$' 'the beginni
 [[ -z $cluster ]] || expect --cluster "$cluster" '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$' 'the name of a cluster'
 expect --cluster-location "$cluster_location" '^[a-z]+-[a-z]+[0-9]{1,2}(-[a-z])?$' 'a region or a zone'
 [[ -z $node_service_account ]] || expect --node-service-account "$node_service_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
+[[ -z $per_tenant ]] || expect --per-tenant "$per_tenant" '^[A-Za-z0-9][A-Za-z0-9._:-]*(,[A-Za-z0-9][A-Za-z0-9._:-]*)*$' 'labels of tenants, separated by commas'
 [[ -z $per_model ]] || expect --per-model "$per_model" '^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$' 'names of models, separated by commas'
 
 settings=("GOOGLE_CLOUD_PROJECT=$project")
@@ -113,12 +115,19 @@ for one in "${outputs[@]}"; do expect IMAGEN_ALLOWED_OUTPUTS "$one" "$place" 'gs
 # Without their weights; or what `imagen setup` makes of the one (adapters/pubsub/filters.ts).
 IFS=', ' read -r -a subscriptions <<<"$jobs_subscriptions"
 for i in "${!subscriptions[@]}"; do subscriptions[i]=${subscriptions[i]%%=*}; done
-if [[ -n $per_model || -n $per_priority ]]; then
+if [[ -n $per_model || -n $per_tenant || -n $per_priority ]]; then
   [[ ${#subscriptions[@]} -eq 1 ]] ||
-    problem "IMAGEN_JOBS_SUBSCRIPTIONS: expected one name beside --per-model and --per-priority, given $jobs_subscriptions"
+    problem "IMAGEN_JOBS_SUBSCRIPTIONS: expected one name beside --per-model, --per-tenant and --per-priority, given $jobs_subscriptions"
   shares=('')
+  if [[ -n $per_tenant ]]; then
+    IFS=, read -r -a shares <<<"${per_tenant//[_:]/-}"
+    shares=("${shares[@]/#/tenant-}" others)
+    setup_flags=(--per-tenant "$per_tenant" ${setup_flags[@]+"${setup_flags[@]}"})
+  fi
   if [[ -n $per_model ]]; then
-    IFS=, read -r -a shares <<<"${per_model//_/-},others"
+    IFS=, read -r -a models <<<"${per_model//_/-},others"
+    tenants=("${shares[@]}") shares=()
+    for tenant in "${tenants[@]}"; do shares+=("${models[@]/#/${tenant:+$tenant-}}"); done
     setup_flags=(--per-model "$per_model" ${setup_flags[@]+"${setup_flags[@]}"})
   fi
   [[ -z $per_priority ]] || setup_flags=(--per-priority ${setup_flags[@]+"${setup_flags[@]}"})

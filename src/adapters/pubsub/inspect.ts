@@ -75,6 +75,49 @@ export function takes(filter: string, attributes: Readonly<Record<string, string
   return termsOf(filter).every((term) => !term || (attributes[term.name] === term.value) === !term.not);
 }
 
+/**
+ * Finds jobs that no subscription of a topic takes: they are lost when they are published.
+ * @param toCome filters of subscriptions that do not exist yet
+ * @returns sentences; none if every job passes some filter
+ */
+export async function takenByNone(
+  channel: PubSubChannel,
+  topic: string,
+  toCome: readonly { readonly name: string; readonly filter?: string | undefined }[] = [],
+): Promise<readonly string[]> {
+  const there = await filtersOf(channel, topic);
+  const added = toCome.filter(({ name }) => !there.some((one) => one.name === name));
+  return gaps([...there, ...added].map(({ filter = '' }) => filter)).map(
+    (kind) => `no subscription of ${topic} takes jobs with ${kind}`,
+  );
+}
+
+/** Most kinds of jobs to compare with the filters. Those that `imagen setup` makes have fewer. */
+const MOST_KINDS = 10_000;
+
+/**
+ * The kinds of jobs that pass none of the filters, by their attributes. A filter of another form than `imagen setup` makes
+ * counts as passed.
+ */
+export function gaps(filters: readonly string[]): readonly string[] {
+  if (filters.length === 0) return [];
+  const named = new Map<string, Set<string>>();
+  for (const term of filters.flatMap(termsOf)) {
+    if (term) named.set(term.name, (named.get(term.name) ?? new Set()).add(term.value));
+  }
+  let kinds: readonly Readonly<Record<string, string>>[] = [{}];
+  for (const [name, values] of named) {
+    // A kind without the attribute stands for all that have another value, too.
+    kinds = kinds.flatMap((kind) => [kind, ...[...values].map((value) => ({ ...kind, [name]: value }))]);
+    if (kinds.length > MOST_KINDS) return [];
+  }
+  const inWords = (kind: Readonly<Record<string, string>>) =>
+    [...named.keys()]
+      .map((name) => (kind[name] === undefined ? `no or another ${name}` : `${name} ${kind[name]}`))
+      .join(' and ');
+  return kinds.filter((kind) => !filters.some((filter) => takes(filter, kind))).map(inWords);
+}
+
 /** Whether some message passes both filters. Filters of another form than `imagen setup` makes count as apart. */
 function overlap(a: string, b: string): boolean {
   const [some, others] = [termsOf(a), termsOf(b)];

@@ -24,6 +24,7 @@ export const CHECKS: readonly Check[] = [
   pubsub.topics,
   subscriptions.policies,
   subscriptions.overlap,
+  subscriptions.gap,
   pubsub.reader,
   pubsub.deadLetters,
   pubsubRights,

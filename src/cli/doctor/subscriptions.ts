@@ -1,7 +1,7 @@
 /** The subscriptions that workers pull. */
 import { planJobsSubscription } from '../../adapters/pubsub/admin.js';
 import { subscriptionsOf } from '../../adapters/pubsub/admin-calls.js';
-import { takenTwice } from '../../adapters/pubsub/inspect.js';
+import { takenByNone, takenTwice } from '../../adapters/pubsub/inspect.js';
 import { shortcomings } from '../../adapters/pubsub/shortcomings.js';
 import { wantedPolicies } from '../setup/wanted.js';
 import { check, fault, ok } from './check.js';
@@ -55,6 +55,24 @@ export const overlap = check({
         fault(
           `${sentence}, so jobs are worked on twice`,
           'delete the one that should not be there (docs/google-cloud.md)',
+        ),
+      );
+    });
+  },
+});
+
+export const gap = check({
+  name: 'pubsub.gap',
+  reads: ['projectId', 'pubsubEmulator', 'jobsTopic'],
+  needs: [reachable.name],
+  run(config, deployment) {
+    return unlessDenied(`the subscriptions of ${config.jobsTopic}`, async () => {
+      const lost = await takenByNone(deployment.pubsub(config), config.jobsTopic);
+      if (lost.length === 0) return ok('each job is delivered by some subscription');
+      return lost.map((sentence) =>
+        fault(
+          `${sentence}, so they are lost`,
+          'create all that share out the jobs, with `imagen setup --per-tenant` or `--per-model`',
         ),
       );
     });

@@ -18,11 +18,11 @@ export interface ManifestLine {
 
 const FIELDS = [
   ...['input', 'out', 'jobId', 'generation', 'operations', 'output', 'priority', 'deadline', 'timeoutSeconds'],
-  ...['experimentKey', 'metadata', 'group', 'redriveOf'],
+  ...['experimentKey', 'metadata', 'group', 'tenant', 'redriveOf'],
 ];
 /** Columns of a CSV. Those with a dot are fields of `output`. */
 const COLUMNS = [
-  ...['input', 'out', 'jobId', 'generation', 'operations', 'priority', 'deadline', 'experimentKey'],
+  ...['input', 'out', 'jobId', 'generation', 'operations', 'priority', 'deadline', 'experimentKey', 'tenant'],
   ...['output.format', 'output.quality', 'output.uri', 'output.prefix'],
 ];
 

@@ -10,6 +10,7 @@ import {
 } from '../../adapters/pubsub/admin.js';
 import { shareOut } from '../../adapters/pubsub/filters.js';
 import type { Config } from '../../config/index.js';
+import { tenantSchema } from '../../domain/job.js';
 import { isPermitted, parsePrefix, under } from '../../domain/uri.js';
 import { MARKER_SUFFIXES } from '../../records/markers.js';
 import type { NotifyFlags } from '../notify.js';
@@ -42,6 +43,7 @@ export interface SetupFlags extends NotifyFlags {
   readonly completionsSubscription: readonly string[];
   readonly location?: string;
   readonly perModel?: string;
+  readonly perTenant?: string;
   readonly perPriority?: boolean;
   readonly allowOverlap?: boolean;
   readonly stateDays?: string;
@@ -61,31 +63,43 @@ export interface WantedSubscription {
 /** @throws UsageError */
 export function wantedSubscriptions(
   { jobsSubscriptions }: Pick<SetupConfig, 'jobsSubscriptions'>,
-  flags: Pick<SetupFlags, 'perModel' | 'perPriority'>,
+  flags: Pick<SetupFlags, 'perModel' | 'perTenant' | 'perPriority'>,
 ): WantedSubscription[] {
-  if (flags.perModel === undefined && !flags.perPriority) return jobsSubscriptions.map(({ name }) => ({ name }));
+  const { perModel, perTenant, perPriority = false } = flags;
+  if (perModel === undefined && perTenant === undefined && !perPriority)
+    return jobsSubscriptions.map(({ name }) => ({ name }));
   const [base] = jobsSubscriptions;
   if (base === undefined || jobsSubscriptions.length > 1) {
     throw new UsageError(
-      `IMAGEN_JOBS_SUBSCRIPTIONS: expected one name, from which those of --per-model and --per-priority are made, given ${jobsSubscriptions.length}`,
+      `IMAGEN_JOBS_SUBSCRIPTIONS: expected one name, from which those of --per-model, --per-tenant and --per-priority are made, given ${jobsSubscriptions.length}`,
     );
   }
-  const models = (flags.perModel ?? '')
-    .split(',')
-    .map((model) => model.trim())
-    .filter((model) => model !== '');
-  const wrong = models.filter((model) => !/^[A-Za-z0-9_.-]{1,64}$/.test(model));
-  if (wrong.length > 0 || (flags.perModel !== undefined && models.length === 0)) {
-    throw new UsageError(`--per-model: expected names of models, separated by commas, given ${flags.perModel ?? ''}`);
-  }
+  const models = namesOf('--per-model', perModel, 'names of models', (name) => /^[A-Za-z0-9_.-]{1,64}$/.test(name));
+  const isTenant = (name: string) => tenantSchema.safeParse(name).success;
+  const tenants = namesOf('--per-tenant', perTenant, 'labels of tenants', isTenant);
   try {
-    return shareOut({ models, byPriority: flags.perPriority ?? false }).map(({ suffix, filter }) => ({
+    return shareOut({ models, tenants, byPriority: perPriority }).map(({ suffix, filter }) => ({
       name: `${base.name}-${suffix}`,
       filter,
     }));
   } catch (error) {
-    throw new UsageError(`--per-model: ${(error as Error).message}`);
+    const given = [
+      ...(perTenant === undefined ? [] : ['--per-tenant']),
+      ...(perModel === undefined ? [] : ['--per-model']),
+    ];
+    throw new UsageError(`${given.join(' and ')}: ${(error as Error).message}`);
   }
+}
+
+/** @throws UsageError */
+function namesOf(flag: string, text: string | undefined, what: string, is: (name: string) => boolean): string[] {
+  if (text === undefined) return [];
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  if (names.length > 0 && names.every(is)) return names;
+  throw new UsageError(`${flag}: expected ${what}, separated by commas, given ${text}`);
 }
 
 /** The policies of a subscription that workers pull. */

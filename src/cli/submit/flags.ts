@@ -9,6 +9,7 @@ export interface Flags extends RenderFlags {
   readonly redriveOf?: string;
   readonly group?: string;
   readonly groupTotal?: string;
+  readonly tenant?: string;
   readonly outputUri?: string;
   readonly outputPrefix?: string;
   readonly priority?: (typeof PRIORITIES)[number];
@@ -45,6 +46,7 @@ export function wishOf(flags: Flags): Wish {
     timeoutSeconds: numberOf(flags.timeout),
     metadata: flags.metadata === undefined ? undefined : parseMetadata(flags.metadata),
     group: flags.group === undefined ? undefined : group,
+    tenant: flags.tenant,
     redriveOf: flags.redriveOf,
     jobId: flags.jobId,
   }) as unknown as Wish;

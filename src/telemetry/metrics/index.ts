@@ -10,20 +10,22 @@ import { intakeMetrics, type IntakeFacts } from './intake.js';
 import { jobMetrics } from './jobs.js';
 import { createLabels } from './labels.js';
 import { processMetrics, type ProcessFacts } from './process.js';
+import { type TenantFacts, tenantMetrics } from './tenants.js';
 import { tritonMetrics, type TritonFacts } from './triton.js';
 
 /** Values read at every scrape. All other metrics are updated when something happens. */
-export type Facts = IntakeFacts & InferenceFacts & TritonFacts & ExperimentFacts & ProcessFacts;
+export type Facts = IntakeFacts & TenantFacts & InferenceFacts & TritonFacts & ExperimentFacts & ProcessFacts;
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics(facts: Facts) {
   const families = new Families();
-  const labels = createLabels(facts.catalogue, facts.arms);
+  const labels = createLabels(facts.catalogue, facts.arms, facts.tenants);
   processMetrics(families, facts);
   intakeMetrics(families, facts);
   return {
     ...jobMetrics(families, labels, facts),
+    ...tenantMetrics(families, labels, facts),
     ...deliveryMetrics(families, labels),
     ...inferenceMetrics(families, labels, facts),
     ...tritonMetrics(families, labels, facts),

@@ -20,6 +20,8 @@ export interface Labels {
   /** A JobError code, or the name of another reason to put a job off; empty if there is no error. */
   code(code: string | undefined): string;
   plan(name: string): string;
+  /** The tenant if it is among the configured ones; `other`, or `none` for a job without one. */
+  tenant(name: string | undefined): string;
   /** All versions that are served now. */
   known(): { readonly model: string; readonly version: string }[];
 }
@@ -33,9 +35,19 @@ const OTHER_REASONS = ['GivenBack', 'Unbegun'];
 const CODES = new Set<string>([...ERROR_CODES, ...OTHER_REASONS]);
 
 export const NO_ARM = 'default';
+export const OTHER_TENANT = 'other';
+export const NO_TENANT = 'none';
 
-/** @param arms in the routes; they are few, and each has its own name */
-export function createLabels(catalogue: Pick<ModelServer, 'contracts'>, arms: () => readonly Arm[]): Labels {
+/**
+ * @param arms in the routes; they are few, and each has its own name
+ * @param tenants those that are configured
+ */
+export function createLabels(
+  catalogue: Pick<ModelServer, 'contracts'>,
+  arms: () => readonly Arm[],
+  tenants: readonly string[] = [],
+): Labels {
+  const known = new Set(tenants);
   const seen = new Map<string, Set<string>>();
   const former = new Set<string>();
 
@@ -69,6 +81,7 @@ export function createLabels(catalogue: Pick<ModelServer, 'contracts'>, arms: ()
     ofArm: (one) => ({ model: one.model, version: one.version, arm: arm(armLabel(one)) }),
     code: (code) => (code === undefined ? '' : CODES.has(code) ? code : UNKNOWN),
     plan: (name) => (PLANS.some((plan) => plan === name) ? name : UNKNOWN),
+    tenant: (name = '') => (name === '' ? NO_TENANT : known.has(name) ? name : OTHER_TENANT),
     known: () =>
       [...catalogue.contracts()].flatMap(([model, { versions }]) =>
         [...versions.keys()].map((version) => ({ model, version })),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { overlaps } from '../../../src/adapters/pubsub/inspect.js';
+import { gaps, overlaps } from '../../../src/adapters/pubsub/inspect.js';
 import { shareOut } from '../../../src/adapters/pubsub/filters.js';
 
 const FIVE = ['upscale', 'enhance', 'background_remove', 'style_comic', 'style_aged'];
@@ -15,10 +15,13 @@ function passes(filter: string, attributes: Readonly<Record<string, string>>): b
 }
 
 const MESSAGES = [undefined, ...FIVE, 'sepia', ''].flatMap((model) =>
-  [undefined, 'interactive', 'batch', ''].map((priority) => ({
-    ...(model === undefined ? {} : { model }),
-    ...(priority === undefined ? {} : { priority }),
-  })),
+  [undefined, 'interactive', 'batch', ''].flatMap((priority) =>
+    [undefined, 'a', 'b', 'c'].map((tenant) => ({
+      ...(model === undefined ? {} : { model }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(tenant === undefined ? {} : { tenant }),
+    })),
+  ),
 );
 
 describe('shareOut', () => {
@@ -27,12 +30,15 @@ describe('shareOut', () => {
     { models: FIVE, byPriority: false },
     { models: [], byPriority: true },
     { models: FIVE, byPriority: true },
-  ])('lets every message through exactly one filter: $models, by priority $byPriority', (by) => {
+    { tenants: ['a', 'b'] },
+    { tenants: ['a', 'b'], models: ['upscale'], byPriority: true },
+  ])('lets every message through exactly one filter: $tenants, $models, by priority $byPriority', (by) => {
     const shares = shareOut(by);
     for (const message of MESSAGES) {
       const takers = shares.filter(({ filter }) => passes(filter, message)).map(({ suffix }) => suffix);
       expect(takers, JSON.stringify(message)).toHaveLength(1);
     }
+    expect(gaps(shares.map(({ filter }) => filter))).toEqual([]);
   });
 
   it('writes filters as Pub/Sub wants them, and names that its rules permit', () => {
@@ -52,6 +58,13 @@ describe('shareOut', () => {
         suffix: 'others-batch',
         filter: 'NOT attributes.model = "upscale" AND NOT attributes.priority = "interactive"',
       },
+    ]);
+    expect(shareOut({ tenants: ['shop:1'], byPriority: true }).map(({ suffix }) => suffix)).toEqual([
+      ...['tenant-shop-1-interactive', 'tenant-shop-1-batch', 'others-interactive', 'others-batch'],
+    ]);
+    expect(shareOut({ tenants: ['shop:1'] })).toEqual([
+      { suffix: 'tenant-shop-1', filter: 'attributes.tenant = "shop:1"' },
+      { suffix: 'others', filter: 'NOT attributes.tenant = "shop:1"' },
     ]);
     expect(shareOut({ models: [], byPriority: true }).map(({ suffix }) => suffix)).toEqual(['interactive', 'batch']);
   });
@@ -125,5 +138,29 @@ describe('overlaps', () => {
     expect(overlaps([upscale, others, enhance], both)).toEqual([
       'w-enhance, with the filter attributes.model = "enhance", takes jobs that the wanted ones take, too',
     ]);
+  });
+});
+
+describe('gaps', () => {
+  const [isB, isC, notB, notBC] = [
+    ...['attributes.tenant = "b"', 'attributes.tenant = "c"', 'NOT attributes.tenant = "b"'],
+    'NOT attributes.tenant = "b" AND NOT attributes.tenant = "c"',
+  ] as const;
+
+  it.each<[string, readonly string[], readonly string[]]>([
+    ['nothing subscribes', [], []],
+    ['one takes everything', [isB, ''], []],
+    ['the rest is taken', [isB, notB], []],
+    ['nobody takes the rest', [isB], ['no or another tenant']],
+    ['a tenant is left out of the rest, and has none of its own', [isB, notBC], ['tenant c']],
+    ['two take the same', [isB, isC, notB], []],
+    ['a filter is of another form', [isB, 'hasPrefix(attributes.tenant, "c")'], []],
+    [
+      'one of two priorities is not taken',
+      [`${isB} AND attributes.priority = "interactive"`, notB],
+      ['tenant b and no or another priority'],
+    ],
+  ])('where %s: %j', (_why, filters, expected) => {
+    expect(gaps(filters)).toEqual(expected);
   });
 });

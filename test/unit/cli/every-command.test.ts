@@ -219,6 +219,7 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
     ['a', TOO_MANY],
     ['--until tomorrow', TIME],
     ['--group ../', /--group/],
+    ['--tenant ../', /--tenant/],
     ['--model', /argument missing/],
     ['--limit -3', NUMBER],
     ['--limit 1.5', NUMBER],

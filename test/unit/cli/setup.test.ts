@@ -109,11 +109,18 @@ describe('wantedSubscriptions', () => {
       'w-interactive',
       'w-batch',
     ]);
+    expect(wantedSubscriptions(one, { perTenant: 'a, shop:1' })).toEqual([
+      { name: 'w-tenant-a', filter: 'attributes.tenant = "a"' },
+      { name: 'w-tenant-shop-1', filter: 'attributes.tenant = "shop:1"' },
+      { name: 'w-others', filter: 'NOT attributes.tenant = "a" AND NOT attributes.tenant = "shop:1"' },
+    ]);
   });
 
   it.each([
     [{ perModel: '' }, /--per-model: expected names of models/],
     [{ perModel: 'a"b' }, /--per-model: expected names of models.*given a"b/],
+    [{ perTenant: 'a/b' }, /--per-tenant: expected labels of tenants.*given a\/b/],
+    [{ perTenant: 'a:b,a-b' }, /--per-tenant: two subscriptions would be named/],
     [{ perModel: 'a_b,a-b' }, /--per-model: two subscriptions would be named/],
   ])('refuses %j', (flags, message) => {
     expect(() => wantedSubscriptions(one, flags)).toThrow(message);

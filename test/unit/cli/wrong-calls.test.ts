@@ -91,6 +91,7 @@ describe('a wrong call', { timeout: 20_000 }, () => {
     ['submit @a.png -p x --metadata 7', /--metadata: expected an object, given 7/],
     ['submit @a.png -p x --redrive-of a --job-id b', /--redrive-of: expected none/],
     ['submit @a.png -p x --group-total 3', /--group-total needs --group/],
+    ['submit @a.png -p x --tenant a/b', /--tenant: expected 1 to 128 characters/],
     ['submit @a.png -p x --group a/b', /--group: expected 1 to 128 characters/],
     ['submit @a.png -p x --param strength', /--param: expected NAME=VALUE/],
     ['submit @a.png -p x,y --param s=1', /--param s: expected the operation's name before it: x\.s or y\.s/],

@@ -12,6 +12,7 @@ describe('a request that was submitted before', () => {
     const group = { id: 'g', total: 2 };
     const changes: [string, ReturnType<typeof asked>][] = [
       ['group', asked({ group })],
+      ['tenant', asked({ tenant: 't' })],
       ['metadata', asked({ metadata: { cart: 1 } })],
       ['priority', asked({ priority: 'interactive' })],
       ['deadline', asked({ deadline: '2030-01-01T00:00:00Z' })],

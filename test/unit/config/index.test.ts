@@ -12,7 +12,7 @@ describe('readConfig', () => {
   it('reads a minimal environment and fills in defaults', () => {
     const config = readConfig(env, WORKER_SETTINGS);
     expect(config).toMatchObject({ maxAttempts: 5, drainSeconds: 25, allowedInputs: [], tritonTransport: 'auto' });
-    expect(config.jobsSubscriptions).toEqual([{ name: 'imagen-jobs-worker', weight: 1 }]);
+    expect(config.jobsSubscriptions).toEqual([{ name: 'imagen-jobs-worker' }]);
     expect(config.pubsubEmulator).toBeUndefined();
   });
 
@@ -41,10 +41,7 @@ describe('readConfig', () => {
 
   it('reads weighted subscriptions', () => {
     const config = readConfig({ IMAGEN_JOBS_SUBSCRIPTIONS: 'fast=3, slow' }, ['jobsSubscriptions']);
-    expect(config.jobsSubscriptions).toEqual([
-      { name: 'fast', weight: 3 },
-      { name: 'slow', weight: 1 },
-    ]);
+    expect(config.jobsSubscriptions).toEqual([{ name: 'fast', weight: 3 }, { name: 'slow' }]);
   });
 
   it('refuses records that a job could overwrite or read', () => {

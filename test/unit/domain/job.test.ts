@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
-import { isJobId, originalOf, parseJob, redriveId, salvageJobId } from '../../../src/domain/job.js';
+import { isJobId, jobAttributes, originalOf, parseJob, redriveId, salvageJobId } from '../../../src/domain/job.js';
 
 const minimal = { jobId: 'order-1.front', operations: ['upscale'], input: { uri: 'gs://in/a.jpg' } };
 const bytes = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -37,6 +37,7 @@ describe('parseJob', () => {
       priority: 'interactive',
       experimentKey: 'customer-17',
       group: { id: 'season-3', total: 200 },
+      tenant: 'shop:17',
       metadata: { cart: 'abc' },
     };
     expect(parseJob(bytes(full)).priority).toBe('interactive');
@@ -56,6 +57,7 @@ describe('parseJob', () => {
     ['no jobId', { operations: ['upscale'], input: minimal.input }, /^jobId: /],
     ['a reserved jobId', { ...minimal, jobId: 'a~r1' }, /redriveOf/],
     ['a jobId with a slash', { ...minimal, jobId: 'a/b' }, /^jobId: /],
+    ['a tenant with a slash', { ...minimal, tenant: 'a/b' }, /^tenant: expected 1 to 128 characters/],
     ['no operation', { ...minimal, operations: [] }, /^operations: /],
     ['nine operations', { ...minimal, operations: Array(9).fill('upscale') }, /^operations: /],
     ['a number as version', { ...minimal, operations: [{ model: 'upscale', version: 2 }] }, /operations\.0\.version/],
@@ -101,6 +103,12 @@ describe('parseJob', () => {
   it('accepts a redrive that names its job', () => {
     expect(parseJob(bytes({ ...minimal, jobId: 'a~r1', redriveOf: 'a' })).redriveOf).toBe('a');
     expect(refusal({ ...minimal, jobId: 'a~r1', redriveOf: 'b' }).message).toMatch(/^redriveOf: expected a,/);
+  });
+
+  it('has its tenant among the attributes, if it has one', () => {
+    const message = { jobId: 'a', operations: ['upscale'], input: { uri: 'gs://in/a' } };
+    expect(jobAttributes(message)).toEqual({ model: 'upscale', priority: 'batch' });
+    expect(jobAttributes({ ...message, tenant: 't' })).toEqual({ model: 'upscale', priority: 'batch', tenant: 't' });
   });
 
   it('names redrives after the first job, however often it is done again', () => {

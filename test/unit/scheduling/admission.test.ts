@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as admission from '../../../src/scheduling/admission.js';
 import type { Entrant, Occupancy } from '../../../src/scheduling/admission.js';
+import { TenantTurns } from '../../../src/scheduling/tenant-turns.js';
 import { WaitingJobs } from '../../../src/scheduling/waiting-jobs.js';
 
 let arrivals = 0;
@@ -11,6 +12,7 @@ const job = (more: Partial<Entrant> = {}): Entrant => ({
 const jobs = (count: number, more: Partial<Entrant> = {}) => Array.from({ length: count }, () => job(more));
 const occupancy = (more: Partial<Occupancy> = {}): Occupancy => ({
   ...{ places: 8, inside: [], models: 1, interactive: false, before: 0 },
+  ...{ tenants: 0, turns: new TenantTurns() },
   ...more,
 });
 
@@ -47,6 +49,40 @@ describe('the next job to enter', () => {
     const full = occupancy({ places: 16, inside: jobs(14), interactive: true });
     expect(nextToEnter([batch], full)).toBeUndefined();
     expect(nextToEnter([batch, interactive], full)).toBe(interactive);
+  });
+
+  it('is of the tenant that holds the fewest places, whatever its model', () => {
+    const inside = [...jobs(3, { tenant: 'a' }), job({ model: 'enhance' })];
+    const [ofA, ofB] = [job({ tenant: 'a' }), job({ tenant: 'b', model: 'enhance' })];
+    expect(nextToEnter([ofA, ofB], occupancy({ inside, tenants: 2 }))).toBe(ofB);
+  });
+
+  it('is of the tenant that entered longest ago, of several that hold as many places', () => {
+    const turns = new TenantTurns();
+    const [ofA, ofB] = [job({ tenant: 'a' }), job({ tenant: 'b' })];
+    turns.served(ofA);
+    expect(nextToEnter([ofA, ofB], occupancy({ tenants: 2, turns }))).toBe(ofB);
+    turns.served(ofB);
+    expect(nextToEnter([ofA, ofB], occupancy({ tenants: 2, turns }))).toBe(ofA);
+    const loners = [ofB, ofA].map((one) => ({ ...one, alone: true }));
+    expect(nextToEnter(loners, occupancy({ tenants: 2, turns }))).toBe(loners[1]);
+  });
+
+  it('leaves a quarter of the places for other tenants while they are in demand, also if it is interactive', () => {
+    const inside = jobs(6, { tenant: 'a' });
+    for (const priority of ['batch', 'interactive'] as const) {
+      const waiting = [job({ tenant: 'a', priority })];
+      expect(nextToEnter(waiting, occupancy({ inside, tenants: 2 }))).toBeUndefined();
+      expect(nextToEnter(waiting, occupancy({ inside, tenants: 1 }))).toBe(waiting[0]);
+    }
+  });
+
+  it('leaves one of many places for another tenant, beside that for interactive jobs', () => {
+    const full = occupancy({ places: 16, inside: jobs(14, { tenant: 'a' }), tenants: 1 });
+    const [ofA, ofB] = [job({ tenant: 'a' }), job({ tenant: 'b' })];
+    expect(nextToEnter([ofA], full)).toBeUndefined();
+    expect(nextToEnter([ofA, ofB], { ...full, tenants: 2 })).toBe(ofB);
+    expect(nextToEnter([ofA], { ...full, tenants: 0 })).toBe(ofA);
   });
 
   it('is no second delivery of a job that is inside', () => {

@@ -20,8 +20,8 @@ function setUp() {
     budget,
     served,
     at: (ms: number) => (time = ms),
-    ask: async (name: string, bytes: number, priority: Priority = 'batch', signal = never) => {
-      void budget.reserve(bytes, signal, priority).then(
+    ask: async (name: string, bytes: number, priority: Priority = 'batch', signal = never, tenant?: string) => {
+      void budget.reserve(bytes, signal, { priority, tenant }).then(
         (release) => {
           served.push(name);
           releases.set(name, release);
@@ -110,8 +110,35 @@ describe('createBudget', () => {
     gone.abort(new Error('over'));
     await settled();
     expect(served).toEqual(['a', 'c']);
-    await expect(budget.reserve(1, gone.signal, 'batch')).rejects.toThrow('over');
+    await expect(budget.reserve(1, gone.signal, { priority: 'batch' })).rejects.toThrow('over');
     expect(budget.waiting()).toBe(0);
+  });
+
+  it('serves tenants in turn, however many pictures one of them has', async () => {
+    const { served, ask, giveBack } = setUp();
+    await ask('a', COMMON, 'batch', never, 'a');
+    for (const name of ['a1', 'a2', 'a3']) await ask(name, COMMON, 'batch', never, 'a');
+    for (const name of ['b1', 'b2']) await ask(name, COMMON, 'batch', never, 'b');
+    await ask('nobody', COMMON);
+    for (const name of ['a', 'b1', 'nobody', 'a1', 'b2', 'a2']) await giveBack(name);
+    expect(served).toEqual(['a', 'b1', 'nobody', 'a1', 'b2', 'a2', 'a3']);
+  });
+
+  it('lets a tenant overtake what has waited ten seconds for another one, but only once', async () => {
+    const { served, at, ask, giveBack } = setUp();
+    await ask('a', COMMON, 'batch', never, 'a');
+    for (const name of ['a1', 'a2']) await ask(name, COMMON, 'batch', never, 'a');
+    at(11_000);
+    for (const name of ['b1', 'b2']) await ask(name, 1_000, 'batch', never, 'b');
+    await giveBack('a');
+    expect(served).toEqual(['a', 'b1']);
+    await giveBack('b1');
+    expect(served).toEqual(['a', 'b1', 'a1']);
+    at(30_000);
+    await giveBack('a1');
+    expect(served).toEqual(['a', 'b1', 'a1', 'b2']);
+    await giveBack('b2');
+    expect(served.at(-1)).toBe('a2');
   });
 });
 
@@ -134,7 +161,7 @@ describe('in a crowd', () => {
       const ask = (bytes: number, priority: Priority) => {
         const kind = bytes <= 100 ? 'small' : 'large';
         const [since, ahead] = [time, queued[kind]++];
-        void budget.reserve(bytes, never, priority).then((release) => {
+        void budget.reserve(bytes, never, { priority }).then((release) => {
           queued[kind]--;
           waits.push({ small: kind === 'small', ahead, ms: time - since });
           events.push({ at: time + random() * HELD_MS, run: release });

@@ -18,13 +18,13 @@ function setUp(slots: number) {
   return {
     room,
     begun,
-    ask: async (name: string, costMs: number, priority: Priority = 'batch', signal = never) => {
+    ask: async (name: string, costMs: number, priority: Priority = 'batch', signal = never, tenant?: string) => {
       const compute = () => {
         begun.push(name);
         return new Promise<void>((resolve) => ends.set(name, resolve));
       };
       void room
-        .codecs(priority, signal)(costMs, compute)
+        .codecs({ priority, tenant }, signal)(costMs, compute)
         .catch(() => begun.push(`${name} given up`));
       await settled();
     },
@@ -72,6 +72,14 @@ describe('createCodecs', () => {
     expect(begun).toEqual(['large', 'a', 'i1', 'i2', 'i3', 'batch', 'i4']);
   });
 
+  it('serves tenants in turn, however many pictures one of them has', async () => {
+    const { begun, ask, end } = setUp(2);
+    for (const name of ['a1', 'a2', 'a3', 'a4']) await ask(name, SMALL, 'batch', never, 'a');
+    await ask('b1', SMALL, 'batch', never, 'b');
+    for (const name of ['a1', 'a2']) await end(name);
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3']);
+  });
+
   it('forgets who no longer waits, and does not begin for who is gone', async () => {
     const { room, begun, ask, end } = setUp(2);
     const gone = new AbortController();
@@ -95,10 +103,12 @@ describe('createCodecs', () => {
       let left = times;
       return () => (left-- > 0 ? Promise.reject(new Error('vips2avif: out of memory')) : Promise.resolve('done'));
     };
-    await expect(codecs('batch', never)(SMALL, fails(3))).resolves.toBe('done');
+    await expect(codecs({ priority: 'batch' }, never)(SMALL, fails(3))).resolves.toBe('done');
     const error = { code: 'WORKER_OVERLOADED', verdict: 'defer' };
-    await expect(codecs('batch', never)(SMALL, fails(4))).rejects.toMatchObject(error);
-    await expect(codecs('batch', never)(SMALL, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+    await expect(codecs({ priority: 'batch' }, never)(SMALL, fails(4))).rejects.toMatchObject(error);
+    await expect(
+      codecs({ priority: 'batch' }, never)(SMALL, () => Promise.reject(new Error('broken'))),
+    ).rejects.toThrow('broken');
     expect(running()).toBe(0);
   });
 });
@@ -112,7 +122,7 @@ it('lets look-ups of names through while more pictures are encoded than the pool
   const over = new AbortController();
   const ended: string[] = [];
   const encoding = Array.from({ length: 8 }, async () => {
-    await codecs('batch', over.signal)(SMALL, () => sharp(pixels, { raw }).avif().toBuffer());
+    await codecs({ priority: 'batch' }, over.signal)(SMALL, () => sharp(pixels, { raw }).avif().toBuffer());
     ended.push('a picture');
   });
   for (let i = 0; i < 3; i++) await settled(); // they have begun

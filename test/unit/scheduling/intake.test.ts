@@ -74,6 +74,29 @@ describe('createIntake', () => {
     expect(order.slice(6)).toEqual(['u5']);
   });
 
+  it('gives a tenant that comes later the next place, and counts the jobs of each', async () => {
+    const intake = createIntake(4);
+    const order: string[] = [];
+    const enter = (jobId: string, tenant?: string) =>
+      intake.enter({ jobId, model: 'm', tenant }).then((entry) => {
+        order.push(jobId);
+        return entry.kind === 'entered' ? entry.leave : () => undefined;
+      });
+    const crowd = Array.from({ length: 8 }, (_, i) => enter(`a${i}`, 'a'));
+    void enter('nobody');
+    void enter('b', 'b');
+    (await crowd[0])?.();
+    (await crowd[1])?.();
+    await settled();
+    expect(order).toEqual(['a0', 'a1', 'a2', 'a3', 'nobody', 'b']);
+    expect([...intake.byTenant()]).toEqual([
+      ['a', { active: 2, waiting: 4 }],
+      ['', { active: 1, waiting: 0 }],
+      ['b', { active: 1, waiting: 0 }],
+    ]);
+    intake.close();
+  });
+
   it('keeps a quarter of the places free of a burst while jobs of several models come', async () => {
     let time = 0;
     const intake = createIntake(8, () => time);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Capacity } from '../../../src/domain/capacity.js';
 import type { Priority } from '../../../src/domain/job.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import { TenantTurns } from '../../../src/scheduling/tenant-turns.js';
 import { behindFrom, nextRun, nextToJoin, type QueueState, type Run } from '../../../src/scheduling/next-run.js';
 
 const CAPACITY: Capacity = { inFlight: 16, batch: 8, instances: 1, runs: 2, growMs: 10, pauseMs: 0 };
@@ -9,17 +10,19 @@ const CAPACITY: Capacity = { inFlight: 16, batch: 8, instances: 1, runs: 2, grow
 interface Asked {
   readonly side?: number;
   readonly priority?: Priority;
+  readonly tenant?: string;
   readonly mayGrow?: boolean;
 }
 
 /** One waiting request for each job, in the order of their turns. */
 function state(jobs: Readonly<Record<string, Asked>>, more: Partial<QueueState> = {}) {
-  const named = Object.entries(jobs).map(([name, { side = 100, priority = 'batch', mayGrow = false }]) => {
+  const named = Object.entries(jobs).map(([name, { side = 100, priority = 'batch', mayGrow = false, tenant }]) => {
     const shape = { width: side, height: side, mayGrow };
-    return [{ name }, [{ request: { model: 'm', version: '1', priority, shape } }]] as const;
+    return [{ name }, [{ request: { model: 'm', version: '1', priority, tenant, shape } }]] as const;
   });
   return {
     turns: new Map(named),
+    tenants: new TenantTurns(),
     runs: [],
     inFlight: 0,
     lastLed: 'batch',
@@ -48,6 +51,22 @@ describe('the next run', () => {
     const jobs = { a: {}, b: { priority: 'interactive' } } as const;
     expect(nextRun(state(jobs), CAPACITY, DEFAULT_COST)?.leader).toEqual({ name: 'b' });
     expect(nextRun(state(jobs, { lastLed: 'interactive' }), CAPACITY, DEFAULT_COST)?.leader).toEqual({ name: 'a' });
+  });
+
+  it('is led by the tenant that led longest ago, within one priority', () => {
+    const tenants = new TenantTurns();
+    const jobs: Readonly<Record<string, Asked>> = {
+      ...{ a1: { tenant: 'a' }, a2: { tenant: 'a' }, b: { tenant: 'b' }, nobody: {} },
+      a3: { tenant: 'a', priority: 'interactive' },
+    };
+    const leaderAfter = (tenant: string, lastLed: Priority) => {
+      tenants.served({ tenant });
+      return nextRun(state(jobs, { tenants, lastLed }), CAPACITY, DEFAULT_COST)?.leader;
+    };
+    expect(leaderAfter('a', 'interactive')).toEqual({ name: 'b' });
+    expect(leaderAfter('b', 'interactive')).toEqual({ name: 'nobody' });
+    expect(leaderAfter('', 'interactive')).toEqual({ name: 'a1' });
+    expect(leaderAfter('a', 'batch')).toEqual({ name: 'a3' });
   });
 
   it('is not led by a job that leads the run before it, where jobs meet', () => {

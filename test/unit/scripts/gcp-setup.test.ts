@@ -359,6 +359,11 @@ describe('scripts/release/gcp/setup.sh', () => {
   it.each([
     [['--per-model', 'upscale,style_comic'], { perModel: 'upscale,style_comic' }],
     [['--per-priority'], { perPriority: true }],
+    [['--per-tenant', 'a,shop:1'], { perTenant: 'a,shop:1' }],
+    [
+      ['--per-tenant', 'a', '--per-model', 'upscale', '--per-priority'],
+      { perTenant: 'a', perModel: 'upscale', perPriority: true },
+    ],
     [['--per-model', 'upscale', '--per-priority'], { perModel: 'upscale', perPriority: true }],
   ])('gives rights on the subscriptions that imagen setup makes with %j', async (flags, same) => {
     const all = await commandsOf([...plain, ...flags]);

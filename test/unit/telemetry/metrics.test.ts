@@ -70,6 +70,36 @@ describe('a counter that alerts look at', () => {
   });
 });
 
+describe('tenants', () => {
+  it('have labels of their own if they are configured; all others share one, and jobs without one have another', async () => {
+    const metrics = metricsOf({
+      tenants: ['shop'],
+      jobsByTenant: () =>
+        new Map([
+          ['', { active: 1, waiting: 2 }],
+          ['shop', { active: 3, waiting: 4 }],
+          ...Array.from({ length: 100 }, (_, i) => [`t${i}`, { active: 1, waiting: 0 }] as const),
+        ]),
+    });
+    expect(await series(metrics, 'imagen_tenant_jobs')).toEqual([
+      'imagen_tenant_jobs{tenant="shop",state="active"} 3',
+      'imagen_tenant_jobs{tenant="shop",state="waiting"} 4',
+      'imagen_tenant_jobs{tenant="other",state="active"} 100',
+      'imagen_tenant_jobs{tenant="other",state="waiting"} 0',
+      'imagen_tenant_jobs{tenant="none",state="active"} 1',
+      'imagen_tenant_jobs{tenant="none",state="waiting"} 2',
+    ]);
+    for (const tenant of ['shop', 't1', 't2', undefined]) {
+      metrics.tenantServed({ tenant, timingsMs: { queued: 500, total: 700 } });
+    }
+    expect((await series(metrics, 'imagen_tenant_queued_seconds_count')).sort()).toEqual([
+      'imagen_tenant_queued_seconds_count{tenant="none"} 1',
+      'imagen_tenant_queued_seconds_count{tenant="other"} 2',
+      'imagen_tenant_queued_seconds_count{tenant="shop"} 1',
+    ]);
+  });
+});
+
 describe('labels', () => {
   it('have few values, whatever jobs ask for', async () => {
     const metrics = metricsOf({ catalogue: upscale });
