@@ -15,7 +15,8 @@
 #                         8000, 8001 and 8002 by default
 #   TRITON_BACKENDS       the folder of the backends; the server's own by default
 #   TRITON_RESTRICTED     protocols that only the key opens; model-repository,shared-memory by default. trace and
-#                         logging, which name files for the server to write to, always are
+#                         logging, which name files for the server to write to, always are. Without shared-memory in it,
+#                         workers on the same host may share memory, also with a Triton that refuses that by default
 #   TRITON_ADMIN_KEY      the key: header imagen-admin over HTTP, triton-grpc-protocol-imagen-admin over gRPC. By default
 #                         a random one that nobody has
 #   TRITON_WATCHDOG       off: a model whose process has died is not loaded again
@@ -68,6 +69,13 @@ repository_options() {
   )
 }
 
+# Triton from 2.68 (26.04) on refuses the shared memory of every client, unless it is started with an option that older
+# versions do not know. Where the protocol is restricted, clients stay shut out.
+client_memory_option() {
+  case ",$1," in *,shared-memory,*) return ;; esac
+  if tritonserver --help 2>&1 | grep -q -e --allow-client-shm; then echo --allow-client-shm=true; fi
+}
+
 # Beside the server, and before it takes this process's place: then the watchdog's parent is the server.
 watch_models() {
   address=${TRITON_HTTP_ADDRESS:-127.0.0.1}
@@ -85,6 +93,7 @@ serve() {
   # What tritonserver takes apart at colons and equals signs must have none.
   case $key in *[!A-Za-z0-9._~-]*) fail "TRITON_ADMIN_KEY: expected letters, digits and . _ ~ - alone" ;; esac
   case $restricted in *[!a-z,-]*) fail "TRITON_RESTRICTED: expected names of protocols and commas, given '$restricted'" ;; esac
+  client_memory=$(client_memory_option "$restricted")
   restricted="$restricted,trace,logging:imagen-admin=$key"
 
   case $repository in
@@ -99,6 +108,8 @@ serve() {
 $(echo "$TRITON_MODELS" | tr ',' '\n' | sed 's/^/--load-model=/')"
   [ -z "${TRITON_BACKENDS:-}" ] || options="$options
 --backend-directory=$TRITON_BACKENDS"
+  [ -z "$client_memory" ] || options="$options
+$client_memory"
   newline='
 '
   set -f

@@ -2,8 +2,11 @@
 """Gives a model a new process when its own has died while Triton goes on.
 
 The Python backend runs each instance of a model in a process, its stub. When that is killed (out of memory, segmentation
-fault), tritonserver 2.51 keeps the model in service, and fails every request to it. It starts another stub only when the
-model is unloaded and loaded; to load a model that counts as ready does nothing.
+fault), tritonserver keeps the model in service, and fails every request to it (2.51 and, by its source, 2.71). It starts
+another stub only when the model is unloaded and loaded; to load a model that counts as ready does nothing.
+
+A dead stub stays behind as a zombie, until its model is unloaded. From 2.64 on the server also reaps it when somebody asks
+whether the model is ready; then it is gone although its model is in service.
 
 Started by entrypoint.sh as a child of the server, and ends with it. Needs Python's standard library and /proc. Environment:
   WATCHDOG_URL   of the server's HTTP endpoint on this host
@@ -19,7 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 LOOK_S = 1.0
 # How long a model stays unloaded: so long that every worker that uses it has seen it. A worker tells by that whether a
@@ -147,11 +150,15 @@ class Watchdog:
         self.seen: Set[Tuple[str, ...]] = set()
         self.dead_before: Set[int] = set()
         self.told: Set[int] = set()
+        # Processes that the last scan has missed, and of which nothing was told.
+        self.gone: List[Stub] = []
         self.patients: Dict[Tuple[str, ...], Patient] = {}
 
     def look(self) -> None:
         """One round: who has died since the last, and what is due."""
+        gone, self.gone = self.gone, []
         processes = self.scan()
+        self.note_gone(gone)
         dead = {pid for pid, one in processes.items() if one.state in "ZX"}
         # Twice in a row: one that is being unloaded is waited for by the server, and disappears.
         for pid in (dead & self.dead_before) - self.told:
@@ -166,7 +173,9 @@ class Watchdog:
 
     def scan(self) -> Dict[int, Process]:
         processes = stub_processes(self.server)
-        self.known = {pid: one for pid, one in self.known.items() if self.is_same(one, processes.get(pid))}
+        known = {pid: one for pid, one in self.known.items() if self.is_same(one, processes.get(pid))}
+        self.gone += [one for pid, one in self.known.items() if pid not in known and pid not in self.told]
+        self.known = known
         for pid, process in processes.items():
             stub = describe(pid, process) if pid not in self.known and process.state not in "ZX" else None
             if stub is not None:
@@ -187,6 +196,21 @@ class Watchdog:
         living = {one.models for id, one in self.known.items() if processes[id].state not in "ZX"}
         for models in self.seen - living:
             self.died(models, f"process {pid} has died as soon as it was there")
+
+    def note_gone(self, gone: List[Stub]) -> None:
+        """Those that were reaped, a round later: by then a model that is being unloaded does not count as ready."""
+        there = {one.instance for one in self.known.values()}
+        missing = [one for one in gone if one.instance not in there]
+        if not missing:
+            return
+        try:
+            ready = self.api.ready()
+        except (OSError, ValueError):
+            self.gone += missing
+            return
+        for one in missing:
+            if not ready.isdisjoint(one.models):
+                self.died(one.models, f"process {one.pid} ({one.instance}) is gone")
 
     def died(self, models: Tuple[str, ...], how: str) -> None:
         patient = self.patients.setdefault(models, Patient(models))

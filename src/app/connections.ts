@@ -29,6 +29,7 @@ export function connect(config: WorkerConfig, log: Logger, onAttempt: TritonOpti
       inferTimeoutMs: config.inferenceTimeoutSeconds * 1000,
       rememberMs: config.maxDeferredSeconds * 1000,
       onRead: (error) => tritonOutage.tell(error),
+      onUnshared: (reason) => log.warn({ reason }, 'tensors go to Triton in messages, not through shared memory'),
       ...(onAttempt ? { onAttempt } : {}),
     }),
     tritonOutage,

@@ -12,6 +12,9 @@ import { triton as part } from '../../scripts/dev/parts/triton.js';
 import { cacheDir, localDir, root, testModels } from '../../scripts/dev/stack/paths.js';
 import { freePorts, type Ports } from '../../scripts/dev/stack/ports.js';
 import { inspect } from '../../scripts/dev/stack/processes.js';
+import { connect, connectionServices } from '../../src/app/connections.js';
+import { readConfig, WORKER_SETTINGS } from '../../src/config/index.js';
+import { createLogger } from '../../src/telemetry/logger.js';
 import { Channel } from '../../src/adapters/triton/channel.js';
 import { connectTriton, type Triton } from '../../src/adapters/triton/server.js';
 import type { InferenceRequest } from '../../src/domain/ports.js';
@@ -171,6 +174,23 @@ it('tells the worker what it serves, though the repository is restricted and a m
   expect((await worker.infer(echo, patient)).output).toEqual(image);
   expect(await worker.statistics('echo', patient)).not.toEqual([]);
   await worker.close();
+});
+
+it('makes a worker on its host say once why tensors go in messages', async () => {
+  const lines: string[] = [];
+  const env = { ...inject('stack').env, TRITON_URL: server.url, IMAGEN_TRITON_TRANSPORT: 'auto' };
+  const log = createLogger('warn', {}, { to: { write: (line) => void lines.push(line) } });
+  const connections = connect(readConfig(env, WORKER_SETTINGS), log, undefined);
+  const { models } = connections;
+  await models.refresh(patient);
+  for (let i = 0; i < 3; i++) await models.infer(echo, patient);
+  expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+    expect.objectContaining({
+      message: 'tensors go to Triton in messages, not through shared memory',
+      reason: expect.stringMatching(/TRITON_RESTRICTED.*This protocol is restricted/) as string,
+    }),
+  ]);
+  for (const { stop } of connectionServices(connections)) await stop?.();
 });
 
 it.each([

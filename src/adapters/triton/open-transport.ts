@@ -6,7 +6,12 @@ import { unaryTransport } from './unary.js';
 
 export type TransportName = 'auto' | 'unary' | 'stream' | 'shm';
 
-export function openTransport(name: TransportName, channel: Channel): InferTransport {
+/** @param onUnshared called with the reason when `auto` decides against shared memory */
+export function openTransport(
+  name: TransportName,
+  channel: Channel,
+  onUnshared?: (reason: string) => void,
+): InferTransport {
   const unary = unaryTransport(channel);
   switch (name) {
     case 'unary':
@@ -16,6 +21,6 @@ export function openTransport(name: TransportName, channel: Channel): InferTrans
     case 'shm':
       return sharedMemoryTransport(channel, unary);
     case 'auto':
-      return channel.isLocal ? autoTransport(channel, unary) : unary;
+      return channel.isLocal ? autoTransport(channel, unary, onUnshared) : unary;
   }
 }

@@ -15,7 +15,7 @@ const CONTROL: CallOptions = { signal: new AbortController().signal, deadlineMs:
 /** What is wrong, and how to fix it. */
 const NOT_SHARED =
   'the server does not share memory with this host; expected one /dev/shm in both containers, and a server that does not ' +
-  'restrict shared-memory (TRITON_RESTRICTED)';
+  'restrict shared-memory (TRITON_RESTRICTED; from 2.68 on it also needs --allow-client-shm=true)';
 
 /** Belongs to one request at a time, for its inputs and its output. */
 export class Region {
@@ -94,7 +94,12 @@ export class Region {
    * @throws ServiceError while the server is using it or cannot be reached; then nothing has changed
    */
   async release(channel: Channel): Promise<void> {
-    await channel.call('SystemSharedMemoryUnregister', { name: this.name }, CONTROL);
+    try {
+      await channel.call('SystemSharedMemoryUnregister', { name: this.name }, CONTROL);
+    } catch (error) {
+      // A server that permits no shared memory has taken the place of the one that knew the region.
+      if (!isCallFailure(error) || error.code !== status.UNIMPLEMENTED) throw error;
+    }
     this.free();
   }
 

@@ -38,6 +38,8 @@ export interface TritonOptions {
    * Called after each read of the contracts: with undefined if it succeeded. If it failed, the last contracts stay in use.
    */
   readonly onRead?: (error: unknown) => void;
+  /** Called with the reason when `auto` finds that a server on this host shares no memory, so that tensors go in messages. */
+  readonly onUnshared?: (reason: string) => void;
   /** Called after every attempt at an inference, except those that ended because their job ended. */
   readonly onAttempt?: (attempt: InferCall) => void;
 }
@@ -86,7 +88,7 @@ export class Triton implements ModelServer {
     this.#remembered = new Remembered(options.rememberMs ?? REMEMBER_MS);
     this.#controlTimeoutMs = options.controlTimeoutMs ?? CONTROL_TIMEOUT_MS;
     this.#channel = new Channel(options.url, options.headers);
-    this.#transport = openTransport(options.transport ?? 'auto', this.#channel);
+    this.#transport = openTransport(options.transport ?? 'auto', this.#channel, options.onUnshared);
   }
 
   /** Reads the contracts now and then in the background, until `close`. Without it only `refresh` reads them. */

@@ -6,7 +6,7 @@
 import { status } from '@grpc/grpc-js';
 import { JobError } from '../../domain/errors.js';
 import type { Channel } from './channel.js';
-import { faultOf, isCallFailure, toJobError } from './errors.js';
+import { faultOf, isCallFailure, toJobError, TransportError } from './errors.js';
 import { aligned, isFull, reclaimRegions, Region } from './region.js';
 import { DIRECTORY } from './region-names.js';
 import { MIN_BYTES, RegionPool } from './region-pool.js';
@@ -53,20 +53,46 @@ export function sharedMemoryTransport(
   };
 }
 
-/** Uses shared memory if a trial shows that it works, otherwise unary calls. It decides when the server first answers. */
-export function autoTransport(channel: Channel, unary: InferTransport): InferTransport {
+/**
+ * Uses shared memory if a trial shows that it works, otherwise unary calls. It decides when the server first answers, and
+ * leaves shared memory for good if a later server on the same address refuses it.
+ * @param onRefused called with the reason when it decides for unary calls; must not throw
+ */
+export function autoTransport(
+  channel: Channel,
+  unary: InferTransport,
+  onRefused: (reason: string) => void = () => undefined,
+): InferTransport {
   const shared = sharedMemoryTransport(channel, unary);
   let trial: Promise<InferTransport> | undefined;
+  const leave = (reason: string): InferTransport => {
+    onRefused(reason);
+    return unary;
+  };
+  const decide = async () => {
+    const fault = await trySharing(channel);
+    return fault === undefined ? shared : leave(fault);
+  };
+  /** Requests that are refused together leave once. */
+  const leaveAfter = (reason: string, refused: typeof trial) => {
+    if (trial === refused) trial = Promise.resolve(leave(reason));
+  };
   return {
     async infer(request, options) {
       const left = countdown(options);
-      trial ??= trySharing(channel).then((fault) => (fault === undefined ? shared : unary));
-      const decided = trial.catch(() => {
-        trial = undefined;
+      const deciding = (trial ??= decide());
+      const decided = deciding.catch(() => {
+        if (trial === deciding) trial = undefined;
         return unary;
       });
       const transport = await inTime(decided, 'trial of shared memory', options);
-      return transport.infer(request, left());
+      try {
+        return await transport.infer(request, left());
+      } catch (error) {
+        if (transport === unary || !isRefused(error)) throw error;
+        leaveAfter(error.details, deciding);
+        return unary.infer(request, left());
+      }
     },
     close: () => shared.close(),
   };
@@ -147,7 +173,12 @@ export async function trySharing(channel: Channel): Promise<string | undefined> 
     await region?.release(channel);
     return region ? undefined : `${DIRECTORY} is full`;
   } catch (error) {
-    if (isCallFailure(error) && error.code === status.FAILED_PRECONDITION) return error.details;
+    if (isRefused(error)) return error.details;
     throw error;
   }
+}
+
+/** Whether memory cannot be shared with this server at all, as `Region.create` says it. */
+function isRefused(error: unknown): error is TransportError {
+  return error instanceof TransportError && error.code === status.FAILED_PRECONDITION;
 }

@@ -3,8 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { BY_CODE, faultOf, toJobError, toReadError, TransportError } from '../../../src/adapters/triton/errors.js';
 import { JobError } from '../../../src/domain/errors.js';
 
-/** Texts as tritonserver 2.51 and grpc-js 1.14 say them. */
+/** Texts as tritonserver 2.51 and grpc-js 1.14 say them, and 2.71 where it says them in other words. */
 const WITH_CODE = [
+  // 2.68 and later, server/src/common.h: shared memory is off unless the server is started with that option.
+  [
+    status.UNIMPLEMENTED,
+    "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
+    'MODEL_UNAVAILABLE',
+  ],
   [status.UNAVAILABLE, '[request id: <id_unknown>] Exceeds maximum queue size', 'MODEL_OVERLOADED'],
   [status.UNAVAILABLE, 'Request timeout expired', 'MODEL_OVERLOADED'],
   [status.UNAVAILABLE, 'GRPC server is shutting down and has stopped accepting new requests.', 'MODEL_UNAVAILABLE'],
@@ -63,6 +69,8 @@ const FAULTS = [
   ['[request id: 7] Failed to obtain the health mutex.', 'process'],
   ["Failed to increase the shared memory pool size for key 'k' to 67 bytes. Error: No space left on device", 'memory'],
   [raised("Failed to increase the shared memory pool size for key 'k' to 67 bytes. Error: x"), 'memory'],
+  // The same from 2.60 on, without the key of the region (python_backend/src/shm_manager.cc).
+  ['Failed to increase the shared memory pool size to 67 bytes. Error: No space left on device', 'memory'],
   [raised('MemoryError: <EMPTY MESSAGE>'), 'memory'],
   [raised('MemoryError: std::bad_alloc'), 'memory'],
   [raised('_ArrayMemoryError: Unable to allocate 9.00 GiB for an array with shape (3, 9)'), 'memory'],

@@ -39,6 +39,94 @@ print(tried[0], max(pauses), patient.unloaded)
 print(*said, sep='\\n')
 `;
 
+/**
+ * A server that reaps its models' processes, as Triton from 2.64 on does when it is asked whether a model is ready: real
+ * processes below this one, of a program with the stub's name.
+ */
+const REAPING = `
+import os, shutil, subprocess, tempfile
+from pathlib import Path
+import watchdog
+
+said = []
+watchdog.time.sleep = lambda seconds: None
+watchdog.say = said.append
+folder = tempfile.mkdtemp()
+program = Path(folder) / "m/1/triton_python_backend_stub"
+program.parent.mkdir(parents=True)
+program.write_text("#!/bin/sh\\nread line\\n")
+program.chmod(0o755)
+running = {}
+
+
+def start(instance):
+    arguments = [str(program), "region", instance]
+    running[instance] = subprocess.Popen(arguments, stdin=subprocess.PIPE)
+
+
+def end(instance):
+    running[instance].kill()
+    running.pop(instance).wait()
+
+
+class Api:
+    models = {"m"}
+    answers = True
+
+    def ready(self):
+        if not self.answers:
+            raise OSError("no answer")
+        return self.models
+
+    def unload(self, model):
+        for instance in list(running):
+            end(instance)
+
+    def load(self, model):
+        for instance in ("m_0_0", "m_0_1"):
+            start(instance)
+
+
+api = Api()
+api.load("m")
+dog = watchdog.Watchdog(os.getpid(), api)
+
+
+def rounds(count):
+    for _ in range(count):
+        dog.look()
+    print(len(said), len(running))
+
+
+while len(dog.known) < 2:
+    dog.look()
+end("m_0_0")
+api.answers = False
+rounds(3)  # nobody can say whether the model was unloaded
+api.answers = True
+rounds(3)  # it was not: reloaded, once
+end("m_0_1")
+start("m_0_1")
+rounds(3)  # another process has taken its place
+api.models = set()
+api.unload("m")
+rounds(3)  # unloaded by somebody
+shutil.rmtree(folder)
+print(*said, sep="\\n")
+`;
+
+it('the watchdog reloads a model whose process was reaped, but none that was unloaded or replaced', async () => {
+  const env = { ...process.env, PYTHONPATH: join(root, 'triton'), PYTHONDONTWRITEBYTECODE: '1' };
+  const { code, stdout, stderr } = await runProgram('python3', ['-c', REAPING], env);
+  expect(code, stderr).toBe(0);
+  const lines = stdout.trim().split('\n');
+  expect(lines.slice(0, 4)).toEqual(['0 1', '2 2', '2 2', '2 0']);
+  expect(lines.slice(4)).toEqual([
+    expect.stringMatching(/^model m: process \d+ \(m_0_0\) is gone; reloading in 0 s$/),
+    expect.stringMatching(/^model m: loaded again after \d\.\d s \(reload 1\)$/),
+  ]);
+});
+
 it('the watchdog never stops trying to load a model, once a minute in the end, and says so once', async () => {
   const env = { ...process.env, PYTHONPATH: join(root, 'triton'), PYTHONDONTWRITEBYTECODE: '1' };
   const { code, stdout, stderr } = await runProgram('python3', ['-c', PROGRAM], env);
