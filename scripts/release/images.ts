@@ -82,7 +82,7 @@ const worker: Build = {
 };
 
 const triton: Build = {
-  ...{ file: join(root, 'triton/Dockerfile'), tag: 'localhost/triton-imagen', context: root },
+  ...{ file: join(root, 'triton/Dockerfile'), tag: 'localhost/triton-imagen', context: join(root, 'triton') },
   args: { TOOLS_BASE: NODE, TRITON_BASE: TRITON, PYTHON_VERSION: standInPython, ONNXRUNTIME: 'onnxruntime' },
 };
 

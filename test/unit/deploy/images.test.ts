@@ -35,22 +35,22 @@ const argument = (stages: Instruction[][], name: string) =>
 const exec = (text: string | undefined) => JSON.parse((text ?? '').replace(/^CMD\s+/, '')) as string[];
 
 describe.each([
-  ['Dockerfile', [ports.worker]],
-  ['triton/Dockerfile', tritonPorts],
-])('%s', (path, exposed) => {
-  const stages = readDockerfile(path);
+  ['.', [ports.worker]],
+  ['triton', tritonPorts],
+])('the Dockerfile of %s', (context, exposed) => {
+  const stages = readDockerfile(join(context, 'Dockerfile'));
 
   it('copies what exists, and what .dockerignore lets through', () => {
     const sources = all(stages, 'COPY')
       .filter(({ flags }) => flags.from === undefined)
       .flatMap(({ text }) => text.split(/\s+/).slice(0, -1));
     expect(sources.length).toBeGreaterThan(3);
-    const passing = readText('.dockerignore')
+    const passing = readText(join(context, '.dockerignore'))
       .split('\n')
       .filter((line) => line.startsWith('!'))
       .map((line) => line.slice(1));
     for (const source of sources) {
-      expect(existsSync(join(root, source)), source).toBe(true);
+      expect(existsSync(join(root, context, source)), source).toBe(true);
       expect(passing, source).toContain(source.split('/')[0]);
     }
   });
@@ -124,7 +124,7 @@ describe('the image triton-imagen', () => {
     );
     const [entrypoint = ''] = exec(last(stages, 'ENTRYPOINT')[0]);
     expect(MODEL_REPOSITORY).toBe(entrypoint.replace(/[^/]+$/, 'model_repository'));
-    expect(last(stages, 'COPY')).toContainEqual(`triton/entrypoint.sh ${entrypoint}`);
+    expect(last(stages, 'COPY')).toContainEqual(`entrypoint.sh ${entrypoint}`);
     expect(exec(last(stages, 'CMD')[0])).toEqual(['serve']);
     expect(readText('triton/entrypoint.sh')).toMatch(/^ {2}serve\) /m);
   });
@@ -137,7 +137,7 @@ describe('the image triton-imagen', () => {
 
 interface Service {
   readonly image: string;
-  readonly build?: string | { readonly dockerfile: string; readonly args?: Readonly<Record<string, string>> };
+  readonly build?: string | { readonly context: string; readonly args?: Readonly<Record<string, string>> };
   readonly environment?: Readonly<Record<string, string>>;
   readonly user?: string;
   readonly read_only?: boolean;
@@ -258,11 +258,11 @@ describe('docker-compose.yml', () => {
   });
 
   it('builds Triton for the CPU and for a GPU, and tells it only what it reads', () => {
-    const build = (name: string) => services[name]?.build as { dockerfile: string; args?: Record<string, string> };
+    const build = (name: string) => services[name]?.build as { context: string; args?: Record<string, string> };
     expect(build('triton').args).toEqual({ ONNXRUNTIME: 'onnxruntime' });
     expect(build('triton-gpu').args).toBeUndefined();
     for (const name of ['triton', 'triton-gpu']) {
-      expect(existsSync(join(root, build(name).dockerfile))).toBe(true);
+      expect(existsSync(join(root, build(name).context, 'Dockerfile'))).toBe(true);
       for (const variable of Object.keys(services[name]?.environment ?? {})) {
         expect(Object.keys(tritonVariables())).toContain(variable);
       }
@@ -301,9 +301,13 @@ describe('docker-compose.yml', () => {
   });
 });
 
-describe('.dockerignore', () => {
+it('has the same licence in the context of Triton, which ends at its folder', () => {
+  expect(readText('triton/LICENSE')).toBe(readText('LICENSE'));
+});
+
+describe.each(['.', 'triton'])('.dockerignore of %s', (context) => {
   it('keeps what is large or secret out, since it lets only what is named through', () => {
-    const [first, ...others] = readText('.dockerignore')
+    const [first, ...others] = readText(join(context, '.dockerignore'))
       .split('\n')
       .filter((line) => /^[^#]/.test(line));
     expect(first).toBe('*');
