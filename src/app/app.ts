@@ -1,5 +1,6 @@
 /** The composition root of the worker: the only place that creates its parts and connects them. */
 import type { WorkerConfig } from '../config/index.js';
+import type { ArmStop } from '../records/arm-stop.js';
 import { LOOK_MS } from '../scheduling/cost-model.js';
 import { pathOf } from '../scheduling/needs.js';
 import { startStatusServer, type StatusServer } from '../telemetry/http.js';
@@ -50,8 +51,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const guard = createCanaryGuard({
     ...{ store: connections.store, statePrefix: config.statePrefix, worker: config.workerName },
     arms: () => connections.routes.current().arms,
-    onStop: (stop, here) =>
-      log[here ? 'error' : 'warn']({ stop }, here ? 'an arm fails too often and is stopped' : 'an arm was stopped'),
+    onStop: (stop, here) => tellOfStop(stop, here, log),
   });
   const schedulers = createSchedulers(config, connections, guard, log, lifecycle.stopping);
   const outlets = createOutlets(config, connections, schedulers.intake);
@@ -118,6 +118,11 @@ export function createApp(config: WorkerConfig, log: Logger): App {
       return status.port();
     },
   };
+}
+
+function tellOfStop(stop: Partial<ArmStop>, here: boolean, log: Logger): void {
+  const why = stop.reason === 'slow' ? 'is too slow' : 'fails too often';
+  log[here ? 'error' : 'warn']({ stop }, here ? `an arm ${why} and is stopped` : 'an arm was stopped');
 }
 
 function outageWatches(

@@ -68,10 +68,12 @@ function pipelineOptions(
     maxOutputPixels: config.maxOutputPixels,
     reserve: budget.reserve,
     codecs: codecs.codecs,
-    onOperation(step, pixels) {
-      metrics.operationDone(step, pixels);
+    onOperation(step, work) {
+      metrics.operationDone(step, work);
       metrics.stepDone(step);
+      guard.took(step, work);
     },
+    isStopped: (arm) => guard.stopped(arm),
     onArm(arm, end, about) {
       metrics.armEnded(arm, end);
       guard.ended(arm, end, about);

@@ -44,7 +44,7 @@ export function createWorkerMetrics(
     catalogue: models,
     tritonReady: () => tritonOutage.well,
     arms: () => routes.current().arms,
-    armStopped: (arm) => guard.stopped(arm),
+    armStopped: (arm) => guard.stoppedFor(arm),
     routed: () => routes.current().named,
   });
 }

@@ -2,13 +2,27 @@
 import { canonicalJson, sha256 } from './fingerprint.js';
 import type { Job } from './job.js';
 
-/** When to stop an arm: its failures reach the ratio, and the window has at least `minOperations`. */
+/**
+ * When to stop an arm: its failures reach the ratio, or its requests are too slow, and the window has at least
+ * `minOperations`.
+ */
 export interface GuardLimits {
   /** Share of failed operations at which the arm is stopped; above 0, at most 1. */
   readonly maxFailureRatio: number;
   readonly minOperations: number;
   readonly windowSeconds: number;
+  /**
+   * Longest time for which the requests of one operation may be at Triton, in seconds. An operation that takes longer is
+   * given up, counts as failed, and is done by the default version.
+   */
+  readonly maxSeconds?: number | undefined;
+  /** The arm is stopped when its requests take this many times as long as the default version's of like size; above 1. */
+  readonly maxLatencyRatio?: number | undefined;
 }
+
+/** Why an arm was stopped: it failed too often, or it took too long. */
+export const STOP_REASONS = ['failures', 'slow'] as const;
+export type StopReason = (typeof STOP_REASONS)[number];
 
 /** An experiment in the routes file. */
 export interface ExperimentPlan {

@@ -45,6 +45,8 @@ const experimentSchema = z
         maxFailureRatio: number(0, 1).gt(0, expected('a number above 0')),
         minOperations: wholeNumber(1, 1_000_000),
         windowSeconds: wholeNumber(1, 86_400),
+        maxSeconds: number(0.1, 86_400).optional(),
+        maxLatencyRatio: number(1.1, 1_000).optional(),
       })
       .optional(),
   })

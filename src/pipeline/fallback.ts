@@ -3,6 +3,7 @@ import { type ErrorCode, JobError } from '../domain/errors.js';
 import type { Arm, ArmEnd } from '../domain/experiment.js';
 import type { Raster } from '../domain/raster.js';
 import { annotate, happened, inSpan } from '../tracing/spans.js';
+import { type GivenUp, limitOnArm } from './arm-limit.js';
 import type { PlannedStep } from './plan.js';
 import type { Routed } from './route.js';
 import { nameArm, transform, type Transformed, type TransformOptions } from './transform.js';
@@ -23,12 +24,15 @@ const isOwn = (error: unknown): error is JobError =>
 export interface FallbackOptions extends TransformOptions {
   /** Called when an operation on an arm has ended, with the error of the arm's version; must not throw. */
   readonly onArm?: (arm: Arm, end: ArmEnd, error?: JobError) => void;
+  /** Whether the arm was stopped in the meantime. */
+  readonly isStopped?: (arm: Arm) => boolean;
   /** Called before the default version gets the operation; must not throw. */
   readonly onFallback: (to: Routed) => void;
 }
 
 /**
- * Like `transform`, with the fallback for arms.
+ * Like `transform`, with the fallback for arms. An operation that takes longer than the arm's guard permits is given up. So
+ * it leaves no trace on its job: it is no unanswered request of a suspect job, and costs no attempt.
  * @throws JobError of stage `infer`; the error of the default version if that was asked
  */
 export async function transformOnArm(
@@ -41,29 +45,50 @@ export async function transformOnArm(
   if (!arm) return transform(raster, planned, options);
   const told = (end: ArmEnd, error?: JobError) => options.onArm?.(arm, end, error);
   annotate(() => ({ 'imagen.experiment': arm.experiment, 'imagen.arm': arm.name }));
-  let failure: JobError;
-  try {
-    const done = await transform(raster, planned, options);
+  const tried = await tryOnArm(arm, raster, planned, options);
+  if (tried.kind === 'done') {
     told('done');
-    return done;
-  } catch (thrown) {
-    if (!isOwn(thrown) || options.signal.aborted) throw thrown;
-    if (!fallback) {
-      told('failed', thrown);
-      throw thrown;
-    }
-    failure = thrown;
-    happened('falls back', { 'imagen.version': fallback.routed.version, 'error.type': thrown.code });
+    return tried.done;
+  }
+  if (!fallback) {
+    if (tried.kind === 'stopped') throw new Error('expected a default version for an operation that was given up');
+    told('failed', tried.error);
+    throw tried.error;
   }
   options.onFallback(fallback.routed);
+  const name = `fall back ${routed.model.model}`;
+  const again = () => inSpan(name, {}, () => transform(raster, fallback, options));
+  if (tried.kind === 'stopped') return again();
+  happened('falls back', { 'imagen.version': fallback.routed.version, 'error.type': tried.error.code });
   try {
-    const name = `fall back ${routed.model.model}`;
-    const { step, ...rest } = await inSpan(name, {}, () => transform(raster, fallback, options));
-    told('failed', failure);
+    const { step, ...rest } = await again();
+    told('failed', tried.error);
     return { ...rest, step: { ...step, ...nameArm(arm), fallbackFrom: routed.version } };
   } catch (thrown) {
     // A deferred or aborted operation has not ended, so it has no outcome yet.
-    if (isOwn(thrown)) told('unclear', failure);
+    if (isOwn(thrown)) told('unclear', tried.error);
     throw thrown;
+  }
+}
+
+type Tried =
+  | { readonly kind: 'done'; readonly done: Transformed }
+  | { readonly kind: 'failed'; readonly error: JobError }
+  | GivenUp;
+
+/** @throws what ends the job, or puts it off, on any version */
+async function tryOnArm(arm: Arm, raster: Raster, planned: PlannedStep, options: FallbackOptions): Promise<Tried> {
+  // An operation that no other version can do is not given up.
+  const limit = planned.fallback ? limitOnArm(arm, options) : undefined;
+  try {
+    return { kind: 'done', done: await transform(raster, planned, { ...options, ...limit }) };
+  } catch (thrown) {
+    const givenUp = limit?.givenUp();
+    if (options.signal.aborted) throw thrown;
+    if (givenUp) return givenUp;
+    if (!isOwn(thrown)) throw thrown;
+    return { kind: 'failed', error: thrown };
+  } finally {
+    limit?.release();
   }
 }

@@ -18,7 +18,7 @@ import type { JobPlan } from './plan.js';
 import type { Routed, RouteOptions } from './route.js';
 import type { EndOf } from './store.js';
 import type { TargetOptions } from './target.js';
-import type { PixelsSent, RequestScheduler } from './transform.js';
+import type { RequestScheduler, StepWork } from './transform.js';
 
 export interface RenderOptions {
   readonly maxInputPixels: number;
@@ -32,9 +32,11 @@ export interface RenderOptions {
   /** Schedulers for decoding, resizing and encoding. */
   readonly codecs: Codecs;
   /** Called after each completed operation; must not throw. */
-  readonly onOperation?: (step: Step, pixels: PixelsSent) => void;
+  readonly onOperation?: (step: Step, work: StepWork) => void;
   /** Called with the outcome of each operation on an arm of an experiment; must not throw. */
   readonly onArm?: (arm: Arm, end: ArmEnd, about: ArmFailure) => void;
+  /** Whether an arm was stopped. Operations on it whose requests still wait for their turn then go to the default version. */
+  readonly isStopped?: (arm: Arm) => boolean;
 }
 
 /** The job at which an arm's version failed, and the error. */

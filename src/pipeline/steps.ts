@@ -149,10 +149,10 @@ export const inferStep = (index: number, model: string): PipelineStep => ({
   async run(state) {
     const planned = state.plan.steps[index];
     if (!planned) throw new Error(`expected ${state.job.operations.length} planned operations, given ${index}`);
-    const { raster, step, pixels } = await transformOnArm(state.raster, planned, howToInfer(state, planned));
+    const { raster, step, work } = await transformOnArm(state.raster, planned, howToInfer(state, planned));
     state.raster = raster;
     state.context.steps.push(step);
-    state.options.onOperation?.(step, pixels);
+    state.options.onOperation?.(step, work);
   },
 });
 
@@ -164,6 +164,7 @@ function howToInfer({ job, context, parts, options, codec, plan }: JobState, pla
     keepHidden: output.keepHidden,
     signal: context.signal,
     onArm: (arm: Arm, end, error) => options.onArm?.(arm, end, { jobId, error }),
+    isStopped: (arm) => options.isStopped?.(arm) ?? false,
     onFallback({ version }) {
       if (isLast) context.last = { ...planned.routed, version };
     },

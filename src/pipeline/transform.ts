@@ -68,13 +68,17 @@ export interface TransformOptions extends Claimant {
 export interface Transformed {
   readonly raster: Raster;
   readonly step: Step;
-  readonly pixels: PixelsSent;
+  readonly work: StepWork;
 }
 
-/** Pixels in the requests of a step. `computed` counts all of them; `useful` counts each pixel of the picture once. */
-export interface PixelsSent {
+/** What the requests of a step have cost. */
+export interface StepWork {
+  /** Pixels of all requests. */
   readonly computed: number;
+  /** The same, with each pixel of the picture counted once. */
   readonly useful: number;
+  /** Sum over the requests of the time from sending to the answer, of the attempt that was answered. */
+  readonly seconds: number;
 }
 
 /**
@@ -118,6 +122,7 @@ async function transformIn(
   const servedVersions = new Set<string>();
   const attempts = createAttempts(routed);
   let computed = 0;
+  let seconds = 0;
   /** The error of the last request that has ended, if it failed. */
   let last: unknown;
 
@@ -137,6 +142,7 @@ async function transformIn(
             return;
           }
           const view = await cut(window);
+          const sentAt = performance.now();
           const asked = attempt(view, () => ask(raster, view, planned, copies, options, signal));
           asked.then(
             () => (last = undefined),
@@ -145,6 +151,7 @@ async function transformIn(
           const result = await asked;
           servedVersions.add(result.version);
           computed += window.width * window.height;
+          seconds += (performance.now() - sentAt) / 1000;
           paste(checkAnswer(result, view, planned, channels), window);
         },
         signal,
@@ -178,8 +185,8 @@ async function transformIn(
     requests: shape.requests,
     ...(routed.arm === undefined ? {} : nameArm(routed.arm)),
   };
-  const pixels = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract) };
-  return { raster: await merged(answer, raster, seen, options.codec), step, pixels };
+  const work = { computed, useful: PLAN_TABLE[shape.plan].useful(raster, shape, contract), seconds };
+  return { raster: await merged(answer, raster, seen, options.codec), step, work };
 }
 
 /** Makes the answer the new picture. Its alpha is the picture's own, or comes from the mask. A grey picture stays grey. */

@@ -3,7 +3,7 @@
  * Its name contains the experiment's revision, so that an edited experiment starts anew and nothing must be deleted.
  */
 import { z } from 'zod';
-import type { Arm } from '../domain/experiment.js';
+import { type Arm, STOP_REASONS } from '../domain/experiment.js';
 import { type ObjectRef, under } from '../domain/uri.js';
 
 const armStopSchema = z.strictObject({
@@ -14,6 +14,12 @@ const armStopSchema = z.strictObject({
   version: z.string(),
   operations: z.int().describe('That the worker had counted in the window'),
   failures: z.int().describe('Of those, the ones that the version had failed at'),
+  reason: z.enum(STOP_REASONS).optional().describe('Absent in decisions of workers that know only failures'),
+  slow: z.int().optional().describe('Of the failures, the ones that took longer than `maxSeconds`'),
+  latencyRatio: z
+    .number()
+    .optional()
+    .describe('Of the arm to the default version, by medians of requests of like size'),
   jobId: z.string().optional().describe('Of the last failure'),
   error: z.string().optional().describe('Of the last failure: its code and message'),
   worker: z.string(),

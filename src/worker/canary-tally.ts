@@ -1,7 +1,18 @@
-/** How many recent operations there were, and how many of them failed. */
+/** How an operation ended. `slow`: it failed because it took too long. */
+export type Ended = 'done' | 'failed' | 'slow';
+
+export interface Counts {
+  readonly operations: number;
+  /** Of those, the ones that failed. */
+  readonly failures: number;
+  /** Of the failures, the ones that took too long. */
+  readonly slow: number;
+}
+
+/** Counts recent operations. */
 export interface Tally {
-  add(failed: boolean): void;
-  read(): { readonly operations: number; readonly failures: number };
+  add(ended: Ended): void;
+  read(): Counts;
 }
 
 /**
@@ -12,27 +23,26 @@ const SLICES = 20;
 
 /** @param now milliseconds on a monotonic clock */
 export function createTally(windowMs: number, now: () => number = () => performance.now()): Tally {
-  const slices: { readonly number: number; operations: number; failures: number }[] = [];
+  const slices: { readonly number: number; operations: number; failures: number; slow: number }[] = [];
   const numberNow = () => Math.floor((now() * SLICES) / windowMs);
   return {
-    add(failed) {
+    add(ended) {
       const number = numberNow();
       let slice = slices.at(-1);
       if (slice?.number !== number) {
-        slice = { number, operations: 0, failures: 0 };
+        slice = { number, operations: 0, failures: 0, slow: 0 };
         slices.push(slice);
         if (slices.length > SLICES) slices.shift();
       }
       slice.operations++;
-      if (failed) slice.failures++;
+      if (ended !== 'done') slice.failures++;
+      if (ended === 'slow') slice.slow++;
     },
     read() {
       const oldest = numberNow() - SLICES + 1;
       const recent = slices.filter(({ number }) => number >= oldest);
-      return {
-        operations: recent.reduce((sum, { operations }) => sum + operations, 0),
-        failures: recent.reduce((sum, { failures }) => sum + failures, 0),
-      };
+      const sum = (of: keyof Counts) => recent.reduce((total, slice) => total + slice[of], 0);
+      return { operations: sum('operations'), failures: sum('failures'), slow: sum('slow') };
     },
   };
 }

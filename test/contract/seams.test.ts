@@ -175,10 +175,10 @@ describe.each(exact)('$name', (tiled) => {
         const others = burst.map((size, i) => (workers[i % 2] ?? expect.fail())(pictureOf(size, 9 + i)));
         const done = await Promise.all(pictures.map((picture, i) => (workers[i % 2] ?? expect.fail())(picture)));
         await Promise.all(others);
-        done.forEach(({ raster, pixels }, i) => {
+        done.forEach(({ raster, work }, i) => {
           expect(raster.rgb.equals(alone[i] ?? Buffer.alloc(0))).toBe(true);
           const { width = 0, height = 0 } = targets[i] ?? {};
-          padded.push(pixels.computed > (width + border) * (height + border) * 1.2);
+          padded.push(work.computed > (width + border) * (height + border) * 1.2);
         });
       }
       // Some of them went in a window of others.

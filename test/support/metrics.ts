@@ -18,7 +18,7 @@ export function metricsOf(facts: Partial<Facts> = {}): Metrics {
     },
     ...{ codecsActive: nothing, codecsWaiting: nothing },
     ...{ load: none, learnedCosts: none, circuitsOpen: none, sick: none, tritonReady: () => false },
-    ...{ arms: none, armStopped: () => false, routed: none },
+    ...{ arms: none, armStopped: () => undefined, routed: none },
     limits: { jobs: 1, decodedBytes: 1 },
     catalogue: { contracts: () => new Map(), unready: () => new Map() },
     build: { version: '1.0.0', revision: 'abc', node: '20', sharp: '0.35' },

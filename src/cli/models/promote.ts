@@ -9,6 +9,8 @@ interface Flags extends EditFlags {
   readonly maxFailureRatio?: number;
   readonly minOperations?: number;
   readonly windowSeconds?: number;
+  readonly maxSeconds?: number;
+  readonly maxLatencyRatio?: number;
 }
 
 const between = (what: string, fits: (value: number) => boolean) => (text: string) => {
@@ -44,13 +46,26 @@ export function promoteCommand(invocation: Invocation): Command {
         new Option('--window-seconds <n>', 'failures that are older do not count (default: 600)').argParser(
           wholeNumber(1, 86_400),
         ),
+      )
+      .addOption(
+        new Option('--max-seconds <n>', 'longest time of one operation at Triton (default: none)').argParser(
+          between('a number from 0.1 to 86400', (value) => value >= 0.1 && value <= 86_400),
+        ),
+      )
+      .addOption(
+        new Option(
+          '--max-latency-ratio <ratio>',
+          'times the latency of the default version that stops it (default: none)',
+        ).argParser(between('a number from 1.1 to 1000', (value) => value >= 1.1 && value <= 1_000)),
       ),
   ).action(async (model: string, version: string, _: unknown, command: Command) => {
     const flags = command.optsWithGlobals<Flags>();
     const { share } = flags;
     const limits = limitsOf(flags);
     if (share === undefined && Object.keys(limits).length > 0) {
-      throw new UsageError('--max-failure-ratio, --min-operations, --window-seconds: expected --share beside them');
+      throw new UsageError(
+        '--max-failure-ratio, --min-operations, --window-seconds, --max-seconds, --max-latency-ratio: expected --share beside them',
+      );
     }
     await editRoutes(invocation, flags, {
       make(current) {
@@ -82,8 +97,10 @@ function versionOf(text: string): string {
   return text;
 }
 
-const limitsOf = ({ maxFailureRatio, minOperations, windowSeconds }: Flags) => ({
+const limitsOf = ({ maxFailureRatio, minOperations, windowSeconds, maxSeconds, maxLatencyRatio }: Flags) => ({
   ...(maxFailureRatio === undefined ? {} : { maxFailureRatio }),
   ...(minOperations === undefined ? {} : { minOperations }),
   ...(windowSeconds === undefined ? {} : { windowSeconds }),
+  ...(maxSeconds === undefined ? {} : { maxSeconds }),
+  ...(maxLatencyRatio === undefined ? {} : { maxLatencyRatio }),
 });

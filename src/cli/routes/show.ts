@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { readSettings } from '../../config/index.js';
 import { readRoutes } from '../../config/routes.js';
+import type { GuardLimits } from '../../domain/experiment.js';
 import type { ModelServer } from '../../domain/ports.js';
 import type { RoutesEntry } from '../../domain/routes.js';
 import { print, printJson, say } from '../output.js';
@@ -55,14 +56,23 @@ function linesOf(model: string, { default: usual, experiment }: ReturnType<typeo
   const head = `${model}: version ${usual.version}${inWords(usual.served)}`;
   if (!experiment) return [head];
   const { name, guard, arms } = experiment;
-  const judged = guard
-    ? `stops an arm at ${percent(guard.maxFailureRatio)} of at least ${guard.minOperations} operations in ${guard.windowSeconds} s`
-    : 'without a guard';
   return [
     head,
-    `  experiment ${name}, ${judged}`,
+    `  experiment ${name}, ${guard ? inWordsOf(guard) : 'without a guard'}`,
     ...arms.map((arm) => `    ${arm.name}: version ${arm.version}, ${percent(arm.share)}${inWords(arm.served)}`),
   ];
+}
+
+function inWordsOf({
+  maxFailureRatio,
+  minOperations,
+  windowSeconds,
+  maxSeconds,
+  maxLatencyRatio,
+}: GuardLimits): string {
+  const failures = `stops an arm at ${percent(maxFailureRatio)} of at least ${minOperations} operations in ${windowSeconds} s`;
+  const late = maxSeconds === undefined ? '' : `, where longer than ${maxSeconds} s has failed`;
+  return `${failures}${late}${maxLatencyRatio === undefined ? '' : `, or at ${maxLatencyRatio} times the latency`}`;
 }
 
 const percent = (share: number): string => `${Number((share * 100).toPrecision(4))} %`;

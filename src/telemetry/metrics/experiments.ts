@@ -1,6 +1,6 @@
 /** Metrics of the versions in the routes: results of the arms of experiments, and which arms were stopped. */
 import type { Step } from '../../domain/completion.js';
-import { type Arm, ARM_ENDS, type ArmEnd, armLabel } from '../../domain/experiment.js';
+import { type Arm, ARM_ENDS, type ArmEnd, armLabel, STOP_REASONS, type StopReason } from '../../domain/experiment.js';
 import type { Families } from './families.js';
 import type { Labels } from './labels.js';
 import type { TritonFacts } from './triton.js';
@@ -8,7 +8,8 @@ import type { TritonFacts } from './triton.js';
 export interface ExperimentFacts {
   /** Arms in the routes. */
   readonly arms: () => readonly Arm[];
-  readonly armStopped: (arm: Arm) => boolean;
+  /** Why the guard has stopped an arm; undefined if it has not. */
+  readonly armStopped: (arm: Arm) => StopReason | undefined;
   /** All versions in the routes. */
   readonly routed: () => readonly { readonly model: string; readonly version: string }[];
 }
@@ -42,14 +43,15 @@ export function experimentMetrics(
   );
   families.gauges(
     'imagen_experiment_stopped',
-    '1 for an arm that gets no more jobs because it failed too often, 0 for one that is watched for that',
-    ['model', 'arm'],
+    '1 for an arm that gets no more jobs because it failed too often or is too slow, 0 for one that is watched for that',
+    ['model', 'arm', 'reason'],
     () =>
       arms()
         .filter(({ guard }) => guard !== undefined)
-        .map((arm) => {
+        .flatMap((arm) => {
           const { model, arm: name } = labels.ofArm(arm);
-          return [{ model, arm: name }, armStopped(arm) ? 1 : 0] as const;
+          const stopped = armStopped(arm);
+          return STOP_REASONS.map((reason) => [{ model, arm: name, reason }, stopped === reason ? 1 : 0] as const);
         }),
   );
 

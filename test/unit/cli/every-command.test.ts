@@ -145,6 +145,8 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
     ['a two', /Expected the number of a version/],
     ['a 2 --share 100', /Expected a number of at least 0\.001 and at most 99\.999/],
     ['a 2 --min-operations 5', /expected --share beside them/],
+    ['a 2 --share 5 --max-seconds 0', /Expected a number from 0.1 to 86400/],
+    ['a 2 --share 5 --max-latency-ratio 1', /Expected a number from 1.1 to 1000/],
     ['a 2 --share 5 --max-failure-ratio 2', /Expected a number above 0, at most 1/],
     ['a 2', NO_ROUTES],
     ['a 2 3', TOO_MANY],

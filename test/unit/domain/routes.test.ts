@@ -75,6 +75,12 @@ describe('a routes file', () => {
       { default: '1', experiment: { ...good, arms: [arm('a', '1', 1), arm('b', '2', 1), arm('a', '2', 1)] } },
       'models.upscale.experiment.arms.2.name: expected a name that no other arm has, given "a"',
     ],
+    [
+      'a ratio of latencies that any version reaches',
+      guard({ maxLatencyRatio: 1 }),
+      'guard.maxLatencyRatio: expected a number from 1.1 to 1000, given 1',
+    ],
+    ['no time at all', guard({ maxSeconds: 0 }), 'guard.maxSeconds: expected a number from 0.1 to 86400, given 0'],
     ['an unknown field of the guard', guard({ maxLatency: 1 }), 'guard.maxLatency: unknown field'],
     ['a ratio of 0', guard({ maxFailureRatio: 0 }), 'guard.maxFailureRatio: expected a number above 0, given 0'],
     [

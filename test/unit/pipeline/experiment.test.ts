@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readContract } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
-import type { Arm, ArmEnd } from '../../../src/domain/experiment.js';
+import type { Arm, ArmEnd, GuardLimits } from '../../../src/domain/experiment.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, InferenceResult, ModelServer } from '../../../src/domain/ports.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
@@ -29,6 +30,13 @@ interface World {
   /** Beside those that hold for all its versions. */
   readonly contract?: Readonly<Record<string, string>>;
   readonly stopped?: boolean;
+  /** Whether the arm is stopped once the job is routed. */
+  readonly stoppedLater?: () => boolean;
+  readonly guard?: Partial<GuardLimits>;
+  /** How long requests wait in place while their model is away. */
+  readonly waitMs?: number;
+  /** Ends the job while its first request is at the model. */
+  readonly abortWith?: JobError;
   readonly key?: string | undefined;
   readonly operations?: readonly (string | object)[];
   readonly side?: number;
@@ -36,22 +44,24 @@ interface World {
   readonly picture?: Buffer;
 }
 
-const ROUTES = parseRoutes(
-  JSON.stringify({
-    models: {
-      m: {
-        default: '1',
-        experiment: {
-          name: 'x',
-          arms: [
-            { name: 'old', version: '1', weight: 0 },
-            { name: 'new', version: '2', weight: 1 },
-          ],
+const routesWith = (guard?: Partial<GuardLimits>) =>
+  parseRoutes(
+    JSON.stringify({
+      models: {
+        m: {
+          default: '1',
+          experiment: {
+            ...(guard && { guard: { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60, ...guard } }),
+            name: 'x',
+            arms: [
+              { name: 'old', version: '1', weight: 0 },
+              { name: 'new', version: '2', weight: 1 },
+            ],
+          },
         },
       },
-    },
-  }),
-);
+    }),
+  );
 
 /** Routes and renders one job, of whose key version 2 is the arm's. */
 async function run(world: World) {
@@ -71,6 +81,7 @@ async function run(world: World) {
     statistics: () => Promise.resolve([]),
     infer(request, signal) {
       asked.push(request.version);
+      if (world.abortWith) setImmediate(() => limit.abort(world.abortWith));
       return (versions[request.version] ?? expect.fail())(request, signal);
     },
   };
@@ -78,15 +89,20 @@ async function run(world: World) {
   const limit = new AbortController();
   const context = new JobContext(limit.signal, 0);
   const ends: [string, ArmEnd][] = [];
+  const errors: (string | undefined)[] = [];
   const key = 'key' in world ? world.key : 'somebody';
   const options = {
-    ...{ routes: ROUTES, waitMs: 0, stopped: (arm: Arm) => world.stopped === true && arm.name === 'new' },
+    ...{
+      routes: routesWith(world.guard),
+      waitMs: 0,
+      stopped: (arm: Arm) => world.stopped === true && arm.name === 'new',
+    },
     ...(key === undefined ? {} : { key }),
   };
   const share = createFairShare({
     capacityOf: () => ({ inFlight: 4, batch: 8, instances: 1, runs: 4, growMs: 0, pauseMs: 0 }),
     costOf: () => DEFAULT_COST,
-    retry: { unavailableMs: 0, failedAttempts: 2, maxDelayMs: 1 },
+    retry: { unavailableMs: world.waitMs ?? 0, failedAttempts: 2, maxDelayMs: 1 },
   });
   const work = async () => {
     const parts = { models, schedule: share.scheduler(job) };
@@ -95,14 +111,27 @@ async function run(world: World) {
       codecs: () => atOnce,
       predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }),
       route: () => options,
-      onArm: (arm, end) => ends.push([arm.name, end]),
+      onArm(arm, end, { error }) {
+        ends.push([arm.name, end]);
+        errors.push(error?.code);
+      },
+      isStopped: () => world.stoppedLater?.() ?? false,
     });
     state.bytes = world.picture ?? (await square(side));
     await runSteps(localSteps(job), state);
     return state.encoded;
   };
   const done = await work().catch((error: unknown) => error);
-  return { done, asked: new Set(asked), requests: asked.length, steps: context.steps, last: context.last, ends, limit };
+  return {
+    done,
+    asked: new Set(asked),
+    requests: asked.length,
+    steps: context.steps,
+    last: context.last,
+    ends,
+    errors,
+    limit,
+  };
 }
 
 const square = (side: number) =>
@@ -252,4 +281,68 @@ describe("an operation that fails on its arm's version", () => {
       expect(asked).toEqual(new Set(['2']));
     },
   );
+});
+
+describe('an operation on an arm with a time limit', () => {
+  const guard = { maxSeconds: 0.1 };
+  /** Ends only when the request is given up. */
+  const hangs: Behaviour = (_request, signal) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+  const after =
+    (ms: number): Behaviour =>
+    async (request, signal) => {
+      await sleep(ms, undefined, { signal });
+      return gives(request, signal);
+    };
+
+  it('is given up when the arm hangs, and done by the default version', async () => {
+    const { done, steps, ends, errors } = await run({ versions: { 1: gives, 2: hangs }, guard });
+    expect(done).toMatchObject({ width: 20 });
+    expect(steps).toMatchObject([{ servedVersion: '1', fallbackFrom: '2', arm: 'new' }]);
+    expect([ends, errors]).toEqual([[['new', 'failed']], ['EXECUTION_TIMEOUT']]);
+  });
+
+  it('does not tell that its request went unanswered, so that its job is no suspect', async () => {
+    const silent: Behaviour = async (request, signal) => {
+      await sleep(30, undefined, { signal });
+      return throws('MODEL_UNAVAILABLE', 'late', { unanswered: 'late' })(request, signal);
+    };
+    const away = throws('MODEL_UNAVAILABLE', 'away');
+    const { done, ends } = await run({
+      versions: { 1: away, 2: silent },
+      guard,
+      waitMs: 5_000,
+    });
+    expect(done).toMatchObject({ code: 'MODEL_UNAVAILABLE', message: 'away', unanswered: undefined });
+    expect(ends).toEqual([]);
+  });
+
+  it('may take longer if its arm has no limit, or no other version can do it', async () => {
+    for (const world of [{ guard: {} }, { guard, contract: { 'imagen.v1.scale': '2' } }]) {
+      const { steps, ends } = await run({ versions: { 1: hangs, 2: after(200) }, ...world });
+      expect(steps).toMatchObject([ON_ARM]);
+      expect(ends).toEqual([['new', 'done']]);
+    }
+  });
+
+  it('goes to the default version, in no arm, when its arm is stopped before its turn', async () => {
+    let routed = false;
+    const stoppedLater = () => routed || !(routed = true);
+    const { done, steps, ends, last } = await run({ guard: {}, stoppedLater });
+    expect(done).toMatchObject({ width: 20 });
+    expect(steps).toEqual([IN_NO_ARM]);
+    expect(ends).toEqual([]);
+    expect(last?.version).toBe('1');
+  });
+
+  it("ends with its job, which is not the arm's failure", async () => {
+    const expired = new JobError('DEADLINE_EXCEEDED', 'too late');
+    const { done, ends } = await run({
+      versions: { 1: gives, 2: hangs },
+      guard: { maxSeconds: 60 },
+      abortWith: expired,
+    });
+    expect(done).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(ends).toEqual([]);
+  });
 });

@@ -179,7 +179,11 @@ describe('what is told', () => {
 
   it('what the arms of experiments did, from nothing on, and which of them are stopped', async () => {
     const arms = threeArms();
-    const metrics = metricsOf({ catalogue: upscale, arms: () => arms, armStopped: ({ name }) => name === 'v2' });
+    const metrics = metricsOf({
+      catalogue: upscale,
+      arms: () => arms,
+      armStopped: ({ name }) => (name === 'v2' ? 'slow' : undefined),
+    });
     const [, second = expect.fail()] = arms;
     const failed =
       'imagen_jobs_total{model="upscale",version="2",arm="x/v2",status="failed",code="INFERENCE_FAILED"} 0';
@@ -199,8 +203,10 @@ describe('what is told', () => {
       'imagen_fallbacks_total{model="upscale",version="3",arm="x/v3"} 0', // Triton does not serve it
     ]);
     expect(await series(metrics, 'imagen_experiment_stopped')).toEqual([
-      'imagen_experiment_stopped{model="upscale",arm="x/v2"} 1',
-      'imagen_experiment_stopped{model="upscale",arm="x/v3"} 0',
+      'imagen_experiment_stopped{model="upscale",arm="x/v2",reason="failures"} 0',
+      'imagen_experiment_stopped{model="upscale",arm="x/v2",reason="slow"} 1',
+      'imagen_experiment_stopped{model="upscale",arm="x/v3",reason="failures"} 0',
+      'imagen_experiment_stopped{model="upscale",arm="x/v3",reason="slow"} 0',
     ]);
   });
 
@@ -212,7 +218,7 @@ describe('what is told', () => {
       for (const arm of arms) metrics.armEnded(arm, 'done');
     }
     expect(await series(metrics, 'imagen_experiment_stopped')).toContain(
-      'imagen_experiment_stopped{model="upscale",arm="x149/v2"} 0',
+      'imagen_experiment_stopped{model="upscale",arm="x149/v2",reason="slow"} 0',
     );
   });
 

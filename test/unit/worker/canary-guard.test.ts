@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ArmStop } from '../../../src/records/arm-stop.js';
 import { JobError } from '../../../src/domain/errors.js';
+import type { Step } from '../../../src/domain/completion.js';
 import type { Arm, ArmEnd } from '../../../src/domain/experiment.js';
 import { createCanaryGuard } from '../../../src/worker/canary-guard.js';
 import { memoryStore } from '../../support/memory-store.js';
@@ -94,6 +95,77 @@ describe('an arm', () => {
   });
 });
 
+describe('an arm that takes too long', () => {
+  const late = { jobId: 'a', error: new JobError('EXECUTION_TIMEOUT', 'not done within 1 s') };
+
+  it('is stopped for that when at least half of its failures took too long', async () => {
+    const { worker, arm } = world();
+    const [{ guard, end }, other] = [worker('a'), worker('b')];
+    end(arm('v2'), 'failed', 2);
+    for (let i = 0; i < 2; i++) guard.ended(arm('v2'), 'failed', late);
+    end(arm('v3'), 'failed', 3);
+    guard.ended(arm('v3'), 'failed', late);
+    expect([arm('v2'), arm('v3')].map((one) => guard.stoppedFor(one))).toEqual(['slow', 'failures']);
+    await settled();
+    await other.guard.look(never);
+    expect(other.guard.stoppedFor(arm('v2'))).toBe('slow');
+    expect(other.told).toContainEqual({
+      stop: expect.objectContaining({ failures: 4, slow: 2 }) as ArmStop,
+      here: false,
+    });
+  });
+
+  const step = (more: Partial<Step>): Step => ({
+    ...{ model: 'upscale', servedVersion: '1', plan: 'tile', requests: 4, experiment: 'x', arm: 'v1' },
+    ...more,
+  });
+  const onArm = { servedVersion: '2', arm: 'v2' };
+  const took = (seconds: number, computed = 65_536) => ({ computed, useful: 0, seconds });
+
+  it('is stopped when its requests take as many times as long as those of the default version', async () => {
+    const { worker, arm, edit, objects } = world();
+    edit({ maxLatencyRatio: 3 });
+    const { guard } = worker('a');
+    for (let i = 0; i < 5; i++) guard.took(step({}), took(1));
+    for (let i = 0; i < 9; i++) guard.took(step(onArm), took(2.9));
+    expect(guard.stoppedFor(arm('v2'))).toBeUndefined();
+    for (let i = 0; i < 8; i++) guard.took(step(onArm), took(3.1));
+    expect(guard.stoppedFor(arm('v2'))).toBeUndefined(); // the median is still the smaller one
+    for (let i = 0; i < 2; i++) guard.took(step(onArm), took(3.1));
+    expect(guard.stoppedFor(arm('v2'))).toBe('slow');
+    expect(guard.stopped(arm('v3'))).toBe(false);
+    await settled();
+    const [{ bytes } = expect.fail()] = objects.values();
+    expect(JSON.parse(bytes.toString())).toMatchObject({ reason: 'slow', latencyRatio: 3.1, arm: 'v2' });
+  });
+
+  it.each<[string, object, Partial<Step>, number]>([
+    ['the guard has no ratio', {}, onArm, 65_536],
+    ['the default version has done none of that size', { maxLatencyRatio: 3 }, onArm, 1_000_000],
+    ['it fell back', { maxLatencyRatio: 3 }, { arm: 'v2', fallbackFrom: '2' }, 65_536],
+    ['it was another experiment', { maxLatencyRatio: 3 }, { ...onArm, experiment: 'y' }, 65_536],
+    ['it was another model', { maxLatencyRatio: 3 }, { ...onArm, model: 'enhance' }, 65_536],
+    ['too few were compared', { maxLatencyRatio: 3, minOperations: 21 }, onArm, 65_536],
+  ])('is not stopped where %s', (_name, limits, more, pixels) => {
+    const { worker, arm, edit } = world();
+    edit(limits);
+    const { guard } = worker('a');
+    for (let i = 0; i < 20; i++) guard.took(step({}), took(1));
+    for (let i = 0; i < 20; i++) guard.took(step(more), took(100, pixels));
+    expect(guard.stopped(arm('v2'))).toBe(false);
+  });
+
+  it('is compared within the window', () => {
+    const { worker, arm, edit, pass } = world();
+    edit({ maxLatencyRatio: 3 });
+    const { guard } = worker('a');
+    for (let i = 0; i < 5; i++) guard.took(step({}), took(1));
+    pass(60_001);
+    for (let i = 0; i < 9; i++) guard.took(step(onArm), took(9));
+    expect(guard.stopped(arm('v2'))).toBe(false);
+  });
+});
+
 describe('a decision', () => {
   it('is one for all workers, says why, and is told once by each', async () => {
     const { worker, arm, objects } = world();
@@ -111,7 +183,8 @@ describe('a decision', () => {
     expect(uri).toBe(`gs://state/records/experiments/x~v2~${arm('v2').revision}.stopped`);
     const decision = JSON.parse(bytes.toString()) as unknown;
     expect(decision).toMatchObject({ experiment: 'x', model: 'upscale', arm: 'v2', version: '2', worker: 'one' });
-    expect(decision).toMatchObject({ operations: 4, failures: 2, time: expect.stringMatching(/^2.*Z$/) as string });
+    expect(decision).toMatchObject({ operations: 4, failures: 2, reason: 'failures', slow: 0 });
+    expect(decision).toMatchObject({ time: expect.stringMatching(/^2.*Z$/) as string });
     expect(one.told).toEqual([{ stop: decision, here: true }]);
     expect(other.told).toEqual([{ stop: decision, here: false }]);
   });
