@@ -21,7 +21,7 @@ async function isFromPubSub(authorization = '') {
     const { email, email_verified: verified } = ticket.getPayload() ?? {};
     return verified === true && email === WEBHOOK_SERVICE_ACCOUNT;
   } catch (error) {
-    console.error(`token refused: ${error.message}`);
+    console.error(`token refused: ${error.message.split(':')[0]}`); // the rest may have the token in it
     return false;
   }
 }
