@@ -89,5 +89,10 @@ export default tseslint.config(
   ),
   ...Object.entries(mayImport).map(([folder, allowed]) => importDirection(folder, allowed)),
   ...adapters.map(adaptersApart),
-  { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+  { files: ['**/*.js', '**/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },
+  {
+    files: ['docs/**/*.mjs'],
+    languageOptions: { globals: { Buffer: 'readonly', console: 'readonly', process: 'readonly' } },
+    rules: { 'no-console': 'off' },
+  },
 );

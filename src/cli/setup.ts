@@ -3,7 +3,12 @@ import { planBucket } from '../adapters/gcs/admin.js';
 import { connectAdmin } from '../adapters/gcs/admin-api.js';
 import { planNotification } from '../adapters/gcs/notifications.js';
 import { type Step, StepFailed } from '../adapters/plan.js';
-import { planJobsSubscription, planPlainSubscription, planTopic } from '../adapters/pubsub/admin.js';
+import {
+  planCompletionsSubscription,
+  planJobsSubscription,
+  planPlainSubscription,
+  planTopic,
+} from '../adapters/pubsub/admin.js';
 import { subscriptionsOf } from '../adapters/pubsub/admin-calls.js';
 import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
 import { takenByNone, takenTwice } from '../adapters/pubsub/inspect.js';
@@ -11,6 +16,7 @@ import { readConfig } from '../config/index.js';
 import { wantedNotification } from './notify.js';
 import { operationOption } from './operations.js';
 import { reachPubSub, reachStorage } from './reach.js';
+import { completionsOptions, wantedCompletions } from './setup/completions.js';
 import {
   deadLettersRetention,
   DEFAULT_DAYS,
@@ -37,12 +43,6 @@ export function setupCommand(invocation: Invocation): Command {
     .option('--per-tenant <tenant,…>', 'a filtered subscription for each of these tenants, and one for the rest')
     .option('--per-priority', 'two filtered subscriptions: interactive and the rest')
     .option('--allow-overlap', 'even if jobs are then delivered by two subscriptions: to move from some to others')
-    .option(
-      '--completions-subscription <name>',
-      'also a subscription to the completions, for a reader of yours (may be repeated)',
-      (name: string, before: string[]) => [...before, name],
-      [],
-    )
     .option('--location <location>', 'where new buckets are made')
     .option('--state-days <days>', `delete records after so many days, or never (${DEFAULT_DAYS}, or more if need be)`)
     .option('--upload-days <days>', `delete uploads after so many days, or never (${DEFAULT_DAYS})`)
@@ -59,10 +59,12 @@ export function setupCommand(invocation: Invocation): Command {
       invocation.exitCode = await setUp(flags, invocation.env);
     });
   return withHelp(
-    command,
+    completionsOptions(command),
     [
       'setup --dry-run',
       'setup --completions-subscription my-reader',
+      'setup --completions-push hook=https://shop.example/done --push-service-account push@p.iam.gserviceaccount.com',
+      "setup --completions-bigquery archive=reports.completions --completions-filter 'NOT attributes:type'",
       'setup --per-model upscale,enhance --location EU',
     ],
     { 1: 'a service refused, or something differs that cannot be changed', [WOULD_CHANGE]: 'a dry run found changes' },
@@ -74,6 +76,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   const subscriptions = wantedSubscriptions(config, flags);
   const buckets = wantedBuckets(config, flags);
   const notification = wantedNotification(config, flags);
+  const readers = wantedCompletions(config, flags);
   await Promise.all([reachPubSub(config), reachStorage(config, 'IMAGEN_STATE_PREFIX', config.statePrefix, true)]);
   const pubsub = new PubSubChannel({
     ...{ projectId: config.projectId, emulator: config.pubsubEmulator, pings: PUBLISHING },
@@ -89,7 +92,8 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
         config.deadLetterSubscription,
         deadLettersRetention(config),
       ),
-      ...flags.completionsSubscription.map((name) => planPlainSubscription(pubsub, config.completionsTopic, name)),
+      ...undelivered(pubsub, config, flags),
+      ...readers.map((reader) => planCompletionsSubscription(pubsub, reader)),
       ...buckets.map((bucket) => planBucket(storage, bucket)),
       ...(notification ? [planNotification(storage, notification)] : []),
     ]);
@@ -98,7 +102,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
     const lost = await takenByNone(pubsub, config.jobsTopic, subscriptions);
     const code = await carryOut(steps, twice, config, flags);
     for (const gap of lost) say(`warning: ${gap}: they are lost`);
-    if (code !== 1) await warnOfNoReader(pubsub, config, flags);
+    if (code !== 1 && readers.length === 0) await warnOfNoReader(pubsub, config);
     return code;
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
@@ -107,6 +111,16 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
   } finally {
     pubsub.close();
   }
+}
+
+/** The topic of completions that could not be delivered, with a subscription that keeps them. */
+function undelivered(pubsub: PubSubChannel, config: SetupConfig, flags: SetupFlags): Promise<Step>[] {
+  const topic = flags.completionsDeadLetterTopic;
+  if (topic === undefined) return [];
+  return [
+    planTopic(pubsub, topic),
+    planPlainSubscription(pubsub, topic, `${topic}-review`, deadLettersRetention(config)),
+  ];
 }
 
 /** Prints every step, and executes it unless this is a dry run or an obstacle was found. @returns the exit code */
@@ -150,12 +164,7 @@ async function carryOut(
 }
 
 /** A topic without a subscription forgets each message at once. */
-async function warnOfNoReader(
-  pubsub: PubSubChannel,
-  { completionsTopic }: SetupConfig,
-  flags: SetupFlags,
-): Promise<void> {
-  if (flags.completionsSubscription.length > 0) return;
+async function warnOfNoReader(pubsub: PubSubChannel, { completionsTopic }: SetupConfig): Promise<void> {
   const listed = await subscriptionsOf(pubsub, completionsTopic);
   if (listed && listed.length > 0) return;
   say(

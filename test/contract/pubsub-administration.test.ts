@@ -56,6 +56,11 @@ const SETTINGS: readonly Row<(topic: string) => Settings>[] = [
   ['a filter', () => ({ filter: 'attributes:a' }), OK, OK],
   ['a filter that is none', () => ({ filter: 'nonsense' }), OK, INVALID_ARGUMENT],
   ['delivery exactly once', () => ({ enableExactlyOnceDelivery: true }), OK, UNIMPLEMENTED],
+  // Google's emulator pushes, but only keeps what the service would write: completions-elsewhere.test.ts.
+  ['a webhook', () => ({ pushConfig: { pushEndpoint: 'http://127.0.0.1:1/' } }), OK, UNIMPLEMENTED],
+  ['a webhook by ftp', () => ({ pushConfig: { pushEndpoint: 'ftp://127.0.0.1/' } }), INVALID_ARGUMENT, UNIMPLEMENTED],
+  ['a table of BigQuery', () => ({ bigqueryConfig: { table: 'p.d.t' } }), OK, UNIMPLEMENTED],
+  ['files in Cloud Storage', () => ({ cloudStorageConfig: { bucket: 'b' } }), OK, UNIMPLEMENTED],
 ];
 
 const MESSAGES: readonly Row<readonly NewMessage[]>[] = [

@@ -64,6 +64,8 @@ export async function standInForPubSub(
   });
   server.addService(loaded['google.pubsub.v1.Subscriber'] as ServiceDefinition, {
     GetSubscription: unary('GetSubscription'),
+    CreateSubscription: unary('CreateSubscription'),
+    UpdateSubscription: unary('UpdateSubscription'),
     Acknowledge: unary('Acknowledge'),
     ModifyAckDeadline: unary('ModifyAckDeadline'),
     StreamingPull: stream,

@@ -17,7 +17,12 @@ const CHANGEABLE: ReadonlySet<string> = new Set([
   ...['expirationPolicy', 'deadLetterPolicy', 'retryPolicy'],
 ]);
 /** Ways of delivery that only the service has. */
-const ELSEWHERE = ['bigqueryConfig', 'cloudStorageConfig', 'bigtableConfig', 'enableExactlyOnceDelivery'] as const;
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  bigqueryConfig: 'BigQuery subscriptions',
+  cloudStorageConfig: 'Cloud Storage subscriptions',
+  bigtableConfig: 'Bigtable subscriptions',
+  enableExactlyOnceDelivery: 'delivery exactly once',
+};
 
 /** @throws Refusal INVALID_ARGUMENT for a name that no topic or subscription can have */
 export function checkName(kind: 'topics' | 'subscriptions', name: string): void {
@@ -27,8 +32,8 @@ export function checkName(kind: 'topics' | 'subscriptions', name: string): void 
 
 /** Fills in the defaults. @throws Refusal for what is out of range, and for what only the service has */
 export function complete(given: Settings): Settings {
-  const elsewhere = ELSEWHERE.find((name) => fieldsOf(given)[name]);
-  if (elsewhere) throw unimplemented(elsewhere);
+  const elsewhere = Object.keys(ELSEWHERE).find((name) => fieldsOf(given)[name]);
+  if (elsewhere !== undefined) throw unimplemented(ELSEWHERE[elsewhere] ?? elsewhere);
   if (given.pushConfig?.pushEndpoint) throw unimplemented('push subscriptions');
   const { retryPolicy, deadLetterPolicy } = given;
   const settings: Settings = {

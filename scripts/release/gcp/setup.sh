@@ -17,6 +17,11 @@ scripts/release/gcp/setup.sh --project PROJECT --region REGION [options] [-- fla
   --per-model MODEL,…           as of `imagen setup`: a subscription for each of these models
   --per-tenant TENANT,…         as of `imagen setup`: a subscription for each of these tenants
   --per-priority                as of `imagen setup`: a subscription for each priority
+  --completions-push NAME=URL, --completions-bigquery NAME=TABLE, --completions-bucket NAME=gs://…
+                                as of `imagen setup`, each may be repeated: where completions go, with what Pub/Sub needs
+                                for it: the table, the bucket, and its rights there
+  --push-service-account EMAIL, --push-audience TEXT, --completions-filter FILTER, --completions-dead-letter-topic NAME
+                                as of `imagen setup`, for these
   --no-setup                    topics, subscriptions and buckets are there already: leave `imagen setup` out
   --dry-run                     print every command and run none; needs neither gcloud nor credentials
 
@@ -27,8 +32,9 @@ END
 # ── What is asked for ─────────────────────────────────────────────────────────
 
 project='' region='' bucket_prefix='' cluster='' cluster_location='' node_service_account='' per_model=''
-per_tenant='' per_priority='' dry_run='' with_setup=yes
-setup_flags=()
+per_tenant='' per_priority='' dry_run='' with_setup=yes push_service_account='' push_audience=''
+completions_filter='' completions_dead_letter_topic=''
+setup_flags=() pushes=() tables=() buckets=()
 problems=()
 problem() { problems+=("$1"); }
 
@@ -36,14 +42,20 @@ while [[ $# -gt 0 ]]; do
   option=$1
   shift
   case $option in
-    --project | --region | --bucket-prefix | --cluster | --cluster-location | --node-service-account | --per-model | --per-tenant)
+    --project | --region | --bucket-prefix | --cluster | --cluster-location | --node-service-account | --per-model | --per-tenant | \
+      --completions-push | --completions-bigquery | --completions-bucket | --completions-filter | --completions-dead-letter-topic | \
+      --push-service-account | --push-audience)
       if [[ $# -eq 0 || $1 == --* ]]; then
         problem "$option: expected a value, given nothing"
         continue
       fi
-      # --cluster-location is kept in cluster_location, and so on.
-      variable=${option#--}
-      printf -v "${variable//-/_}" %s "$1"
+      case $option in
+        --completions-push) pushes+=("$1") ;;
+        --completions-bigquery) tables+=("$1") ;;
+        --completions-bucket) buckets+=("$1") ;;
+        # --cluster-location is kept in cluster_location, and so on.
+        *) variable=${option#--} && printf -v "${variable//-/_}" %s "$1" ;;
+      esac
       shift
       ;;
     --per-priority) per_priority=yes ;;
@@ -76,6 +88,28 @@ expect --cluster-location "$cluster_location" '^[a-z]+-[a-z]+[0-9]{1,2}(-[a-z])?
 [[ -z $node_service_account ]] || expect --node-service-account "$node_service_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
 [[ -z $per_tenant ]] || expect --per-tenant "$per_tenant" '^[A-Za-z0-9][A-Za-z0-9._:-]*(,[A-Za-z0-9][A-Za-z0-9._:-]*)*$' 'labels of tenants, separated by commas'
 [[ -z $per_model ]] || expect --per-model "$per_model" '^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$' 'names of models, separated by commas'
+
+# Where completions go: the flags for `imagen setup`, which checks the rest of them.
+sink_flags=()
+sink() { # <option> <pattern> <what is expected> <value>…
+  local option=$1 pattern=$2 what=$3 one
+  shift 3
+  for one in "$@"; do
+    expect "$option" "$one" "^[A-Za-z][A-Za-z0-9_.~+%-]{2,254}=$pattern$" "<name of the subscription>=$what"
+    sink_flags+=("$option" "$one")
+  done
+}
+sink --completions-push 'https://[^ "]+' 'https://…' ${pushes[@]+"${pushes[@]}"}
+sink --completions-bigquery '([a-z][a-z0-9-]*\.)?[A-Za-z0-9_]+\.[A-Za-z0-9_-]+' 'dataset.table, or project.dataset.table' \
+  ${tables[@]+"${tables[@]}"}
+sink --completions-bucket 'gs://[a-z0-9][a-z0-9._-]*[a-z0-9](/[^" ]*)?' 'gs://<bucket>/<prefix>' ${buckets[@]+"${buckets[@]}"}
+for flag in push_service_account push_audience completions_filter completions_dead_letter_topic; do
+  [[ -z ${!flag} ]] || sink_flags+=("--${flag//_/-}" "${!flag}")
+done
+[[ -z $push_service_account ]] || expect --push-service-account "$push_service_account" '^[^@ ]+@[^@ ]+\.gserviceaccount\.com$' 'the email of a service account'
+[[ -z $push_service_account || ${#pushes[@]} -gt 0 ]] || problem '--push-service-account: expected with --completions-push'
+[[ ${#sink_flags[@]} -eq 0 || $((${#pushes[@]} + ${#tables[@]} + ${#buckets[@]})) -gt 0 ]] ||
+  problem "${sink_flags[0]}: expected with --completions-push, --completions-bigquery or --completions-bucket"
 
 settings=("GOOGLE_CLOUD_PROJECT=$project")
 setting() { # <name> <variable> <default>: as in src/config/index.ts; the places in Cloud Storage have no default there
@@ -137,11 +171,13 @@ if [[ -n $per_model || -n $per_tenant || -n $per_priority ]]; then
     if [[ -n $per_priority ]]; then subscriptions+=("$name-interactive" "$name-batch"); else subscriptions+=("$name"); fi
   done
 fi
-for name in "$jobs_topic" "$completions_topic" "$dead_letter_topic" "$dead_letter_subscription" "${subscriptions[@]}"; do
+for name in "$jobs_topic" "$completions_topic" "$dead_letter_topic" "$dead_letter_subscription" "${subscriptions[@]}" \
+  ${completions_dead_letter_topic:+"$completions_dead_letter_topic"}; do
   [[ $name =~ ^[A-Za-z][A-Za-z0-9_.~+%-]{2,254}$ ]] || problem "$name: expected the name of a topic or subscription"
 done
 
 [[ -n $dry_run ]] || command -v gcloud >/dev/null || problem 'gcloud: expected on the PATH, found nowhere'
+[[ -n $dry_run || ${#tables[@]} -eq 0 ]] || command -v bq >/dev/null || problem 'bq: expected on the PATH, found nowhere'
 [[ -n $dry_run || -z $with_setup ]] || command -v npx >/dev/null ||
   problem 'npx: expected on the PATH for `imagen setup`, found nowhere; or give --no-setup'
 [[ -n $dry_run || -z $with_setup || -f $(dirname "${BASH_SOURCE[0]}")/../../../dist/main.js ]] ||
@@ -172,6 +208,11 @@ in_project=(--project "$project" --quiet)
 run() { # gcloud's words
   show gcloud "$@" "${in_project[@]}"
   [[ -n $dry_run ]] || gcloud "$@" "${in_project[@]}"
+}
+
+run_bq() { # bq's words
+  show bq --project_id "$project" "$@"
+  [[ -n $dry_run ]] || bq --project_id "$project" "$@"
 }
 
 # Whether gcloud finds it. Any other failure than that ends everything: to go on as if it were not there might be wrong.
@@ -293,15 +334,19 @@ ensure storage buckets describe "gs://$models_bucket" -- \
   storage buckets create "gs://$models_bucket" --location "$region" --uniform-bucket-level-access \
   --public-access-prevention
 
-heading 'Topics, subscriptions and buckets'
-setup=(env "${for_setup[@]}" npx --no-install imagen setup --location "$region" ${setup_flags[@]+"${setup_flags[@]}"})
-if [[ -z $with_setup ]]; then
-  printf '# left out: %s\n' "$(show "${setup[@]}")"
-else
+imagen_setup() { # more flags
+  local setup=(env "${for_setup[@]}" npx --no-install imagen setup --location "$region" ${setup_flags[@]+"${setup_flags[@]}"} "$@")
+  if [[ -z $with_setup ]]; then
+    printf '# left out: %s\n' "$(show "${setup[@]}")"
+    return
+  fi
   echo '# with your application default credentials: gcloud auth application-default login'
   show "${setup[@]}"
   [[ -n $dry_run ]] || "${setup[@]}"
-fi
+}
+
+heading 'Topics, subscriptions and buckets'
+imagen_setup
 
 heading 'Rights of the workers'
 for name in "${subscriptions[@]}"; do on_subscription "$worker" "$(custom imagenJobConsumer)" "$name"; done
@@ -346,6 +391,43 @@ fi
 agent=serviceAccount:service-$number@gcp-sa-pubsub.iam.gserviceaccount.com
 on_topic "$agent" roles/pubsub.publisher "$dead_letter_topic"
 for name in "${subscriptions[@]}"; do on_subscription "$agent" roles/pubsub.subscriber "$name"; done
+
+if [[ ${#sink_flags[@]} -gt 0 ]]; then
+  heading 'Where completions go: what Pub/Sub writes to, and its rights there'
+  [[ ${#tables[@]} -eq 0 ]] || run services enable bigquery.googleapis.com
+  for one in ${tables[@]+"${tables[@]}"}; do
+    table=${one#*=}
+    dataset=${table%.*}
+    if [[ $dataset == *.* ]]; then dataset=${dataset/./:}; else dataset=$project:$dataset; fi
+    table=$dataset.${table##*.}
+    # --force: what is there stays.
+    run_bq mk --force --dataset --location "$region" "$dataset"
+    run_bq mk --force --table --time_partitioning_type DAY --time_partitioning_field publish_time "$table" \
+      docs/examples/completions-table.json
+    run_bq add-iam-policy-binding --table=true --member "$agent" --role roles/bigquery.dataEditor "$table"
+  done
+  for one in ${buckets[@]+"${buckets[@]}"}; do
+    bucket=${one#*=gs://}
+    bucket=gs://${bucket%%/*}
+    ensure storage buckets describe "$bucket" -- \
+      storage buckets create "$bucket" --location "$region" --uniform-bucket-level-access --public-access-prevention
+    on_bucket "$agent" roles/storage.objectCreator "$bucket"
+    on_bucket "$agent" roles/storage.legacyBucketReader "$bucket"
+  done
+  if [[ -n $push_service_account ]]; then
+    on_account() { bind iam service-accounts add-iam-policy-binding "$push_service_account" --member "$1" --role "$2" --condition None; }
+    on_account "$agent" roles/iam.serviceAccountTokenCreator
+    # Who makes such a subscription must be permitted to have that account's tokens sent.
+    on_account "$operator" roles/iam.serviceAccountUser
+  fi
+  imagen_setup "${sink_flags[@]}"
+  if [[ -n $completions_dead_letter_topic ]]; then
+    on_topic "$agent" roles/pubsub.publisher "$completions_dead_letter_topic"
+    for one in ${pushes[@]+"${pushes[@]}"} ${tables[@]+"${tables[@]}"}; do
+      on_subscription "$agent" roles/pubsub.subscriber "${one%%=*}"
+    done
+  fi
+fi
 
 if [[ -n $node_service_account ]]; then
   heading "Rights of the cluster's nodes"

@@ -1,8 +1,18 @@
 /** Plans and makes changes to topics and subscriptions, with their policies. */
-import { difference, differing, type Property, span, type Step, StepFailed } from '../plan.js';
+import { difference, differing, type Step, StepFailed } from '../plan.js';
 import { administer, unlessMissing, unlessThere } from './admin-calls.js';
 import type { PubSubChannel } from './channel.js';
-import type { Subscription, SubscriptionSettings } from './wire.js';
+import { type Delivery, deliveryProperties, kindOf, PULL, stateProblem } from './delivery.js';
+import {
+  ackDeadline,
+  deadLetters,
+  JOBS_RETENTION_SECONDS,
+  merged,
+  NEVER_EXPIRES,
+  retention,
+  RETRIES,
+  type SubscriptionProperty,
+} from './properties.js';
 
 export interface JobsSubscription {
   readonly topic: string;
@@ -23,19 +33,10 @@ export interface JobsSubscription {
  * 10 s (its network is gone, its event loop blocked), its jobs go to other workers too. The records keep that harmless.
  */
 export const ACK_DEADLINE_SECONDS = 10;
-/**
- * Applies to messages that are given back and, on Google's service, also to expired leases. The jobs of a killed worker wait
- * for it.
- */
-const RETRY_POLICY = { minimumBackoff: { seconds: 2 }, maximumBackoff: { seconds: 600 } };
-/** How long a job may wait in its subscription. Records must outlive it: see `leastStateDays` in cli/setup/wanted.ts. */
-export const JOBS_RETENTION_SECONDS = 7 * 86_400;
 /** How long dead letters are kept: as long as Pub/Sub permits, because the people who read them may be away. */
 export const DEAD_LETTERS_RETENTION_SECONDS = 31 * 86_400;
 /** The emulator permits no more. */
 export const EMULATOR_RETENTION_SECONDS = 7 * 86_400;
-
-type SubscriptionProperty = Property<Subscription, Partial<SubscriptionSettings>>;
 
 export async function planTopic(channel: PubSubChannel, name: string): Promise<Step> {
   const there = await unlessMissing(`look at ${name}`, () =>
@@ -50,7 +51,7 @@ export async function planTopic(channel: PubSubChannel, name: string): Promise<S
   };
 }
 
-/** Plans a subscription that keeps every message until it is acked: for dead letters, or for a reader of completions. */
+/** Plans a subscription that keeps every message until it is acked, such as that of dead letters. */
 export function planPlainSubscription(
   channel: PubSubChannel,
   topic: string,
@@ -58,6 +59,36 @@ export function planPlainSubscription(
   retentionSeconds = JOBS_RETENTION_SECONDS,
 ): Promise<Step> {
   return planSubscription(channel, { topic, name, properties: [retention(retentionSeconds), NEVER_EXPIRES] });
+}
+
+export interface CompletionsSubscription {
+  readonly name: string;
+  readonly topic: string;
+  readonly delivery: Delivery;
+  /** As for {@link JobsSubscription}. */
+  readonly filter?: string | undefined;
+  /** If undefined, an existing subscription keeps its dead-letter policy, and a new one gets none. */
+  readonly deadLetterTopic?: string | undefined;
+}
+
+/**
+ * Attempts after which an undelivered completion is a dead letter. Pub/Sub permits no more. With the pauses of `RETRIES`, a
+ * webhook may be away for 15 hours.
+ */
+const COMPLETION_ATTEMPTS = 100;
+
+/** Plans a subscription for a reader of completions, which is pulled or which Pub/Sub delivers elsewhere. */
+export function planCompletionsSubscription(channel: PubSubChannel, want: CompletionsSubscription): Promise<Step> {
+  const { topic, name, filter, delivery, deadLetterTopic } = want;
+  const properties = [
+    ...deliveryProperties(delivery),
+    ...(delivery.ackDeadlineSeconds === undefined ? [] : [ackDeadline(delivery.ackDeadlineSeconds)]),
+    ...(delivery.kind === 'push' ? [RETRIES] : []),
+    ...(deadLetterTopic === undefined ? [] : [deadLetters(channel.topic(deadLetterTopic), COMPLETION_ATTEMPTS)]),
+    retention(JOBS_RETENTION_SECONDS),
+    NEVER_EXPIRES,
+  ];
+  return planSubscription(channel, { topic, name, filter, properties, delivery });
 }
 
 /**
@@ -68,24 +99,9 @@ export function planJobsSubscription(channel: PubSubChannel, name: string, want:
   const { topic, filter, maxDeliveryAttempts } = want;
   const deadLetterTopic = channel.topic(want.deadLetterTopic);
   const properties: SubscriptionProperty[] = [
-    {
-      name: 'ack deadline',
-      wanted: span(ACK_DEADLINE_SECONDS),
-      found: ({ ackDeadlineSeconds }) => span(ackDeadlineSeconds),
-      patch: { ackDeadlineSeconds: ACK_DEADLINE_SECONDS },
-    },
-    {
-      name: 'retry after',
-      wanted: backoff(RETRY_POLICY),
-      found: ({ retryPolicy }) => backoff(retryPolicy),
-      patch: { retryPolicy: RETRY_POLICY },
-    },
-    {
-      name: 'dead letters',
-      wanted: deadLetters({ deadLetterTopic, maxDeliveryAttempts }),
-      found: ({ deadLetterPolicy }) => deadLetters(deadLetterPolicy),
-      patch: { deadLetterPolicy: { deadLetterTopic, maxDeliveryAttempts } },
-    },
+    ackDeadline(ACK_DEADLINE_SECONDS),
+    RETRIES,
+    deadLetters(deadLetterTopic, maxDeliveryAttempts),
     retention(JOBS_RETENTION_SECONDS),
     NEVER_EXPIRES,
   ];
@@ -113,11 +129,13 @@ async function planSubscription(
     readonly name: string;
     readonly filter?: string | undefined;
     readonly properties: readonly SubscriptionProperty[];
+    /** If undefined, it is pulled, and not by a reader of completions. */
+    readonly delivery?: Delivery;
   },
 ): Promise<Step> {
-  const { topic, name, properties } = want;
+  const { topic, name, properties, delivery = PULL } = want;
   const filter = want.filter ?? '';
-  const step = { kind: 'subscription' as const, name, warnings: [] };
+  const step = { kind: 'subscription' as const, name };
   const subscription = channel.subscription(name);
   const found = await unlessMissing(`look at ${name}`, () => administer(channel, 'GetSubscription', { subscription }));
   if (!found) {
@@ -131,6 +149,7 @@ async function planSubscription(
         ...properties.map(({ name: property, wanted }) => `${property}: ${wanted}`),
       ],
       obstacles: [],
+      warnings: delivery.warnings,
       async apply() {
         const create = () => administer(channel, 'CreateSubscription', creation);
         // Another process may have created it concurrently, possibly with other settings.
@@ -140,14 +159,20 @@ async function planSubscription(
   }
 
   const wrong = differing(properties, found);
+  const state = stateProblem(found);
   const obstacles = [
+    ...(kindOf(found) === delivery.kind
+      ? []
+      : [
+          `subscription ${name} is a ${kindOf(found)} subscription, wanted a ${delivery.kind} subscription. ${ANOTHER_READER}`,
+        ]),
     ...(found.topic === channel.topic(topic)
       ? []
       : [`subscription ${name} belongs to ${found.topic}, wanted ${topic}: no subscription can change its topic`]),
     ...(want.filter === undefined || found.filter === filter
       ? []
       : [
-          `subscription ${name} has ${filterInWords(found.filter)}, wanted ${filterInWords(filter)}: Pub/Sub does not let a filter change. Make new ones under another name (IMAGEN_JOBS_SUBSCRIPTIONS), let workers empty both, then delete this one`,
+          `subscription ${name} has ${filterInWords(found.filter)}, wanted ${filterInWords(filter)}: Pub/Sub does not let a filter change. ${want.delivery ? ANOTHER_READER : OTHER_JOBS}`,
         ]),
   ];
   return {
@@ -155,6 +180,7 @@ async function planSubscription(
     todo: wrong.length === 0 ? 'nothing' : 'update',
     details: wrong.map((property) => difference(property, found)),
     obstacles,
+    warnings: [...delivery.warnings, ...(state === undefined ? [] : [`subscription ${name}: ${state}`])],
     async apply() {
       if (wrong.length === 0) return;
       const patch = merged(wrong);
@@ -166,42 +192,11 @@ async function planSubscription(
   };
 }
 
-/** Pub/Sub's expiration if there is no policy. */
-const DEFAULT_EXPIRATION_SECONDS = 31 * 86_400;
-const NEVER_EXPIRES: SubscriptionProperty = {
-  name: 'expires',
-  wanted: 'never',
-  found: ({ expirationPolicy: policy }) => {
-    if (policy && !policy.ttl) return 'never';
-    return `after ${span(policy?.ttl?.seconds ?? DEFAULT_EXPIRATION_SECONDS)} without use`;
-  },
-  patch: { expirationPolicy: { ttl: null } },
-};
-
-function retention(seconds: number): SubscriptionProperty {
-  return {
-    name: 'keeps messages',
-    wanted: span(seconds),
-    found: ({ messageRetentionDuration: found }) => span(found?.seconds ?? 0),
-    patch: { messageRetentionDuration: { seconds } },
-  };
-}
-
-function backoff(policy: Subscription['retryPolicy']): string {
-  if (!policy) return 'at once';
-  return `${span(policy.minimumBackoff?.seconds ?? 0)} to ${span(policy.maximumBackoff?.seconds ?? 0)}`;
-}
-
-function deadLetters(policy: Subscription['deadLetterPolicy']): string {
-  if (!policy?.deadLetterTopic) return 'nowhere';
-  return `to ${policy.deadLetterTopic} after ${policy.maxDeliveryAttempts} attempts`;
-}
+const OTHER_JOBS =
+  'Make new ones under another name (IMAGEN_JOBS_SUBSCRIPTIONS), let workers empty both, then delete this one';
+const ANOTHER_READER = 'Make one under another name, and delete this one when it has delivered what it holds';
 
 const filterInWords = (filter: string) => (filter ? `the filter ${filter}` : 'no filter');
-
-function merged(properties: readonly SubscriptionProperty[]): Partial<SubscriptionSettings> {
-  return Object.assign({}, ...properties.map(({ patch }) => patch)) as Partial<SubscriptionSettings>;
-}
 
 /** `retryPolicy` → `retry_policy` */
 const inProtocol = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

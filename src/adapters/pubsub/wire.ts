@@ -42,6 +42,44 @@ export interface Duration {
   readonly seconds: number;
 }
 
+export interface PushConfig {
+  /** Empty for a subscription that is pulled. */
+  readonly pushEndpoint: string;
+  readonly oidcToken?: { readonly serviceAccountEmail: string; readonly audience: string } | null;
+  /** If set, the request's body is the message's data alone. */
+  readonly noWrapper?: object | null;
+}
+
+export interface BigQueryConfig {
+  /** `project.dataset.table` */
+  readonly table: string;
+  readonly writeMetadata: boolean;
+  readonly useTopicSchema?: boolean;
+  readonly useTableSchema?: boolean;
+  readonly dropUnknownFields?: boolean;
+  /** By its number in the protocol. Only the service sets it. */
+  readonly state?: number;
+  /** If empty, Pub/Sub's service agent writes. */
+  readonly serviceAccountEmail?: string;
+}
+
+export interface CloudStorageConfig {
+  readonly bucket: string;
+  readonly filenamePrefix: string;
+  readonly filenameSuffix: string;
+  readonly filenameDatetimeFormat: string;
+  readonly textConfig?: object | null;
+  readonly avroConfig?: object | null;
+  readonly maxDuration: Duration | null;
+  readonly maxBytes: number;
+  /** 0: no limit. */
+  readonly maxMessages?: number;
+  /** By its number in the protocol. Only the service sets it. */
+  readonly state?: number;
+  /** If empty, Pub/Sub's service agent writes. */
+  readonly serviceAccountEmail?: string;
+}
+
 /** What a subscription is created with, and what a change of it may set. */
 export interface SubscriptionSettings {
   readonly ackDeadlineSeconds: number;
@@ -50,6 +88,9 @@ export interface SubscriptionSettings {
   readonly expirationPolicy: { readonly ttl: Duration | null };
   readonly deadLetterPolicy: { readonly deadLetterTopic: string; readonly maxDeliveryAttempts: number };
   readonly retryPolicy: { readonly minimumBackoff: Duration | null; readonly maximumBackoff: Duration | null };
+  readonly pushConfig: PushConfig;
+  readonly bigqueryConfig: BigQueryConfig;
+  readonly cloudStorageConfig: CloudStorageConfig;
 }
 
 export interface NewSubscription extends Partial<SubscriptionSettings> {
@@ -68,9 +109,9 @@ export interface Subscription {
   readonly expirationPolicy: SubscriptionSettings['expirationPolicy'] | null;
   readonly deadLetterPolicy: SubscriptionSettings['deadLetterPolicy'] | null;
   readonly retryPolicy: SubscriptionSettings['retryPolicy'] | null;
-  readonly pushConfig: { readonly pushEndpoint: string } | null;
-  readonly bigqueryConfig: object | null;
-  readonly cloudStorageConfig: object | null;
+  readonly pushConfig: PushConfig | null;
+  readonly bigqueryConfig: BigQueryConfig | null;
+  readonly cloudStorageConfig: CloudStorageConfig | null;
 }
 
 interface ListTopicSubscriptions {

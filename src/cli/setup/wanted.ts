@@ -5,16 +5,17 @@ import { span } from '../../adapters/plan.js';
 import {
   DEAD_LETTERS_RETENTION_SECONDS,
   EMULATOR_RETENTION_SECONDS,
-  JOBS_RETENTION_SECONDS,
   type JobsSubscription,
 } from '../../adapters/pubsub/admin.js';
 import { shareOut } from '../../adapters/pubsub/filters.js';
+import { JOBS_RETENTION_SECONDS } from '../../adapters/pubsub/properties.js';
 import type { Config } from '../../config/index.js';
 import { tenantSchema } from '../../domain/job.js';
 import { isPermitted, parsePrefix, under } from '../../domain/uri.js';
 import { MARKER_SUFFIXES } from '../../records/markers.js';
 import type { NotifyFlags } from '../notify.js';
 import { UsageError } from '../usage.js';
+import type { CompletionsFlags } from './completions.js';
 
 export const DEFAULT_DAYS = 30;
 /** Attempts that the subscription permits beyond the worker's limit. The worker must always end a job first. */
@@ -39,8 +40,7 @@ export const SETTINGS_READ = [
 ] as const;
 export type SetupConfig = Pick<Config, (typeof SETTINGS_READ)[number]>;
 
-export interface SetupFlags extends NotifyFlags {
-  readonly completionsSubscription: readonly string[];
+export interface SetupFlags extends NotifyFlags, CompletionsFlags {
   readonly location?: string;
   readonly perModel?: string;
   readonly perTenant?: string;

@@ -69,6 +69,10 @@ function grantsOf(all: readonly Call[]): Grant[] {
     .filter((call) => call.includes('add-iam-policy-binding'))
     .map((call) => {
       const at = call.indexOf('add-iam-policy-binding');
+      const member = (valueOf(call, '--member') ?? '')
+        .replace(/^serviceAccount:/, '')
+        .replace(/@some-project\.iam.*/, '');
+      if (call[0] === 'bq') return { member, role: valueOf(call, '--role') ?? '', on: `table ${call.at(-1) ?? ''}` };
       const kind = { topics: 'topic', subscriptions: 'subscription', buckets: 'bucket', projects: 'project' }[
         call[at - 1] ?? ''
       ];
@@ -80,7 +84,7 @@ function grantsOf(all: readonly Call[]): Grant[] {
         );
       expect(condition === undefined || condition === 'None' || under?.[1] === name, condition).toBe(true);
       return {
-        member: (valueOf(call, '--member') ?? '').replace(/^serviceAccount:/, '').replace(/@some-project\.iam.*/, ''),
+        member,
         role: (valueOf(call, '--role') ?? '').replace('projects/some-project/roles/', ''),
         on: under ? `objects ${name}/${under[2] ?? ''}` : `${kind ?? call[at - 1] ?? ''} ${name}`,
       };
@@ -400,6 +404,126 @@ describe('scripts/release/gcp/setup.sh', () => {
         ]),
       ]),
     );
+  });
+
+  describe('where completions go', () => {
+    const AGENT = 'service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com';
+    const push = ['--completions-push', 'hook=https://shop.example/done?a=b'];
+    const account = ['--push-service-account', 'push@some-project.iam.gserviceaccount.com', '--push-audience', 'shop'];
+    const table = ['--completions-bigquery', 'archive=reports.completions'];
+    const files = ['--completions-bucket', 'files=gs://some-archive/imagen'];
+    const rest = ['--completions-filter', 'NOT attributes:type', '--completions-dead-letter-topic', 'undelivered'];
+    const subscriber = { member: AGENT, role: 'roles/pubsub.subscriber' };
+    const onTable = { member: AGENT, role: 'roles/bigquery.dataEditor' };
+
+    it.each<[string, string[], Grant[]]>([
+      ['a webhook without a token', push, []],
+      [
+        'a webhook',
+        [...push, ...account],
+        [
+          { member: AGENT, role: 'roles/iam.serviceAccountTokenCreator', on: `service-accounts ${account[1] ?? ''}` },
+          {
+            member: 'imagen-operator',
+            role: 'roles/iam.serviceAccountUser',
+            on: `service-accounts ${account[1] ?? ''}`,
+          },
+        ],
+      ],
+      ['a table', table, [{ ...onTable, on: 'table some-project:reports.completions' }]],
+      [
+        'a table of another project',
+        ['--completions-bigquery', 'archive=other-project.reports.completions'],
+        [{ ...onTable, on: 'table other-project:reports.completions' }],
+      ],
+      [
+        'files',
+        files,
+        [
+          { member: AGENT, role: 'roles/storage.objectCreator', on: 'bucket some-archive' },
+          { member: AGENT, role: 'roles/storage.legacyBucketReader', on: 'bucket some-archive' },
+        ],
+      ],
+      [
+        'dead letters, of which files have none',
+        [...push, ...table, ...files, ...rest],
+        [
+          { ...onTable, on: 'table some-project:reports.completions' },
+          { member: AGENT, role: 'roles/storage.objectCreator', on: 'bucket some-archive' },
+          { member: AGENT, role: 'roles/storage.legacyBucketReader', on: 'bucket some-archive' },
+          { member: AGENT, role: 'roles/pubsub.publisher', on: 'topic undelivered' },
+          { ...subscriber, on: 'subscription hook' },
+          { ...subscriber, on: 'subscription archive' },
+        ],
+      ],
+    ])('gives Pub/Sub no more than it needs: %s', async (_, flags, expected) => {
+      const before = grantsOf(await commandsOf(plain)).map((grant) => JSON.stringify(grant));
+      const beyond = grantsOf(await commandsOf([...plain, ...flags])).filter(
+        (grant) => !before.includes(JSON.stringify(grant)),
+      );
+      expect(beyond).toEqual(expected);
+    });
+
+    it('makes what Pub/Sub writes to and gives the rights before it makes the subscriptions, which Pub/Sub checks', async () => {
+      const all = await commandsOf([...plain, ...push, ...account, ...table, ...files, ...rest]);
+      const [first, second, ...more] = all.filter(([program]) => program === 'npx');
+      expect(more).toEqual([]);
+      expect(first?.join(' ')).not.toContain('--completions');
+      for (const word of [...push, ...account, ...table, ...files, ...rest]) expect(second).toContain(word);
+      const before = all
+        .slice(
+          0,
+          all.findLastIndex(([program]) => program === 'npx'),
+        )
+        .map((call) => call.join(' '));
+      expect(before).toEqual(
+        expect.arrayContaining([
+          'bq --project_id some-project mk --force --dataset --location europe-west4 some-project:reports',
+          expect.stringMatching(
+            /^bq .* mk --force --table .* publish_time some-project:reports\.completions docs\/examples\/completions-table\.json$/,
+          ),
+          expect.stringMatching(/^bq .* add-iam-policy-binding --table=true .* some-project:reports\.completions$/),
+          expect.stringMatching(/^storage buckets create gs:\/\/some-archive --location europe-west4/),
+          expect.stringMatching(/^storage buckets add-iam-policy-binding gs:\/\/some-archive .*objectCreator/),
+        ]),
+      );
+      expect(existsSync(new URL('../../../docs/examples/completions-table.json', import.meta.url))).toBe(true);
+    });
+
+    it('calls what its dry run has printed', async () => {
+      const args = [...plain, ...push, ...account, ...table, ...files, ...rest];
+      const printed = (await commandsOf(args)).filter((call) => !isLook(call));
+      const real = await script(args);
+      expect(real.code, real.stderr).toBe(0);
+      const known = (call: Call) => call.map((word) => word.replace('PROJECT_NUMBER', '123456789012'));
+      expect(real.calls.filter((call) => !isLook(call))).toEqual(printed.map(known));
+    });
+
+    it('names what is wrong with its flags', async () => {
+      const wrong = [
+        '--completions-push',
+        'hook=http://x',
+        '--completions-bigquery',
+        'a=b',
+        '--completions-bucket',
+        'gs://x',
+      ];
+      const { code, stderr } = await script([...plain, ...wrong, '--push-service-account', 'me']);
+      expect(code).toBe(2);
+      for (const problem of [
+        '--completions-push: expected <name of the subscription>=https://…, given hook=http://x',
+        '--completions-bigquery: expected <name of the subscription>=dataset.table, or project.dataset.table, given a=b',
+        '--completions-bucket: expected <name of the subscription>=gs://<bucket>/<prefix>, given gs://x',
+        '--push-service-account: expected the email of a service account, given me',
+      ]) {
+        expect(stderr).toContain(problem);
+      }
+      const alone = await script([...plain, '--completions-filter', 'attributes:type']);
+      expect(alone).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('--completions-filter: expected with --completions-push') as string,
+      });
+    });
   });
 
   it('passes flags on to imagen setup, and leaves it out when told to', async () => {
