@@ -26,7 +26,7 @@ describe('subscriptions that deliver completions elsewhere', () => {
       unary: (method, request) => {
         if (method !== 'GetSubscription') calls.push([method, request]);
         if (method === 'GetSubscription' && !found) throw refusal(status.NOT_FOUND);
-        return (found ?? {});
+        return found ?? {};
       },
     });
     channel = new PubSubChannel({ projectId: 'p', emulator: service.address });
