@@ -6,7 +6,7 @@ import { createProgress } from './progress.js';
 import { downStack, leftovers } from './stack/down.js';
 import { exportLines, stackEnv } from './stack/env.js';
 import { foreignWorkers, warningOf } from './stack/foreign-workers.js';
-import { defaultStackDir, testModels } from './stack/paths.js';
+import { defaultStackDir, ownModels, ownRoutes, testModels } from './stack/paths.js';
 import { defaultPorts } from './stack/ports.js';
 import { readState } from './stack/state.js';
 import { upStack } from './stack/up.js';
@@ -20,7 +20,7 @@ async function up(chosen: readonly PartId[], { testModels: withTestModels }: { t
   await upStack({
     ...{ outlive: true, progress: createProgress(), signal: giveUpOnSignals(exitAtOnce) },
     parts: chosen.length === 0 ? ids : chosen,
-    modelRepositories: withTestModels ? [testModels] : [],
+    modelRepositories: [ownModels(), ...(withTestModels ? [testModels] : [])],
   });
   warnOfForeignWorkers();
 }
@@ -43,7 +43,7 @@ function warnOfForeignWorkers(): void {
 function env(): void {
   const state = readState(defaultStackDir);
   if (!state) console.error('# The stack is not up: npm run stack -- up');
-  process.stdout.write(exportLines(stackEnv(state?.ports ?? defaultPorts())));
+  process.stdout.write(exportLines({ ...stackEnv(state?.ports ?? defaultPorts()), ...ownRoutes() }));
 }
 
 program.name('npm run stack --');

@@ -3,6 +3,7 @@ import { checkCommand } from './models/check.js';
 import { listCommand, listModels } from './models/list.js';
 import { loadCommand, unloadCommand } from './models/load.js';
 import { pushCommand } from './models/push.js';
+import { newCommand } from './models/new.js';
 import { promoteCommand } from './models/promote.js';
 import { reloadCommand } from './models/reload.js';
 import { rollbackCommand } from './models/rollback.js';
@@ -18,6 +19,7 @@ export function modelsCommand(invocation: Invocation): Command {
     })
     .addCommand(listCommand(invocation))
     .addCommand(showCommand(invocation))
+    .addCommand(newCommand())
     .addCommand(checkCommand(invocation))
     .addCommand(pushCommand(invocation))
     .addCommand(loadCommand(invocation))

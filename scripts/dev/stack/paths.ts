@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -12,6 +12,19 @@ export const localDir = join(root, '.imagen');
 export const cacheDir = join(localDir, 'cache');
 
 export const defaultStackDir = join(localDir, 'stack');
+
+/** Models of whoever works in this checkout. They stay, whatever the stack makes anew. */
+export function ownModels(): { readonly folder: string } {
+  const folder = join(root, 'models.local');
+  mkdirSync(folder, { recursive: true });
+  return { folder };
+}
+
+/** The routes file of whoever works in this checkout, if there is one. */
+export function ownRoutes(): { readonly IMAGEN_ROUTES_FILE?: string } {
+  const file = join(root, 'routes.local.json');
+  return existsSync(file) ? { IMAGEN_ROUTES_FILE: file } : {};
+}
 
 /** Models that make single behaviours easy to test; one of them is there to fail when it is loaded. */
 export const testModels = { folder: join(root, 'test/fixtures/models'), leaveOut: ['broken'] };

@@ -167,6 +167,14 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
     ['a 2', NO_ROUTES],
     ['a 2 3', TOO_MANY],
   ],
+  'models new': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['a --into', /argument missing/],
+    ['a/b', /expected a name of letters/],
+    ['../a', /expected a name of letters/],
+    ['a --json=1', UNKNOWN],
+  ],
   'models rollback': [
     ['', MISSING],
     ['a b', TOO_MANY],
