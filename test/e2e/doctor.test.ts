@@ -293,6 +293,11 @@ describe('imagen doctor', () => {
       ...(['triton.restricted', /TRITON_ADMIN_KEY does not open/, /the key that Triton was started with/] as const),
     ],
     [
+      'the key is in a file that is not there',
+      () => ({ TRITON_ADMIN_KEY: '', TRITON_ADMIN_KEY_FILE: '/nonexistent/key' }),
+      ...(['triton.restricted', /TRITON_ADMIN_KEY_FILE: expected a file that can be read/, /mount the key/] as const),
+    ],
+    [
       'the routes name a version that is not served',
       () => routes({ style_aged: { default: '9' } }),
       ...([

@@ -4,6 +4,8 @@ import { Channel } from '../../adapters/triton/channel.js';
 import { isCallFailure } from '../../adapters/triton/errors.js';
 import { ADMIN_HEADER } from '../../adapters/triton/replica-control.js';
 import { check, fault, ok, warning } from './check.js';
+import { givenAdminKey } from '../models/admin-key.js';
+import { UsageError } from '../usage.js';
 import { CALL_MS } from './deployment.js';
 import { reasonIn } from './grpc.js';
 
@@ -59,7 +61,9 @@ export const restricted = check({
   reads: ['tritonUrl'],
   needs: [live.name],
   async run({ tritonUrl }, deployment, signal) {
-    const { tritonAdminKey: key } = deployment.settings(['tritonAdminKey']).values;
+    const key = keyOrReason(deployment.settings(['tritonAdminKey', 'tritonAdminKeyFile']).values);
+    if (key instanceof UsageError)
+      return [fault(key.message, 'mount the key, or take the variable away (docs/images.md)')];
     if (await opens(tritonUrl, {}, signal)) {
       return [
         warning(
@@ -70,16 +74,26 @@ export const restricted = check({
     }
     if (key === undefined) return [ok('the model repository is restricted, and no key is set here')];
     if (await opens(tritonUrl, { [ADMIN_HEADER]: key }, signal)) {
-      return [ok('the model repository is restricted, and TRITON_ADMIN_KEY opens it')];
+      return [ok('the model repository is restricted, and the key opens it')];
     }
     return [
       fault(
-        'TRITON_ADMIN_KEY does not open the model repository, so `imagen models reload` is refused',
-        'set TRITON_ADMIN_KEY to the key that Triton was started with, or take it away (docs/images.md)',
+        'TRITON_ADMIN_KEY does not open the model repository, so `imagen models load` and `reload` are refused',
+        'set TRITON_ADMIN_KEY, or TRITON_ADMIN_KEY_FILE, to the key that Triton was started with, or take it away (docs/images.md)',
       ),
     ];
   },
 });
+
+/** The key, or why there is none although a file is named; undefined if nothing is set. */
+function keyOrReason(values: Parameters<typeof givenAdminKey>[0]): string | undefined | UsageError {
+  try {
+    return givenAdminKey(values);
+  } catch (error) {
+    if (error instanceof UsageError) return error;
+    throw error;
+  }
+}
 
 /** Whether the server permits the calls of the model repository. */
 async function opens(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<boolean> {

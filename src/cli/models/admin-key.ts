@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readConfig } from '../../config/index.js';
+import { type Config, readConfig } from '../../config/index.js';
 import { UsageError } from '../usage.js';
 
 /**
@@ -7,10 +7,17 @@ import { UsageError } from '../usage.js';
  * @throws ConfigError if both are set; UsageError if there is none
  */
 export function adminKeyOf(env: NodeJS.ProcessEnv): string {
-  const { tritonAdminKey, tritonAdminKeyFile: file } = readConfig(env, ['tritonAdminKey', 'tritonAdminKeyFile']);
-  const key = file === undefined ? tritonAdminKey : readKey(file);
+  const key = givenAdminKey(readConfig(env, ['tritonAdminKey', 'tritonAdminKeyFile']));
   if (key !== undefined) return key;
   throw new UsageError('TRITON_ADMIN_KEY is not set. Expected the key that Triton was started with (docs/images.md).');
+}
+
+/** @returns undefined if neither variable is set. @throws UsageError for a file that cannot be read, or has no key */
+export function givenAdminKey({
+  tritonAdminKey,
+  tritonAdminKeyFile: file,
+}: Partial<Pick<Config, 'tritonAdminKey' | 'tritonAdminKeyFile'>>): string | undefined {
+  return file === undefined ? tritonAdminKey : readKey(file);
 }
 
 function readKey(file: string): string {
