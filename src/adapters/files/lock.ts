@@ -1,28 +1,80 @@
-/** A lock among the processes of one machine. */
-import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+/** A lock on files that other machines may share: a model of a repository, the routes. */
+import { randomUUID } from 'node:crypto';
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { isAlive } from '../is-alive.js';
 
-const PAUSE_MS = 20;
-/** How long to wait for the holder, which writes a few small files, in milliseconds. */
+const ownerSchema = z.object({ id: z.string(), host: z.string(), pid: z.number(), by: z.string() });
+type Owner = z.output<typeof ownerSchema>;
+
+/** How often the holder shows that it lives, and after how long without that it is taken for dead, in milliseconds. */
+const ALIVE_MS = 5_000;
+const DEAD_MS = 60_000;
+/** How long `withLock` waits for the holder, which writes a few small files, and between two attempts, in milliseconds. */
 const WAIT_MS = 10_000;
+const PAUSE_MS = 20;
+
+export interface Lock {
+  /** Whether it is still ours: a holder that was stopped for a minute has lost it. */
+  held(): Promise<boolean>;
+  release(): Promise<void>;
+}
 
 /**
- * Runs work while no other process holds the lock. A lock whose process has ended is taken away.
+ * @param by who takes it, for those who come second
+ * @returns who holds it, if it is held
+ */
+export async function takeLock(file: string, by: string): Promise<Lock | { readonly holder: string }> {
+  const owner: Owner = { id: randomUUID(), host: hostname(), pid: process.pid, by };
+  const draft = `${file}.${owner.id}`;
+  await writeFile(draft, JSON.stringify(owner));
+  try {
+    // A link appears with its content, and only if there is none.
+    if (!(await linked(draft, file))) {
+      const holder = await clear(file);
+      if (holder !== undefined) return { holder };
+      if (!(await linked(draft, file))) return { holder: 'another one' };
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+  await removeDrafts(file);
+  const held = async () => (await ownerOf(file))?.id === owner.id;
+  const timer = setInterval(() => {
+    const now = new Date();
+    utimes(file, now, now).catch(() => undefined); // whoever has lost it finds out before it changes anything
+  }, ALIVE_MS);
+  timer.unref();
+  return {
+    held,
+    async release() {
+      clearInterval(timer);
+      if (await held()) await rm(file, { force: true });
+    },
+  };
+}
+
+/**
+ * Runs work while no other process holds the lock.
  * @param path a file that exists while the lock is held
  * @throws Error if another process holds it for ten seconds; errors of the file system and of the work
  */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   const giveUpAt = performance.now() + WAIT_MS;
-  while (!(await take(path))) {
-    await removeDead(path);
+  for (;;) {
+    const lock = await takeLock(path, `process ${process.pid}`);
+    if (!('holder' in lock)) {
+      try {
+        return await work();
+      } finally {
+        await lock.release();
+      }
+    }
     if (performance.now() > giveUpAt) throw new LockHeld(path);
     await sleep(PAUSE_MS);
-  }
-  try {
-    return await work();
-  } finally {
-    await rm(path, { force: true });
   }
 }
 
@@ -34,52 +86,49 @@ class LockHeld extends Error {
   }
 }
 
-/** A link appears with the process's id in it, or not at all. */
-async function take(path: string): Promise<boolean> {
-  const own = `${path}.${randomBytes(4).toString('hex')}`;
-  await writeFile(own, String(process.pid));
+async function linked(draft: string, file: string): Promise<boolean> {
   try {
-    await link(own, path);
+    await link(draft, file);
     return true;
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw thrown;
-  } finally {
-    await rm(own, { force: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 
-/** Between the look and the removal another process may do the same and take the lock, so the removed file is looked at. */
-async function removeDead(path: string): Promise<void> {
-  const found = await lookAt(path);
-  if (!found || isAlive(found.pid)) return;
-  const aside = `${path}.${randomBytes(4).toString('hex')}`;
-  try {
-    await rename(path, aside);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return; // another process has removed it
-    throw thrown;
-  }
-  if ((await lookAt(aside))?.inode !== found.inode) await rename(aside, path);
-  else await rm(aside, { force: true });
+/** Removes the lock of a holder that is dead. @returns the holder if it lives */
+async function clear(file: string): Promise<string | undefined> {
+  const owner = await ownerOf(file);
+  if (!(await isDead(file, owner))) return owner?.by ?? 'another one';
+  const aside = `${file}.${randomUUID()}`;
+  await rename(file, aside).catch(() => undefined); // somebody else has removed it
+  const taken = await ownerOf(aside);
+  // Somebody else has removed it and taken a new one: give that back.
+  if (taken && taken.id !== owner?.id) await linked(aside, file);
+  await rm(aside, { force: true });
+  return undefined;
 }
 
-async function lookAt(path: string): Promise<{ readonly pid: number; readonly inode: number } | undefined> {
-  try {
-    const [text, { ino }] = [await readFile(path, 'utf8'), await stat(path)];
-    return { pid: Number(text), inode: ino };
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw thrown;
+/** Whether the process that wrote the file has ended. A file that is gone counts as written by one that has. */
+async function isDead(file: string, owner: Owner | undefined): Promise<boolean> {
+  if (owner?.host === hostname() && !isAlive(owner.pid)) return true;
+  const found = await stat(file).catch(() => undefined);
+  return !found || Date.now() - found.mtimeMs > DEAD_MS;
+}
+
+/** Removes the drafts of processes that were killed while they took the lock. */
+async function removeDrafts(file: string): Promise<void> {
+  for (const name of await readdir(dirname(file))) {
+    if (!name.startsWith(`${basename(file)}.`)) continue;
+    const draft = join(dirname(file), name);
+    if (await isDead(draft, await ownerOf(draft))) await rm(draft, { force: true });
   }
 }
 
-function isAlive(pid: number): boolean {
-  if (!(pid > 0)) return true; // somebody else has written it
+async function ownerOf(file: string): Promise<Owner | undefined> {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code !== 'ESRCH';
+    return ownerSchema.safeParse(JSON.parse(await readFile(file, 'utf8'))).data;
+  } catch {
+    return undefined; // it is gone, or damaged: then its age decides
   }
 }

@@ -1,9 +1,10 @@
 /** The routes as a local file. */
 import { createHash } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RoutesRead, RoutesStore, RoutesText } from '../../domain/ports.js';
 import { withLock } from './lock.js';
+import { writeDurably } from './write.js';
 
 /** Number of hex digits of a hash that stand for a text. */
 const HASH_DIGITS = 16;
@@ -93,7 +94,7 @@ async function keep(folder: string, { text, generation }: RoutesText): Promise<v
   if (newest?.hash === generation) return; // by a writer that was killed before it wrote
   const number = String((newest?.number ?? 0) + 1).padStart(6, '0');
   const draft = join(folder, '.draft');
-  await writeDurably(draft, text);
+  await writeDraft(draft, text);
   await link(draft, join(folder, `${number}-${generation}.json`));
   await rm(draft);
 }
@@ -104,17 +105,12 @@ async function replaceFile(file: string, text: string): Promise<void> {
     (found) => found.mode & 0o777,
     () => 0o644,
   );
-  await writeDurably(draft, text, mode);
+  await writeDraft(draft, text, mode);
   await rename(draft, file);
 }
 
-async function writeDurably(path: string, text: string, mode = 0o644): Promise<void> {
-  await rm(path, { force: true }); // of a writer that was killed
-  const file = await open(path, 'wx', mode);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+/** A draft that a killed writer has left is in the way. */
+async function writeDraft(path: string, text: string, mode = 0o644): Promise<void> {
+  await rm(path, { force: true });
+  await writeDurably(path, text, mode);
 }

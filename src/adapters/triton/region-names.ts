@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readlinkSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { isAlive } from '../is-alive.js';
 
 export const DIRECTORY = '/dev/shm';
 const HOST = `imagen.${hostname()}.`;
@@ -76,14 +77,5 @@ function showsLife(file: string): boolean {
     return Date.now() - statSync(file).mtimeMs < DEAD_AFTER_MS;
   } catch {
     return false;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

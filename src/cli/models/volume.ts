@@ -3,8 +3,11 @@
  * same file system, brought to the disk, and then moved to their place by renames, each of which is one step for a server.
  */
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type Lock, takeLock } from '../../adapters/files/lock.js';
+import { writeDurably } from '../../adapters/files/write.js';
 import { UsageError } from '../usage.js';
 import {
   CONFIG_FILE,
@@ -14,7 +17,6 @@ import {
   readModelDirectory,
   sha256Of,
 } from './directory.js';
-import { type Lock, takeLock } from './lock.js';
 import { type Manifest, manifestText, parseManifest } from './manifest.js';
 import {
   byNumber,
@@ -148,12 +150,13 @@ async function place(root: string, staged: string, parcel: Parcel, todo: Plan, l
   const { outcome } = todo;
   if (todo.placesVersion) {
     const folder = join(staged, version);
-    for (const file of files) await copyFile(file.place, join(folder, file.path));
-    await writeWhole(join(folder, MANIFEST_FILE), manifestText(manifest));
+    for (const file of files) await putFile(join(folder, file.path), createReadStream(file.place));
+    await putFile(join(folder, MANIFEST_FILE), manifestText(manifest));
   }
-  for (const file of todo.isNewModel ? parcel.shared : todo.shared) await copyFile(file.place, join(staged, file.path));
+  for (const file of todo.isNewModel ? parcel.shared : todo.shared)
+    await putFile(join(staged, file.path), createReadStream(file.place));
   const placesConfig = outcome.outcome !== 'refused' && outcome.configuration !== 'as it was';
-  if (placesConfig) await writeWhole(join(staged, CONFIG_FILE), config);
+  if (placesConfig) await putFile(join(staged, CONFIG_FILE), config);
   if (await exists(staged)) await syncFolders(staged);
   if (!(await lock.held())) return refusal(LOST);
   if (todo.isNewModel) return (await moved(staged, join(root, model))) ? outcome : refusal(arrived(model));
@@ -191,26 +194,9 @@ async function moved(from: string, to: string): Promise<boolean> {
 
 const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined)) !== undefined;
 
-async function copyFile(from: string, to: string): Promise<void> {
+async function putFile(to: string, content: string | Readable): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
-  const handle = await open(to, 'wx');
-  try {
-    await writeFile(handle, createReadStream(from));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function writeWhole(to: string, text: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
-  const handle = await open(to, 'wx');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await writeDurably(to, content);
 }
 
 async function syncFolders(folder: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openRoutesFile } from '../../../src/adapters/files/routes-file.js';
@@ -70,10 +70,11 @@ it('lets exactly one of many writers win', async () => {
 it('takes the lock of a process that has ended, and waits for one that lives', async () => {
   const ended = spawn(process.execPath, ['-e', '']);
   await once(ended, 'exit');
-  await writeFile(`${path}.lock`, String(ended.pid));
+  const lockOf = (pid?: number) => JSON.stringify({ id: 'other', host: hostname(), pid, by: 'another writer' });
+  await writeFile(`${path}.lock`, lockOf(ended.pid));
   expect(await open().write('one', undefined, signal)).toMatchObject({ kind: 'written' });
 
-  await writeFile(`${path}.lock`, String(process.pid));
+  await writeFile(`${path}.lock`, lockOf(process.pid));
   let done = false;
   const waiting = open()
     .write('two', await found(), signal)
