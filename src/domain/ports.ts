@@ -110,7 +110,7 @@ export interface ObjectStore {
 /** What reading the routes document has given. */
 export type RoutesRead =
   | { readonly kind: 'found'; readonly text: string; readonly generation: string }
-  /** It is still of the generation that the caller knows. */
+  /** The document still has the generation that the caller knows. */
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'missing' }
   /** It is there, but it cannot be read as a text. */

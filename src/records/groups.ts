@@ -26,10 +26,10 @@ import {
   type GroupCounts,
   NO_COUNTS,
 } from '../domain/group-completion.js';
+import { pagesOf } from '../domain/pages.js';
 import type { ListedObject, ObjectStore } from '../domain/ports.js';
 import { type ObjectRef, objectUri, under } from '../domain/uri.js';
 import type { RecordFacts } from './facts.js';
-import { pagesOf } from './list.js';
 
 /** Places in a shard. Each end lists its whole shard, so shards are small. */
 export const SHARD = 200;

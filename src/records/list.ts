@@ -1,6 +1,7 @@
 /** The records of many jobs, by their names. */
 import { isJobId } from '../domain/job.js';
-import type { ListPage, ObjectStore } from '../domain/ports.js';
+import { pagesOf } from '../domain/pages.js';
+import type { ObjectStore } from '../domain/ports.js';
 import { type ObjectRef, under } from '../domain/uri.js';
 import { factsIn, type RecordFacts } from './facts.js';
 import { recordRef } from './record.js';
@@ -40,21 +41,6 @@ export async function* listRecords(
       yield { jobId, endedAt: createdAt, facts: factsIn(metadata) };
     }
   }
-}
-
-/** Every page of a list. @throws JobError `STORAGE_UNAVAILABLE`; the signal's reason */
-export async function* pagesOf(
-  store: ObjectStore,
-  prefix: ObjectRef,
-  from: string | undefined,
-  signal: AbortSignal,
-): AsyncGenerator<ListPage, void, void> {
-  let page: string | undefined;
-  do {
-    const listed = await store.list(prefix, { from, page, signal });
-    yield listed;
-    page = listed.next;
-  } while (page !== undefined);
 }
 
 /** The folder of a prefix, with the slash at its end; the empty name for a whole bucket. */

@@ -1,12 +1,9 @@
 /** Replaces and removes objects. Only operators' commands do: workers may create, and nothing else (decision 11). */
 import type { ObjectRef } from '../../domain/uri.js';
-import { connectApi, pathOf } from './api.js';
-import { SERVICE } from './authorized.js';
-import { crc32c } from './crc32c.js';
+import { pathOf } from './api.js';
 import { type Doing, refused } from './errors.js';
 import { refusalOf } from './refusal.js';
-import { uploadOf } from './store.js';
-import { googleTokens, noTokens, STORAGE_SCOPES } from '../tokens.js';
+import { openApi, replaceObject } from './store.js';
 
 export interface ObjectReplacer {
   /**
@@ -26,21 +23,15 @@ interface Replacement {
   readonly signal: AbortSignal;
 }
 
-const LIMITS = { requestMs: 15_000, idleMs: 15_000, msPerByte: 1_000 / 1024 ** 2 };
+/** Longer than a worker's: here nothing waits behind the request. In milliseconds. */
+const LIMITS = { requestMs: 15_000, idleMs: 15_000 };
 
 /** @param emulator base address; Google Cloud with the ambient credentials when absent */
 export function createReplacer(emulator: string | undefined): ObjectReplacer {
-  const tokens = emulator === undefined ? googleTokens(STORAGE_SCOPES) : noTokens;
-  const api = connectApi(emulator ?? SERVICE, tokens, LIMITS);
+  const api = openApi({ emulator }, LIMITS);
   return {
-    replace(ref, bytes, { generation, contentType, signal }) {
-      const doing: Doing = { what: 'create', ref, access: 'create' };
-      const resource = { name: ref.name, crc32c: crc32c(bytes), contentType };
-      return api.send(doing, uploadOf(ref, resource, bytes, generation), signal, async (answer) => {
-        const refusal = await refusalOf(answer);
-        if (refusal.status !== 200 && refusal.status !== 412) throw refused(doing, refusal);
-        return refusal.status === 200;
-      });
+    async replace(ref, bytes, { signal, ...how }) {
+      return (await replaceObject(api, ref, bytes, how, signal)) !== undefined;
     },
     remove(ref, { generation, signal }) {
       const doing: Doing = { what: 'create', ref, access: 'create' };

@@ -1,5 +1,6 @@
 /** The routes as an object in Cloud Storage. */
-import type { ObjectStore, RoutesRead, RoutesStore } from '../../domain/ports.js';
+import { pagesOf } from '../../domain/pages.js';
+import type { RoutesRead, RoutesStore } from '../../domain/ports.js';
 import { objectRef } from '../../domain/uri.js';
 import {
   objectStoreOver,
@@ -60,13 +61,20 @@ export function openRoutesObject(
       // Another writer with the same former document keeps the same text under the same name.
       await store.create(kept(former.generation), Buffer.from(former.text), how);
       const { generation } = former;
-      const info = await replaceObject(api, ref, bytes, { contentType: JSON_TYPE, generation }, signal);
+      // A public object is kept in caches for an hour otherwise.
+      const as = { contentType: JSON_TYPE, cacheControl: 'no-store', generation };
+      const info = await replaceObject(api, ref, bytes, as, signal);
       return info ? { kind: 'written', generation: info.generation } : { kind: 'changed' };
     },
     async history(current, signal) {
-      const names = await namesUnder(store, history, signal);
-      return names
-        .flatMap((name) => /^(\d+)\.json$/.exec(name)?.[1] ?? [])
+      const generations: string[] = [];
+      for await (const { objects } of pagesOf(store, history, undefined, signal)) {
+        for (const { name } of objects) {
+          const generation = /^(\d+)\.json$/.exec(name.slice(history.name.length))?.[1];
+          if (generation !== undefined) generations.push(generation);
+        }
+      }
+      return generations
         .filter((generation) => generation !== current)
         .sort((a, b) => (BigInt(a) < BigInt(b) ? 1 : -1));
     },
@@ -76,20 +84,4 @@ export function openRoutesObject(
       return found.kind === 'found' ? found.bytes.toString('utf8') : undefined;
     },
   };
-}
-
-/** @returns names without the folder */
-async function namesUnder(
-  store: ObjectStore,
-  folder: { readonly bucket: string; readonly name: string },
-  signal: AbortSignal,
-): Promise<string[]> {
-  const names: string[] = [];
-  let page: string | undefined;
-  do {
-    const { objects, next } = await store.list(folder, { page, signal });
-    names.push(...objects.map(({ name }) => name.slice(folder.name.length)));
-    page = next;
-  } while (page !== undefined);
-  return names;
 }

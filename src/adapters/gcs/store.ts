@@ -151,7 +151,7 @@ async function createObject(
 }
 
 /**
- * Replaces an object in one request, only if it is of the given generation. It needs the right to delete.
+ * Replaces an object in one request, only if it has the given generation; 0 if there must be none. It needs the right to delete.
  * @returns undefined if it is of another generation, or gone
  * @throws JobError `STORAGE_UNAVAILABLE`, after which the object may have been replaced or not
  */
@@ -159,13 +159,12 @@ export async function replaceObject(
   api: Api,
   ref: ObjectRef,
   bytes: Buffer,
-  how: { readonly contentType: string; readonly generation: string },
+  how: { readonly contentType: string; readonly cacheControl?: string; readonly generation: string },
   signal: AbortSignal,
 ): Promise<ObjectInfo | undefined> {
   const doing: Doing = { what: 'replace', ref, access: 'create' };
-  const { contentType, generation } = how;
-  // A public object is kept in caches for an hour otherwise.
-  const resource = { name: ref.name, crc32c: crc32c(bytes), contentType, cacheControl: 'no-store' };
+  const { generation, ...about } = how;
+  const resource = { name: ref.name, crc32c: crc32c(bytes), ...about };
   const answer = await upload(api, doing, uploadOf(ref, resource, bytes, generation), signal);
   if ('generation' in answer) return answer;
   if (answer.status === 412) return undefined;
@@ -195,7 +194,7 @@ async function existing(api: Api, doing: Doing, refusal: Refusal, signal: AbortS
  * A multipart upload. The service compares the checksum with the bytes it has received, before it creates the object.
  * @param generation of the object that is replaced; 0 if there must be none
  */
-export function uploadOf(
+function uploadOf(
   { bucket }: ObjectRef,
   resource: { readonly name: string; readonly crc32c: string; readonly contentType: string },
   bytes: Buffer,

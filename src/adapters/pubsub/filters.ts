@@ -17,7 +17,7 @@ export interface ShareBy {
 /** Takes the messages that no other subscription takes: those of other models or tenants, and those without the attribute. */
 const REST = 'others';
 /** Pub/Sub's limit on the length of a filter. */
-const MOST_FILTER_BYTES = 256;
+export const MOST_FILTER_BYTES = 256;
 
 /**
  * Every message passes exactly one of the filters, regardless of its attributes. `NOT` before a comparison is also true if

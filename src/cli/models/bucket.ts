@@ -9,9 +9,9 @@ import { readFile } from 'node:fs/promises';
 import { createReplacer, type ObjectReplacer } from '../../adapters/gcs/replace.js';
 import { crc32c } from '../../adapters/gcs/crc32c.js';
 import { createObjectStore } from '../../adapters/gcs/store.js';
+import { pagesOf } from '../../domain/pages.js';
 import type { ObjectStore } from '../../domain/ports.js';
 import { type ObjectRef, objectUri } from '../../domain/uri.js';
-import { readConfigText } from '../../adapters/triton/text-schema.js';
 import { CommandFailed } from '../usage.js';
 import { CONFIG_FILE, MANIFEST_FILE, type ModelFile } from './directory.js';
 import { differing, type Manifest, manifestText, parseManifest } from './manifest.js';
@@ -25,8 +25,8 @@ import {
   type Repository,
   shows,
   type StoredVersion,
+  versionsNamed,
 } from './repository.js';
-import type { FullConfig } from './rules.js';
 
 const BINARY = 'application/octet-stream';
 /** Longest configuration and manifest, in bytes. */
@@ -227,13 +227,10 @@ class Bucket {
 
   async #list(prefix: ObjectRef): Promise<{ readonly names: string[]; readonly folders: string[] }> {
     const [names, folders] = [new Array<string>(), new Set<string>()];
-    let page: string | undefined;
-    do {
-      const listed = await this.store.list(prefix, { page, signal: this.#signal });
-      names.push(...listed.objects.map(({ name }) => name));
-      for (const name of listed.folders) folders.add(name);
-      page = listed.next;
-    } while (page !== undefined);
+    for await (const page of pagesOf(this.store, prefix, undefined, this.#signal)) {
+      names.push(...page.objects.map(({ name }) => name));
+      for (const name of page.folders) folders.add(name);
+    }
     return { names, folders: [...folders] };
   }
 }
@@ -247,7 +244,3 @@ const isAbandoned = ({ pushedAt }: Manifest): boolean => Date.now() - Date.parse
 
 const needsNames = (version: string): string =>
   `version_policy: expected specific { versions: [ … ] } with ${version}, because Cloud Storage has no rename: with another policy a server loads a version of which only some files have come (docs/versions.md)`;
-
-/** The versions that a configuration names; undefined if it leaves the choice to the server. */
-const versionsNamed = (config: string): string[] | undefined =>
-  (readConfigText(config).config as unknown as FullConfig).versionPolicy?.specific?.versions.map(String);

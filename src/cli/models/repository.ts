@@ -93,9 +93,11 @@ export function changedPromise(
 
 /** Whether a server that reads this configuration takes every version that it finds, or this one by name. */
 export function shows(config: string, version: string): boolean {
-  const { config: read } = readConfigText(config);
-  const named = (read as unknown as FullConfig).versionPolicy?.specific?.versions.map(String);
-  return named === undefined || named.includes(version);
+  return versionsNamed(config)?.includes(version) ?? true;
 }
+
+/** The versions that a configuration names; undefined if it leaves the choice to the server. */
+export const versionsNamed = (config: string): string[] | undefined =>
+  (readConfigText(config).config as unknown as FullConfig).versionPolicy?.specific?.versions.map(String);
 
 export const byNumber = (a: StoredVersion, b: StoredVersion): number => Number(a.version) - Number(b.version);

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { CompletionsSubscription } from '../../adapters/pubsub/admin.js';
 import { type Delivery, PULL } from '../../adapters/pubsub/delivery.js';
+import { MOST_FILTER_BYTES } from '../../adapters/pubsub/filters.js';
 import type { Config } from '../../config/index.js';
 import { parsePrefix } from '../../domain/uri.js';
 import { UsageError } from '../usage.js';
@@ -26,8 +27,6 @@ const FILE_SECONDS = 300;
 /** Pub/Sub acks what is in a file when the file is closed, and so needs a longer ack deadline. */
 const FILE_ACK_SECONDS = 600;
 const FILE_BYTES = 100_000_000;
-/** Pub/Sub's limit on a filter, in bytes. */
-const MOST_FILTER_BYTES = 256;
 
 const collect = (one: string, before: readonly string[]) => [...before, one];
 
