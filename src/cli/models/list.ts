@@ -1,11 +1,11 @@
 import { Command } from 'commander';
-import { connectTriton } from '../../adapters/triton/server.js';
 import { readConfig } from '../../config/index.js';
 import { capacityOf } from '../../domain/capacity.js';
 import type { ModelContract, VersionContract } from '../../domain/contract.js';
 import { print, printJson, printText } from '../output.js';
 import { reachTriton } from '../reach.js';
 import { type Invocation, withHelp } from '../usage.js';
+import { withTriton } from '../with-triton.js';
 
 export function listCommand(invocation: Invocation): Command {
   const command = new Command('list')
@@ -21,8 +21,7 @@ export function listCommand(invocation: Invocation): Command {
 
 export async function listModels(invocation: Invocation, json: boolean): Promise<void> {
   const { tritonUrl } = readConfig(invocation.env, ['tritonUrl']);
-  const server = connectTriton({ url: tritonUrl });
-  try {
+  await withTriton({ url: tritonUrl }, async (server) => {
     await reachTriton(server, tritonUrl);
     const contracts = [...server.contracts().values()];
     if (json) {
@@ -33,9 +32,7 @@ export async function listModels(invocation: Invocation, json: boolean): Promise
       for (const [model, reason] of server.unready()) print(`${model}: not ready: ${reason}`);
     }
     if (contracts.length === 0) invocation.exitCode = 1;
-  } finally {
-    await server.close();
-  }
+  });
 }
 
 export function describe(contract: ModelContract): string {

@@ -1,11 +1,10 @@
 import { Command } from 'commander';
 import { versionsAt } from '../../adapters/triton/replica-control.js';
-import { connectTriton } from '../../adapters/triton/server.js';
 import { readConfig } from '../../config/index.js';
-import type { ModelContract } from '../../domain/contract.js';
 import { print, printJson, printText } from '../output.js';
 import { reachTriton } from '../reach.js';
 import { CommandFailed, type Invocation, withHelp } from '../usage.js';
+import { withTriton } from '../with-triton.js';
 import { describe } from './list.js';
 import { openRepository, type StoredVersion } from './repository.js';
 
@@ -34,17 +33,11 @@ export function showCommand(invocation: Invocation): Command {
 async function show(invocation: Invocation, model: string, { repository: place, json }: Flags): Promise<void> {
   const { tritonUrl, storageEmulator } = readConfig(invocation.env, ['tritonUrl', 'storageEmulator']);
   const stored = place === undefined ? undefined : await (await openRepository(place, storageEmulator)).versions(model);
-  const server = connectTriton({ url: tritonUrl });
-  let contract: ModelContract | undefined;
-  let unready: Record<string, string>;
-  try {
+  const { contract, unready } = await withTriton({ url: tritonUrl }, async (server) => {
     await reachTriton(server, tritonUrl);
-    contract = server.contracts().get(model);
     const mine = [...server.unready()].filter(([name]) => name === model || name.startsWith(`${model}/`));
-    unready = Object.fromEntries(mine);
-  } finally {
-    await server.close();
-  }
+    return { contract: server.contracts().get(model), unready: Object.fromEntries(mine) };
+  });
   const isKnown = contract !== undefined || Object.keys(unready).length > 0 || (stored?.length ?? 0) > 0;
   if (!isKnown)
     throw new CommandFailed(`model ${model}: neither Triton nor a repository has it: see \`imagen models\``);

@@ -1,6 +1,5 @@
 /** Runs the versions of a model on a real Triton, and holds their answers and seams against the contract. */
 import { isDeepStrictEqual } from 'node:util';
-import { connectTriton } from '../../adapters/triton/server.js';
 import type { ModelContract, VersionContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { ModelServer } from '../../domain/ports.js';
@@ -9,6 +8,7 @@ import { createTensor, originTensor } from '../../domain/tensor.js';
 import { atOnce } from '../../pipeline/codec.js';
 import { PLAN_TABLE, type Send, type Shape } from '../../pipeline/plans/index.js';
 import { reachTriton } from '../reach.js';
+import { withTriton } from '../with-triton.js';
 import type { Fault } from './rules.js';
 
 export interface Tried {
@@ -32,11 +32,10 @@ const SIDE = 64;
 
 /** @throws CommandFailed if Triton does not answer */
 export async function tryOut(url: string, contract: ModelContract, signal: AbortSignal): Promise<TriedOut> {
-  const server = connectTriton({ url, inferTimeoutMs: INFER_MS });
   const faults: Fault[] = [];
   const tried: Tried[] = [];
   const notServed: string[] = [];
-  try {
+  await withTriton({ url, inferTimeoutMs: INFER_MS }, async (server) => {
     await reachTriton(server, url);
     const served = server.contracts().get(contract.model);
     for (const [version, own] of contract.versions) {
@@ -46,9 +45,7 @@ export async function tryOut(url: string, contract: ModelContract, signal: Abort
         faults.push(fault(version, 'contract', `what Triton serves: ${JSON.stringify(there)}`, JSON.stringify(own)));
       } else tried.push(await tryVersion(server, served, version, own, faults, signal));
     }
-  } finally {
-    await server.close();
-  }
+  });
   return { tried, notServed, faults };
 }
 

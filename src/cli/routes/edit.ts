@@ -9,7 +9,8 @@ import { parseRoutesDocument, type RoutesDocument, versionsIn } from '../../doma
 import { changedModels, differences, writeRoutes } from '../../domain/routes-edit.js';
 import { print, printJson } from '../output.js';
 import { CommandFailed, type Invocation, UsageError } from '../usage.js';
-import { openRoutes, type OpenRoutes, readCurrent, withTriton } from './open.js';
+import { withTriton } from '../with-triton.js';
+import { openRoutes, type OpenRoutes, readCurrent } from './open.js';
 import { type Demand, demandServed, type ModelVersion } from './served.js';
 
 export interface EditFlags {
@@ -99,7 +100,7 @@ async function make(env: NodeJS.ProcessEnv, flags: EditFlags, edit: Edit): Promi
   };
   if (models.length === 0 && current !== undefined) return { made, done };
   if (triton !== undefined) {
-    await withTriton(triton, (server) => demandServed(server, triton, namedBy(made, models), edit.demand));
+    await withTriton({ url: triton }, (server) => demandServed(server, triton, namedBy(made, models), edit.demand));
   }
   if (flags.dryRun) return { made, done };
   const { note } = flags;

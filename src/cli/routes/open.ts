@@ -1,9 +1,7 @@
-/** What the commands that show and edit the routes share: the document, and what Triton serves of it. */
+/** What the commands that show and edit the routes share: the document. */
 import { openRoutesStore } from '../../adapters/routes.js';
-import { connectTriton, type Triton } from '../../adapters/triton/server.js';
 import { readConfig } from '../../config/index.js';
 import type { RoutesStore, RoutesText } from '../../domain/ports.js';
-
 import { CommandFailed, UsageError } from '../usage.js';
 
 /** Time limit for all calls to storage of one command, in milliseconds. */
@@ -32,14 +30,4 @@ export async function readCurrent({ place, store, signal }: OpenRoutes): Promise
   const found = await store.read(signal);
   if (found.kind === 'unusable') throw new CommandFailed(`${place} cannot be read: ${found.reason}`);
   return found.kind === 'found' ? { text: found.text, generation: found.generation } : undefined;
-}
-
-/** Runs work with a connection to Triton. */
-export async function withTriton<T>(url: string, work: (triton: Triton) => Promise<T>): Promise<T> {
-  const triton = connectTriton({ url });
-  try {
-    return await work(triton);
-  } finally {
-    await triton.close();
-  }
 }

@@ -7,9 +7,10 @@ import type { RoutesEntry } from '../../domain/routes.js';
 import { print, printJson, say } from '../output.js';
 import { reachTriton } from '../reach.js';
 import { CommandFailed, type Invocation, withHelp } from '../usage.js';
-import { openRoutes, withTriton } from './open.js';
+import { withTriton } from '../with-triton.js';
+import { openRoutes } from './open.js';
 
-/** True or false if Triton has said so, null if it has not been asked or does not answer. */
+/** Whether Triton serves a version; null if it was not asked or does not answer. */
 type Served = boolean | null;
 type Look = (model: string, version: string) => Served;
 
@@ -82,7 +83,7 @@ const inWords = (served: Served): string => (served === false ? ', which Triton 
 async function whatTritonServes(env: NodeJS.ProcessEnv): Promise<Look> {
   const { tritonUrl } = readSettings(env, ['tritonUrl']).values;
   if (tritonUrl === undefined) return () => null;
-  return withTriton(tritonUrl, async (triton) => {
+  return withTriton({ url: tritonUrl }, async (triton) => {
     try {
       await reachTriton(triton, tritonUrl);
     } catch (thrown) {
