@@ -25,7 +25,7 @@ import { createFeed } from './live/feed.js';
 import { samples } from './live/files.js';
 import { beginning, readPicture } from './live/pictures.js';
 import { MAX_BODY_BYTES, startPageServer } from './live/server.js';
-import { type Counter, submit } from './live/submit.js';
+import { submit, type SubmitParts } from './live/submit.js';
 import { RECENT_MS, watchModels } from './live/models.js';
 import { wordsOfCodes } from './live/words.js';
 
@@ -68,8 +68,8 @@ const completions = await watchTopic(channel, config.completionsTopic, ({ data }
 const stopHearing = await hearSteps(port, (step) => board.stepped(step));
 const server = await startPageServer(port, {
   feed,
-  submit: (order) => submit(order, counter()),
-  burst: (operations) => submitBurst(operations, counter()),
+  submit: (order) => submit(order, submitParts()),
+  burst: (operations) => submitBurst(operations, submitParts()),
   async cancel(key) {
     const jobId = board.cancelable(key);
     if (jobId === undefined) return undefined;
@@ -97,7 +97,7 @@ const stopped = Promise.allSettled([server.close(), jobs.stop(), completions.sto
 await Promise.race([stopped.then(() => channel.close()), sleep(LAST_WORDS_MS)]);
 process.exit(reason ? 1 : 0);
 
-function counter(): Counter {
+function submitParts(): SubmitParts {
   return { board, uploadPrefix, door: { store, topic, signal: AbortSignal.timeout(LIMIT_MS) } };
 }
 

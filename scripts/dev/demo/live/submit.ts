@@ -18,8 +18,8 @@ export interface Order {
   readonly format?: string | undefined;
 }
 
-/** Where orders go. */
-export interface Counter {
+/** What a submission needs. */
+export interface SubmitParts {
   readonly board: Board;
   readonly door: Door;
   readonly uploadPrefix: string;
@@ -30,7 +30,7 @@ type More = Pick<JobMessage, 'group' | 'priority'> & { readonly jobId?: string }
 /** @returns the job's id. @throws JobError where it is no job; whatever storage and Pub/Sub throw */
 export async function submit(
   { bytes, operations, format }: Order,
-  { board, door, uploadPrefix }: Counter,
+  { board, door, uploadPrefix }: SubmitParts,
   { jobId = newId('page'), ...more }: More = { priority: 'interactive' },
 ): Promise<string> {
   if (bytes.length === 0) throw new JobError('INPUT_EMPTY', 'expected a picture, given nothing');

@@ -1,5 +1,6 @@
 import { element, plural, write } from './dom.js';
-import { onClick, post } from './post.js';
+import { cancelJob, isOver } from './job.js';
+import { onClick } from './post.js';
 import { showProblem } from './problem.js';
 import { slide } from './slider.js';
 
@@ -34,8 +35,8 @@ export function createCard({ key, jobId }, strip) {
   let since;
 
   onClick(cancel, async () => {
-    const { error } = await post(`/jobs/${encodeURIComponent(key)}/cancel`);
-    if (error && error.code !== 'NOT_FOUND') showProblem(problem, error); // it has ended meanwhile
+    const error = await cancelJob(key);
+    if (error) showProblem(problem, error);
   });
 
   return {
@@ -46,7 +47,7 @@ export function createCard({ key, jobId }, strip) {
       write(status, `${node.dataset.status} ${Math.max(0, Math.floor((now - since) / 1000))} s`);
     },
     update(job) {
-      const over = !['queued', 'running', 'canceling'].includes(job.status);
+      const over = isOver(job);
       node.dataset.status = job.status;
       since = over ? undefined : job.arrivedAt;
       if (over || !status.textContent.startsWith(job.status)) write(status, job.status);

@@ -1,5 +1,6 @@
 /* global URL, URLSearchParams, document, fetch, performance */
 import { byId, element, write } from './dom.js';
+import { isOver } from './job.js';
 import { problemOf } from './look.js';
 import { post } from './post.js';
 import { showProblem } from './problem.js';
@@ -108,7 +109,7 @@ export function createComposer(onSent) {
 
   function follow(job) {
     const { jobId, status, timingsMs, error } = job;
-    if (jobId === undefined || ['queued', 'running', 'canceling'].includes(status)) return;
+    if (jobId === undefined || !isOver(job)) return;
     if (sending) heard.set(jobId, job);
     if (jobId !== own) return;
     const inAll = (timingsMs?.queued ?? 0) + (timingsMs?.total ?? 0);

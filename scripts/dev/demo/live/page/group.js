@@ -1,9 +1,8 @@
 import { addressOf } from './card.js';
 import { element, plural, write } from './dom.js';
-import { onClick, post } from './post.js';
+import { cancelJob, isOver } from './job.js';
+import { onClick } from './post.js';
 import { showProblem } from './problem.js';
-
-const OVER = new Set(['succeeded', 'failed', 'expired', 'canceled']);
 
 /** Jobs of one group: a small picture of each. `update` and `remove` take its jobs one by one. */
 export function createGroup({ id, total }) {
@@ -22,15 +21,14 @@ export function createGroup({ id, total }) {
     counts,
     problem,
   );
-  const rest = () => [...jobs.values()].filter((job) => !OVER.has(job.status) && job.status !== 'canceling');
+  const rest = () => [...jobs.values()].filter((job) => !isOver(job) && job.status !== 'canceling');
   let complaint;
 
   onClick(cancel, async () => {
     complaint = undefined;
     // One after another: each writes a record, and the browser opens few connections.
     for (const { key } of rest()) {
-      const { error } = await post(`/jobs/${encodeURIComponent(key)}/cancel`);
-      if (error && error.code !== 'NOT_FOUND') complaint = error; // it has ended meanwhile
+      complaint = (await cancelJob(key)) ?? complaint;
     }
     show();
   });
@@ -38,7 +36,7 @@ export function createGroup({ id, total }) {
   function show() {
     const all = [...jobs.values()];
     const of = (...names) => all.filter((job) => names.includes(job.status)).length;
-    const ended = all.filter((job) => OVER.has(job.status)).length;
+    const ended = all.filter(isOver).length;
     const lost = of('failed', 'expired');
     node.dataset.status = ended < all.length ? 'running' : lost > 0 ? 'failed' : 'succeeded';
     write(status, `${ended} of ${total ?? all.length}`);
