@@ -8,9 +8,9 @@ import { type Counts, createTally, type Tally } from './canary-tally.js';
 import { createLatencies, type Latencies, MOST_KEPT } from './latency.js';
 
 /**
- * Stops arms of experiments that fail too often or are too slow. Each worker counts its own operations. The first worker whose count reaches
- * the limits decides for all, with an object in storage that the others find when they look. If storage is away, a worker
- * keeps its own decision and writes it when storage is back.
+ * Stops arms of experiments that fail too often or are too slow. Each worker counts its own operations. The first worker
+ * whose count reaches the limits decides for all, with an object in storage that the others find when they look. If storage
+ * is away, a worker keeps its own decision and writes it when storage is back.
  */
 export interface Guard {
   /** Whether an arm gets no more jobs, as far as this worker knows. */

@@ -37,7 +37,7 @@ afterAll(async () => {
   await rm(join(repository, model), { recursive: true, force: true });
 });
 
-/** In this process, since a program takes a second to start. */
+/** Runs a command in this process, because a program takes a second to start. */
 const models = (...args: string[]) => modelsOf(scene.env, ...args);
 async function modelsOf(of: NodeJS.ProcessEnv, ...args: string[]) {
   const [out, err]: [string[], string[]] = [[], []];

@@ -13,14 +13,14 @@ export const cacheDir = join(localDir, 'cache');
 
 export const defaultStackDir = join(localDir, 'stack');
 
-/** Models of whoever works in this checkout. They stay, whatever the stack makes anew. */
+/** Models that a developer adds to this checkout. `stack up` never changes or deletes them. */
 export function ownModels(): { readonly folder: string } {
   const folder = join(root, 'models.local');
   mkdirSync(folder, { recursive: true });
   return { folder };
 }
 
-/** The routes file of whoever works in this checkout, if there is one. */
+/** The routes file that a developer adds to this checkout, if there is one. */
 export function ownRoutes(): { readonly IMAGEN_ROUTES_FILE?: string } {
   const file = join(root, 'routes.local.json');
   return existsSync(file) ? { IMAGEN_ROUTES_FILE: file } : {};

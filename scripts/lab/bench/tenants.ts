@@ -39,7 +39,7 @@ const CASES = [
   { name: 'four', workers: 4, model: model('four', 4), places: { IMAGEN_MAX_JOBS: '8' } },
 ];
 
-/** Each on a stack of its own, since the crowd's jobs that are left would be the next case's. */
+/** Each case starts its own stack, because the next case's workers would take the jobs of the crowd that are left. */
 export const tenants: Benchmark = (asked) =>
   figuresFor(CASES, asked, (one) =>
     withTraffic({ models: [one.model], progress: asked.progress }, (parts, traffic) => beside(parts, traffic, one)),
