@@ -1,6 +1,6 @@
 /** One attempt at the work of a job, up to its record. */
 import type { Completion } from '../domain/completion.js';
-import { ERRORS, GivenBack, JobError, type Stage } from '../domain/errors.js';
+import { ERRORS, GivenBack, JobError } from '../domain/errors.js';
 import type { ObjectStore } from '../domain/ports.js';
 import { asShortage } from '../pipeline/codec.js';
 import { JobContext } from '../pipeline/job-context.js';
@@ -16,15 +16,14 @@ import { tellStep, type Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import { lastErrorOf, publishersAttributes } from './defer.js';
 import type { Message } from './message.js';
-import { type AttemptResult, fromRecord, interrupted, unavailable, type Worked } from './outcome.js';
+import { outageBehind } from './outage-behind.js';
+import { type AttemptResult, fromRecord, interrupted, type Worked } from './outcome.js';
 import { absenceOf } from './put-back.js';
 import { overBudget, settle } from './settle.js';
 import { watchRecord } from './watch-record.js';
 
 /** From this attempt on a job runs alone. If it kills its worker, it then harms no other job. */
 export const ALONE_FROM_ATTEMPT = 3;
-/** A server that needs longer to say what it serves is away, in milliseconds. */
-const ANSWERS_WITHIN_MS = 1_000;
 
 /**
  * Does the job and records how it ended, unless the job ends elsewhere in the meantime.
@@ -105,30 +104,5 @@ async function work(
     return verdict.kind === 'end' ? end(verdict.status, verdict.error) : { kind: 'put off', error };
   } finally {
     limit.clear();
-  }
-}
-
-/**
- * Looks for an outage that the job itself has not noticed when its time limit passed: its requests waited behind those of
- * other jobs, or the server has not answered them. The time limit ends the job only if there is none.
- */
-async function outageBehind(
-  { parts }: Worker,
-  { job, needs }: Message,
-  { steps }: JobContext,
-  stage: Stage,
-): Promise<JobError | undefined> {
-  const away = parts.availability.broken(needs);
-  if (away) return unavailable(away, stage);
-  const model = job.operations[steps.length]?.model;
-  if (stage !== 'infer' || model === undefined) return undefined;
-  const limit = AbortSignal.timeout(ANSWERS_WITHIN_MS);
-  try {
-    await parts.models.refresh(limit, { model });
-    return undefined;
-  } catch (thrown) {
-    if (!limit.aborted) return JobError.from(thrown, stage);
-    const message = `model ${model}: the server has not answered within ${ANSWERS_WITHIN_MS} ms`;
-    return new JobError('MODEL_UNAVAILABLE', message, { stage, needs: { kind: 'model', name: model } });
   }
 }

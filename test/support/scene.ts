@@ -54,6 +54,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     ...more,
   };
   const closers: (() => unknown)[] = [];
+  const workers: (() => Promise<void>)[] = [];
 
   /** Runs a command of ours to its end. */
   const imagen = (...args: string[]) => runProgram(process.execPath, [CLI, ...args], env);
@@ -111,7 +112,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     child.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
     const exit = once(child, 'exit').then(([code]) => code as number | null);
-    closers.push(async () => {
+    workers.push(async () => {
       child.kill('SIGKILL');
       await exit;
     });
@@ -136,8 +137,14 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     };
   }
 
+  /** Kills every worker that still runs. */
+  async function stopWorkers(): Promise<void> {
+    await Promise.all(workers.splice(0).map((stop) => stop()));
+  }
+
   /** Everything that one has opened ends, workers included. */
   async function close(): Promise<void> {
+    await stopWorkers();
     for (const closer of closers.reverse()) await closer();
   }
 
@@ -159,6 +166,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     publishRaw,
     upload,
     startWorker,
+    stopWorkers,
     close,
   };
 }

@@ -151,6 +151,42 @@ describe('a job whose own time limit passes at an inference', () => {
   });
 });
 
+describe('a job whose own time limit passes elsewhere', () => {
+  const hang = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+  const slowly = async (operation: 'read' | 'create', change: (scene: ReturnType<typeof setUp>) => void) => {
+    const scene = setUp();
+    const { store } = scene.worker.parts;
+    if (operation === 'read') store.read = (_, { signal }) => hang(signal);
+    else {
+      const sound = { ...scene.worker.outcomeStore };
+      scene.worker.outcomeStore.create = (ref, bytes, more) =>
+        ref.bucket === 'out' ? hang(more.signal) : sound.create(ref, bytes, more);
+    }
+    change(scene);
+    return scene.attempt(scene.worker, { timeoutSeconds: 0.2 });
+  };
+
+  it.each(['read', 'create'] as const)('ends at a slow %s if all that it needs answers', async (operation) =>
+    expect(await slowly(operation, () => undefined)).toMatchObject({
+      ...{ status: 'failed', error: { code: 'EXECUTION_TIMEOUT', stage: operation === 'read' ? 'fetch' : 'store' } },
+    }),
+  );
+
+  it('is put off if Triton does not say what it serves, wherever the job is', async () =>
+    expect(await slowly('read', ({ models }) => (models.refresh = hang))).toMatchObject({
+      ...{ kind: 'put off', error: { code: 'MODEL_UNAVAILABLE', stage: 'fetch' } },
+    }));
+
+  it.each(['read', 'create'] as const)('is put off at a slow %s if storage does not answer', async (operation) => {
+    const outcome = await slowly(operation, ({ worker }) => {
+      worker.parts.singleTryStore.checkAccess = (_, access, signal) =>
+        access === operation ? hang(signal) : Promise.resolve();
+    });
+    expect(outcome).toMatchObject({ kind: 'put off', error: { code: 'STORAGE_UNAVAILABLE' } });
+  });
+});
+
 describe('a job that cannot be planned by the contracts of its models', () => {
   it.each([
     ['OUTPUT_TOO_LARGE', { operations: ['times1', 'times4', 'times4', 'times4', 'times4'] }],
