@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fingerprint } from '../../src/domain/fingerprint.js';
 import { parseJob } from '../../src/domain/job.js';
 import { createScene, type Scene, showOnFailure, until } from '../support/scene.js';
-import { inferenceCount } from '../support/triton-http.js';
 
 const picture = (background: string) =>
   sharp({ create: { width: 24, height: 16, channels: 3, background } })
@@ -52,18 +51,18 @@ describe('completions that are refused', () => {
     await topic.delete();
     const uri = await scene.upload('a.png', await picture('#345'));
     const worker = await startWorker({ IMAGEN_MAX_JOBS: '2' });
-    const before = await inferenceCount('echo');
+    const before = await scene.inferences('echo');
     for (let i = 0; i < 12; i++) await scene.publish({ jobId: `held-${i}`, operations: ['echo'], input: { uri } });
     await until(async () => (await worker.metric('imagen_intake_paused', { reason: 'completions' })) === 1, 20_000);
     await until(async () => (await worker.metric('imagen_jobs_active')) === 0, 10_000);
-    const begun = (await inferenceCount('echo')) - before;
+    const begun = (await scene.inferences('echo')) - before;
     expect(begun).toBeLessThan(12);
     expect((await fetch(`http://127.0.0.1:${worker.port}/readyz`)).status).toBe(503);
     // Three extensions of each take longer than a lease: what is held must not come again.
     const extensions = async () =>
       (await worker.metric('imagen_lease_extensions_total')) / (await worker.metric('imagen_deliveries_total'));
     await until(async () => (await extensions()) >= 3, 40_000);
-    expect((await inferenceCount('echo')) - before).toBe(begun);
+    expect((await scene.inferences('echo')) - before).toBe(begun);
     expect(await worker.metric('imagen_redeliveries_total')).toBe(0);
 
     const bodies: string[] = [];
@@ -84,7 +83,7 @@ describe('completions that are refused', () => {
     );
     expect(told().filter(({ status, attempt }) => status !== 'succeeded' || attempt !== 1)).toEqual([]);
     expect(await worker.metric('imagen_given_back_total')).toBe(0);
-    expect((await inferenceCount('echo')) - before).toBe(12);
+    expect((await scene.inferences('echo')) - before).toBe(12);
   });
 });
 
@@ -125,19 +124,19 @@ describe('a bucket that is missing', () => {
     const missing = `missing-${scene.id}`;
     const worker = await startWorker({ IMAGEN_ALLOWED_OUTPUTS: `gs://${missing},${scene.env.IMAGEN_ALLOWED_OUTPUTS}` });
     await until(async () => (await worker.metric('imagen_bucket_unavailable', { bucket: missing })) === 1, 10_000);
-    const before = await inferenceCount('echo');
+    const before = await scene.inferences('echo');
     const job = { operations: ['echo'], input: { uri } };
     await scene.publish({ ...job, jobId: 'waits', output: { prefix: `gs://${missing}/` } });
     await scene.publish({ ...job, jobId: 'passes' });
     await scene.completions(1, 'passes');
     await until(async () => (await worker.metric('imagen_jobs_parked')) === 1, 10_000);
-    expect((await inferenceCount('echo')) - before).toBe(1);
+    expect((await scene.inferences('echo')) - before).toBe(1);
     await until(() => worker.log().includes(`${missing} (create)`), 10_000);
 
     await scene.storage.createBucket(missing);
     const [{ completion } = expect.fail()] = await scene.completions(1, 'waits');
     expect(completion).toMatchObject({ status: 'succeeded', attempt: 1 });
-    expect((await inferenceCount('echo')) - before).toBe(2);
+    expect((await scene.inferences('echo')) - before).toBe(2);
   });
 });
 

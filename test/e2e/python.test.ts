@@ -134,6 +134,28 @@ describe('from Python', () => {
     INSTALL_MS,
   );
 
+  // It compiles Google's clients, which takes minutes on two processors.
+  it.runIf(process.env.IMAGEN_TEST_GO)(
+    'publishes pictures from Go, and does each once',
+    async () => {
+      const photos = ['coffee.jpg', 'chelsea.jpg'].map((name) => path(`../fixtures/photos/${name}`));
+      const args = ['run', '-C', path('../../docs/examples/go'), '.', '-operation', 'style_comic', ...photos];
+      const [first, second] = [await runProgram('go', args, scene.env), await runProgram('go', args, scene.env)];
+      expect(first.code, first.stderr).toBe(0);
+      const ids = first.stdout.trim().split('\n').sort();
+      expect(ids).toEqual(
+        ['chelsea', 'coffee'].map((name) => expect.stringMatching(`^${name}-[0-9a-f]{24}$`) as string),
+      );
+      expect(second.stdout.trim().split('\n').sort()).toEqual(ids);
+      for (const id of ids) {
+        const told = await scene.completions(2, id);
+        expect(told[0]?.completion.status).toBe('succeeded');
+        expect(new Set(told.map(({ body }) => body)).size).toBe(1);
+      }
+    },
+    3 * INSTALL_MS,
+  );
+
   it(
     "finds every model and version well with Triton's own test client",
     async () => {

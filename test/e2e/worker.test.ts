@@ -5,7 +5,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { scans } from '../support/hostile/scans.js';
 import { openLane } from '../support/lane.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
-import { inferenceCount } from '../support/triton-http.js';
 
 const photo = (name: string) => readFileSync(new URL(`../fixtures/photos/${name}.jpg`, import.meta.url));
 const OPERATIONS = [
@@ -226,7 +225,7 @@ describe('the worker', () => {
       ['of the first operation', [{ model: 'upscale', version: '1' }]],
       ['of a later operation', ['style_aged', { model: 'upscale', version: '1' }]],
     ])('ends before any inference when the result would be too large: %s', async (which, operations) => {
-      const asked = async () => (await inferenceCount('style_aged')) + (await inferenceCount('upscale'));
+      const asked = async () => (await scene.inferences('style_aged')) + (await scene.inferences('upscale'));
       const before = await asked();
       const jobId = which.replaceAll(' ', '-');
       const side = 4200; // four times that is over IMAGEN_MAX_OUTPUT_PIXELS
@@ -304,7 +303,7 @@ describe('the worker', () => {
 
     it('answers the second from the record: one inference, one result, one and the same body', async () => {
       const job = await message('again');
-      const before = await inferenceCount('style_comic');
+      const before = await scene.inferences('style_comic');
       await scene.publish(job);
       await scene.completions(1, 'again');
       await scene.publish(job);
@@ -312,17 +311,17 @@ describe('the worker', () => {
       expect(second?.body).toBe(first?.body);
       expect(second?.attributes).toEqual(first?.attributes);
       expect(await generations('again')).toHaveLength(1);
-      expect((await inferenceCount('style_comic')) - before).toBe(first?.completion.steps?.[0]?.requests);
+      expect((await scene.inferences('style_comic')) - before).toBe(first?.completion.steps?.[0]?.requests);
     });
 
     it('does so also when both come at once', async () => {
       const job = await message('twins');
-      const before = await inferenceCount('style_comic');
+      const before = await scene.inferences('style_comic');
       await Promise.all([scene.publish(job), scene.publish(job), scene.publish(job)]);
       const bodies = (await scene.completions(3, 'twins')).map(({ body }) => body);
       expect(new Set(bodies).size).toBe(1);
       expect(await generations('twins')).toHaveLength(1);
-      expect((await inferenceCount('style_comic')) - before).toBe(1);
+      expect((await scene.inferences('style_comic')) - before).toBe(1);
     });
 
     it('keeps the first outcome although the input has changed since', async () => {

@@ -55,6 +55,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
   };
   const closers: (() => unknown)[] = [];
   const workers: (() => Promise<void>)[] = [];
+  const started: WorkerProcess[] = [];
 
   /** Runs a command of ours to its end. */
   const imagen = (...args: string[]) => runProgram(process.execPath, [CLI, ...args], env);
@@ -123,7 +124,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     );
     const port = Number(/"port":(\d+)/.exec(log)?.[1]);
     expect(port, log).toBeGreaterThan(0);
-    return {
+    const worker: WorkerProcess = {
       port,
       log: () => log,
       signal: (signal) => child.kill(signal),
@@ -135,6 +136,15 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
         return matching.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
       },
     };
+    started.push(worker);
+    void exit.then(() => started.splice(started.indexOf(worker), 1));
+    return worker;
+  }
+
+  /** Inferences of a model that the scene's running workers have had answered. Triton's own count has those of other tests. */
+  async function inferences(model: string): Promise<number> {
+    const counts = started.map((worker) => worker.metric('imagen_triton_round_trip_seconds_count', { model }));
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
   }
 
   /** Kills every worker that still runs. */
@@ -166,6 +176,7 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     publishRaw,
     upload,
     startWorker,
+    inferences,
     stopWorkers,
     close,
   };
