@@ -60,12 +60,16 @@ repository_options() {
     set -- $1
     set +f
     unset IFS # as by default
+    found=
     for folder in "$@"; do
+      [ -d "$folder" ] || fail "MODEL_REPOSITORY: expected a folder of models, given '$folder'"
       models=$(models_in "$folder")
-      [ -n "$models" ] || fail "MODEL_REPOSITORY: expected a folder of models, given '$folder'"
+      found=$found$models
       echo "--model-repository=$folder"
       [ -n "${TRITON_MODELS:-}" ] || for model in $models; do echo "--load-model=$model"; done
     done
+    # One of several may be empty: its models come later. A volume that is not mounted is empty, too, so one must have some.
+    [ -n "$found" ] || fail "MODEL_REPOSITORY: expected a folder of models, given '$1'"
   )
 }
 
