@@ -6,6 +6,8 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { pages } from '../support/documentation.js';
 import { runProgram } from '../support/program.js';
+import { localDir } from '../../scripts/dev/stack/paths.js';
+import { freePorts, type PortName, portVariable } from '../../scripts/dev/stack/ports.js';
 import { createScene, type Scene, showOnFailure } from '../support/scene.js';
 
 const root = new URL('../../', import.meta.url).pathname;
@@ -39,7 +41,7 @@ interface Run {
   readonly prepare?: (scene: Scene, folder: string) => Promise<void>;
   /** Words of the page that stand for what the reader has, and what it is here. */
   readonly words?: Readonly<Record<string, string>>;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: () => Promise<Readonly<Record<string, string>>>;
   /** Exit codes of commands that tell something by them, by the command's first words. */
   readonly codes?: Readonly<Record<string, number>>;
   readonly worker?: true;
@@ -51,13 +53,17 @@ const ENDS_AFTER = 'timeout --signal INT 4 env';
 
 const RUN: Readonly<Record<string, Run>> = {
   'README.md, Try it by hand': {
-    // The parts are up already, with ports of their own.
-    words: {
-      'npm run stack -- up': 'true',
-      'eval "$(npm run -s stack -- env)"': 'true',
-      'npm run stack -- down': 'true',
+    words: { 'npm run': `npm --prefix '${root}' run` },
+    env: async () => {
+      const ports = Object.entries(await freePorts()).map(([name, port]) => [
+        portVariable(name as PortName),
+        String(port),
+      ]);
+      return {
+        ...(Object.fromEntries(ports) as Record<string, string>),
+        IMAGEN_STACK_DIR: join(localDir, `test-documented-${process.pid}`),
+      };
     },
-    env: { IMAGEN_MAX_JOBS: '4' },
   },
   'CONTRIBUTING.md, Debug one job': {
     words: { 'npm run stack -- up && eval "$(npm run -s stack -- env)"': 'true' },
@@ -137,14 +143,14 @@ describe('the documentation', () => {
 
   it.each(Object.entries(RUN))(
     'can be typed as it is: %s',
-    async (place, { prepare, words = {}, env = {}, codes = {}, worker }) => {
+    async (place, { prepare, words = {}, env, codes = {}, worker }) => {
       const commands = (blocks.get(place) ?? expect.fail()).map((command) =>
         Object.entries(words).reduce((text, [from, to]) => text.replaceAll(from, to), command),
       );
       if (worker) showOnFailure(await scene.startWorker());
       await prepare?.(scene, folder);
       const PATH = `${join(root, 'bin')}:${process.env.PATH ?? ''}`;
-      const own = { IMAGEN_ROUTES_FILE: join(folder, 'routes.json'), PATH, ...env };
+      const own = { IMAGEN_ROUTES_FILE: join(folder, 'routes.json'), PATH, ...(await env?.()) };
       const lines = commands.map((command) => (ENDLESS.test(command) ? `${ENDS_AFTER} ${command}` : command));
       const { codes: given, told } = await typed(lines, folder, { ...scene.env, ...own });
       const expected = commands.map((command) => {

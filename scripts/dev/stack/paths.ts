@@ -11,7 +11,8 @@ export const localDir = join(root, '.imagen');
 /** What is downloaded or built once and shared by all instances. Written only under its lock. */
 export const cacheDir = join(localDir, 'cache');
 
-export const defaultStackDir = join(localDir, 'stack');
+/** Where the state and the logs of `npm run stack` are. A second stack needs another folder, and ports of its own. */
+export const defaultStackDir = process.env.IMAGEN_STACK_DIR ?? join(localDir, 'stack');
 
 /** Models that a developer adds to this checkout. `stack up` never changes or deletes them. */
 export function ownModels(): { readonly folder: string } {
