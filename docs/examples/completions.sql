@@ -43,8 +43,8 @@ SELECT model, version, COUNT(*) AS jobs,
   APPROX_QUANTILES(ms, 100)[OFFSET(50)] AS p50_ms, APPROX_QUANTILES(ms, 100)[OFFSET(95)] AS p95_ms
 FROM timed GROUP BY model, version ORDER BY model, version;
 
--- 4. What it cost, by day and tenant (or group, where a job has no tenant): inference seconds, which a GPU's price multiplies.
---    A job's inference time contains its waits at Triton, so that this shares out the cost rather than measures it.
+-- 4. What it cost, by day and tenant (or group, where a job has no tenant): GPU seconds, which a GPU's price multiplies. They are
+--    estimates, and those of a worker's first jobs of a version are missing. A GPU costs while it is idle, too.
 WITH jobs AS (
   SELECT data, publish_time FROM `reports.completions`
   WHERE publish_time >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 DAY) AND JSON_VALUE(attributes, '$.type') IS NULL
@@ -54,8 +54,8 @@ SELECT
   DATE(publish_time) AS day,
   COALESCE(JSON_VALUE(data, '$.tenant'), JSON_VALUE(data, '$.group.id'), 'nobody') AS owner,
   COUNT(*) AS jobs,
-  SUM(LAX_FLOAT64(JSON_QUERY(data, '$.timingsMs.inference'))) / 1000 AS inference_seconds
-FROM jobs GROUP BY day, owner ORDER BY day, inference_seconds DESC;
+  SUM((SELECT SUM(LAX_FLOAT64(JSON_QUERY(step, '$.gpuMs'))) FROM UNNEST(JSON_QUERY_ARRAY(data, '$.steps')) AS step)) / 1000 AS gpu_seconds
+FROM jobs GROUP BY day, owner ORDER BY day, gpu_seconds DESC;
 
 -- 5. The slowest jobs of yesterday, and where their time went
 WITH jobs AS (

@@ -73,6 +73,8 @@ function pipelineOptions(
       metrics.stepDone(step);
       guard.took(step, work);
     },
+    gpuMsOf: ({ model, servedVersion, requests }, { computed }) =>
+      costs.shareOf(model, servedVersion, { requests, pixels: computed }),
     isStopped: (arm) => guard.stopped(arm),
     onArm(arm, end, about) {
       metrics.armEnded(arm, end);

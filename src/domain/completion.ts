@@ -16,6 +16,11 @@ const step = z.strictObject({
   servedVersion: z.string().describe("The version that answered, in Triton's own word"),
   plan: z.enum(PLANS),
   requests: z.int().nonnegative(),
+  gpuMs: millis
+    .optional()
+    .describe(
+      'Its share of the time for which an instance was busy, estimated from what Triton has measured; absent before that',
+    ),
   experiment: z.string().optional(),
   arm: z.string().optional().describe('Of the experiment, by which the version was chosen'),
   fallbackFrom: z.string().optional().describe("The arm's version, which failed before this one answered"),

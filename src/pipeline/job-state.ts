@@ -33,6 +33,8 @@ export interface RenderOptions {
   readonly codecs: Codecs;
   /** Called after each completed operation; must not throw. */
   readonly onOperation?: (step: Step, work: StepWork) => void;
+  /** A step's share of the time for which an instance was busy, in milliseconds; undefined if nothing is known about it. */
+  readonly gpuMsOf?: (step: Step, work: StepWork) => number | undefined;
   /** Called with the outcome of each operation on an arm of an experiment; must not throw. */
   readonly onArm?: (arm: Arm, end: ArmEnd, about: ArmFailure) => void;
   /** Whether an arm was stopped. Operations on it whose requests still wait for their turn then go to the default version. */

@@ -151,7 +151,8 @@ export const inferStep = (index: number, model: string): PipelineStep => ({
     if (!planned) throw new Error(`expected ${state.job.operations.length} planned operations, given ${index}`);
     const { raster, step, work } = await transformOnArm(state.raster, planned, howToInfer(state, planned));
     state.raster = raster;
-    state.context.steps.push(step);
+    const gpuMs = state.options.gpuMsOf?.(step, work);
+    state.context.steps.push(gpuMs === undefined ? step : { ...step, gpuMs: Math.round(gpuMs * 10) / 10 });
     state.options.onOperation?.(step, work);
   },
 });

@@ -24,6 +24,16 @@ export interface CostModel {
    */
   look(server: ModelServer, signal: AbortSignal): Promise<void>;
   costOf(model: string, version: string): Cost;
+  /**
+   * The share of the instance's time that requests have had: of the launches of their batches, and for their pixels. Over all
+   * requests of a version the shares add up to the time that Triton has measured, within some percent.
+   * @returns milliseconds, or undefined before anything was measured
+   */
+  shareOf(
+    model: string,
+    version: string,
+    work: { readonly requests: number; readonly pixels: number },
+  ): number | undefined;
   /** The learned costs. */
   learned(): readonly (Cost & { readonly model: string; readonly version: string })[];
 }
@@ -53,6 +63,9 @@ interface Sums {
   pp: number;
   et: number;
   pt: number;
+  /** Executions and requests. Their quotient is the part of a launch that one request has had. */
+  executions: number;
+  requests: number;
 }
 
 interface Known {
@@ -81,7 +94,7 @@ export function createCostModel(): CostModel {
       sent: { requests: 0, pixels: 0 },
       seen: undefined,
       waited: 0,
-      sums: { intervals: 0, ee: 0, ep: 0, pp: 0, et: 0, pt: 0 },
+      sums: { intervals: 0, ee: 0, ep: 0, pp: 0, et: 0, pt: 0, executions: 0, requests: 0 },
     };
     known.set(key, found);
     return found;
@@ -98,6 +111,8 @@ export function createCostModel(): CostModel {
     of.waited = 0;
     // After a reload the server's counts start at zero again.
     if (!seen || executions <= 0 || requests <= 0 || busyMs <= 0 || sent.requests === 0) return;
+    of.sums.executions = FADE * of.sums.executions + executions;
+    of.sums.requests = FADE * of.sums.requests + requests;
     add(of.sums, executions, (sent.pixels / sent.requests) * requests, busyMs, {
       confidence: Math.min(requests, sent.requests) / Math.max(requests, sent.requests),
     });
@@ -136,6 +151,8 @@ export function createCostModel(): CostModel {
       return sums && sums.ee > 0 ? solve(sums) : DEFAULT_COST;
     },
 
+    shareOf: (model, version, work) => share(known.get(keyOf(model, version))?.sums, work),
+
     learned: () =>
       [...known]
         .filter(([, { sums }]) => sums.ee > 0)
@@ -169,6 +186,12 @@ function add(sums: Sums, executions: number, pixels: number, busyMs: number, { c
   sums.pp += weight * pixels ** 2;
   sums.et += weight * executions * busyMs;
   sums.pt += weight * pixels * busyMs;
+}
+
+function share(sums: Sums | undefined, { requests, pixels }: { requests: number; pixels: number }): number | undefined {
+  if (!sums || sums.ee <= 0) return undefined;
+  const { fixed, perPixel } = solve(sums);
+  return (fixed * requests * sums.executions) / sums.requests + perPixel * pixels;
 }
 
 /**

@@ -59,6 +59,19 @@ describe('the worker', () => {
     if (operation === 'background_remove') expect(stats.channels[3]).toMatchObject({ min: 0, max: 255 });
   });
 
+  it('tells what a step has cost, once it has measured the version', async () => {
+    const uri = await scene.upload('cost.jpg', small);
+    for (let i = 0; ; i++) {
+      await scene.publish({ jobId: `cost-${i}`, operations: ['style_comic'], input: { uri } });
+      const [{ completion } = expect.fail()] = await scene.completions(1, `cost-${i}`);
+      const [{ gpuMs } = expect.fail()] = completion.steps ?? [];
+      if (gpuMs === undefined && i < 50) continue;
+      expect(gpuMs).toBeGreaterThan(0);
+      expect(gpuMs).toBeLessThan(10_000);
+      return;
+    }
+  });
+
   it('runs several operations of one job one after another', async () => {
     const uri = await scene.upload('chain.jpg', small);
     await scene.publish({

@@ -28,7 +28,10 @@ describe('docs/examples/completions.sql', () => {
   const paths = (column: string) =>
     [...sql.matchAll(/\((\w+), '(\$[^']*)'\)/g)].filter(([, of]) => of === column).map(([, , path = '']) => path);
 
-  it.each([...new Set(paths('data'))])('%s is a field of a completion', (path) =>
+  // `step` is an element of the completion's steps.
+  const steps = paths('step').map((path) => path.replace('$', '$.steps[0]'));
+
+  it.each([...new Set([...paths('data'), ...steps])])('%s is a field of a completion', (path) =>
     expect(leads(JSON.parse(read('schemas/completion.json')) as Schema, path)).toBe(true),
   );
 
@@ -47,7 +50,7 @@ describe('docs/examples/completions.sql', () => {
       expect(query).toMatch(/WHERE (DATE\()?publish_time/);
     }
     expect(new Set([...sql.matchAll(/\((\w+), '\$/g)].map(([, column]) => column))).toEqual(
-      new Set(['data', 'attributes']),
+      new Set(['data', 'attributes', 'step']),
     );
   });
 });

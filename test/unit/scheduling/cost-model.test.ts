@@ -62,6 +62,24 @@ function simulate(fixed: number, perPixel: number) {
 }
 
 describe('createCostModel', () => {
+  it('shares out what Triton has measured', async () => {
+    const { model, server, run } = simulate(45, 5 / 65_536);
+    expect(model.shareOf('m', '1', { requests: 1, pixels: 100 })).toBeUndefined();
+    await model.look(server, signal);
+    const work: { requests: number; pixels: number }[] = [];
+    for (let i = 0; i < 40; i++) {
+      const [side, batchSize] = [128 + 64 * (i % 5), 1 + ((i * 3) % 8)];
+      await run(side, batchSize);
+      await model.look(server, signal);
+      work.push({ requests: batchSize, pixels: batchSize * side * side });
+    }
+    const shared = work.reduce((sum, one) => sum + (model.shareOf('m', '1', one) ?? expect.fail()), 0);
+    const [{ batches } = expect.fail()] = await server.statistics();
+    const measured = batches.reduce((sum, { executions, meanMs }) => sum + executions * meanMs, 0);
+    expect(shared / measured).toBeGreaterThan(0.9);
+    expect(shared / measured).toBeLessThan(1.1);
+  });
+
   it('states its default before it has seen anything', () => {
     expect(createCostModel().costOf('m', '1')).toEqual(DEFAULT_COST);
   });
