@@ -41,6 +41,9 @@ export function submitCommand(invocation: Invocation): Command {
     .option('--report <file>', 'several pictures: write what became of each to a .json or .csv file')
     .option('--json', 'print the outcome, or without --wait the job, as JSON on standard output')
     .action(async (pictures: string[], flags: Flags) => {
+      if (given.has('no-wait') && flags.waitSeconds !== undefined) {
+        throw new UsageError('--wait-seconds: expected no --no-wait, which waits for nothing');
+      }
       if (given.size > 1) throw new UsageError('--wait and --no-wait: expected one of them, given both');
       const [first = ''] = pictures;
       invocation.exitCode =
@@ -55,7 +58,7 @@ export function submitCommand(invocation: Invocation): Command {
     [
       'submit photo.jpg -p background_remove --wait -o cut-out.png',
       'submit photos/ -p enhance --format webp --out enhanced/',
-      "submit 'photos/**/*.jpg' -p upscale@2 --param strength=0.8 --report report.csv",
+      "submit 'photos/**/*.jpg' -p style_comic@1 --param ink=0.5 --report report.csv",
       'submit jobs.jsonl -p enhance --out results/',
     ],
     {

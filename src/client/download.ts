@@ -1,6 +1,7 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { makeFolder } from '../adapters/files/make-folder.js';
 import type { Completion } from '../domain/completion.js';
 import { objectRef } from '../domain/uri.js';
 import { recall } from '../records/recall.js';
@@ -40,7 +41,7 @@ async function completionOf(parts: Parts, jobId: string, signal: AbortSignal): P
 
 /** Whoever is interrupted leaves no half of a file. */
 async function save(path: string, bytes: Buffer): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(resolve(path)));
   // A short name: that of the result may be as long as a name can be.
   const beside = join(dirname(path), `.${randomBytes(6).toString('hex')}.part`);
   try {

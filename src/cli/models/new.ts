@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { makeFolder } from '../../adapters/files/make-folder.js';
 import { print, printJson } from '../output.js';
 import { CommandFailed, UsageError, withHelp } from '../usage.js';
 import { CONFIG_FILE } from './directory.js';
@@ -39,7 +40,7 @@ export function newCommand(): Command {
 async function writeModel(folder: string, name: string): Promise<string[]> {
   const files = { [CONFIG_FILE]: CONFIG(name), [join(VERSION, 'model.py')]: MODEL };
   try {
-    await mkdir(resolve(folder, '..'), { recursive: true });
+    makeFolder(resolve(folder, '..'));
     await mkdir(folder);
     await mkdir(join(folder, VERSION));
     for (const [path, text] of Object.entries(files)) await writeFile(join(folder, path), text, { flag: 'wx' });

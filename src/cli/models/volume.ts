@@ -3,10 +3,11 @@
  * same file system, brought to the disk, and then moved to their place by renames, each of which is one step for a server.
  */
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Lock, takeLock } from '../../adapters/files/lock.js';
+import { makeFolder } from '../../adapters/files/make-folder.js';
 import { writeDurably } from '../../adapters/files/write.js';
 import { UsageError } from '../usage.js';
 import {
@@ -130,7 +131,7 @@ async function sumsOf(files: readonly ModelFile[]): Promise<Record<string, strin
 
 async function pushLocked(root: string, parcel: Parcel): Promise<Outcome> {
   const staging = join(root, STAGING);
-  await mkdir(staging, { recursive: true });
+  makeFolder(resolve(staging));
   const lock = await takeLock(join(staging, `${parcel.model}.lock`), parcel.manifest.pushedBy);
   if ('holder' in lock) return refusal(`another push of ${parcel.model} is under way, by ${lock.holder}`);
   const folder = join(staging, parcel.model);
@@ -162,7 +163,7 @@ async function place(root: string, staged: string, parcel: Parcel, todo: Plan, l
   if (todo.isNewModel) return (await moved(staged, join(root, model))) ? outcome : refusal(arrived(model));
   const target = join(root, model);
   for (const { path } of todo.shared) {
-    await mkdir(dirname(join(target, path)), { recursive: true });
+    makeFolder(resolve(dirname(join(target, path))));
     await rename(join(staged, path), join(target, path));
   }
   const putConfig = async () => {
@@ -195,7 +196,7 @@ async function moved(from: string, to: string): Promise<boolean> {
 const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined)) !== undefined;
 
 async function putFile(to: string, content: string | Readable): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
+  makeFolder(resolve(dirname(to)));
   await writeDurably(to, content);
 }
 

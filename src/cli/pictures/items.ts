@@ -1,6 +1,7 @@
 /** The pictures that the arguments of `submit` and `process` stand for. */
-import { mkdirSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
+import { makeFolder } from '../../adapters/files/make-folder.js';
 import { FORMATS } from '../../pipeline/formats/index.js';
 import { UsageError } from '../usage.js';
 import { baseOf, expand, filesUnder, isGlob } from './glob.js';
@@ -104,16 +105,6 @@ export function checkOut(out: string, items: readonly Item[]): void {
     makeFolder(resolve(out));
     rmdirSync(mkdtempSync(join(out, '.imagen-'))); // rights alone do not say so: of root, of a read-only disk
   } catch (thrown) {
-    if (thrown instanceof UsageError) throw thrown;
     throw new UsageError(`--out ${out}: expected a folder that can be written: ${(thrown as Error).message}`);
   }
-}
-
-/** Creates a folder and those above it, each once: Node's own recursive `mkdir` never ends under /proc. */
-function makeFolder(path: string): void {
-  const above = dirname(path);
-  if (above !== path) makeFolder(above);
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (!stat) mkdirSync(path);
-  else if (!stat.isDirectory()) throw new UsageError(`--out ${path}: expected a folder, given a file`);
 }

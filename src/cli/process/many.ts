@@ -1,6 +1,7 @@
 /** `imagen process` of a folder, a glob or several files. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { makeFolder } from '../../adapters/files/make-folder.js';
 import { mapInOrder } from '../../client/in-order.js';
 import { ClientError } from '../../client/errors.js';
 import { JobError } from '../../domain/errors.js';
@@ -95,7 +96,7 @@ async function processItem(
     const bytes = await pipeline.read(item.input, signal);
     const { encoded, format, totalMs } = await pipeline.process(job, bytes, signal);
     const saved = join(out, `${item.out}.${format.extension}`);
-    mkdirSync(dirname(saved), { recursive: true });
+    makeFolder(dirname(resolve(saved)));
     writeFileSync(saved, encoded.bytes);
     return { input: item.input, outcome: 'succeeded', saved, totalMs };
   } catch (thrown) {

@@ -96,6 +96,7 @@ describe('a wrong call', { timeout: 20_000 }, () => {
     ['submit @a.png -p x --param strength', /--param: expected NAME=VALUE/],
     ['submit @a.png -p x,y --param s=1', /--param s: expected the operation's name before it: x\.s or y\.s/],
     ['submit @a.png -p x --param s=1 --param x.s=2', /--param: s is given twice/],
+    ['submit @a.png -p x --no-wait --wait-seconds 5', /--wait-seconds: expected no --no-wait/],
     ['submit @a.png -p x --wait-seconds never', /--wait-seconds: expected a number of seconds/],
     // Output files.
     ['submit @a.png -p x -o @o.png', /-o: expected --wait/],
