@@ -38,7 +38,7 @@ import { waitFor, type WaitOptions } from './wait-for.js';
 export interface Client {
   submit(request: SubmitRequest, options?: SubmitOptions): Promise<Submitted>;
   waitFor(job: string | Pick<Submitted, 'jobId' | 'fingerprint'>, options?: WaitOptions): Promise<Completion>;
-  waitForGroup(group: CountedGroup, options?: WaitOptions): Promise<GroupCompletion>;
+  waitForGroup(group: CountedGroup, options?: Omit<WaitOptions, 'by'>): Promise<GroupCompletion>;
   submitAll<R extends SubmitRequest>(
     requests: AsyncIterable<R> | Iterable<R>,
     options?: SubmitAllOptions<R>,
@@ -73,7 +73,7 @@ export function createClient(options: ClientOptions = {}): Client {
     },
     async waitForGroup(group, how) {
       checkCountedGroup(group);
-      checkOptions('wait', how);
+      checkOptions('waitForGroup', how);
       return waitForGroup(parts, group, how);
     },
     submitAll(requests, how) {

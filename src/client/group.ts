@@ -12,7 +12,11 @@ const LONGEST_PAUSE_MS = 5_000;
  * @throws JobError `RECORD_UNREADABLE`; `STORAGE_UNAVAILABLE` after half a minute without storage
  * @throws the signal's reason
  */
-export function waitForGroup(parts: Parts, group: CountedGroup, options: WaitOptions = {}): Promise<GroupCompletion> {
+export function waitForGroup(
+  parts: Parts,
+  group: CountedGroup,
+  options: Omit<WaitOptions, 'by'> = {},
+): Promise<GroupCompletion> {
   return parts.run(options.signal, (signal) => {
     const look = () => readGroup(parts.store, parts.settings.statePrefix, group, signal);
     return untilFound(look, LONGEST_PAUSE_MS, signal, options.onPause);

@@ -12,6 +12,8 @@ export interface ClientOptions {
   readonly storageEmulator?: string;
   /** `IMAGEN_JOBS_TOPIC`, by default `imagen-jobs` */
   readonly jobsTopic?: string;
+  /** `IMAGEN_COMPLETIONS_TOPIC`, by default `imagen-completions`; needed to wait by completions */
+  readonly completionsTopic?: string;
   /** `IMAGEN_STATE_PREFIX`: where workers write records */
   readonly statePrefix?: string;
   /** `IMAGEN_UPLOAD_PREFIX`: where local pictures go. A client that names only `gs://` objects needs none. */
@@ -24,7 +26,13 @@ export interface ClientOptions {
 
 export type ClientSettings = Pick<
   Config,
-  'projectId' | 'pubsubEmulator' | 'storageEmulator' | 'jobsTopic' | 'statePrefix' | 'maxInputBytes'
+  | 'projectId'
+  | 'pubsubEmulator'
+  | 'storageEmulator'
+  | 'jobsTopic'
+  | 'completionsTopic'
+  | 'statePrefix'
+  | 'maxInputBytes'
 > & { readonly uploadPrefix: string | undefined };
 
 const VARIABLES = {
@@ -32,6 +40,7 @@ const VARIABLES = {
   pubsubEmulator: 'PUBSUB_EMULATOR_HOST',
   storageEmulator: 'STORAGE_EMULATOR_HOST',
   jobsTopic: 'IMAGEN_JOBS_TOPIC',
+  completionsTopic: 'IMAGEN_COMPLETIONS_TOPIC',
   statePrefix: 'IMAGEN_STATE_PREFIX',
   uploadPrefix: 'IMAGEN_UPLOAD_PREFIX',
   maxInputBytes: 'IMAGEN_MAX_INPUT_BYTES',
@@ -39,7 +48,14 @@ const VARIABLES = {
 
 const text = z.string().optional();
 const OPTIONS = z.strictObject({
-  ...{ projectId: text, pubsubEmulator: text, storageEmulator: text, jobsTopic: text, statePrefix: text },
+  ...{
+    projectId: text,
+    pubsubEmulator: text,
+    storageEmulator: text,
+    jobsTopic: text,
+    completionsTopic: text,
+    statePrefix: text,
+  },
   ...{ uploadPrefix: text, maxInputBytes: expected('a number', (value) => typeof value === 'number') },
   env: expected('an object of variables', (value) => typeof value === 'object' && value !== null),
 });
@@ -76,6 +92,7 @@ function settingsOf(options: ClientOptions): ClientSettings {
     PUBSUB_EMULATOR_HOST: options.pubsubEmulator ?? given.PUBSUB_EMULATOR_HOST,
     STORAGE_EMULATOR_HOST: options.storageEmulator ?? given.STORAGE_EMULATOR_HOST,
     IMAGEN_JOBS_TOPIC: options.jobsTopic ?? given.IMAGEN_JOBS_TOPIC,
+    IMAGEN_COMPLETIONS_TOPIC: options.completionsTopic ?? given.IMAGEN_COMPLETIONS_TOPIC,
     IMAGEN_STATE_PREFIX: options.statePrefix ?? given.IMAGEN_STATE_PREFIX,
     IMAGEN_UPLOAD_PREFIX: options.uploadPrefix ?? given.IMAGEN_UPLOAD_PREFIX,
     IMAGEN_MAX_INPUT_BYTES: maxInputBytes === undefined ? given.IMAGEN_MAX_INPUT_BYTES : String(maxInputBytes),
@@ -86,6 +103,7 @@ function settingsOf(options: ClientOptions): ClientSettings {
       'pubsubEmulator',
       'storageEmulator',
       'jobsTopic',
+      'completionsTopic',
       'statePrefix',
       'maxInputBytes',
       ...(env.IMAGEN_UPLOAD_PREFIX ? (['uploadPrefix'] as const) : []),

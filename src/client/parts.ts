@@ -3,6 +3,7 @@ import { createObjectStore } from '../adapters/gcs/store.js';
 import type { ObjectStore, Publisher } from '../domain/ports.js';
 import { anyOf } from '../domain/signals.js';
 import { retryingStore } from '../pipeline/retry.js';
+import { type Arrivals, createArrivals } from './arrivals.js';
 import { ClientError } from './errors.js';
 import type { ClientSettings } from './options.js';
 
@@ -17,6 +18,7 @@ export interface Parts {
    * @throws ClientError
    */
   publish(data: Buffer, attributes: Readonly<Record<string, string>>, orderingKey?: string): Promise<void>;
+  readonly arrivals: Arrivals;
   /** Runs work that ends, with `CLOSED`, when the client is closed, and with the signal's reason when it fires. */
   run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** The same for what is iterated: its signal, which must be released at the end. */
@@ -41,11 +43,13 @@ export function createParts(settings: ClientSettings): Parts {
     return (stores ??= { singleTryStore, store: retryingStore(singleTryStore, RETRY) });
   }
 
+  const arrivals = createArrivals(settings, (thrown) => describe(thrown, settings, settings.completionsTopic, 'read'));
   const until: Parts['until'] = (signal) => anyOf(signal ? [closing.signal, signal] : [closing.signal]);
 
   return {
     settings,
     until,
+    arrivals,
     get store() {
       return openStores().store;
     },
@@ -55,7 +59,7 @@ export function createParts(settings: ClientSettings): Parts {
     async publish(data, attributes, orderingKey) {
       const { topic } = await (connection ??= connect(settings));
       await topic.publish(data, attributes, orderingKey).catch((thrown: unknown) => {
-        throw describe(thrown, settings);
+        throw describe(thrown, settings, settings.jobsTopic, 'publish to');
       });
     },
     async run(signal, work) {
@@ -69,6 +73,7 @@ export function createParts(settings: ClientSettings): Parts {
     },
     async close() {
       closing.abort(new ClientError('CLOSED', 'the client was closed'));
+      await arrivals.close();
       const opened = await connection?.catch(() => undefined);
       connection = undefined;
       opened?.close();
@@ -86,21 +91,26 @@ async function connect({ projectId, pubsubEmulator, jobsTopic }: ClientSettings)
   return { topic: createPublisher(channel, jobsTopic), close: () => channel.close() };
 }
 
-/** gRPC's codes of the errors that a publisher can do something about. */
+/** gRPC's codes of the errors that a caller can do something about. */
 const NOT_FOUND = 5;
 const PERMISSION_DENIED = 7;
 const UNAUTHENTICATED = 16;
 
-function describe(thrown: unknown, { projectId, jobsTopic, pubsubEmulator }: ClientSettings): ClientError {
+function describe(
+  thrown: unknown,
+  { projectId, pubsubEmulator }: ClientSettings,
+  name: string,
+  doing: 'publish to' | 'read',
+): ClientError {
   const { code, message = String(thrown) } = thrown as { code?: unknown; message?: string };
-  const topic = `topic ${jobsTopic} of project ${projectId}`;
+  const topic = `topic ${name} of project ${projectId}`;
   const options = { cause: thrown };
   if (code === NOT_FOUND) {
     return new ClientError('TOPIC_NOT_FOUND', `there is no ${topic}: create it with \`imagen setup\``, options);
   }
   if (code === PERMISSION_DENIED || code === UNAUTHENTICATED) {
-    return new ClientError('PUBSUB_DENIED', `may not publish to ${topic}: ${message}`, options);
+    return new ClientError('PUBSUB_DENIED', `may not ${doing} ${topic}: ${message}`, options);
   }
   const where = pubsubEmulator === undefined ? '' : ` at the emulator ${pubsubEmulator}`;
-  return new ClientError('PUBSUB_UNAVAILABLE', `publishing to ${topic}${where}: ${message}`, options);
+  return new ClientError('PUBSUB_UNAVAILABLE', `cannot ${doing} ${topic}${where}: ${message}`, options);
 }

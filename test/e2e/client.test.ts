@@ -57,6 +57,41 @@ describe('the client', () => {
     expect(kept?.attributes).toEqual({ model: 'style_aged', priority: 'batch' });
   });
 
+  it('waits for many jobs by their completions, and looks at each record twice', async () => {
+    const subscriptions = async () => {
+      const [all] = await scene.pubsub.topic(scene.env.IMAGEN_COMPLETIONS_TOPIC).getSubscriptions();
+      return all.map(({ name }) => name).filter((name) => name.includes('imagen-watch-'));
+    };
+    const own = createClient({ env: scene.env });
+    const bytes = await picture(33);
+    const pauses = new Map<string, number>();
+    const worked = await own.submit({ input: bytes, name: 'early.png', operations });
+    await own.waitFor(worked);
+    const waits = Array.from({ length: 20 }, (_, i) => {
+      const jobId = `told-${i}`;
+      const onPause = () => pauses.set(jobId, (pauses.get(jobId) ?? 0) + 1);
+      return own.waitFor(jobId, { by: 'completions', onPause });
+    });
+    await until(() => pauses.size === 20, 10_000);
+    expect(await subscriptions()).toHaveLength(1);
+    for (let i = 0; i < 20; i++) {
+      await scene.publish({ jobId: `told-${i}`, operations, input: { uri: worked.message.input.uri } });
+    }
+    expect((await Promise.all(waits)).map(({ jobId, status }) => `${jobId ?? ''} ${status}`)).toEqual(
+      waits.map((_, i) => `told-${i} succeeded`),
+    );
+    expect([...pauses.values()]).toEqual(Array(20).fill(1));
+    // One that has ended before needs no completion, and a wait that is given up leaves nothing.
+    expect(await own.waitFor(worked, { by: 'completions' })).toMatchObject({ status: 'succeeded' });
+    const never = own.waitFor('never', { by: 'completions', signal: AbortSignal.timeout(100) });
+    await expect(never).rejects.toThrow('timeout');
+    await own.close();
+    expect(await subscriptions()).toEqual([]);
+    const lost = createClient({ env: scene.env, completionsTopic: 'nowhere' });
+    await expect(lost.waitFor('never', { by: 'completions' })).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+    await lost.close();
+  });
+
   it('submits bytes, a stream and an object, with attributes of the publisher', async () => {
     const bytes = await picture(10);
     const path = join(folder, 'stream.png');

@@ -50,7 +50,10 @@ describe('a command in the documentation', () => {
   it.each(told)('has the flags that a sentence gives it (%s): imagen %s', async (_file, _line, [name, ...rest]) => {
     if (name === undefined || name.startsWith('-')) return;
     const command = (await allCommands({ env: {}, exitCode: 0 })).find((one) => one.name() === name);
-    if (!command) { expect(name, 'a command').toMatch(/^(-|[A-Z])/); return; }
+    if (!command) {
+      expect(name, 'a command').toMatch(/^(-|[A-Z])/);
+      return;
+    }
     const sub = command.commands.find((one) => one.name() === rest[0]);
     const flags = [command, ...(sub ? [sub] : [])].flatMap(({ options }) =>
       options.flatMap(({ short, long }) => [short, long]),
