@@ -1,0 +1,146 @@
+/** The shadows that wait for spare capacity. A worker does one at a time, and drops them before a job waits for one. */
+import { AsyncResource } from 'node:async_hooks';
+import { Dropped, type DropReason, type ShadowReport } from '../domain/shadow.js';
+import type { Shadow } from './plan.js';
+
+/** What the jobs of the worker need now. */
+export interface JobsLoad {
+  /** Whether no job waits for anything, and none has a request at Triton. Only then does a shadow take anything. */
+  readonly quiet: () => boolean;
+  /** Whether a job waits for what a shadow in progress may hold. The shadow then ends. */
+  readonly pressed: () => boolean;
+}
+
+export type ShadowEnd =
+  | { readonly kind: 'reported'; readonly report: ShadowReport }
+  | { readonly kind: 'dropped'; readonly reason: DropReason }
+  /** The worker's own code threw. */
+  | { readonly kind: 'faulty'; readonly error: unknown };
+
+/** What a shadow has while it is in work. */
+export interface Hold {
+  /** Ends the shadow, with a `Dropped` or another reason. */
+  readonly end: (reason: Error) => void;
+  readonly signal: AbortSignal;
+  /** Waits until it is quiet. @throws the signal's reason */
+  readonly pause: () => Promise<void>;
+}
+
+export interface ShadowQueueOptions {
+  readonly load: JobsLoad;
+  /** @throws Dropped */
+  readonly work: (shadow: Shadow, hold: Hold) => Promise<ShadowReport>;
+  /** Called with how each shadow ended; must not throw. */
+  readonly onEnd: (shadow: Shadow, end: ShadowEnd) => void;
+}
+
+export interface ShadowQueue {
+  /** Takes a shadow, or drops it if too many wait. It begins later, never during this call. */
+  offer(shadow: Shadow): void;
+  readonly waiting: number;
+  /** Whether one is in progress. */
+  readonly active: boolean;
+  /** Drops all shadows. Resolves when the one in progress has ended. */
+  stop(): Promise<void>;
+}
+
+/** Limit of shadows that wait. Each is a small object: pictures are read when it begins. */
+const MOST_WAITING = 64;
+/** Pause before a shadow begins, and between two looks whether it may, in milliseconds. Its job's ack has gone by then. */
+const BEGIN_MS = 100;
+/** Pause between two looks of a shadow in progress, in milliseconds. */
+const LOOK_MS = 10;
+/** Longest time from the beginning of a shadow to its end, the time in which jobs keep it waiting included, in milliseconds. */
+const LONGEST_MS = 300_000;
+
+export function createShadowQueue(options: ShadowQueueOptions): ShadowQueue {
+  return new OneByOne(options);
+}
+
+class OneByOne implements ShadowQueue {
+  readonly #waiting: Shadow[] = [];
+  readonly #stopping = new AbortController();
+  #working: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Outside of any job's trace, whichever job's offer has set the timer. */
+  readonly #look = AsyncResource.bind(() => this.#beginNext());
+
+  constructor(private readonly options: ShadowQueueOptions) {}
+
+  offer(shadow: Shadow): void {
+    if (this.#stopping.signal.aborted) {
+      this.#drop(shadow, 'stopping');
+      return;
+    }
+    if (this.#waiting.length >= MOST_WAITING) {
+      this.#drop(shadow, 'full');
+      return;
+    }
+    this.#waiting.push(shadow);
+    this.#arm();
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  get active(): boolean {
+    return this.#working !== undefined;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Dropped('stopping'));
+    clearTimeout(this.#timer);
+    for (const shadow of this.#waiting.splice(0)) this.#drop(shadow, 'stopping');
+    await this.#working;
+  }
+
+  #drop(shadow: Shadow, reason: DropReason): void {
+    this.options.onEnd(shadow, { kind: 'dropped', reason });
+  }
+
+  #arm(): void {
+    if (this.#working || this.#stopping.signal.aborted || this.#waiting.length === 0) return;
+    this.#timer ??= setTimeout(this.#look, BEGIN_MS).unref();
+  }
+
+  #beginNext(): void {
+    this.#timer = undefined;
+    const next = this.options.load.quiet() ? this.#waiting.shift() : undefined;
+    if (next) {
+      this.#working = this.#workOn(next).finally(() => {
+        this.#working = undefined;
+        this.#arm();
+      });
+    }
+    this.#arm();
+  }
+
+  async #workOn(shadow: Shadow): Promise<void> {
+    const { load, work, onEnd } = this.options;
+    const ending = new AbortController();
+    const end = (reason: Error) => ending.abort(reason);
+    const stop = () => end(new Dropped('stopping'));
+    this.#stopping.signal.addEventListener('abort', stop, { once: true });
+    const giveUpAt = performance.now() + LONGEST_MS;
+    const watch = setInterval(() => {
+      if (load.pressed() || performance.now() > giveUpAt) end(new Dropped('busy'));
+    }, LOOK_MS);
+    const pause = async () => {
+      do {
+        ending.signal.throwIfAborted();
+        await new Promise((resume) => setTimeout(resume, load.quiet() ? 0 : LOOK_MS));
+      } while (!load.quiet());
+      ending.signal.throwIfAborted();
+    };
+    try {
+      onEnd(shadow, { kind: 'reported', report: await work(shadow, { end, signal: ending.signal, pause }) });
+    } catch (thrown) {
+      if (thrown instanceof Dropped) this.#drop(shadow, thrown.reason);
+      else onEnd(shadow, { kind: 'faulty', error: thrown });
+    } finally {
+      clearInterval(watch);
+      this.#stopping.signal.removeEventListener('abort', stop);
+    }
+  }
+}
