@@ -6,6 +6,7 @@ import { type DoneJob, Dropped } from '../domain/shadow.js';
 import type { PipelineOptions } from '../pipeline/job-state.js';
 import type { RequestScheduler } from '../pipeline/transform.js';
 import { createFairShare } from '../scheduling/fair-share.js';
+import { createPace, type Pace } from '../shadow/pace.js';
 import { type Shadow, shadowsOf } from '../shadow/plan.js';
 import { createShadowQueue, type Hold, type JobsLoad, type ShadowEnd } from '../shadow/queue.js';
 import { workOn } from '../shadow/work.js';
@@ -37,7 +38,10 @@ export function createShadows(
 ): Shadows {
   const { costs } = schedulers;
   const { shadowPrefix: prefix } = config;
-  const load = loadOf(schedulers);
+  const requests = () => schedulers.share.load().reduce((sum, { inFlight, waiting }) => sum + inFlight + waiting, 0);
+  const atTriton = () => Math.min(requests(), schedulers.intake.active);
+  const pace = createPace({ active: () => schedulers.intake.active, atTriton });
+  const load = loadOf(schedulers, requests, pace);
   const share = createFairShare({
     capacityOf: (model) => oneRun(capacityOf(models.contracts().get(model))),
     costOf: (model, version) => costs.costOf(model, version),
@@ -53,7 +57,7 @@ export function createShadows(
         shadow,
         parts,
         { prefix: prefix ?? '', worker: config.workerName, pipeline: pipelineFor(config, routes, schedulers, hold) },
-        { ...hold, schedule: inSpare(share.scheduler(shadow, false), hold, requestMs) },
+        { ...hold, schedule: inSpare(share.scheduler(shadow, false), hold, pace, requestMs) },
       ),
     onEnd,
   });
@@ -76,23 +80,43 @@ export function createShadows(
 /** One batch at a time: a job that comes in the middle waits for one execution at most. */
 const oneRun = (capacity: Capacity): Capacity => ({ ...capacity, runs: 1, inFlight: capacity.batch });
 
-function loadOf({ intake, budget, codecs, share }: Schedulers): JobsLoad {
+/**
+ * Shadows wait for a moment without any job in work, since a job that is being read will soon send requests. Only if there was
+ * none for so long, in milliseconds, a moment without requests at Triton suffices.
+ */
+const CROWDED_MS = 5_000;
+
+function loadOf({ intake, budget, codecs }: Schedulers, atTriton: () => number, pace: Pace): JobsLoad {
   const pressed = () => intake.waiting > 0 || intake.alone || budget.waiting() > 0;
-  const atTriton = () => share.load().some(({ inFlight, waiting }) => inFlight + waiting > 0);
-  return { pressed, quiet: () => !pressed() && codecs.waiting() === 0 && !atTriton() };
+  let emptyAt = performance.now();
+  const isEmpty = () => {
+    if (intake.active === 0) emptyAt = performance.now();
+    return intake.active === 0 || performance.now() - emptyAt > CROWDED_MS;
+  };
+  return {
+    look: () => pace.look(),
+    even: () => pace.even,
+    pressed,
+    quiet: () => isEmpty() && !pressed() && codecs.waiting() === 0 && atTriton() === 0,
+  };
 }
 
-/** Sends a request only when it is quiet, and ends the shadow if the answer takes too long. */
-function inSpare(schedule: RequestScheduler, { pause, end }: Hold, requestMs: number): RequestScheduler {
+/** Sends a request only when its turn has come, and ends the shadow if the answer takes too long. */
+function inSpare(
+  schedule: RequestScheduler,
+  { turn: turnOf, end }: Hold,
+  pace: Pace,
+  requestMs: number,
+): RequestScheduler {
   return (request, task, signal) =>
     schedule(
       request,
       async (window, turn) => {
-        await pause();
+        await turnOf();
         const message = `model ${request.model}, version ${request.version}: a shadow's request had no answer within ${requestMs / 1000} s`;
         const timer = setTimeout(() => end(new JobError('EXECUTION_TIMEOUT', message)), requestMs);
         try {
-          return await task(window, turn);
+          return await pace.during(() => task(window, turn));
         } finally {
           clearTimeout(timer);
         }

@@ -5,8 +5,12 @@ import type { Shadow } from './plan.js';
 
 /** What the jobs of the worker need now. */
 export interface JobsLoad {
-  /** Whether no job waits for anything, and none has a request at Triton. Only then does a shadow take anything. */
+  /** Called every few milliseconds while shadows wait or work. */
+  readonly look: () => void;
+  /** Whether no job needs what a shadow would take. Only then does one take anything. */
   readonly quiet: () => boolean;
+  /** Whether a shadow may begin, or send a request. */
+  readonly even: () => boolean;
   /** Whether a job waits for what a shadow in progress may hold. The shadow then ends. */
   readonly pressed: () => boolean;
 }
@@ -24,6 +28,8 @@ export interface Hold {
   readonly signal: AbortSignal;
   /** Waits until it is quiet. @throws the signal's reason */
   readonly pause: () => Promise<void>;
+  /** Waits until it is quiet and a request may be sent. @throws the signal's reason */
+  readonly turn: () => Promise<void>;
 }
 
 export interface ShadowQueueOptions {
@@ -46,9 +52,9 @@ export interface ShadowQueue {
 
 /** Limit of shadows that wait. Each is a small object: pictures are read when it begins. */
 const MOST_WAITING = 64;
-/** Pause before a shadow begins, and between two looks whether it may, in milliseconds. Its job's ack has gone by then. */
+/** Pause before a shadow begins, in milliseconds. Its job's ack has gone by then. */
 const BEGIN_MS = 100;
-/** Pause between two looks of a shadow in progress, in milliseconds. */
+/** Pause between two looks, while shadows wait or work, in milliseconds. */
 const LOOK_MS = 10;
 /** Longest time from the beginning of a shadow to its end, the time in which jobs keep it waiting included, in milliseconds. */
 const LONGEST_MS = 300_000;
@@ -77,7 +83,7 @@ class OneByOne implements ShadowQueue {
       return;
     }
     this.#waiting.push(shadow);
-    this.#arm();
+    this.#arm(BEGIN_MS);
   }
 
   get waiting(): number {
@@ -99,21 +105,23 @@ class OneByOne implements ShadowQueue {
     this.options.onEnd(shadow, { kind: 'dropped', reason });
   }
 
-  #arm(): void {
+  #arm(ms: number): void {
     if (this.#working || this.#stopping.signal.aborted || this.#waiting.length === 0) return;
-    this.#timer ??= setTimeout(this.#look, BEGIN_MS).unref();
+    this.#timer ??= setTimeout(this.#look, ms).unref();
   }
 
   #beginNext(): void {
     this.#timer = undefined;
-    const next = this.options.load.quiet() ? this.#waiting.shift() : undefined;
+    const { load } = this.options;
+    load.look();
+    const next = load.quiet() && load.even() ? this.#waiting.shift() : undefined;
     if (next) {
       this.#working = this.#workOn(next).finally(() => {
         this.#working = undefined;
-        this.#arm();
+        this.#arm(BEGIN_MS);
       });
     }
-    this.#arm();
+    this.#arm(LOOK_MS);
   }
 
   async #workOn(shadow: Shadow): Promise<void> {
@@ -124,17 +132,20 @@ class OneByOne implements ShadowQueue {
     this.#stopping.signal.addEventListener('abort', stop, { once: true });
     const giveUpAt = performance.now() + LONGEST_MS;
     const watch = setInterval(() => {
+      load.look();
       if (load.pressed() || performance.now() > giveUpAt) end(new Dropped('busy'));
     }, LOOK_MS);
-    const pause = async () => {
+    const until = async (may: () => boolean) => {
       do {
         ending.signal.throwIfAborted();
-        await new Promise((resume) => setTimeout(resume, load.quiet() ? 0 : LOOK_MS));
-      } while (!load.quiet());
+        await new Promise((resume) => setTimeout(resume, may() ? 0 : LOOK_MS));
+      } while (!may());
       ending.signal.throwIfAborted();
     };
+    const pause = () => until(load.quiet);
+    const turn = () => until(() => load.quiet() && load.even());
     try {
-      onEnd(shadow, { kind: 'reported', report: await work(shadow, { end, signal: ending.signal, pause }) });
+      onEnd(shadow, { kind: 'reported', report: await work(shadow, { end, signal: ending.signal, pause, turn }) });
     } catch (thrown) {
       if (thrown instanceof Dropped) this.#drop(shadow, thrown.reason);
       else onEnd(shadow, { kind: 'faulty', error: thrown });

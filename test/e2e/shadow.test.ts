@@ -48,7 +48,7 @@ describe('a shadow', () => {
   const ended = (worker: WorkerProcess, labels: Readonly<Record<string, string>>) =>
     worker.metric('imagen_shadows_total', labels);
   const inProgress = (worker: WorkerProcess) =>
-    until(async () => (await worker.metric('imagen_shadows_active')) === 1, 10_000);
+    until(async () => (await worker.metric('imagen_shadows_active')) === 1, 30_000);
   const reportOf = async (...args: string[]) => {
     const { code, stdout, stderr } = await scene.imagen('shadow', 'report', '--json', ...args);
     expect(code, stderr).toBe(0);
@@ -157,7 +157,7 @@ describe('a shadow', () => {
     expect(await ended(worker, { result: 'dropped', reason: 'full' })).toBeGreaterThanOrEqual(80 - 64 - 1);
     expect(await ended(worker, { result: 'failed' })).toBe(0);
     expect(worker.log()).toMatch(/"reason":"busy".*"shadow dropped"/);
-    await inProgress(worker); // one of those that waited
+    expect(await worker.metric('imagen_shadows_waiting')).toBeGreaterThan(0);
     worker.signal('SIGTERM');
     expect(await worker.exit).toBe(0);
     expect(worker.log()).toMatch(/"reason":"stopping".*"shadow dropped"/);

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Dropped, type ShadowReport } from '../../../src/domain/shadow.js';
 import type { Shadow } from '../../../src/shadow/plan.js';
@@ -9,11 +10,11 @@ const reported = (jobId: string) => ({ jobId, result: 'compared' }) as unknown a
 /** A queue whose shadows end when they are told to. */
 function setUp() {
   vi.useFakeTimers();
-  const load = { quiet: true, pressed: false };
+  const load = { quiet: true, pressed: false, even: true };
   const begun: { jobId: string; hold: Hold; finish: (how?: Error) => void }[] = [];
   const told: string[] = [];
   const queue = createShadowQueue({
-    load: { quiet: () => load.quiet, pressed: () => load.pressed },
+    load: { quiet: () => load.quiet, pressed: () => load.pressed, even: () => load.even, look: () => undefined },
     work: ({ job: { jobId } }, hold) =>
       new Promise((resolve, reject) => {
         hold.signal.addEventListener('abort', () => reject(hold.signal.reason as Error));
@@ -72,6 +73,43 @@ describe('shadows', () => {
     await pass(50);
     expect(went).toBe(1);
     expect(told).toEqual([]);
+  });
+
+  it('run in no context of a job, so that their spans are in none of its traces', async () => {
+    vi.useFakeTimers();
+    const trace = new AsyncLocalStorage<string>();
+    const seen: (string | undefined)[] = [];
+    const queue = createShadowQueue({
+      load: { quiet: () => true, pressed: () => false, even: () => true, look: () => undefined },
+      work({ job: { jobId } }) {
+        seen.push(trace.getStore());
+        return Promise.resolve(reported(jobId));
+      },
+      onEnd: () => undefined,
+    });
+    for (const jobId of ['a', 'b']) trace.run(jobId, () => queue.offer(shadow(jobId)));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(seen).toEqual([undefined, undefined]);
+  });
+
+  it('begin, and send a request, only when nothing is owed to jobs', async () => {
+    const { queue, load, begun, pass, names } = setUp();
+    load.even = false;
+    queue.offer(shadow('a'));
+    await pass(10_000);
+    expect(names()).toEqual([]);
+    load.even = true;
+    await pass(20);
+    expect(names()).toEqual(['a']);
+    const went: string[] = [];
+    load.even = false;
+    void begun[0]?.hold.turn().then(() => went.push('turn'));
+    void begun[0]?.hold.pause().then(() => went.push('pause'));
+    await pass(1_000);
+    expect(went).toEqual(['pause']);
+    load.even = true;
+    await pass(20);
+    expect(went).toEqual(['pause', 'turn']);
   });
 
   it('are dropped within a moment when a job waits for what they hold', async () => {
