@@ -4,8 +4,9 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RoutesDocument } from '../../src/domain/routes.js';
 import { decodeFile } from '../support/decode.js';
+import { runProgram } from '../support/program.js';
 import { createRoutesFile } from '../support/routes.js';
-import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
+import { CLI, createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
 /** Of the subscriptions. */
 const ACK_DEADLINE_MS = 10_000;
@@ -127,6 +128,16 @@ describe('a shadow', () => {
 
     expect((await scene.imagen('shadow', 'stop', 'arms')).stdout).toContain('arms has no shadow any more');
     expect((await scene.imagen('shadow', 'stop', 'arms')).code).toBe(1);
+  });
+
+  it('has a place for its pictures, or the worker does not start', async () => {
+    await routes.write({ arms: { default: '1', shadow: { version: LIGHTER, share: 1 } } });
+    const { code, stderr } = await runProgram(process.execPath, [CLI, 'worker'], {
+      ...scene.env,
+      IMAGEN_SHADOW_PREFIX: '',
+    });
+    expect(stderr).toMatch(/IMAGEN_SHADOW_PREFIX: expected gs:.*since the routes name a shadow of arms/);
+    expect(code).toBe(2);
   });
 
   it('leaves its job as it was when the worker is killed in its middle', async () => {
