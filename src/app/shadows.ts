@@ -81,23 +81,17 @@ export function createShadows(
 const oneRun = (capacity: Capacity): Capacity => ({ ...capacity, runs: 1, inFlight: capacity.batch });
 
 /**
- * Shadows wait for a moment without any job in work, since a job that is being read will soon send requests. Only if there was
- * none for so long, in milliseconds, a moment without requests at Triton suffices.
+ * A shadow waits for a moment without any job in work, since a job that is being read will soon send requests. Where there is
+ * none, a moment without requests at Triton suffices.
  */
-const CROWDED_MS = 5_000;
-
 function loadOf({ intake, budget, codecs }: Schedulers, atTriton: () => number, pace: Pace): JobsLoad {
   const pressed = () => intake.waiting > 0 || intake.alone || budget.waiting() > 0;
-  let emptyAt = performance.now();
-  const isEmpty = () => {
-    if (intake.active === 0) emptyAt = performance.now();
-    return intake.active === 0 || performance.now() - emptyAt > CROWDED_MS;
-  };
+  const isEmpty = () => (pace.crowded ? atTriton() : intake.active) === 0;
   return {
     look: () => pace.look(),
     even: () => pace.even,
     pressed,
-    quiet: () => isEmpty() && !pressed() && codecs.waiting() === 0 && atTriton() === 0,
+    quiet: () => isEmpty() && !pressed() && codecs.waiting() === 0,
   };
 }
 

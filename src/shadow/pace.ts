@@ -9,6 +9,8 @@
 export interface Pace {
   /** Takes in the time since the last look. Call it every few milliseconds while shadows wait or work. */
   look(): void;
+  /** Whether there was no moment without a job in work for five seconds. */
+  readonly crowded: boolean;
   /** Whether nothing is owed. */
   readonly even: boolean;
   /** Runs a shadow's request. */
@@ -30,6 +32,8 @@ const SHARE = 0.005;
 const MOST_OWED_MS = 1_500;
 /** Longest time between two looks that is known, in milliseconds. */
 const LONGEST_MS = 1_000;
+/** How long there must have been a job in work before the worker counts as crowded, in milliseconds. */
+const CROWDED_MS = 5_000;
 /** How long the worker looks back to see how busy Triton is, in milliseconds. */
 const WINDOW_MS = 10_000;
 /** Beyond this, the jobs that wait behind a delayed one are too many to count. */
@@ -42,9 +46,12 @@ export function createPace({ active, atTriton, now = () => performance.now() }: 
   /** Share of the time in which jobs have had requests at Triton. */
   let busy = 0;
   let requests = 0;
+  /** When there was last no job in work, as far as is known. */
+  let emptyAt = -Infinity;
 
   function look(): void {
     const ms = Math.min(LONGEST_MS, now() - lookedAt);
+    if (active() === 0 || ms === LONGEST_MS) emptyAt = now();
     lookedAt = now();
     const delayed = requests > 0 ? atTriton() : 0;
     busy += (Number(atTriton() > 0) - busy) * Math.min(1, ms / WINDOW_MS);
@@ -56,6 +63,9 @@ export function createPace({ active, atTriton, now = () => performance.now() }: 
 
   return {
     look,
+    get crowded() {
+      return now() - emptyAt >= CROWDED_MS;
+    },
     get even() {
       return owed === 0;
     },

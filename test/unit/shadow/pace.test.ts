@@ -28,7 +28,9 @@ function setUp() {
     while (!pace.even) pass(10, active, 0);
     return time - since;
   };
-  return { pace, pass, shadow, untilEven };
+  /** Lets time pass without a look. */
+  const skip = (ms: number) => (time += ms);
+  return { pace, pass, skip, shadow, untilEven };
 }
 
 describe('the pace of shadows', () => {
@@ -86,5 +88,24 @@ describe('the pace of shadows', () => {
     pass(600_000, 32, 0);
     await shadow(100, 1, 1);
     expect(untilEven()).toBeGreaterThan(19_000);
+  });
+
+  it('knows a worker that is never without a job', () => {
+    const { pace, pass } = setUp();
+    expect(pace.crowded).toBe(false);
+    pass(4_900, 1, 0);
+    expect(pace.crowded).toBe(false);
+    pass(100, 1, 0);
+    expect(pace.crowded).toBe(true);
+    pass(10, 0, 0);
+    expect(pace.crowded).toBe(false);
+  });
+
+  it('knows nothing of a time without looks', () => {
+    const { pace, pass, skip } = setUp();
+    pass(10, 1, 0);
+    skip(60_000);
+    pass(10, 1, 0);
+    expect(pace.crowded).toBe(false);
   });
 });
