@@ -21,8 +21,8 @@ export interface Shadows {
   offer(done: DoneJob): void;
   readonly waiting: number;
   readonly active: boolean;
-  /** Drops all shadows. Resolves when the one in progress has ended. */
-  stop(): Promise<void>;
+  /** Drops all shadows. */
+  stop(): void;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The shadows that wait for spare capacity. A worker does one at a time, and drops them before a job waits for one. */
 import { AsyncResource } from 'node:async_hooks';
+import { GivenBack } from '../domain/errors.js';
 import { Dropped, type DropReason, type ShadowReport } from '../domain/shadow.js';
 import type { Shadow } from './plan.js';
 
@@ -46,8 +47,8 @@ export interface ShadowQueue {
   readonly waiting: number;
   /** Whether one is in progress. */
   readonly active: boolean;
-  /** Drops all shadows. Resolves when the one in progress has ended. */
-  stop(): Promise<void>;
+  /** Drops all shadows, also those that are offered later. The one in progress ends soon: a decoder cannot be interrupted. */
+  stop(): void;
 }
 
 /** Limit of shadows that wait. Each is a small object: pictures are read when it begins. */
@@ -59,6 +60,9 @@ const LOOK_MS = 10;
 /** Longest time from the beginning of a shadow to its end, the time in which jobs keep it waiting included, in milliseconds. */
 const LONGEST_MS = 300_000;
 
+/** Every shadow ends its own signal, so the reason is made once. */
+const OVER = new GivenBack('the shadow is over');
+
 export function createShadowQueue(options: ShadowQueueOptions): ShadowQueue {
   return new OneByOne(options);
 }
@@ -66,7 +70,7 @@ export function createShadowQueue(options: ShadowQueueOptions): ShadowQueue {
 class OneByOne implements ShadowQueue {
   readonly #waiting: Shadow[] = [];
   readonly #stopping = new AbortController();
-  #working: Promise<void> | undefined;
+  #active = false;
   #timer: NodeJS.Timeout | undefined;
   /** Outside of any job's trace, whichever job's offer has set the timer. */
   readonly #look = AsyncResource.bind(() => this.#beginNext());
@@ -91,14 +95,13 @@ class OneByOne implements ShadowQueue {
   }
 
   get active(): boolean {
-    return this.#working !== undefined;
+    return this.#active;
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Dropped('stopping'));
+  stop(): void {
+    this.#stopping.abort();
     clearTimeout(this.#timer);
     for (const shadow of this.#waiting.splice(0)) this.#drop(shadow, 'stopping');
-    await this.#working;
   }
 
   #drop(shadow: Shadow, reason: DropReason): void {
@@ -106,7 +109,7 @@ class OneByOne implements ShadowQueue {
   }
 
   #arm(ms: number): void {
-    if (this.#working || this.#stopping.signal.aborted || this.#waiting.length === 0) return;
+    if (this.#active || this.#stopping.signal.aborted || this.#waiting.length === 0) return;
     this.#timer ??= setTimeout(this.#look, ms).unref();
   }
 
@@ -115,16 +118,13 @@ class OneByOne implements ShadowQueue {
     const { load } = this.options;
     load.look();
     const next = load.quiet() && load.even() ? this.#waiting.shift() : undefined;
-    if (next) {
-      this.#working = this.#workOn(next).finally(() => {
-        this.#working = undefined;
-        this.#arm(BEGIN_MS);
-      });
-    }
-    this.#arm(LOOK_MS);
+    if (next) void this.#workOn(next);
+    else this.#arm(LOOK_MS);
   }
 
+  /** Never rejects. */
   async #workOn(shadow: Shadow): Promise<void> {
+    this.#active = true;
     const { load, work, onEnd } = this.options;
     const ending = new AbortController();
     const end = (reason: Error) => ending.abort(reason);
@@ -152,6 +152,9 @@ class OneByOne implements ShadowQueue {
     } finally {
       clearInterval(watch);
       this.#stopping.signal.removeEventListener('abort', stop);
+      end(OVER); // requests that still wait for their turn
+      this.#active = false;
+      this.#arm(BEGIN_MS);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { GivenBack } from '../../../src/domain/errors.js';
 import { Dropped, type ShadowReport } from '../../../src/domain/shadow.js';
 import type { Shadow } from '../../../src/shadow/plan.js';
 import { createShadowQueue, type Hold } from '../../../src/shadow/queue.js';
@@ -144,10 +145,22 @@ describe('shadows', () => {
     queue.offer(shadow('a'));
     queue.offer(shadow('b'));
     await pass(200);
-    await queue.stop();
+    queue.stop();
     queue.offer(shadow('c'));
-    expect(told).toEqual(['b stopping', 'a stopping', 'c stopping']);
     await pass(1_000);
+    expect(told).toEqual(['b stopping', 'c stopping', 'a stopping']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('leave nothing waiting behind when they have ended', async () => {
+    const { queue, load, begun, pass } = setUp();
+    queue.offer(shadow('a'));
+    await pass(200);
+    load.quiet = false;
+    const left = begun[0]?.hold.turn().catch((thrown: unknown) => thrown);
+    begun[0]?.finish();
+    await pass(50);
+    expect(await left).toBeInstanceOf(GivenBack);
     expect(vi.getTimerCount()).toBe(0);
   });
 
