@@ -52,6 +52,8 @@ export function createShadows(
   const requestMs = config.inferenceTimeoutSeconds * 500;
   const queue = createShadowQueue({
     load,
+    isWanted: ({ model, version }) =>
+      routes.current().shadows.some((one) => one.model === model && one.version === version),
     work: (shadow, hold) =>
       workOn(
         shadow,

@@ -31,9 +31,9 @@ export type ShadowResult = (typeof SHADOW_RESULTS)[number];
 
 /**
  * Why a shadow was dropped: too many were waiting (`full`), jobs needed the worker (`busy`), its pictures had no room in the
- * memory (`memory`), or the worker stopped.
+ * memory (`memory`), the routes named it no more (`withdrawn`), or the worker stopped.
  */
-export const DROP_REASONS = ['full', 'busy', 'memory', 'stopping'] as const;
+export const DROP_REASONS = ['full', 'busy', 'memory', 'withdrawn', 'stopping'] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
 /** Thrown when a shadow ends because it must not take what jobs need. */

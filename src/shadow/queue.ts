@@ -35,6 +35,8 @@ export interface Hold {
 
 export interface ShadowQueueOptions {
   readonly load: JobsLoad;
+  /** Whether the routes still name the version for shadows of the model. Called at every look. */
+  readonly isWanted: (shadow: Shadow) => boolean;
   /** @throws Dropped */
   readonly work: (shadow: Shadow, hold: Hold) => Promise<ShadowReport>;
   /** Called with how each shadow ended; must not throw. */
@@ -68,7 +70,7 @@ export function createShadowQueue(options: ShadowQueueOptions): ShadowQueue {
 }
 
 class OneByOne implements ShadowQueue {
-  readonly #waiting: Shadow[] = [];
+  #waiting: Shadow[] = [];
   readonly #stopping = new AbortController();
   #active = false;
   #timer: NodeJS.Timeout | undefined;
@@ -115,8 +117,11 @@ class OneByOne implements ShadowQueue {
 
   #beginNext(): void {
     this.#timer = undefined;
-    const { load } = this.options;
+    const { load, isWanted } = this.options;
     load.look();
+    const withdrawn = this.#waiting.filter((one) => !isWanted(one));
+    this.#waiting = this.#waiting.filter(isWanted);
+    for (const shadow of withdrawn) this.#drop(shadow, 'withdrawn');
     const next = load.quiet() && load.even() ? this.#waiting.shift() : undefined;
     if (next) void this.#workOn(next);
     else this.#arm(LOOK_MS);
@@ -125,7 +130,7 @@ class OneByOne implements ShadowQueue {
   /** Never rejects. */
   async #workOn(shadow: Shadow): Promise<void> {
     this.#active = true;
-    const { load, work, onEnd } = this.options;
+    const { load, isWanted, work, onEnd } = this.options;
     const ending = new AbortController();
     const end = (reason: Error) => ending.abort(reason);
     const stop = () => end(new Dropped('stopping'));
@@ -133,6 +138,7 @@ class OneByOne implements ShadowQueue {
     const giveUpAt = performance.now() + LONGEST_MS;
     const watch = setInterval(() => {
       load.look();
+      if (!isWanted(shadow)) end(new Dropped('withdrawn'));
       if (load.pressed() || performance.now() > giveUpAt) end(new Dropped('busy'));
     }, LOOK_MS);
     const until = async (may: () => boolean) => {

@@ -12,10 +12,12 @@ const reported = (jobId: string) => ({ jobId, result: 'compared' }) as unknown a
 function setUp() {
   vi.useFakeTimers();
   const load = { quiet: true, pressed: false, even: true };
+  const withdrawn = new Set<string>();
   const begun: { jobId: string; hold: Hold; finish: (how?: Error) => void }[] = [];
   const told: string[] = [];
   const queue = createShadowQueue({
     load: { quiet: () => load.quiet, pressed: () => load.pressed, even: () => load.even, look: () => undefined },
+    isWanted: ({ job: { jobId } }) => !withdrawn.has(jobId),
     work: ({ job: { jobId } }, hold) =>
       new Promise((resolve, reject) => {
         hold.signal.addEventListener('abort', () => reject(hold.signal.reason as Error));
@@ -27,7 +29,7 @@ function setUp() {
     },
   });
   const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
-  return { queue, load, begun, told, pass, names: () => begun.map(({ jobId }) => jobId) };
+  return { queue, load, withdrawn, begun, told, pass, names: () => begun.map(({ jobId }) => jobId) };
 }
 
 afterEach(() => vi.useRealTimers());
@@ -81,6 +83,7 @@ describe('shadows', () => {
     const seen: (string | undefined)[] = [];
     const queue = createShadowQueue({
       load: { quiet: () => true, pressed: () => false, even: () => true, look: () => undefined },
+      isWanted: () => true,
       work({ job: { jobId } }) {
         seen.push(trace.getStore());
         return Promise.resolve(reported(jobId));
@@ -138,6 +141,19 @@ describe('shadows', () => {
     for (let i = 0; i < 66; i++) queue.offer(shadow(`${i}`));
     expect(queue.waiting).toBe(64);
     expect(told).toEqual(['64 full', '65 full']);
+  });
+
+  it('are dropped when the routes name them no more, also while nothing may begin', async () => {
+    const { queue, load, withdrawn, told, pass } = setUp();
+    queue.offer(shadow('a'));
+    await pass(200);
+    load.quiet = false;
+    for (const jobId of ['b', 'c']) queue.offer(shadow(jobId));
+    withdrawn.add('a');
+    withdrawn.add('b');
+    await pass(300);
+    expect(told).toEqual(['a withdrawn', 'b withdrawn']);
+    expect(queue.waiting).toBe(1);
   });
 
   it('are dropped when the worker stops: those that wait, the one in progress, and those that come later', async () => {
