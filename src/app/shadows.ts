@@ -2,13 +2,14 @@
 import type { WorkerConfig } from '../config/index.js';
 import { capacityOf, type Capacity } from '../domain/capacity.js';
 import { JobError } from '../domain/errors.js';
-import { type DoneJob, Dropped } from '../domain/shadow.js';
+import { type DoneJob, Dropped, type ShadowReport } from '../domain/shadow.js';
 import type { PipelineOptions } from '../pipeline/job-state.js';
 import type { RequestScheduler } from '../pipeline/transform.js';
 import { createFairShare } from '../scheduling/fair-share.js';
 import { createPace, type Pace } from '../shadow/pace.js';
 import { type Shadow, shadowsOf } from '../shadow/plan.js';
 import { createShadowQueue, type Hold, type JobsLoad, type ShadowEnd } from '../shadow/queue.js';
+import { createRests, type Rests } from '../shadow/rests.js';
 import { workOn } from '../shadow/work.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics/index.js';
@@ -38,6 +39,7 @@ export function createShadows(
 ): Shadows {
   const { costs } = schedulers;
   const { shadowPrefix: prefix } = config;
+  const rests = createRests();
   const requests = () => schedulers.share.load().reduce((sum, { inFlight, waiting }) => sum + inFlight + waiting, 0);
   const atTriton = () => Math.min(requests(), schedulers.intake.active);
   const pace = createPace({ active: () => schedulers.intake.active, atTriton });
@@ -52,8 +54,11 @@ export function createShadows(
   const requestMs = config.inferenceTimeoutSeconds * 500;
   const queue = createShadowQueue({
     load,
-    isWanted: ({ model, version }) =>
-      routes.current().shadows.some((one) => one.model === model && one.version === version),
+    whyNot({ model, version }) {
+      const isNamed = routes.current().shadows.some((one) => one.model === model && one.version === version);
+      if (!isNamed) return 'withdrawn';
+      return rests.isResting(model, version) ? 'resting' : undefined;
+    },
     work: (shadow, hold) =>
       workOn(
         shadow,
@@ -61,7 +66,10 @@ export function createShadows(
         { prefix: prefix ?? '', worker: config.workerName, pipeline: pipelineFor(config, routes, schedulers, hold) },
         { ...hold, schedule: inSpare(share.scheduler(shadow, false), hold, pace, requestMs) },
       ),
-    onEnd,
+    onEnd(shadow, end) {
+      if (end.kind === 'reported') noteAnswer(rests, end.report);
+      onEnd(shadow, end);
+    },
   });
   return {
     offer(done) {
@@ -77,6 +85,11 @@ export function createShadows(
     },
     stop: () => queue.stop(),
   };
+}
+
+function noteAnswer(rests: Rests, { model, version, error }: ShadowReport): void {
+  if (!error) rests.answered(model, version);
+  else if (error.code === 'EXECUTION_TIMEOUT' && error.stage === 'infer') rests.hung(model, version);
 }
 
 /** One batch at a time: a job that comes in the middle waits for one execution at most. */

@@ -31,9 +31,10 @@ export type ShadowResult = (typeof SHADOW_RESULTS)[number];
 
 /**
  * Why a shadow was dropped: too many were waiting (`full`), jobs needed the worker (`busy`), its pictures had no room in the
- * memory (`memory`), the routes named it no more (`withdrawn`), or the worker stopped.
+ * memory (`memory`), the routes named it no more (`withdrawn`), its version has lately not answered (`resting`), or the worker
+ * stopped.
  */
-export const DROP_REASONS = ['full', 'busy', 'memory', 'withdrawn', 'stopping'] as const;
+export const DROP_REASONS = ['full', 'busy', 'memory', 'withdrawn', 'resting', 'stopping'] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
 /** Thrown when a shadow ends because it must not take what jobs need. */

@@ -35,8 +35,8 @@ export interface Hold {
 
 export interface ShadowQueueOptions {
   readonly load: JobsLoad;
-  /** Whether the routes still name the version for shadows of the model. Called at every look. */
-  readonly isWanted: (shadow: Shadow) => boolean;
+  /** Why a shadow is not to be done any more. Called at every look. */
+  readonly whyNot: (shadow: Shadow) => DropReason | undefined;
   /** @throws Dropped */
   readonly work: (shadow: Shadow, hold: Hold) => Promise<ShadowReport>;
   /** Called with how each shadow ended; must not throw. */
@@ -117,20 +117,28 @@ class OneByOne implements ShadowQueue {
 
   #beginNext(): void {
     this.#timer = undefined;
-    const { load, isWanted } = this.options;
+    const { load } = this.options;
     load.look();
-    const withdrawn = this.#waiting.filter((one) => !isWanted(one));
-    this.#waiting = this.#waiting.filter(isWanted);
-    for (const shadow of withdrawn) this.#drop(shadow, 'withdrawn');
+    this.#dropUnwanted();
     const next = load.quiet() && load.even() ? this.#waiting.shift() : undefined;
     if (next) void this.#workOn(next);
     else this.#arm(LOOK_MS);
   }
 
+  #dropUnwanted(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const shadow of waiting) {
+      const reason = this.options.whyNot(shadow);
+      if (reason) this.#drop(shadow, reason);
+      else this.#waiting.push(shadow);
+    }
+  }
+
   /** Never rejects. */
   async #workOn(shadow: Shadow): Promise<void> {
     this.#active = true;
-    const { load, isWanted, work, onEnd } = this.options;
+    const { load, whyNot, work, onEnd } = this.options;
     const ending = new AbortController();
     const end = (reason: Error) => ending.abort(reason);
     const stop = () => end(new Dropped('stopping'));
@@ -138,7 +146,8 @@ class OneByOne implements ShadowQueue {
     const giveUpAt = performance.now() + LONGEST_MS;
     const watch = setInterval(() => {
       load.look();
-      if (!isWanted(shadow)) end(new Dropped('withdrawn'));
+      const reason = whyNot(shadow);
+      if (reason) end(new Dropped(reason));
       if (load.pressed() || performance.now() > giveUpAt) end(new Dropped('busy'));
     }, LOOK_MS);
     const until = async (may: () => boolean) => {

@@ -199,6 +199,7 @@ describe('a shadow', () => {
     await until(async () => (await ended(worker, { model: 'arms', reason: 'EXECUTION_TIMEOUT' })) >= 1, 10_000);
     await run(4);
     await run(1, 'failing');
+    await until(async () => (await ended(worker, { model: 'arms', reason: 'resting' })) >= 1, 10_000);
 
     expect(await worker.metric('imagen_deferred_total')).toBe(0);
     expect(await worker.metric('imagen_model_circuit_open')).toBe(0);

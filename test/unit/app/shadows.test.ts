@@ -138,6 +138,9 @@ describe('a shadow', () => {
     offer('a');
     await until(() => told.length === 1);
     expect(told).toEqual(['a EXECUTION_TIMEOUT']);
+    offer('b');
+    await until(() => told.length === 2);
+    expect(told[1]).toBe('b resting');
     expect(performance.now() - since).toBeGreaterThan(200);
     expect(schedulers.budget.held()).toBe(0);
   });

@@ -17,7 +17,7 @@ function setUp() {
   const told: string[] = [];
   const queue = createShadowQueue({
     load: { quiet: () => load.quiet, pressed: () => load.pressed, even: () => load.even, look: () => undefined },
-    isWanted: ({ job: { jobId } }) => !withdrawn.has(jobId),
+    whyNot: ({ job: { jobId } }) => (withdrawn.has(jobId) ? 'withdrawn' : undefined),
     work: ({ job: { jobId } }, hold) =>
       new Promise((resolve, reject) => {
         hold.signal.addEventListener('abort', () => reject(hold.signal.reason as Error));
@@ -83,7 +83,7 @@ describe('shadows', () => {
     const seen: (string | undefined)[] = [];
     const queue = createShadowQueue({
       load: { quiet: () => true, pressed: () => false, even: () => true, look: () => undefined },
-      isWanted: () => true,
+      whyNot: () => undefined,
       work({ job: { jobId } }) {
         seen.push(trace.getStore());
         return Promise.resolve(reported(jobId));
