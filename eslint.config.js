@@ -5,7 +5,8 @@ import tseslint from 'typescript-eslint';
  * Imports go in one direction:
  *   main → cli → app → telemetry → worker → scheduling → pipeline → domain
  *          cli → client → pipeline
- * Beside them stand `adapters`, which `app`, `client` and `cli` hand to the others, and `records`.
+ * Beside them stand `adapters`, which `app`, `client` and `cli` hand to the others, `records`, and `shadow`, which `app` hands to
+ * the worker.
  * A folder may import from itself and from the folders listed for it, and from nothing else of ours.
  */
 const mayImport = {
@@ -15,12 +16,27 @@ const mayImport = {
   config: ['domain'],
   pipeline: ['tracing', 'domain'],
   scheduling: ['pipeline', 'domain'],
+  shadow: ['pipeline', 'tracing', 'domain'],
   worker: ['scheduling', 'pipeline', 'records', 'tracing', 'domain'],
   adapters: ['tracing', 'domain'],
   telemetry: ['worker', 'domain'],
-  app: ['config', 'worker', 'scheduling', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records', 'domain'],
+  app: [
+    'config',
+    'worker',
+    'shadow',
+    'scheduling',
+    'adapters',
+    'telemetry',
+    'tracing',
+    'pipeline',
+    'records',
+    'domain',
+  ],
   client: ['config', 'adapters', 'records', 'pipeline', 'tracing', 'domain'],
-  cli: ['app', 'client', 'config', 'scheduling', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records', 'domain'],
+  cli: [
+    ...['app', 'client', 'config', 'scheduling', 'shadow', 'adapters', 'telemetry', 'tracing', 'pipeline', 'records'],
+    'domain',
+  ],
 };
 const folders = ['main', ...Object.keys(mayImport)];
 /** Adapters know nothing of each other. */

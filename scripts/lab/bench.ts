@@ -14,6 +14,7 @@ import { policies } from './bench/policies.js';
 import { python } from './bench/python.js';
 import { same } from './bench/same.js';
 import { seams } from './bench/seams.js';
+import { shadow } from './bench/shadow.js';
 import { soak } from './bench/soak.js';
 import { starvation } from './bench/starvation.js';
 import { storage } from './bench/storage.js';
@@ -37,6 +38,7 @@ const GROUPS = {
   python,
   same,
   seams,
+  shadow,
   soak,
   starvation,
   storage,

@@ -20,6 +20,8 @@ export interface StandIn {
   /** Whether Triton makes batches of its requests; true by default. */
   readonly batching?: boolean;
   readonly instances?: number;
+  /** How many versions it has, all alike; 1 by default. */
+  readonly versions?: number;
   /** Whether it shares one stand-in for a GPU, which runs one execution at a time, with the others that do. */
   readonly gpu?: boolean;
   /** Levels of priority and a limit of the queue, as the real models have. */
@@ -127,6 +129,7 @@ function config(model: StandIn, lock: string): string {
     ...[`name: "${name}"`, 'backend: "python"', `max_batch_size: ${MAX_BATCH}`],
     ...[`input [ { ${pixels} } ]`, `output [ { ${pixels} } ]`],
     `instance_group [ { count: ${instances} kind: KIND_CPU } ]`,
+    'version_policy { all {} }',
     ...(batching ? [`dynamic_batching { max_queue_delay_microseconds: 20000 ${policies ? POLICIES : queue} }`] : []),
     ...parameters.map(
       ([key, value]) => `parameters { key: "${key}" value { string_value: ${JSON.stringify(String(value))} } }`,
@@ -157,9 +160,11 @@ const lockOf = (folder: string) => join(folder, '../gpu.lock');
 
 export async function makeModels(folder: string, models: readonly StandIn[]): Promise<void> {
   for (const model of models) {
-    const version = join(folder, model.name, '1');
-    await mkdir(version, { recursive: true });
-    await writeFile(join(version, '../config.pbtxt'), config(model, lockOf(folder)));
-    await writeFile(join(version, 'model.py'), MODEL);
+    for (let version = 1; version <= (model.versions ?? 1); version++) {
+      const place = join(folder, model.name, String(version));
+      await mkdir(place, { recursive: true });
+      await writeFile(join(place, 'model.py'), MODEL);
+    }
+    await writeFile(join(folder, model.name, 'config.pbtxt'), config(model, lockOf(folder)));
   }
 }

@@ -16,6 +16,7 @@ import { failing, lookAtCosts, repeat, unserved, waitForModels, watchArms, watch
 import { createOutlets, type Outlets, refusingTopics } from './outlets.js';
 import { LOOK_AT_ROUTES_MS } from './routes.js';
 import { createSchedulers, type Schedulers } from './schedulers.js';
+import { createShadows, tellOfShadow } from './shadows.js';
 import { createSubscriptions } from './subscriptions.js';
 import { countAttempt, createWorkerMetrics } from './telemetry.js';
 
@@ -55,8 +56,9 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   });
   const schedulers = createSchedulers(config, connections, guard, log, lifecycle.stopping);
   const outlets = createOutlets(config, connections, schedulers.intake);
-  const metrics: Metrics = createWorkerMetrics(config, connections, schedulers, guard, lifecycle);
-  const handle = createWorkerHandler(config, connections, schedulers, outlets, { log, metrics, guard });
+  const shadows = createShadows(config, connections, schedulers, (of, end) => tellOfShadow(of, end, log, metrics));
+  const metrics: Metrics = createWorkerMetrics(config, connections, schedulers, guard, shadows, lifecycle);
+  const handle = createWorkerHandler(config, connections, schedulers, outlets, shadows, { log, metrics, guard });
   const subscriptions = createSubscriptions(
     config,
     connections,
@@ -96,6 +98,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     subscriptions,
     // It closes first, so that the subscriptions need not wait for jobs that have not begun.
     { name: 'the intake', stop: () => intake.close() },
+    { name: 'the shadows', stop: () => shadows.stop() },
   ];
 
   return {

@@ -8,7 +8,7 @@ import { experimentsOf } from '../domain/experiment.js';
 import type { Logger } from '../telemetry/logger.js';
 import { createOutage } from '../telemetry/outage.js';
 import type { Service } from './lifecycle.js';
-import { LiveRoutes } from './routes.js';
+import { LiveRoutes, type RoutesLines } from './routes.js';
 
 export type Connections = ReturnType<typeof connect>;
 
@@ -40,7 +40,7 @@ export function connect(config: WorkerConfig, log: Logger, onAttempt: TritonOpti
 /** What is wrong with the routes for hours is told six times an hour. */
 const REMIND_MS = 600_000;
 
-function liveRoutes({ routesFile, storageEmulator }: WorkerConfig, log: Logger): LiveRoutes {
+function liveRoutes({ routesFile, storageEmulator, shadowPrefix }: WorkerConfig, log: Logger): LiveRoutes {
   const outage = createOutage(
     {
       away: (error, awaySeconds) =>
@@ -53,13 +53,18 @@ function liveRoutes({ routesFile, storageEmulator }: WorkerConfig, log: Logger):
     { remindMs: REMIND_MS },
   );
   const store = routesFile === undefined ? undefined : openRoutesStore({ routesFile, storageEmulator });
-  const live = new LiveRoutes(store, {
+  const lines: RoutesLines = {
     broken: (error, generation) =>
       log.error({ error, generation }, 'the routes file is broken; the last good one stays'),
     changed: ({ arms }, generation) =>
       log.info({ experiments: experimentsOf(arms), generation }, 'the routes file has changed'),
     read: (trouble) => outage.tell(trouble),
-  });
+  };
+  const live = new LiveRoutes(store, lines, ({ shadows: [shadow] }) =>
+    shadow && shadowPrefix === undefined
+      ? `IMAGEN_SHADOW_PREFIX: expected gs://<bucket>/<prefix>, since the routes name a shadow of ${shadow.model}, given nothing`
+      : undefined,
+  );
   return live;
 }
 

@@ -12,6 +12,7 @@ import { createHandler } from '../worker/handle.js';
 import type { Connections } from './connections.js';
 import type { Outlets } from './outlets.js';
 import type { Schedulers } from './schedulers.js';
+import type { Shadows } from './shadows.js';
 
 /** How often to check whether a job in work was canceled or has ended elsewhere, in milliseconds. */
 const WATCH_RECORD_MS = 5_000;
@@ -34,6 +35,7 @@ export function createWorkerHandler(
   connections: Connections,
   schedulers: Schedulers,
   outlets: Outlets,
+  shadows: Pick<Shadows, 'offer'>,
   reporting: Reporting,
 ): Parameters<JobSource['start']>[0] {
   const { store, singleTryStore, intake, availability, waitingRoom, share, circuits, costs } = schedulers;
@@ -43,6 +45,7 @@ export function createWorkerHandler(
       models: availability.watch(circuits.watch(costs.watch(connections.models))),
       ...outlets,
       observer: createObserver(reporting.log, reporting.metrics),
+      offerShadow: (done) => shadows.offer(done),
     },
     {
       statePrefix: config.statePrefix,
@@ -64,8 +67,7 @@ function pipelineOptions(
   { log, metrics, guard }: Reporting,
 ): PipelineOptions {
   return {
-    maxInputPixels: config.maxInputPixels,
-    maxOutputPixels: config.maxOutputPixels,
+    ...plainOptions(config),
     reserve: budget.reserve,
     codecs: codecs.codecs,
     onOperation(step, work) {
@@ -83,12 +85,22 @@ function pipelineOptions(
         log.warn({ ...about, arm: armLabel(arm), version: arm.version, end }, 'an arm failed at an operation');
     },
     predict: (model, version) => ({ ...costs.costOf(model, version), jobsAtOnce: intake.active }),
-    fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
-    endOf: async (jobId, from, signal) => (await recall(from, config.statePrefix, jobId, signal))?.completion.status,
-    target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
     route: (job) => ({
       ...{ routes: routes.current(), key: stickyKey(job), waitMs: retry.unavailableMs, unknown },
       stopped: (arm) => guard.stopped(arm),
     }),
+  };
+}
+
+/** What the configuration alone says. */
+export function plainOptions(
+  config: WorkerConfig,
+): Pick<PipelineOptions, 'maxInputPixels' | 'maxOutputPixels' | 'fetch' | 'target' | 'endOf'> {
+  return {
+    maxInputPixels: config.maxInputPixels,
+    maxOutputPixels: config.maxOutputPixels,
+    fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
+    target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
+    endOf: async (jobId, from, signal) => (await recall(from, config.statePrefix, jobId, signal))?.completion.status,
   };
 }

@@ -91,8 +91,15 @@ export function unserved(routes: Routes, models: Pick<ModelServer, 'contracts' |
   const missing = routes.named.filter(({ model, version }) => {
     return !models.unready().has(model) && !contracts.get(model)?.versions.has(version);
   });
-  const why = 'the routes file names it, and Triton does not serve it: its jobs go to another version';
-  return new Map(missing.map(({ model, version }) => [`${model}/${version}`, why]));
+  return new Map(missing.map((one) => [`${one.model}/${one.version}`, whyUnserved(one, routes)]));
+}
+
+function whyUnserved({ model, version }: Routes['named'][number], { shadows }: Routes): string {
+  const isShadow = shadows.some((one) => one.model === model && one.version === version);
+  const so = isShadow
+    ? 'its shadows fail, and jobs that it is to do go to another version'
+    : 'its jobs go to another version';
+  return `the routes file names it, and Triton does not serve it: ${so}`;
 }
 
 const FAULTS = {

@@ -27,10 +27,20 @@ export class LiveRoutes {
   /** Generation of the last document that was read, a broken one included. */
   #seen: string | undefined;
 
-  /** @param source undefined if there are to be no routes */
-  constructor(source: RoutesSource | undefined, lines: RoutesLines) {
+  readonly #refuse: (routes: Routes) => string | undefined;
+
+  /**
+   * @param source undefined if there are to be no routes
+   * @param refuse says why the worker cannot work by these routes
+   */
+  constructor(
+    source: RoutesSource | undefined,
+    lines: RoutesLines,
+    refuse: (routes: Routes) => string | undefined = () => undefined,
+  ) {
     this.#source = source;
     this.#lines = lines;
+    this.#refuse = refuse;
   }
 
   /** The last good routes. */
@@ -52,7 +62,7 @@ export class LiveRoutes {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
         const { document, generation } = await readRoutes(this.#source, signal);
-        this.#routes = routesOf(document);
+        this.#routes = this.#accepted(routesOf(document));
         this.#seen = generation;
         this.#lines.read(undefined);
         return;
@@ -78,10 +88,17 @@ export class LiveRoutes {
     }
   }
 
+  /** @throws ConfigError */
+  #accepted(routes: Routes): Routes {
+    const reason = this.#refuse(routes);
+    if (reason !== undefined) throw new ConfigError([reason]);
+    return routes;
+  }
+
   #take(source: RoutesSource, text: string, generation: string): void {
     this.#seen = generation;
     try {
-      this.#routes = routesOf(readDocument(source.place, text));
+      this.#routes = this.#accepted(routesOf(readDocument(source.place, text)));
     } catch (thrown) {
       this.#lines.broken(thrown as Error, generation);
       return;

@@ -10,12 +10,14 @@ import type { Connections } from './connections.js';
 import { pausesOf } from './health.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Schedulers } from './schedulers.js';
+import type { Shadows } from './shadows.js';
 
 export function createWorkerMetrics(
   config: WorkerConfig,
   connections: Connections,
   schedulers: Schedulers,
   guard: Guard,
+  shadows: Pick<Shadows, 'waiting' | 'active'>,
   lifecycle: Lifecycle,
 ): Metrics {
   const { models, tritonOutage, routes } = connections;
@@ -46,6 +48,8 @@ export function createWorkerMetrics(
     arms: () => routes.current().arms,
     armStopped: (arm) => guard.stoppedFor(arm),
     routed: () => routes.current().named,
+    shadowed: () => routes.current().shadows,
+    ...{ shadowsWaiting: () => shadows.waiting, shadowsActive: () => Number(shadows.active) },
   });
 }
 

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) =
   process: async () => (await import('./process.js')).processCommand,
   models: async () => (await import('./models.js')).modelsCommand,
   routes: async () => (await import('./routes.js')).routesCommand,
+  shadow: async () => (await import('./shadow.js')).shadowCommand,
   capacity: async () => (await import('./capacity.js')).capacityCommand,
   cancel: async () => (await import('./cancel.js')).cancelCommand,
   status: async () => (await import('./status.js')).statusCommand,

@@ -46,6 +46,7 @@ export function setupCommand(invocation: Invocation): Command {
     .option('--location <location>', 'where new buckets are made')
     .option('--state-days <days>', `delete records after so many days, or never (${DEFAULT_DAYS}, or more if need be)`)
     .option('--upload-days <days>', `delete uploads after so many days, or never (${DEFAULT_DAYS})`)
+    .option('--shadow-days <days>', `delete what shadows store after so many days, or never (${DEFAULT_DAYS})`)
     .option(
       '--results-days <days>',
       'delete results after so many days, or never; unless given, their rule is left alone',

@@ -80,6 +80,12 @@ export const OWN_SETTINGS = {
   ),
   outputPrefix: setting('IMAGEN_OUTPUT_PREFIX', prefix, 'Where results go when the job does not say'),
   statePrefix: setting('IMAGEN_STATE_PREFIX', prefix, 'Where records go; nobody else may write there'),
+  shadowPrefix: setting(
+    'IMAGEN_SHADOW_PREFIX',
+    prefix,
+    'Where results and records of shadows go; needed if the routes name a shadow',
+    null,
+  ),
   uploadPrefix: setting('IMAGEN_UPLOAD_PREFIX', prefix, 'Where `imagen submit` puts local files'),
   allowedInputs: setting(
     'IMAGEN_ALLOWED_INPUTS',
@@ -96,7 +102,7 @@ export const OWN_SETTINGS = {
   routesFile: setting(
     'IMAGEN_ROUTES_FILE',
     pathOrObject,
-    "JSON file, or gs:// object, with each model's default version and experiment; read again when it changes",
+    "JSON file, or gs:// object, with each model's default version, experiment and shadow; read again when it changes",
     null,
   ),
   maxAttempts: setting('IMAGEN_MAX_ATTEMPTS', wholeNumber(1, 95), 'Deliveries of a job before it ends as failed', '5'),

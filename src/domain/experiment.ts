@@ -1,5 +1,5 @@
 /** Experiments compare versions of one model. Each version gets a share of the jobs. */
-import { canonicalJson, sha256 } from './fingerprint.js';
+import { canonicalJson, pointOf, sha256 } from './fingerprint.js';
 import type { Job } from './job.js';
 
 /**
@@ -77,9 +77,6 @@ export function armsOf(model: string, defaultVersion: string, experiment: Experi
 export const stickyKey = ({ experimentKey, jobId }: Pick<Job, 'experimentKey' | 'jobId'>): string =>
   experimentKey ?? jobId;
 
-/** Number of hex digits of a hash that a double holds exactly. */
-const HEX_DIGITS = 13;
-
 /**
  * Chooses the arm of a key. A hash of the experiment's name and the key gives a point between 0 and 1. The arms divide that
  * range in their order, by weight. When weights change, only keys between an old border and the new one change their arm.
@@ -88,8 +85,7 @@ const HEX_DIGITS = 13;
  */
 export function chooseArm(arms: readonly Arm[], key: string): Arm | undefined {
   const total = arms.reduce((sum, { weight }) => sum + weight, 0);
-  const hash = sha256(`arm\n${arms[0]?.experiment ?? ''}\n${key}`).slice(0, HEX_DIGITS);
-  const point = (parseInt(hash, 16) / 16 ** HEX_DIGITS) * total;
+  const point = pointOf(`arm\n${arms[0]?.experiment ?? ''}\n${key}`) * total;
   let border = 0;
   // If the product was rounded up to the sum, no border is above it, and the last arm with a weight gets the key.
   return arms.find(({ weight }) => point < (border += weight)) ?? arms.findLast(({ weight }) => weight > 0);

@@ -21,6 +21,14 @@ export function sha256(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** Number of hex digits of a hash that a double holds exactly. */
+const HEX_DIGITS = 13;
+
+/** A point from 0 to 1, without 1, that a text always has. Points of many texts are evenly spread. */
+export function pointOf(text: string): number {
+  return parseInt(sha256(text).slice(0, HEX_DIGITS), 16) / 16 ** HEX_DIGITS;
+}
+
 /**
  * Hash of the requested work. Two messages with the same fingerprint ask for the same job. Fields that only say when to
  * run it or how to report it do not count. The generation counts as it was sent; without one, the job asks for "the

@@ -21,9 +21,11 @@ export function writeRoutes({ models }: Models, change: RoutesChange): string {
   return `${JSON.stringify({ change, models }, null, 2)}\n`;
 }
 
-/** Makes a version the model's default, and ends its experiment. */
+/** Makes a version the model's default, and ends its experiment, and its shadow if that is of the same version. */
 export function promoted({ models }: Models, model: string, version: string): Models {
-  return { models: { ...models, [model]: { default: version } } };
+  const shadow = models[model]?.shadow;
+  const kept = shadow && shadow.version !== version ? { shadow } : {};
+  return { models: { ...models, [model]: { default: version, ...kept } } };
 }
 
 /**
@@ -40,11 +42,7 @@ export function shared(
   limits: Partial<GuardLimits> = {},
 ): Models | Refusal {
   const entry = models[model];
-  if (!entry) {
-    return {
-      refused: `the routes have no entry for ${model}, so its newest version serves all its jobs. Give it a default first: imagen models promote ${model} VERSION`,
-    };
-  }
+  if (!entry) return { refused: withoutEntry(model) };
   if (entry.default === version) {
     return { refused: `version ${version} is the default of ${model} already, and gets the rest of its jobs` };
   }
@@ -60,7 +58,32 @@ export function shared(
     arms: arms.map((arm) => ({ ...arm, weight: arm.version === version ? percent : rest })),
     guard,
   };
-  return { models: { ...models, [model]: { default: entry.default, experiment } } };
+  return { models: { ...models, [model]: { ...entry, experiment } } };
+}
+
+const withoutEntry = (model: string): string =>
+  `the routes have no entry for ${model}, so its newest version serves all its jobs. Give it a default first: imagen models promote ${model} VERSION`;
+
+/**
+ * Has a version do a share of the model's jobs once more. A shadow that the model has is replaced; its experiment stays.
+ * @param percent above 0, at most 100
+ */
+export function shadowed({ models }: Models, model: string, version: string, percent: number): Models | Refusal {
+  const entry = models[model];
+  if (!entry) return { refused: withoutEntry(model) };
+  if (entry.default === version) {
+    return { refused: `version ${version} is the default of ${model}: its shadow would be the same picture` };
+  }
+  const share = Number((percent / 100).toFixed(9));
+  return { models: { ...models, [model]: { ...entry, shadow: { version, share } } } };
+}
+
+/** Ends the model's shadow. */
+export function unshadowed({ models }: Models, model: string): Models | Refusal {
+  const entry = models[model];
+  if (!entry?.shadow) return { refused: `${model} has no shadow in the routes` };
+  const { default: usual, experiment } = entry;
+  return { models: { ...models, [model]: { default: usual, ...(experiment ? { experiment } : {}) } } };
 }
 
 /** The entry's experiment, if it is one of the default and this version alone. */

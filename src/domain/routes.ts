@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Arm, armsOf, chooseArm } from './experiment.js';
 import { describeIssues } from './issues.js';
+import { isShadowed } from './shadow.js';
 
 const MOST_ARMS = 8;
 /** Smallest weight above 0. A smaller share of the sum is as good as none. */
@@ -62,6 +63,22 @@ const experimentSchema = z
     }
   });
 
+const shadowSchema = z.strictObject({
+  version,
+  share: number(0, 1).gt(0, expected('a number above 0')),
+});
+
+const entrySchema = z
+  .strictObject(
+    { default: version, experiment: experimentSchema.optional(), shadow: shadowSchema.optional() },
+    expected('an object'),
+  )
+  .superRefine(({ default: usual, shadow }, ctx) => {
+    if (shadow?.version !== usual) return;
+    const message = `expected another version than the default, given "${usual}"`;
+    ctx.addIssue({ code: 'custom', path: ['shadow', 'version'], message });
+  });
+
 /** Longest name of a writer, and longest note, in characters. */
 const MOST_WORDS = 500;
 
@@ -81,7 +98,7 @@ const routesSchema = z.strictObject(
       .optional(),
     models: z.record(
       z.string().regex(/^\w[\w.-]{0,127}$/, expected('the name of a model')),
-      z.strictObject({ default: version, experiment: experimentSchema.optional() }, expected('an object')),
+      entrySchema,
       expected('an object with names of models as keys'),
     ),
   },
@@ -102,11 +119,22 @@ export interface Routes {
   armOf(model: string, key: string): Arm | undefined;
   /** Arms of all experiments. */
   readonly arms: readonly Arm[];
-  /** All versions that the routes name, as a default or for an arm. */
+  /** The version that does a job's shadow; undefined if the job gets none. */
+  shadowOf(model: string, jobId: string): string | undefined;
+  /** The versions that do shadows. */
+  readonly shadows: readonly { readonly model: string; readonly version: string }[];
+  /** All versions that the routes name, as a default, for an arm or for a shadow. */
   readonly named: readonly { readonly model: string; readonly version: string }[];
 }
 
-export const NO_ROUTES: Routes = { defaultVersion: () => undefined, armOf: () => undefined, arms: [], named: [] };
+export const NO_ROUTES: Routes = {
+  defaultVersion: () => undefined,
+  armOf: () => undefined,
+  arms: [],
+  shadowOf: () => undefined,
+  shadows: [],
+  named: [],
+};
 
 /** @throws Error that names each wrong field, what was expected and what was given */
 export function parseRoutesDocument(text: string): RoutesDocument {
@@ -128,15 +156,20 @@ export function parseRoutes(text: string): Routes {
 
 export function routesOf(document: RoutesDocument): Routes {
   const models = new Map(
-    Object.entries(document.models).map(([model, { default: version, experiment }]) => {
+    Object.entries(document.models).map(([model, { default: version, experiment, shadow }]) => {
       const arms = experiment ? armsOf(model, version, experiment) : [];
-      return [model, { version, arms }];
+      return [model, { version, arms, shadow }];
     }),
   );
   return {
     defaultVersion: (model) => models.get(model)?.version,
     armOf: (model, key) => chooseArm(models.get(model)?.arms ?? [], key),
     arms: [...models.values()].flatMap(({ arms }) => arms),
+    shadowOf(model, jobId) {
+      const shadow = models.get(model)?.shadow;
+      return shadow && isShadowed(shadow, model, jobId) ? shadow.version : undefined;
+    },
+    shadows: [...models].flatMap(([model, { shadow }]) => (shadow ? [{ model, version: shadow.version }] : [])),
     named: Object.entries(document.models).flatMap(([model, entry]) =>
       versionsIn(entry).map((version) => ({ model, version })),
     ),
@@ -144,6 +177,7 @@ export function routesOf(document: RoutesDocument): Routes {
 }
 
 /** The versions that an entry names, each once, the default first. */
-export function versionsIn({ default: version, experiment }: RoutesEntry): string[] {
-  return [...new Set([version, ...(experiment?.arms ?? []).map((arm) => arm.version)])];
+export function versionsIn({ default: version, experiment, shadow }: RoutesEntry): string[] {
+  const arms = (experiment?.arms ?? []).map((arm) => arm.version);
+  return [...new Set([version, ...arms, ...(shadow ? [shadow.version] : [])])];
 }

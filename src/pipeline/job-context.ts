@@ -24,6 +24,8 @@ export class JobContext {
   /** The version chosen for the last operation, and the arm that chose it. */
   last: Choice | undefined;
   readonly steps: Step[] = [];
+  /** Of each step: the time of its requests from sending to the answer, summed, in seconds. */
+  readonly inferenceSeconds: number[] = [];
   readonly warnings: string[] = [];
   readonly #timings: Partial<Timings> = {};
   readonly #startedAt: number;

@@ -40,6 +40,13 @@ export const jobSteps = (job: Job): readonly PipelineStep<StoredJobState>[] => [
   storeStep,
 ];
 
+/** Steps of a job that is done once more, for a result that goes elsewhere. */
+export const repeatSteps = (job: Job): readonly PipelineStep<StoredJobState>[] => [
+  routeStep,
+  fetchStep,
+  ...renderSteps(job),
+];
+
 /** Steps of a local picture; the state must have its bytes. */
 export const localSteps = (job: Job): readonly PipelineStep[] => [routeStep, ...renderSteps(job)];
 

@@ -153,6 +153,7 @@ export const inferStep = (index: number, model: string): PipelineStep => ({
     state.raster = raster;
     const gpuMs = state.options.gpuMsOf?.(step, work);
     state.context.steps.push(gpuMs === undefined ? step : { ...step, gpuMs: Math.round(gpuMs * 10) / 10 });
+    state.context.inferenceSeconds.push(work.seconds);
     state.options.onOperation?.(step, work);
   },
 });

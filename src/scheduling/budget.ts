@@ -31,6 +31,11 @@ export interface Budget {
    * @throws the signal's reason
    */
   readonly reserve: Reserve;
+  /**
+   * Reserves that many bytes at once, or not at all.
+   * @returns the function that releases them; undefined if they are not free, or if others wait
+   */
+  readonly take: (bytes: number) => (() => void) | undefined;
   /** Bytes reserved now. */
   readonly held: () => number;
   readonly waiting: () => number;
@@ -69,14 +74,20 @@ export function createBudget(limit: number, now: () => number = () => performanc
   function serveFrom(part: Part, queue: WaitQueue<Wanted, () => void>, late?: Wanted): boolean {
     const mayOvertake = (one: Wanted) => !late || one === late || queue.isAhead(one, late);
     const can = (one: Wanted) => part.held + one.bytes <= part.limit && mayOvertake(one);
-    return queue.serve(can, ({ bytes }) => {
-      part.held += bytes;
-      return () => {
-        part.held -= bytes;
-        admitNext();
-      };
-    });
+    return queue.serve(can, ({ bytes }) => hold(part, bytes));
   }
+
+  function hold(part: Part, bytes: number): () => void {
+    part.held += bytes;
+    return () => {
+      part.held -= bytes;
+      admitNext();
+    };
+  }
+
+  // Round up to whole bytes: fractions would not sum to exactly zero again.
+  const bytesFor = (wanted: number) => Math.min(Math.ceil(wanted), common.limit);
+  const isSmall = (bytes: number) => bytes <= kept.limit * SMALL;
 
   function serveFromCommon(): boolean {
     const late = large.late(({ since }) => now() - since > OVERTAKEN_MS);
@@ -92,10 +103,14 @@ export function createBudget(limit: number, now: () => number = () => performanc
     held: () => kept.held + common.held,
     waiting: () => small.length + large.length,
     reserve(wanted, signal, { priority, tenant }) {
-      // Round up to whole bytes: fractions would not sum to exactly zero again.
-      const bytes = Math.min(Math.ceil(wanted), common.limit);
-      const queue = bytes <= kept.limit * SMALL ? small : large;
-      return queue.wait({ bytes, priority, tenant, since: now() }, signal);
+      const bytes = bytesFor(wanted);
+      return (isSmall(bytes) ? small : large).wait({ bytes, priority, tenant, since: now() }, signal);
+    },
+    take(wanted) {
+      if (small.length + large.length > 0) return undefined;
+      const bytes = bytesFor(wanted);
+      const part = (isSmall(bytes) ? [kept, common] : [common]).find((one) => one.held + bytes <= one.limit);
+      return part && hold(part, bytes);
     },
   };
 }

@@ -2,6 +2,7 @@
 import type { Completion } from '../domain/completion.js';
 import type { IgnoredReason } from '../domain/notification.js';
 import type { Delivery, ModelServer, ObjectStore } from '../domain/ports.js';
+import type { DoneJob } from '../domain/shadow.js';
 import type { PipelineOptions } from '../pipeline/job-state.js';
 import type { RetryLimits } from '../pipeline/retry.js';
 import { type StepDone, stepDone } from '../pipeline/step-done.js';
@@ -29,6 +30,11 @@ export interface HandlerParts {
   readonly waitingRoom: WaitingRoom;
   readonly share: FairShare;
   readonly observer: Observer;
+  /**
+   * Called when a job that this delivery has done has succeeded and its completion was published; must not throw. What it
+   * begins waits until the message is acked.
+   */
+  readonly offerShadow: (done: DoneJob) => void;
 }
 
 export interface HandlerOptions {

@@ -10,6 +10,7 @@ import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
 import { careAfter } from './care.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
+import type { Decision } from './decision.js';
 import { deferralsOf } from './defer.js';
 import { leaveAttemptMarker, countAttemptMarkers, wasMoved } from '../records/markers.js';
 import { withRetries } from '../pipeline/retry.js';
@@ -73,7 +74,7 @@ async function processMessage(worker: Worker, message: Message, signal: AbortSig
     const attempt = await attemptJob(worker, { ...message, care }, signal);
     switch (attempt.kind) {
       case 'decided':
-        return announce(worker, message, attempt.decision, signal);
+        return announceJob(worker, message, attempt.decision, signal);
       case 'put off':
         care = careAfter(care, attempt.error);
         if (await standAside(worker, { ...message, care }, attempt, signal)) continue;
@@ -83,6 +84,20 @@ async function processMessage(worker: Worker, message: Message, signal: AbortSig
         return attempt;
     }
   }
+}
+
+async function announceJob(
+  worker: Worker,
+  message: Message,
+  decision: Decision,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const outcome = await announce(worker, message, decision, signal);
+  const { completion, replay, inferenceSeconds } = decision;
+  if (outcome.kind === 'announced' && completion.status === 'succeeded' && !replay && inferenceSeconds) {
+    worker.parts.offerShadow({ job: message.job, completion, inferenceSeconds });
+  }
+  return outcome;
 }
 
 /** One try at a job. Each step returns an outcome, or nothing if the next step should run. */

@@ -4,7 +4,6 @@ import { ERRORS, GivenBack, JobError, type Stage } from '../domain/errors.js';
 import type { JobRecord } from '../records/record.js';
 import { completionWithoutRecord } from './complete.js';
 import { asShortage } from '../pipeline/codec.js';
-import type { Choice } from '../pipeline/job-context.js';
 import type { Broken } from '../scheduling/availability.js';
 import type { Decision } from './decision.js';
 import type { Message } from './message.js';
@@ -30,7 +29,7 @@ export interface PutOff {
 
 /** Result of the work on a job, before it is announced. */
 export type Worked =
-  | { readonly kind: 'ended'; readonly record: JobRecord; readonly last: Choice | undefined }
+  | ({ readonly kind: 'ended'; readonly record: JobRecord } & Pick<Decision, 'last' | 'inferenceSeconds'>)
   | { readonly kind: 'put off'; readonly error: JobError }
   | { readonly kind: 'given back'; readonly error: GivenBack };
 

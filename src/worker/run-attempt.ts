@@ -50,7 +50,8 @@ export async function runAttempt(
     );
     tellStep(job.jobId, delivery, 'record');
     const decision = fromRecord(message, holding.record, !holding.ours);
-    return { kind: 'decided', decision: { ...decision, last: worked.last } };
+    const { last, inferenceSeconds } = worked;
+    return { kind: 'decided', decision: { ...decision, last, inferenceSeconds } };
   } catch (thrown) {
     return interrupted(thrown, 'record');
   } finally {
@@ -79,7 +80,8 @@ async function work(
     const model = job.operations.at(-1)?.model;
     const record = { fingerprint, ...(model === undefined ? {} : { model }), ...(deadLetter ? { deadLetter } : {}) };
     const request = requestFrom(delivery.data, publishersAttributes(delivery), delivery.orderingKey);
-    return { kind: 'ended', record: { ...record, completion, request }, last: context.last };
+    const { last, inferenceSeconds } = context;
+    return { kind: 'ended', record: { ...record, completion, request }, last, inferenceSeconds };
   };
   try {
     const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrorOf(given));

@@ -74,6 +74,7 @@ const RUN: Readonly<Record<string, Run>> = {
   'docs/jobs.md, Do again': { worker: true, prepare: twoOrders },
   'docs/jobs.md, Dead letters': { worker: true, prepare: aDeadLetter, codes: { 'imagen dead-letters purge': 1 } },
   'docs/operations.md, Tenants that share a queue': { words: { 'imagen-jobs-worker': '"$IMAGEN_JOBS_SUBSCRIPTIONS"' } },
+  'docs/versions.md, Shadow traffic': {},
   'docs/versions.md, Change them from the command line': {
     words: {
       '1795827307838562': '$(imagen routes history --json | sed -n \'s/.*"id": "\\(.*\\)".*/\\1/p\' | head -1)',

@@ -70,7 +70,7 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
   const extraBucket = `extra-${randomUUID()}`;
 
   beforeAll(async () => {
-    const experiment = await createExperiment();
+    const experiment = await createExperiment({ echo: { default: '1', shadow: { version: '2', share: 1 } } });
     closers.push(() => experiment.remove());
     await experiment.write(0, 1);
     const recorded: Server = createServer((_, response) => {
@@ -82,6 +82,7 @@ describe.skipIf(which('prometheus') === undefined)('what is shown and told', () 
     scene = await createScene({
       ...{ TRITON_URL: triton.url, IMAGEN_MAX_JOBS: '4', IMAGEN_MODEL_WAIT_SECONDS: '1' },
       ...{ IMAGEN_ROUTES_FILE: experiment.path, IMAGEN_INFERENCE_ATTEMPTS: '1' },
+      IMAGEN_SHADOW_PREFIX: `gs://shadows-${randomUUID()}`,
       IMAGEN_JOBS_SUBSCRIPTIONS: `imagen-jobs-worker-${randomUUID()}`, // alerts know subscriptions by how they begin
     });
     const picture = sharp({ create: { width: 48, height: 48, channels: 3, background: '#456' } });

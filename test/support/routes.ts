@@ -26,8 +26,9 @@ export async function createRoutesFile() {
 /**
  * A routes file with an experiment on the model `failing`: the arm `worse/new` is version 2, which fails at
  * every request. It is stopped at the fourth failure.
+ * @param beside entries of other models
  */
-export async function createExperiment() {
+export async function createExperiment(beside: RoutesDocument['models'] = {}) {
   const { path, write, remove } = await createRoutesFile();
   return {
     ...{ path, remove },
@@ -38,7 +39,7 @@ export async function createExperiment() {
         { name: 'new', version: '2', weight: worse },
       ];
       const guard = { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60 };
-      return write({ failing: { default: '1', experiment: { name: 'worse', arms, guard } } });
+      return write({ ...beside, failing: { default: '1', experiment: { name: 'worse', arms, guard } } });
     },
   };
 }

@@ -131,8 +131,8 @@ async function openGround(parts: Parts, traffic: Traffic, { env: more, ...start 
     upload: (name: string, bytes: Buffer) => parts.upload(name, bytes),
     run: (jobs: readonly TimedJob[]) => runJobs(parts, traffic, jobs),
     counted: (model: string) => counted(parts, model),
-    metric: async (name: string, model?: string) =>
-      metricIn(await worker.metrics(), name, model === undefined ? {} : { model }),
+    metric: async (name: string, model?: string, labels: Readonly<Record<string, string>> = {}) =>
+      metricIn(await worker.metrics(), name, { ...(model === undefined ? {} : { model }), ...labels }),
     /** Ends the worker and starts a new one, which has learned nothing yet. */
     async freshWorker() {
       await endWorker(worker);

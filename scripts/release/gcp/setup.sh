@@ -124,6 +124,8 @@ setting dead_letter_subscription IMAGEN_DEAD_LETTER_SUBSCRIPTION imagen-dead-let
 setting output_prefix IMAGEN_OUTPUT_PREFIX "gs://$bucket_prefix-results/"
 setting state_prefix IMAGEN_STATE_PREFIX "gs://$bucket_prefix-state/records/"
 setting upload_prefix IMAGEN_UPLOAD_PREFIX "gs://$bucket_prefix-uploads/incoming/"
+shadow_prefix=${IMAGEN_SHADOW_PREFIX:-} # without it there are no shadows
+[[ -z $shadow_prefix ]] || settings+=("IMAGEN_SHADOW_PREFIX=$shadow_prefix")
 for_setup=("${settings[@]}")
 setting allowed_inputs IMAGEN_ALLOWED_INPUTS "gs://$bucket_prefix-uploads/"
 setting allowed_outputs IMAGEN_ALLOWED_OUTPUTS "$output_prefix"
@@ -139,6 +141,7 @@ place='^gs://[a-z0-9][a-z0-9._-]*[a-z0-9](/[^",]*)?$'
 expect IMAGEN_OUTPUT_PREFIX "$output_prefix" "$place" 'gs://<bucket>/<prefix>'
 expect IMAGEN_STATE_PREFIX "$state_prefix" "$place" 'gs://<bucket>/<prefix>'
 expect IMAGEN_UPLOAD_PREFIX "$upload_prefix" "$place" 'gs://<bucket>/<prefix>'
+[[ -z $shadow_prefix ]] || expect IMAGEN_SHADOW_PREFIX "$shadow_prefix" "$place" 'gs://<bucket>/<prefix>'
 [[ -z $routes ]] ||
   expect IMAGEN_ROUTES_FILE "$routes" '^gs://[a-z0-9][a-z0-9._-]*[a-z0-9]/[^",]*[^",/]$' 'gs://<bucket>/<object>'
 IFS=', ' read -r -a inputs <<<"$allowed_inputs"
@@ -358,6 +361,7 @@ for one in "${inputs[@]}"; do
 done
 for one in "${outputs[@]}" "$state_prefix"; do on_objects "$worker" "$(custom imagenObjectCreator)" "$one"; done
 on_bucket "$worker" "$(custom imagenObjectLister)" "$state_prefix"
+[[ -z $shadow_prefix ]] || on_objects "$worker" "$(custom imagenObjectCreator)" "$shadow_prefix"
 [[ -z $routes ]] || on_names "$worker" "$(custom imagenObjectReader)" "$routes"
 
 heading 'Rights of Triton'
@@ -380,6 +384,10 @@ if [[ -n $routes ]]; then # the history has the same beginning
   on_bucket "$operator" "$(custom imagenObjectLister)" "$routes"
 fi
 on_objects "$operator" "$(custom imagenObjectReader)" "$output_prefix"
+if [[ -n $shadow_prefix ]]; then # for `imagen shadow report`
+  on_objects "$operator" "$(custom imagenObjectReader)" "$shadow_prefix"
+  on_bucket "$operator" "$(custom imagenObjectLister)" "$shadow_prefix"
+fi
 
 heading 'Rights of Pub/Sub itself, which moves dead letters'
 number=PROJECT_NUMBER

@@ -1,9 +1,9 @@
 /** The report as text, at most 120 columns wide. */
+import { table } from '../table.js';
 import { labelOf } from './notes.js';
 import { isMeasured, type Report, type SizeMeasured, type SizeReport, type VersionReport } from './report.js';
 
 const WIDTH = 110;
-const GAP = '  ';
 
 export function reportText(report: Report): string {
   const { versions, notes } = report;
@@ -108,14 +108,6 @@ export function short(value: number): string {
         .toFixed(Math.min(digits, 6))
         .replace(/(\.\d*?)0+$/, '$1')
         .replace(/\.$/, '');
-}
-
-/** Columns as wide as their longest cell; the first flush left, the others flush right. */
-function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = columns.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row.map((text, i) => (i === 0 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))).join(GAP);
-  return [columns, ...rows].map(line).join('\n');
 }
 
 function wrap(text: string, indent = ''): string {

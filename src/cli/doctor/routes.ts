@@ -7,12 +7,21 @@ import { cureFor, live } from './triton.js';
 
 export const file = check({
   name: 'routes.file',
-  reads: ['routesFile', 'storageEmulator'],
+  reads: ['routesFile', 'storageEmulator', 'shadowPrefix'],
   async run(config, deployment) {
-    const { routesFile: path } = config;
+    const { routesFile: path, shadowPrefix } = config;
     if (path === undefined) return [ok('none: the newest version of each model serves its jobs')];
     try {
-      const { named, arms } = await deployment.routes(config);
+      const { named, arms, shadows } = await deployment.routes(config);
+      const [shadow] = shadows;
+      if (shadow && shadowPrefix === undefined) {
+        return [
+          fault(
+            `${path}: workers refuse these routes: they name a shadow of ${shadow.model}, and IMAGEN_SHADOW_PREFIX is not set`,
+            'set it to gs://<bucket>/<prefix>, or end the shadow: imagen shadow stop',
+          ),
+        ];
+      }
       return [ok(`${path}: ${named.length} versions, ${experimentsOf(arms).length} experiments`)];
     } catch (thrown) {
       if (thrown instanceof ConfigError) {

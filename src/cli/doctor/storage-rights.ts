@@ -9,7 +9,7 @@ import { reachable } from './storage.js';
 /** The rights of a worker (docs/google-cloud.md), that to list records, and that of publishers to upload. */
 export const rights = check({
   name: 'storage.rights',
-  reads: ['storageEmulator', 'statePrefix', 'outputPrefix', 'allowedInputs', 'allowedOutputs'],
+  reads: ['storageEmulator', 'statePrefix', 'outputPrefix', 'shadowPrefix', 'allowedInputs', 'allowedOutputs'],
   needs: [reachable.name, credentials.storage.name],
   async run(config, deployment, signal) {
     const store = deployment.store(config);
@@ -17,7 +17,7 @@ export const rights = check({
     const records = folderOf(config.statePrefix);
     /** `storage.bucket` says whether these exist. */
     const planned = new Set(
-      [config.statePrefix, config.outputPrefix, uploads].flatMap((prefix) =>
+      [config.statePrefix, config.outputPrefix, config.shadowPrefix, uploads].flatMap((prefix) =>
         prefix === undefined ? [] : [folderOf(prefix).bucket],
       ),
     );
@@ -29,6 +29,7 @@ export const rights = check({
     return Promise.all([
       ...[...needs.values()].map(mayUse),
       tryTo(`list gs://${records.bucket}`, records.bucket, planned, () => store.list(records, { signal })),
+      ...(config.shadowPrefix === undefined ? [] : [mayUse(needAt(config.shadowPrefix))]),
       ...(uploads === undefined ? [] : [mayUse(needAt(uploads)).then(ofPublishers)]),
     ]);
   },

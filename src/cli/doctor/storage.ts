@@ -34,7 +34,7 @@ export const reachable = check({
 
 export const buckets = check({
   name: 'storage.bucket',
-  reads: ['projectId', 'storageEmulator', 'outputPrefix', 'statePrefix', 'maxDeferredSeconds'],
+  reads: ['projectId', 'storageEmulator', 'outputPrefix', 'statePrefix', 'shadowPrefix', 'maxDeferredSeconds'],
   needs: [reachable.name, credentials.storage.name],
   async run(config, deployment) {
     const { uploadPrefix: uploads } = deployment;
@@ -43,6 +43,7 @@ export const buckets = check({
       IMAGEN_STATE_PREFIX: config.statePrefix,
       IMAGEN_OUTPUT_PREFIX: config.outputPrefix,
       ...(uploads === undefined ? {} : { IMAGEN_UPLOAD_PREFIX: uploads }),
+      ...(config.shadowPrefix === undefined ? {} : { IMAGEN_SHADOW_PREFIX: config.shadowPrefix }),
     };
     const left =
       uploads === undefined ? [skipped('uploads: IMAGEN_UPLOAD_PREFIX says no place; workers do not need it')] : [];

@@ -13,7 +13,8 @@ interface Flags extends EditFlags {
   readonly maxLatencyRatio?: number;
 }
 
-const between = (what: string, fits: (value: number) => boolean) => (text: string) => {
+/** Reads a number that fits. @param what was expected, for who gives another */
+export const between = (what: string, fits: (value: number) => boolean) => (text: string) => {
   const value = text.trim() === '' ? NaN : Number(text);
   if (!fits(value)) throw new InvalidArgumentError(`Expected ${what}.`);
   return value;
@@ -92,7 +93,8 @@ export function promoteCommand(invocation: Invocation): Command {
   );
 }
 
-function versionOf(text: string): string {
+/** Reads the number of a version. */
+export function versionOf(text: string): string {
   if (!/^[1-9][0-9]*$/.test(text)) throw new InvalidArgumentError('Expected the number of a version.');
   return text;
 }

@@ -36,7 +36,7 @@ export function showCommand(invocation: Invocation): Command {
 }
 
 function describe(model: string, entry: RoutesEntry, served: Look) {
-  const { default: version, experiment } = entry;
+  const { default: version, experiment, shadow } = entry;
   const sum = experiment?.arms.reduce((total, { weight }) => total + weight, 0) ?? 0;
   return {
     default: { version, served: served(model, version) },
@@ -50,17 +50,22 @@ function describe(model: string, entry: RoutesEntry, served: Look) {
         })),
       },
     }),
+    ...(shadow && { shadow: { ...shadow, served: served(model, shadow.version) } }),
   };
 }
 
-function linesOf(model: string, { default: usual, experiment }: ReturnType<typeof describe>): string[] {
+function linesOf(model: string, { default: usual, experiment, shadow }: ReturnType<typeof describe>): string[] {
   const head = `${model}: version ${usual.version}${inWords(usual.served)}`;
-  if (!experiment) return [head];
+  const last = shadow
+    ? [`  shadow: version ${shadow.version}, of ${percent(shadow.share)} of the jobs${inWords(shadow.served)}`]
+    : [];
+  if (!experiment) return [head, ...last];
   const { name, guard, arms } = experiment;
   return [
     head,
     `  experiment ${name}, ${guard ? inWordsOf(guard) : 'without a guard'}`,
     ...arms.map((arm) => `    ${arm.name}: version ${arm.version}, ${percent(arm.share)}${inWords(arm.served)}`),
+    ...last,
   ];
 }
 

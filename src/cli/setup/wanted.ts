@@ -35,6 +35,7 @@ export const SETTINGS_READ = [
   'outputPrefix',
   'statePrefix',
   'uploadPrefix',
+  'shadowPrefix',
   'maxAttempts',
   'maxDeferredSeconds',
 ] as const;
@@ -48,6 +49,7 @@ export interface SetupFlags extends NotifyFlags, CompletionsFlags {
   readonly allowOverlap?: boolean;
   readonly stateDays?: string;
   readonly uploadDays?: string;
+  readonly shadowDays?: string;
   readonly resultsDays?: string;
   readonly keepAccess?: boolean;
   readonly dryRun?: boolean;
@@ -125,14 +127,15 @@ export function leastStateDays(maxDeferredSeconds: number): number {
 }
 
 /**
- * @param config without `uploadPrefix`, the bucket of the uploads is left out
+ * @param config without `uploadPrefix` or `shadowPrefix`, the bucket of the uploads or shadows is left out
  * @throws UsageError that names every problem
  */
 export function wantedBuckets(
   config: Pick<SetupConfig, 'outputPrefix' | 'statePrefix' | 'maxDeferredSeconds' | 'storageEmulator'> & {
     readonly uploadPrefix?: string | undefined;
+    readonly shadowPrefix?: string | undefined;
   },
-  flags: Pick<SetupFlags, 'stateDays' | 'uploadDays' | 'resultsDays' | 'location' | 'keepAccess'>,
+  flags: Pick<SetupFlags, 'stateDays' | 'uploadDays' | 'shadowDays' | 'resultsDays' | 'location' | 'keepAccess'>,
 ): WantedBucket[] {
   const problems: string[] = [];
   const days = (flag: string, given: string | undefined): Keep['days'] | undefined => {
@@ -164,6 +167,15 @@ export function wantedBuckets(
             variable: 'IMAGEN_UPLOAD_PREFIX',
             prefix: config.uploadPrefix,
             days: days('--upload-days', flags.uploadDays) ?? DEFAULT_DAYS,
+          },
+        ]),
+    ...(config.shadowPrefix === undefined
+      ? []
+      : [
+          {
+            variable: 'IMAGEN_SHADOW_PREFIX',
+            prefix: config.shadowPrefix,
+            days: days('--shadow-days', flags.shadowDays) ?? DEFAULT_DAYS,
           },
         ]),
   ];

@@ -34,7 +34,7 @@ export class Families {
     });
   }
 
-  /** @param buckets upper bounds in seconds, ascending */
+  /** @param buckets upper bounds, ascending; in seconds unless the family's name says another unit */
   histogram<L extends string>(
     name: string,
     help: string,

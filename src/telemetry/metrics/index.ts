@@ -9,12 +9,19 @@ import { inferenceMetrics, type InferenceFacts } from './inference.js';
 import { intakeMetrics, type IntakeFacts } from './intake.js';
 import { jobMetrics } from './jobs.js';
 import { createLabels } from './labels.js';
+import { shadowMetrics, type ShadowFacts } from './shadows.js';
 import { processMetrics, type ProcessFacts } from './process.js';
 import { type TenantFacts, tenantMetrics } from './tenants.js';
 import { tritonMetrics, type TritonFacts } from './triton.js';
 
 /** Values read at every scrape. All other metrics are updated when something happens. */
-export type Facts = IntakeFacts & TenantFacts & InferenceFacts & TritonFacts & ExperimentFacts & ProcessFacts;
+export type Facts = IntakeFacts &
+  TenantFacts &
+  InferenceFacts &
+  TritonFacts &
+  ExperimentFacts &
+  ShadowFacts &
+  ProcessFacts;
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -30,6 +37,7 @@ export function createMetrics(facts: Facts) {
     ...inferenceMetrics(families, labels, facts),
     ...tritonMetrics(families, labels, facts),
     ...experimentMetrics(families, labels, facts),
+    ...shadowMetrics(families, labels, facts),
     /** Families of imagen, without the default ones of prom-client. */
     families: families.made as readonly Family[],
     /** Renders all metrics in Prometheus' text format. */

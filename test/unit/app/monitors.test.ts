@@ -17,3 +17,9 @@ it('tells of versions and models that the routes name and nobody serves', () => 
   expect([...unserved(named, catalogue).keys()]).toEqual(['upscale/7', 'upscael/1']);
   expect(unserved(named, catalogueOf({})).size).toBe(0);
 });
+
+it('tells what becomes of shadows whose version nobody serves', () => {
+  const text = JSON.stringify({ models: { upscale: { default: '1', shadow: { version: '2', share: 1 } } } });
+  const told = unserved(parseRoutes(text), catalogueOf({ upscale: ['1'] }));
+  expect([...told]).toEqual([['upscale/2', expect.stringMatching(/its shadows fail/)]]);
+});

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
-import { LiveRoutes } from '../../../src/app/routes.js';
+import { LiveRoutes, type RoutesLines } from '../../../src/app/routes.js';
 import type { RoutesRead, RoutesSource } from '../../../src/domain/ports.js';
+import type { Routes } from '../../../src/domain/routes.js';
 
 const signal = new AbortController().signal;
 const text = (version: string) => JSON.stringify({ models: { upscale: { default: version } } });
@@ -8,6 +9,14 @@ const found = (body: string, generation: string): RoutesRead => ({ kind: 'found'
 
 /** Routes whose reads give these, one after another. An error is thrown. */
 function live(...reads: readonly (RoutesRead | Error)[]) {
+  return liveUnless(undefined, ...reads);
+}
+
+/** @param refuse why the worker cannot work by them */
+function liveUnless(
+  refuse: ((routes: Routes) => string | undefined) | undefined,
+  ...reads: readonly (RoutesRead | Error)[]
+) {
   const told: string[] = [];
   const known: (string | undefined)[] = [];
   const left = [...reads];
@@ -19,11 +28,12 @@ function live(...reads: readonly (RoutesRead | Error)[]) {
       return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
     },
   };
-  const routes = new LiveRoutes(source, {
+  const lines: RoutesLines = {
     changed: (_, generation) => told.push(`changed ${generation}`),
     broken: ({ message }, generation) => told.push(`broken ${generation}: ${message.split('\n')[1]?.trim()}`),
     read: (trouble) => told.push(trouble === undefined ? 'read' : `trouble: ${(trouble as Error | string).toString()}`),
-  });
+  };
+  const routes = new LiveRoutes(source, lines, refuse);
   return { routes, told, known, version: () => routes.current().defaultVersion('upscale') };
 }
 
@@ -93,4 +103,15 @@ it.each([
   [found('{"models":{"a":{}}}', 'g'), /models\.a\.default: expected a version number as a string, given nothing/],
 ])('does not start with %o', async (read, message) => {
   await expect(live(read).routes.open(signal)).rejects.toThrow(message);
+});
+
+it('takes no document by which the worker cannot work', async () => {
+  const refuse = ({ shadows }: Routes) => (shadows.length > 0 ? 'IMAGEN_SHADOW_PREFIX: expected a place' : undefined);
+  const shadow = JSON.stringify({ models: { upscale: { default: '2', shadow: { version: '3', share: 1 } } } });
+  await expect(liveUnless(refuse, found(shadow, 'g')).routes.open(signal)).rejects.toThrow('IMAGEN_SHADOW_PREFIX');
+  const { routes, told, version } = liveUnless(refuse, found(text('1'), 'g1'), found(shadow, 'g2'));
+  await routes.open(signal);
+  await routes.look(signal);
+  expect(version()).toBe('1');
+  expect(told).toEqual(['read', 'broken g2: IMAGEN_SHADOW_PREFIX: expected a place', 'read']);
 });

@@ -19,6 +19,7 @@ const UNKNOWN = /unknown option/;
 const MISSING = /missing required argument/;
 const TIME = /Expected a time such as 2026-12-01T12:00:00Z, or how long ago/;
 const NO_ROUTES = /IMAGEN_ROUTES_FILE is not set\. Expected a path, or gs:/;
+const NO_SHADOWS = /IMAGEN_SHADOW_PREFIX is not set\. Expected gs:/;
 const NUMBER = /Expected a whole number from 1 to/;
 
 /** By command; `submit` and `process` have more of them in wrong-calls.test.ts. */
@@ -216,6 +217,33 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
     ['a --note', /argument missing/],
     ['--dry-run', MISSING],
   ],
+  'shadow start': [
+    ['', /required option '--share <percent>'/],
+    ['--share 5', MISSING],
+    ['a --share 5', MISSING],
+    ['a two --share 5', /Expected the number of a version/],
+    ['a 2', /required option '--share <percent>'/],
+    ['a 2 --share 0', /Expected a number of at least 0\.001 and at most 100/],
+    ['a 2 --share 101', /Expected a number of at least 0\.001 and at most 100/],
+    ['a 2 --share 5', NO_ROUTES],
+    ['a 2 3 --share 5', TOO_MANY],
+  ],
+  'shadow stop': [
+    ['', MISSING],
+    ['a b', TOO_MANY],
+    ['a', NO_ROUTES],
+    ['a --version 2', UNKNOWN],
+    ['a --json=1', UNKNOWN],
+    ['a --note', /argument missing/],
+  ],
+  'shadow report': [
+    ['', NO_SHADOWS],
+    ['--json', NO_SHADOWS],
+    ['now', TOO_MANY],
+    ['--model', /argument missing/],
+    ['--since 1h', UNKNOWN],
+    ['--json=1', UNKNOWN],
+  ],
   capacity: [
     ['now', TOO_MANY],
     ['--sizes big', /--sizes: expected sizes such as .*, given "big"/],
@@ -323,7 +351,7 @@ const WRONG: Readonly<Record<string, readonly (readonly [args: string, message: 
 const PRINTS_NO_DOCUMENT = ['worker', 'completion', 'schema'];
 
 /** Those that only hold others. */
-const HOLDERS = ['jobs', 'dead-letters', 'routes'];
+const HOLDERS = ['jobs', 'dead-letters', 'routes', 'shadow'];
 
 /** Those that do something, with the words that call them. */
 function leaves(commands: readonly Command[], words: readonly string[] = []): [name: string, command: Command][] {
@@ -415,6 +443,8 @@ const FAILING: Readonly<Record<string, number>> = {
   'models reload a --json': 2,
   'models rollback a --json': 2,
   'routes show --json': 2,
+  'shadow stop a --json': 2,
+  'shadow report --json': 2,
   'process none.png -p x -o o.png --json': 2,
 };
 

@@ -28,6 +28,16 @@ describe('wantedBuckets', () => {
     ]);
   });
 
+  it('deletes what shadows store after a month, if a place for it is set', () => {
+    const [, , , shadows] = wantedBuckets({ ...places, shadowPrefix: 'gs://shadows/kept' }, {});
+    expect(shadows).toMatchObject({ name: 'shadows', keep: [{ folder: 'kept', days: 30 }], softDelete: false });
+    const never = wantedBuckets({ ...places, shadowPrefix: 'gs://shadows' }, { shadowDays: 'never' });
+    expect(never[3]?.keep[0]?.days).toBe('for ever');
+    expect(() => wantedBuckets({ ...places, shadowPrefix: 'gs://results' }, {})).toThrow(
+      /IMAGEN_OUTPUT_PREFIX: expected a place outside of IMAGEN_SHADOW_PREFIX/,
+    );
+  });
+
   it('takes days, and never, from the flags', () => {
     const kept = wantedBuckets(places, { stateDays: 'never', uploadDays: '1', resultsDays: '400' });
     expect(kept.map(({ keep }) => keep[0]?.days)).toEqual([400, 'for ever', 1]);

@@ -5,7 +5,9 @@ import {
   DEFAULT_GUARD,
   differences,
   promoted,
+  shadowed,
   shared,
+  unshadowed,
   withEntryOf,
   writeRoutes,
 } from '../../../src/domain/routes-edit.js';
@@ -73,6 +75,42 @@ describe('a share', () => {
 it('promotes a version, ends its experiment and leaves the others', () => {
   const next = promoted(share(ROUTES, '2', 5), 'upscale', '2');
   expect(next.models).toEqual({ upscale: { default: '2' }, enhance: { default: '3' } });
+});
+
+describe('a shadow', () => {
+  const withShadow = (routes: typeof ROUTES, version: string, percent: number) => {
+    const next = shadowed(routes, 'upscale', version, percent);
+    if ('refused' in next) throw new Error(next.refused);
+    return next;
+  };
+
+  it('is written beside the experiment, replaced, and taken away', () => {
+    const canary = share(ROUTES, '2', 5);
+    const both = withShadow(canary, '3', 0.1);
+    expect(both.models).toEqual({
+      ...canary.models,
+      upscale: { ...canary.models.upscale, shadow: { version: '3', share: 0.001 } },
+    });
+    expect(withShadow(both, '4', 100).models.upscale?.shadow).toEqual({ version: '4', share: 1 });
+    expect(unshadowed(both, 'upscale')).toEqual(canary);
+  });
+
+  it('stays while its model gets a canary, and ends when its version becomes the default', () => {
+    const both = share(withShadow(ROUTES, '3', 20), '2', 5);
+    expect(both.models.upscale?.shadow).toEqual({ version: '3', share: 0.2 });
+    expect(promoted(both, 'upscale', '2').models.upscale).toEqual({
+      ...{ default: '2', shadow: { version: '3', share: 0.2 } },
+    });
+    expect(promoted(both, 'upscale', '3').models.upscale).toEqual({ default: '3' });
+  });
+
+  it.each([
+    ['of the default', shadowed(ROUTES, 'upscale', '1', 5), /version 1 is the default of upscale/],
+    ['of no model', shadowed(ROUTES, 'nothing', '2', 5), /the routes have no entry for nothing/],
+    ['that is not there', unshadowed(ROUTES, 'upscale'), /upscale has no shadow/],
+  ])('%s is refused', (_, edit, reason) => {
+    expect(edit).toEqual({ refused: expect.stringMatching(reason) as string });
+  });
 });
 
 it('brings one entry back, or takes it away, and leaves the others', () => {

@@ -46,7 +46,23 @@ describe('a routes file', () => {
   it.each<[string, object, string]>([
     ['no default', { experiment: good }, 'default: expected a version number as a string, given nothing'],
     ['a number', { default: 1 }, 'default: expected a version number as a string, given 1'],
-    ['an unknown field', { default: '1', shadow: {} }, 'models.upscale.shadow: unknown field'],
+    ['an unknown field', { default: '1', mirror: {} }, 'models.upscale.mirror: unknown field'],
+    ['a shadow of no version', { default: '1', shadow: { share: 1 } }, 'shadow.version: expected a version number'],
+    [
+      'a share of nothing',
+      { default: '1', shadow: { version: '2', share: 0 } },
+      'models.upscale.shadow.share: expected a number above 0, given 0',
+    ],
+    [
+      'a share in percent',
+      { default: '1', shadow: { version: '2', share: 20 } },
+      'shadow.share: expected a number from 0 to 1, given 20',
+    ],
+    [
+      'a shadow of the default',
+      { default: '1', shadow: { version: '1', share: 1 } },
+      'models.upscale.shadow.version: expected another version than the default, given "1"',
+    ],
     [
       'a name with a slash',
       { default: '1', experiment: { ...good, name: 'a/b' } },
@@ -175,5 +191,30 @@ describe('the revision of an experiment', () => {
     ]) {
       expect(revisionOf({ default: '1', experiment: { name, arms, guard, ...edited } })).not.toBe(revision);
     }
+  });
+});
+
+describe('the shadow of a job', () => {
+  const routes = (share: number) => parse({ default: '1', shadow: { version: '2', share } });
+  const shadowed = (share: number) => KEYS.filter((jobId) => routes(share).shadowOf('upscale', jobId) === '2');
+
+  it('goes to its share of the jobs, the same on every worker, and to more of them when the share grows', () => {
+    const [few, many] = [shadowed(0.05), new Set(shadowed(0.2))];
+    // Four standard deviations of 20,000 draws.
+    expect(Math.abs(few.length / KEYS.length - 0.05)).toBeLessThan(0.0062);
+    expect(Math.abs(many.size / KEYS.length - 0.2)).toBeLessThan(0.0114);
+    expect(few.filter((jobId) => !many.has(jobId))).toEqual([]);
+    expect(shadowed(1)).toHaveLength(KEYS.length);
+  });
+
+  it('is of the named model alone, and its version counts among those that the routes name', () => {
+    expect(routes(1).shadowOf('enhance', 'a')).toBeUndefined();
+    expect(parse({ default: '1' }).shadowOf('upscale', 'a')).toBeUndefined();
+    expect(routes(1).shadows).toEqual([{ model: 'upscale', version: '2' }]);
+    expect(routes(1).named).toEqual([
+      { model: 'upscale', version: '1' },
+      { model: 'upscale', version: '2' },
+    ]);
+    expect(routes(1).arms).toEqual([]);
   });
 });

@@ -189,4 +189,21 @@ describe('in a crowd', () => {
       expect(waits.some(({ small, ms }) => !small && ms > 10_000)).toBe(true); // it was a crowd
     },
   );
+
+  it('gives memory at once, or not at all, for who must not wait', async () => {
+    const { budget, ask, giveBack } = setUp();
+    const small = budget.take(50) ?? expect.fail('it is free');
+    expect(budget.held()).toBe(50);
+    const large = budget.take(COMMON) ?? expect.fail('it is free');
+    expect(budget.take(101)).toBeUndefined();
+    small();
+    large();
+    expect(budget.held()).toBe(0);
+    await ask('a', COMMON);
+    await ask('b', 2_000); // waits
+    expect(budget.take(10)).toBeUndefined();
+    await giveBack('a');
+    await giveBack('b');
+    expect(budget.held()).toBe(0);
+  });
 });

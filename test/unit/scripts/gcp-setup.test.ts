@@ -331,6 +331,22 @@ describe('scripts/release/gcp/setup.sh', () => {
       expect(grantsOf(file)).toEqual(grantsOf(await commandsOf(plain)));
     });
 
+    it('lets workers store shadows and operators read them, where there are any', async () => {
+      const shadowed = await commandsOf(plain, { IMAGEN_SHADOW_PREFIX: 'gs://some-shadows/kept' });
+      const beyond = (member: string) => {
+        const before = permissionsOf(all, member);
+        return [...permissionsOf(shadowed, member)].filter((one) => !before.has(one));
+      };
+      expect(beyond('imagen-worker')).toEqual([
+        ...['create', 'get'].map((right) => `storage.objects.${right} on objects some-shadows/kept/`),
+      ]);
+      expect(beyond('imagen-operator')).toEqual([
+        'storage.objects.get on objects some-shadows/kept/',
+        'storage.objects.list on bucket some-shadows',
+      ]);
+      expect(beyond('imagen-publisher')).toEqual([]);
+    });
+
     it('lets Triton read its bucket, and Pub/Sub move dead letters', () => {
       expect(grantsOf(all).filter(({ member }) => member === 'imagen-triton')).toEqual([
         { member: 'imagen-triton', role: 'roles/storage.objectViewer', on: 'bucket some-project-imagen-models' },

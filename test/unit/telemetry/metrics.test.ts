@@ -298,3 +298,38 @@ describe('what is read', () => {
     expect(memoryLimit()).toBeLessThan(2 ** 50); // "unlimited" is no limit
   });
 });
+
+describe('shadows', () => {
+  const shadowed = () => [{ model: 'upscale', version: '2' }];
+  const which = { model: 'upscale', version: '2' };
+
+  it('have all their ends from 0, and are counted by how they ended', async () => {
+    const metrics = metricsOf({ catalogue: upscale, shadowed });
+    const before = await series(metrics, 'imagen_shadows_total');
+    expect(before).toContain('imagen_shadows_total{model="upscale",version="2",result="dropped",reason="busy"} 0');
+    metrics.shadowEnded({ ...which, result: 'failed', reason: 'INFERENCE_FAILED' });
+    metrics.shadowEnded({ ...which, result: 'dropped', reason: 'busy' });
+    expect(await counted(metrics, 'imagen_shadows_total')).toEqual([
+      'imagen_shadows_total{model="upscale",version="2",result="failed",reason="INFERENCE_FAILED"} 1',
+      'imagen_shadows_total{model="upscale",version="2",result="dropped",reason="busy"} 1',
+    ]);
+    expect((await series(metrics, 'imagen_shadows_total')).length).toBe(before.length);
+  });
+
+  it('add their difference, their similarity and the ratio of the times', async () => {
+    const metrics = metricsOf({ catalogue: upscale, shadowed });
+    const difference = { maxLevels: 30, meanLevels: 3, shareAbove8: 0.1, similarity: 0.97 };
+    const report = { difference, seconds: { job: 2, shadow: 3 } };
+    metrics.shadowEnded({ ...which, result: 'compared', reason: '', report });
+    metrics.shadowEnded({ ...which, result: 'compared', reason: '', report: { seconds: { job: 0, shadow: 1 } } });
+    const of = 'model="upscale",version="2"';
+    expect(await series(metrics, 'imagen_shadow_difference_levels_sum')).toEqual([
+      `imagen_shadow_difference_levels_sum{${of},figure="mean"} 3`,
+      `imagen_shadow_difference_levels_sum{${of},figure="max"} 30`,
+    ]);
+    expect(await series(metrics, 'imagen_shadow_similarity_sum')).toEqual([`imagen_shadow_similarity_sum{${of}} 0.97`]);
+    expect(await series(metrics, 'imagen_shadow_inference_ratio_sum')).toEqual([
+      `imagen_shadow_inference_ratio_sum{${of}} 1.5`,
+    ]);
+  });
+});

@@ -95,6 +95,7 @@ function setUp(storage = ONE_ATTEMPT) {
           putBack: (_delivery, error) => told.push(`deferred ${error.name}`),
           givenBack: (_delivery, error) => told.push(`given back: ${error.message}`),
         },
+        offerShadow: ({ job: { jobId } }) => told.push(`shadow ${jobId}`),
       },
       {
         statePrefix: 'gs://state',

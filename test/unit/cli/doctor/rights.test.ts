@@ -98,7 +98,8 @@ describe('the rights at storage', () => {
     if (what.endsWith('/o')) return [200, { items: [] }];
     return what.includes('/o/') ? [404, missing] : [200, {}];
   });
-  const look = async () => (await findings('storage', { STORAGE_EMULATOR_HOST: address() })).slice(1);
+  const look = async (more: NodeJS.ProcessEnv = {}) =>
+    (await findings('storage', { STORAGE_EMULATOR_HOST: address(), ...more })).slice(1);
 
   it('suffice for a worker that may not look at the settings of buckets', async () => {
     denied = (what) => /\/b\/[^/]+$/.test(what);
@@ -114,6 +115,14 @@ describe('the rights at storage', () => {
     expect(all.filter(({ name }) => name === 'storage.rights').map(({ message }) => message)).toEqual([
       ...['read gs://state/records', 'read gs://inputs', 'create gs://state/records', 'create gs://results'],
       'list gs://state',
+    ]);
+  });
+
+  it('include the place of shadows, if there is one', async () => {
+    denied = (what) => what.startsWith('POST ') && what.includes('/b/shadows/');
+    const all = await look({ IMAGEN_SHADOW_PREFIX: 'gs://shadows/kept' });
+    expect(all.filter(({ verdict }) => verdict === 'fault').map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^these credentials cannot create gs:\/\/shadows\/kept: /),
     ]);
   });
 
