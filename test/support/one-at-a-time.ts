@@ -13,6 +13,7 @@ const WITH_OWN_TRITON: ReadonlySet<string> = new Set([
   'entrypoint.test.ts',
   'monitoring.test.ts',
   'new-model.test.ts',
+  'ship-under-load.test.ts',
   'stack.test.ts',
   'triton-faults.test.ts',
   'triton-lifecycle.test.ts',
