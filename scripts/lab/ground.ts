@@ -26,12 +26,22 @@ export interface PartsOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Beside Pub/Sub, storage and Triton. */
   readonly more?: readonly PartId[];
+  /** Google's emulator by default. */
+  readonly pubsub?: 'google' | 'embedded';
   /** Writes further models into the folder of the stand-ins. */
   readonly makeMore?: (repository: string) => Promise<void>;
 }
 
 /** Starts the parts and lets `imagen setup` make topics, subscriptions and buckets. */
-export async function openParts({ name, models, progress, env: moreEnv, more = [], makeMore }: PartsOptions) {
+export async function openParts({
+  name,
+  models,
+  progress,
+  env: moreEnv,
+  more = [],
+  makeMore,
+  pubsub: which = 'google',
+}: PartsOptions) {
   const dir = join(localDir, `${name}-${process.pid}`);
   const repository = join(dir, 'stand-ins');
   await makeModels(repository, models);
@@ -41,7 +51,7 @@ export async function openParts({ name, models, progress, env: moreEnv, more = [
       dir,
       ports: 'free',
       parts: ['pubsub', 'gcs', 'triton', ...more],
-      pubsub: 'google',
+      pubsub: which,
       models: ['style_aged'],
       progress,
     },

@@ -78,6 +78,8 @@ async function open(
     models: [],
     makeMore: makeSleeper(plant),
     more: ['backlog'],
+    // Google's emulator gives the first worker all that waits, whatever that asks for.
+    pubsub: 'embedded',
     progress,
   } as const;
   const parts = await openParts(options);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ARRIVALS, arrivalsOf, HOURS } from '../../../scripts/lab/autoscale/arrivals.js';
 import { Delayed } from '../../../scripts/lab/autoscale/delayed.js';
@@ -5,6 +6,7 @@ import { Gpu } from '../../../scripts/lab/autoscale/gpu.js';
 import { PLANT, type Plant } from '../../../scripts/lab/autoscale/plant.js';
 import { type Pod, Pods } from '../../../scripts/lab/autoscale/pods.js';
 import { SAMPLE, policiesFor, SHIPPED, shipped } from '../../../scripts/lab/autoscale/policies.js';
+import { targetsOf } from '../../../scripts/lab/autoscale/report.js';
 import { simulate } from '../../../scripts/lab/autoscale/world.js';
 
 const machine = { podSeconds: 20, nodeSeconds: 100, podsPerNode: 2, pricePerHour: 0.5 };
@@ -110,6 +112,12 @@ describe('a simulated day', () => {
 });
 
 describe('what is shipped', () => {
+  it('is what the report found best', () => {
+    const report = readFileSync('docs/autoscaling/report.md', 'utf8');
+    expect(report).toContain(`the cheapest that keeps the limits: **${SHIPPED}**.`);
+    for (const line of targetsOf(shipped('shared'))) expect(report).toContain(`- ${line}\n`);
+  });
+
   it.each(['one', 'shared', 'sidecar'] as const)('is read from the manifests: %s', (topology) => {
     const { workers, gpus } = shipped(topology);
     for (const { minReplicas, maxReplicas, metrics } of [workers, gpus]) {
