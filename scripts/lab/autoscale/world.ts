@@ -199,10 +199,16 @@ class World {
     this.#load[(this.#now / STEP) % (this.plant.loadSeconds / STEP)] = most;
     if (this.#gpu) {
       const replicas = this.#gpuPods?.ready(this.#now).length ?? 0;
-      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, most / this.plant.requestsPerWorker), done);
+      const shares = most / this.plant.requestsPerWorker;
+      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, shares), done, this.#places(replicas));
     } else {
-      for (const { gpu } of everybody) gpu?.run(STEP, (jobs) => this.#rate(jobs, 1, 1), done);
+      for (const { gpu } of everybody) gpu?.run(STEP, (jobs) => this.#rate(jobs, 1, 1), done, this.#places(1));
     }
+  }
+
+  #places(replicas: number): number {
+    const { inOrder, batch, requestsPerJob } = this.plant;
+    return inOrder ? Math.floor((replicas * batch) / requestsPerJob) : Infinity;
   }
 
   #requests(workers: readonly Worker[]): number {

@@ -64,6 +64,30 @@ describe('the simulated cluster', () => {
     expect(gpu.jobs).toBe(0);
   });
 
+  it('serves jobs in their order where it has places for a few', () => {
+    const gpu = new Gpu<{ name: string; size: number; aborted: boolean }>();
+    const done: [string, number][] = [];
+    const jobs = ['first', 'second', 'gone', 'third'].map((name) => ({ name, size: 1, aborted: false }));
+    for (const job of jobs) gpu.add(job);
+    const run = (seconds: number) =>
+      gpu.run(
+        seconds,
+        (served) => served / 10,
+        ({ name }, before) => done.push([name, seconds - before]),
+        2,
+      );
+    run(5);
+    if (jobs[2]) gpu.abort(jobs[2]);
+    expect(gpu.jobs).toBe(3);
+    run(20);
+    expect(done.map(([name, at]) => [name, Math.round(at)])).toEqual([
+      ['first', 5],
+      ['second', 5],
+      ['third', 15],
+    ]);
+    expect(gpu.jobs).toBe(0);
+  });
+
   it('shows samples late, and the newest that can be seen', () => {
     const metrics = new Delayed({ everySeconds: 60, delaySeconds: [120, 180] }, () => 0.5);
     for (let now = 0; now <= 300; now++) metrics.look(now, () => new Map([['backlog', now]]));
