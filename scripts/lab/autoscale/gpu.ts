@@ -60,7 +60,7 @@ export class Gpu<W extends Work> {
     places = Infinity,
   ): void {
     this.#admit(places);
-    for (let left = seconds; this.#served > 0; this.#admit(places)) {
+    for (let left = seconds; this.#served > 0;) {
       const each = rate(this.#served) / this.#served;
       while (this.#entries.at(-1)?.work.aborted) this.#entries.pop();
       const next = this.#entries.at(-1);
@@ -76,6 +76,7 @@ export class Gpu<W extends Work> {
       this.jobs--;
       this.#served--;
       done(next.work, left);
+      this.#admit(places);
     }
   }
 }
