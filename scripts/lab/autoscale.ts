@@ -18,8 +18,9 @@ const { out } = program
 mkdirSync(out, { recursive: true });
 
 const all = chapters();
+const best = winner();
 const file = join(out, 'report.md');
-writeFileSync(file, await format(report(all, SEEDS), { ...(await resolveConfig(file)), filepath: file }));
+writeFileSync(file, await format(report(all, SEEDS, best), { ...(await resolveConfig(file)), filepath: file }));
 for (const { comparison, drawing: name } of all) {
   if (name !== undefined) writeFileSync(join(out, name), drawing(comparison, [SAMPLE, SHIPPED]));
 }
@@ -29,7 +30,6 @@ for (const { title, comparison } of all) {
     `${title}: queue ${queue.toFixed(3)} (all jobs together ${together.toFixed(3)}), cost ${cost.toFixed(3)}, killed ${killed}`,
   );
 }
-const best = winner();
 console.log(`the cheapest that keeps the limits: ${best}\nwritten: ${file}`);
 
 const [first] = all;

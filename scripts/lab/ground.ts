@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { objectRef } from '../../src/domain/uri.js';
+import type { PartId } from '../dev/parts/part.js';
 import { endModelProcesses } from '../dev/parts/triton.js';
 import type { Progress } from '../dev/progress.js';
 import { run } from '../dev/run.js';
@@ -23,19 +24,41 @@ export interface PartsOptions {
   readonly models: readonly StandIn[];
   readonly progress: Progress;
   readonly env?: Readonly<Record<string, string>>;
+  /** Beside Pub/Sub, storage and Triton. */
+  readonly more?: readonly PartId[];
+  /** Google's emulator by default. */
+  readonly pubsub?: 'google' | 'embedded';
+  /** Writes further models into the folder of the stand-ins. */
+  readonly makeMore?: (repository: string) => Promise<void>;
 }
 
 /** Starts the parts and lets `imagen setup` make topics, subscriptions and buckets. */
-export async function openParts({ name, models, progress, env: more }: PartsOptions) {
+export async function openParts({
+  name,
+  models,
+  progress,
+  env: moreEnv,
+  more = [],
+  makeMore,
+  pubsub: which = 'google',
+}: PartsOptions) {
   const dir = join(localDir, `${name}-${process.pid}`);
   const repository = join(dir, 'stand-ins');
   await makeModels(repository, models);
+  await makeMore?.(repository);
   const options: UpOptions = {
-    ...{ dir, ports: 'free', parts: ['pubsub', 'gcs', 'triton'], pubsub: 'google', models: ['style_aged'], progress },
+    ...{
+      dir,
+      ports: 'free',
+      parts: ['pubsub', 'gcs', 'triton', ...more],
+      pubsub: which,
+      models: ['style_aged'],
+      progress,
+    },
     modelRepositories: [{ folder: repository }],
   };
   const stack = await upStack(options);
-  const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'warn', IMAGEN_ROUTES_FILE: '', ...more };
+  const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'warn', IMAGEN_ROUTES_FILE: '', ...moreEnv };
   const projectId = env.GOOGLE_CLOUD_PROJECT;
   const storage = createStorage({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
   const pubsub = createPubSub({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });
@@ -51,7 +74,7 @@ export async function openParts({ name, models, progress, env: more }: PartsOpti
     throw error;
   }
   return {
-    ...{ dir, stack, env, storage, pubsub, completionsSubscription: name, close },
+    ...{ dir, stack, env, repository, storage, pubsub, completionsSubscription: name, close },
     /** When the stand-ins computed that share one GPU. */
     executions: () => executions(repository),
     /** Stores an input. @returns its address */

@@ -19,15 +19,8 @@ export const HOURS: Readonly<Record<Arrivals, number>> = { calm: 8, step: 8, bur
 export function arrivalsOf(shape: Arrivals, one: number, seed: number): number[] {
   const random = seeded(seed);
   const seconds = HOURS[shape] * HOUR;
-  const exponential = (rate: number) => -Math.log(1 - random()) / rate;
-  /** A Poisson process of a rate that changes, by thinning (Lewis and Shedler). */
-  const poisson = (rate: (at: number) => number, most: number) => {
-    const times: number[] = [];
-    for (let at = exponential(most); at < seconds; at += exponential(most)) {
-      if (random() * most < rate(at)) times.push(at);
-    }
-    return times;
-  };
+  const exponential = (rate: number) => exponentialOf(random, rate);
+  const poisson = (rate: (at: number) => number, most: number) => poissonOf(rate, most, seconds, random);
   switch (shape) {
     case 'calm':
       return poisson(() => 0.4 * one, 0.4 * one);
@@ -50,3 +43,14 @@ export function arrivalsOf(shape: Arrivals, one: number, seed: number): number[]
       return poisson((at) => (1.3 - 1.2 * Math.cos((2 * Math.PI * at) / (24 * HOUR))) * one, 2.5 * one);
   }
 }
+
+/** A Poisson process of a rate that changes, by thinning (Lewis and Shedler). @returns seconds, ascending */
+export function poissonOf(rate: (at: number) => number, most: number, seconds: number, random: () => number): number[] {
+  const times: number[] = [];
+  for (let at = exponentialOf(random, most); at < seconds; at += exponentialOf(random, most)) {
+    if (random() * most < rate(at)) times.push(at);
+  }
+  return times;
+}
+
+const exponentialOf = (random: () => number, rate: number): number => -Math.log(1 - random()) / rate;

@@ -44,7 +44,8 @@ export function compare(
   return { plant, rows };
 }
 
-function quantile(sorted: readonly number[], share: number): number {
+/** @param sorted in ascending order */
+export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
 }
 

@@ -23,7 +23,8 @@ export class Delayed {
   /** To be called at least once a second. */
   look(now: number, values: () => Values): void {
     if (now < this.#next) return;
-    this.#next = now + this.source.everySeconds;
+    // Not from now on: a look that comes late must not shift all that follow.
+    this.#next += this.source.everySeconds;
     const [least, most] = this.source.delaySeconds;
     this.#samples.push({ visibleAt: now + least + (most - least) * this.random(), values: values() });
   }

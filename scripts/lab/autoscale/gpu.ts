@@ -1,4 +1,4 @@
-/** GPUs that share all the jobs at them evenly, and remember what each has still to do. */
+/** GPUs that share the jobs that they serve evenly, and remember what each has still to do. */
 
 export interface Work {
   readonly size: number;
@@ -10,10 +10,27 @@ export class Gpu<W extends Work> {
   readonly #entries: { readonly work: W; readonly doneAt: number }[] = [];
   /** What each job that was there from the beginning would have got by now, in jobs. */
   #progress = 0;
+  readonly #waiting: W[] = [];
+  #served = 0;
+  /** Those that are served, and those that wait. */
   jobs = 0;
 
   add(work: W): void {
     this.jobs++;
+    this.#waiting.push(work);
+  }
+
+  /** Lets those that wait begin, in their order. */
+  #admit(places: number): void {
+    while (this.#served < places) {
+      const work = this.#waiting.shift();
+      if (!work) return;
+      if (!work.aborted) this.#begin(work);
+    }
+  }
+
+  #begin(work: W): void {
+    this.#served++;
     const entry = { work, doneAt: this.#progress + work.size };
     let [from, to] = [0, this.#entries.length];
     while (from < to) {
@@ -28,12 +45,23 @@ export class Gpu<W extends Work> {
   abort(work: W): void {
     work.aborted = true;
     this.jobs--;
+    if (!this.#waiting.includes(work)) this.#served--;
   }
 
-  /** @param rate jobs a second of all together. @param done hears how long before the end of the time a job was done */
-  run(seconds: number, rate: (jobs: number) => number, done: (work: W, before: number) => void): void {
-    for (let left = seconds; this.jobs > 0;) {
-      const each = rate(this.jobs) / this.jobs;
+  /**
+   * @param rate jobs a second of all that are served together
+   * @param done hears how long before the end of the time a job was done
+   * @param places how many jobs are served at a time; the others wait in their order
+   */
+  run(
+    seconds: number,
+    rate: (jobs: number) => number,
+    done: (work: W, before: number) => void,
+    places = Infinity,
+  ): void {
+    this.#admit(places);
+    for (let left = seconds; this.#served > 0;) {
+      const each = rate(this.#served) / this.#served;
       while (this.#entries.at(-1)?.work.aborted) this.#entries.pop();
       const next = this.#entries.at(-1);
       if (each <= 0 || !next) return;
@@ -46,7 +74,9 @@ export class Gpu<W extends Work> {
       this.#progress = Math.max(this.#progress, next.doneAt);
       this.#entries.pop();
       this.jobs--;
+      this.#served--;
       done(next.work, left);
+      this.#admit(places);
     }
   }
 }

@@ -45,8 +45,15 @@ export const DEFAULT_TOLERANCE = 0.1;
 export interface Sight {
   readonly replicas: number;
   readonly ready: number;
-  /** An external metric's value, or the sum over the pods that report; undefined where there is none yet. */
-  readonly read: (metric: Metric) => number | undefined;
+  /** Undefined where there is none yet. */
+  readonly read: (metric: Metric) => Reading | undefined;
+}
+
+export interface Reading {
+  /** An external metric's value, or the sum over the pods that report. */
+  readonly value: number;
+  /** How many of the ready pods report: a new pod's first sample comes late. Without meaning for external metrics. */
+  readonly pods: number;
 }
 
 /** One HorizontalPodAutoscaler; `decide` is to be called every SYNC_SECONDS. */
@@ -109,8 +116,9 @@ export class Hpa {
 }
 
 function propose(metric: Metric, { replicas, ready, read }: Sight, tolerance: number): number | undefined {
-  const value = read(metric);
-  if (value === undefined) return undefined;
+  const reading = read(metric);
+  if (reading === undefined) return undefined;
+  const { value } = reading;
   const near = (ratio: number) => Math.abs(1 - ratio) <= tolerance;
   if ('value' in metric) {
     const ratio = value / metric.value;
@@ -120,11 +128,27 @@ function propose(metric: Metric, { replicas, ready, read }: Sight, tolerance: nu
     if (near(value / (metric.averageValue * replicas))) return replicas;
     return Math.ceil(value / metric.averageValue);
   }
-  // Pods that are not ready count as idle when more are wanted, and not at all when fewer are.
-  if (ready === 0) return replicas;
-  const ratio = value / ready / metric.averageValue;
-  if (ratio <= 1 || replicas === ready) return near(ratio) ? replicas : Math.ceil(ratio * ready);
-  const damped = value / replicas / metric.averageValue;
-  if (near(damped) || damped < 1) return replicas;
-  return Math.max(replicas, Math.ceil(damped * replicas));
+  const pods = Math.min(reading.pods, ready);
+  if (pods === 0) return undefined;
+  const ratio = value / reading.pods / metric.averageValue;
+  return proposeByMean(ratio, { pods, replicas, ready }, near);
+}
+
+/**
+ * Pods that are not ready count as idle when more are wanted, and not at all when fewer are. Those that are ready and do not
+ * report yet count as idle when more are wanted, and as on target when fewer are.
+ */
+function proposeByMean(
+  ratio: number,
+  { pods, replicas, ready }: { pods: number; replicas: number; ready: number },
+  near: (ratio: number) => boolean,
+): number {
+  const missing = ready - pods;
+  const unready = ratio > 1 ? replicas - ready : 0;
+  if (missing === 0 && unready === 0) return near(ratio) ? replicas : Math.ceil(ratio * ready);
+  const counted = pods + missing + unready;
+  const again = (ratio * pods + (ratio < 1 ? missing : 0)) / counted;
+  if (near(again) || again < 1 !== ratio < 1) return replicas;
+  const wanted = Math.ceil(again * counted);
+  return again < 1 ? Math.min(replicas, wanted) : Math.max(replicas, wanted);
 }

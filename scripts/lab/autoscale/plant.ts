@@ -37,6 +37,13 @@ export const PLANT = {
   requestsPerWorker: 16,
   /** Requests that one job has in flight: 1 for a thumbnail, more for a picture in tiles. */
   requestsPerJob: 2,
+  /**
+   * Whether jobs that Triton has no place for wait until others are done, as where each is one request. Pictures in tiles take
+   * turns instead (src/scheduling/fair-share.ts).
+   */
+  inOrder: false,
+  /** Jobs differ as pictures do: most are small, a few are many times the mean. Log-normal with mean 1. */
+  sizeSigma: 0.6,
   workerCpuSeconds: 0.35,
   ...{ maxJobs: 16, drainSeconds: 540 },
   /** How Managed Prometheus' metrics come: scraped, and seen soon after. An assumption; the report shows another. */

@@ -14,6 +14,8 @@ export class Pods<P extends Pod> {
   #unneededSince: number | undefined;
   /** Seconds that nodes were there, times their price an hour, over 3600. */
   cost = 0;
+  /** Seconds that pods were there, from their creation until they were gone. */
+  podSeconds = 0;
 
   constructor(
     private readonly machine: Machine,
@@ -48,6 +50,7 @@ export class Pods<P extends Pod> {
 
   /** Lets `seconds` pass: nodes are paid for, and go when they have been unneeded for long enough. */
   pass(now: number, seconds: number): void {
+    this.podSeconds += (this.active.length + this.draining.size) * seconds;
     this.cost += (this.#nodes.length * this.machine.pricePerHour * seconds) / 3600;
     const needed = Math.ceil((this.active.length + this.draining.size) / this.machine.podsPerNode);
     if (needed >= this.#nodes.length) this.#unneededSince = undefined;

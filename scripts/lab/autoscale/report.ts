@@ -1,7 +1,9 @@
 import { ABOUT, ARRIVALS } from './arrivals.js';
 import { type Comparison, judge, type Row } from './compare.js';
 import type { Plant } from './plant.js';
-import { type NamedPolicy, SAMPLE, SHIPPED } from './policies.js';
+import type { HpaSpec, Metric } from './hpa.js';
+import { type NamedPolicy, SAMPLE, SHIPPED, shipped } from './policies.js';
+import type { Scaling } from './world.js';
 
 export interface Chapter {
   readonly title: string;
@@ -11,13 +13,20 @@ export interface Chapter {
   readonly drawing?: string;
 }
 
-export function report(chapters: readonly Chapter[], seeds: readonly number[]): string {
+/** @param best the winner's name */
+export function report(chapters: readonly Chapter[], seeds: readonly number[], best: string): string {
   const plant = chapters[0]?.comparison.plant;
   return [
     '# Autoscaling, simulated',
     '',
-    'Written by `npm run autoscale -- --out docs/autoscaling`; the same numbers every time. Nothing here was measured on a',
-    'cluster: pods, nodes, GPUs and metrics are simulated, and what was assumed of them is below.',
+    'Written by `npm run autoscale -- --out docs/autoscaling`; the same numbers every time. Pods, nodes, GPUs and metrics are',
+    'simulated, and what was assumed of them is below. The simulator was held against Kubernetes’ own controllers with real',
+    'workers on three curves: [real.md](real.md). Nothing was measured on a cluster.',
+    '',
+    `Of the policies and the neighbours of what is shipped, on other days than these, the cheapest that keeps the limits: **${best}**.`,
+    'What is shipped, which a test compares with the manifests:',
+    '',
+    ...targetsOf(shipped('shared')).map((line) => `- ${line}`),
     '',
     `Each cell is the 95th percentile of the seconds in queue, wherever the queue was (subscription, worker, Triton), then the`,
     `cost in hours of a GPU node, over ${seeds.length} days of each shape. _Queue_ is the worst of the shapes and _all_ that of all`,
@@ -29,6 +38,15 @@ export function report(chapters: readonly Chapter[], seeds: readonly number[]): 
     ...(plant ? assumptions(plant) : []),
     '',
   ].join('\n');
+}
+
+/** A line for each autoscaler: what it looks at, and how long it waits before it takes away. */
+export function targetsOf({ workers, gpus }: Scaling): string[] {
+  const target = (metric: Metric) =>
+    'value' in metric ? `${metric.name} ${metric.value}` : `${metric.name} ${metric.averageValue} a pod`;
+  const line = (what: string, { metrics, scaleDown }: HpaSpec) =>
+    `${what}: ${metrics.map((metric) => `\`${target(metric)}\``).join(', ')}; fewer after ${scaleDown.stabilizationWindowSeconds} s`;
+  return [line('workers', workers), line('Triton', gpus)];
 }
 
 function chapter({ title, about, comparison, policies, drawing }: Chapter): string[] {

@@ -28,6 +28,7 @@ function plantOf(topology: Topology, changes: Partial<Plant> = {}): Partial<Plan
 
 const LATER: Plant['prometheus'] = { everySeconds: 30, delaySeconds: [75, 90] };
 const LIGHT: Partial<Plant> = { gpuJobsPerSecond: 3 };
+const SINGLE: Partial<Plant> = { requestsPerJob: 1, inOrder: true };
 
 interface Outline extends Pick<Chapter, 'title' | 'about' | 'drawing'> {
   readonly topology: Topology;
@@ -42,6 +43,10 @@ const OUTLINES: readonly Outline[] = [
   {
     ...{ title: 'The same with light jobs', topology: 'shared', changes: LIGHT },
     about: 'Ten times as many jobs, each a tenth of the work for the GPU and as much as before for the worker.',
+  },
+  {
+    ...{ title: 'The same with jobs of one request', topology: 'shared', changes: SINGLE },
+    about: 'Triton serves them in their order. Pictures in tiles, as above, take turns.',
   },
   {
     ...{ title: 'The same with at most four GPUs', topology: 'shared', changes: { gpus: { min: 1, max: 4 } } },
@@ -78,7 +83,7 @@ export function chapters(): Chapter[] {
 export function winner(): string {
   const candidates = [...policiesFor('shared'), ...variations()];
   const run = (changes: Partial<Plant>) => compare('shared', candidates, CHOOSING, plantOf('shared', changes));
-  const comparisons = [run({}), run(LIGHT)];
+  const comparisons = [run({}), run(LIGHT), run(SINGLE)];
   const good = candidates.flatMap(({ name }) => {
     const verdicts = comparisons.map((comparison) => judge(comparison, name, SAMPLE));
     const keeps = verdicts.every(({ queue, killed }) => queue <= QUEUE_AT_MOST && killed === 0);

@@ -39,6 +39,12 @@ class Worker implements Pod {
   ) {}
 }
 
+interface Paid {
+  /** In hours of a GPU node. */
+  readonly cost: number;
+  readonly podSeconds: { readonly workers: number; readonly gpus: number };
+}
+
 export interface Moment {
   readonly at: number;
   readonly backlog: number;
@@ -46,6 +52,8 @@ export interface Moment {
   readonly gpus: number;
 }
 
+/** How many workers were ready when the sample was taken. */
+const REPORTING = 'reporting';
 const STEP = 1;
 /** Over which the metrics server takes the mean of a container's use of its processor. */
 const CPU_WINDOW_SECONDS = 30;
@@ -56,6 +64,9 @@ const TAIL_SECONDS = 4 * 3600;
 /** @param arrivals seconds, ascending. @param seconds are paid for; the backlog is worked off afterwards */
 export const simulate = (plant: Plant, scaling: Scaling, arrivals: readonly number[], seconds: number, seed: number) =>
   new World(plant, scaling, seed).run(arrivals, seconds);
+
+/** Delays are drawn apart from all else, so that another run of the same day sees its metrics as late. */
+export const metricsSeeds = (seed: number) => ({ pubsub: 7_919 * seed + 1, prometheus: 104_729 * seed + 2 });
 
 class World {
   readonly #random: () => number;
@@ -88,8 +99,9 @@ class World {
     seed: number,
   ) {
     this.#random = seeded(seed);
-    this.#pubsub = new Delayed(CLOUD_MONITORING, this.#random);
-    this.#prometheus = new Delayed(plant.prometheus, this.#random);
+    const seeds = metricsSeeds(seed);
+    this.#pubsub = new Delayed(CLOUD_MONITORING, seeded(seeds.pubsub));
+    this.#prometheus = new Delayed(plant.prometheus, seeded(seeds.prometheus));
     const sidecar = plant.topology === 'sidecar';
     this.#gpu = sidecar ? undefined : new Gpu<Job>();
     const make = (readyAt: number) => new Worker(readyAt, sidecar ? new Gpu<Job>() : undefined);
@@ -109,7 +121,7 @@ class World {
   run(arrivals: readonly number[], seconds: number) {
     const trace: Moment[] = [];
     let next = 0;
-    let cost: number | undefined;
+    let paid: Paid | undefined;
     for (; this.#now < seconds || (this.#unacked > 0 && this.#now < seconds + TAIL_SECONDS);) {
       const until = this.#now + STEP;
       for (let at = arrivals[next]; at !== undefined && at < until; at = arrivals[++next]) this.#publish(at);
@@ -124,10 +136,10 @@ class World {
       }
       for (const pods of [this.#workers, this.#gpuPods]) pods?.pass(this.#now, STEP);
       if (this.#now % TRACE_SECONDS === 0 && this.#now <= seconds) trace.push(this.#moment());
-      if (this.#now === seconds) cost = this.#cost();
+      if (this.#now === seconds) paid = this.#paid();
     }
     for (const job of this.#jobs) if (!job.done) this.#waited.push(this.#now - job.publishedAt);
-    return { waited: this.#waited, killed: this.#killed, cost: cost ?? this.#cost(), trace };
+    return { waited: this.#waited, killed: this.#killed, ...(paid ?? this.#paid()), trace };
   }
 
   #scale(spec: HpaSpec, limits: Limits, pods: Pods<Pod>): void {
@@ -136,8 +148,7 @@ class World {
   }
 
   #publish(at: number): void {
-    // Sizes differ as pictures do: most are small, a few are many times the mean (log-normal with mean 1).
-    const sigma = 0.6;
+    const { sizeSigma: sigma } = this.plant;
     const normal = Math.sqrt(-2 * Math.log(1 - this.#random())) * Math.cos(2 * Math.PI * this.#random());
     const size = Math.exp(sigma * normal - sigma ** 2 / 2);
     const job: Job = { publishedAt: at, size, aborted: false, worker: undefined, done: false };
@@ -188,10 +199,16 @@ class World {
     this.#load[(this.#now / STEP) % (this.plant.loadSeconds / STEP)] = most;
     if (this.#gpu) {
       const replicas = this.#gpuPods?.ready(this.#now).length ?? 0;
-      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, most / this.plant.requestsPerWorker), done);
+      const shares = most / this.plant.requestsPerWorker;
+      this.#gpu.run(STEP, (jobs) => this.#rate(jobs, replicas, shares), done, this.#places(replicas));
     } else {
-      for (const { gpu } of everybody) gpu?.run(STEP, (jobs) => this.#rate(jobs, 1, 1), done);
+      for (const { gpu } of everybody) gpu?.run(STEP, (jobs) => this.#rate(jobs, 1, 1), done, this.#places(1));
     }
+  }
+
+  #places(replicas: number): number {
+    const { inOrder, batch, requestsPerJob } = this.plant;
+    return inOrder ? Math.floor((replicas * batch) / requestsPerJob) : Infinity;
   }
 
   #requests(workers: readonly Worker[]): number {
@@ -256,6 +273,7 @@ class World {
       const replicas = this.#gpuPods?.ready(this.#now).length ?? workers.length;
       const requests = this.#requests([...this.#workers.active, ...this.#workers.draining]);
       return new Map([
+        [REPORTING, workers.length],
         [METRICS.cpu, workers.reduce((sum, { busy }) => sum + busy, 0)],
         [METRICS.active, workers.reduce((sum, { jobs }) => sum + jobs.size, 0)],
         [METRICS.load, this.#load.reduce((sum, value) => sum + value, 0) / Math.max(1, this.#load.length)],
@@ -265,7 +283,11 @@ class World {
   }
 
   #decide(): void {
-    const read = ({ name }: Metric) => this.#pubsub.read(this.#now, name) ?? this.#prometheus.read(this.#now, name);
+    const read = ({ name }: Metric) => {
+      const value = this.#pubsub.read(this.#now, name) ?? this.#prometheus.read(this.#now, name);
+      const pods = this.#prometheus.read(this.#now, REPORTING) ?? 0;
+      return value === undefined ? undefined : { value, pods };
+    };
     for (const { hpa, pods } of this.#scalers) {
       const replicas = pods.active.length;
       if (replicas === 0) continue; // KEDA's to wake up
@@ -287,7 +309,11 @@ class World {
     return { at: this.#now, backlog: this.#unacked, workers: this.#workers.active.length, gpus };
   }
 
-  #cost(): number {
-    return this.#workers.cost + (this.#gpuPods?.cost ?? 0);
+  #paid(): Paid {
+    const [workers, gpus] = [this.#workers, this.#gpuPods];
+    return {
+      cost: workers.cost + (gpus?.cost ?? 0),
+      podSeconds: { workers: workers.podSeconds, gpus: gpus?.podSeconds ?? 0 },
+    };
   }
 }

@@ -5,7 +5,7 @@ import { installVenv } from '../../dev/parts/python.js';
 import { run } from '../../dev/run.js';
 import { cacheDir, localDir } from '../../dev/stack/paths.js';
 import { isCustom, problemsOf } from './custom-resources.js';
-import { build, kustomizations, type Manifest } from './kustomize.js';
+import { build, kustomizations, type Manifest } from '../../dev/k8s/kustomize.js';
 
 const PACKAGE = 'kubernetes-validate==1.37.0';
 /** The oldest that it has, and the newest: between them the clusters of today. */

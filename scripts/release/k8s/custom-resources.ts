@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { parse } from 'yaml';
 import { root } from '../../dev/stack/paths.js';
-import type { Manifest } from './kustomize.js';
+import type { Manifest } from '../../dev/k8s/kustomize.js';
 
 export const crdsDir = join(root, 'scripts/release/k8s/crds');
 

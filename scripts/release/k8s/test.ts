@@ -1,9 +1,9 @@
 /** `npm run test:k8s`: a real API server accepts the manifests, and refuses wrong ones. */
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { type ApiServer, installApiServer, startApiServer, VERSION } from './api-server.js';
+import { type ApiServer, installApiServer, startApiServer, VERSION } from '../../dev/k8s/api-server.js';
 import { crdsDir } from './custom-resources.js';
-import { applicable, build, k8sDir, kubectl, type Labels, type Manifest } from './kustomize.js';
+import { applicable, build, k8sDir, kubectl, type Labels, type Manifest } from '../../dev/k8s/kustomize.js';
 import { run } from '../../dev/run.js';
 import { Suite } from '../suite.js';
 

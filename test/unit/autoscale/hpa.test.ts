@@ -11,8 +11,12 @@ const spec = (metrics: readonly Metric[], more: Partial<HpaSpec> = {}): HpaSpec 
   ...{ scaleDown: { ...DEFAULT_DOWN, stabilizationWindowSeconds: 0 } },
   ...more,
 });
-const sight = (replicas: number, values: Readonly<Record<string, number>>, ready = replicas) => ({
-  ...{ replicas, ready, read: ({ name }: Metric) => values[name] },
+const sight = (replicas: number, values: Readonly<Record<string, number>>, ready = replicas, pods = ready) => ({
+  ...{ replicas, ready },
+  read: ({ name }: Metric) => {
+    const value = values[name];
+    return value === undefined ? undefined : { value, pods };
+  },
 });
 
 describe('the horizontal pod autoscaler', () => {
@@ -38,6 +42,15 @@ describe('the horizontal pod autoscaler', () => {
     // Two of four busy with 16 each: the other two will take their share, which makes 8 each.
     expect(new Hpa(spec([active])).decide(0, sight(4, { active: 32 }, 2))).toBe(4);
     expect(new Hpa(spec([active])).decide(0, sight(3, { active: 32 }, 2))).toBe(4);
+  });
+
+  it('counts ready pods without a sample as idle when more are wanted, and as on target when fewer are', () => {
+    // Two report 16 each, the third nothing: 32 on three are too many by a third.
+    expect(new Hpa(spec([active])).decide(0, sight(3, { active: 32 }, 3, 2))).toBe(4);
+    // Two report nothing, two are counted with 8 each: no fewer than these two.
+    expect(new Hpa(spec([active])).decide(0, sight(4, { active: 0 }, 4, 2))).toBe(2);
+    expect(new Hpa(spec([active])).decide(0, sight(4, { active: 0 }, 4, 4))).toBe(1);
+    expect(new Hpa(spec([active])).decide(0, sight(4, { active: 0 }, 4, 0))).toBe(4);
   });
 
   it('takes the largest proposal, and takes nothing away while a metric is missing', () => {

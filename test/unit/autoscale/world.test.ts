@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ARRIVALS, arrivalsOf, HOURS } from '../../../scripts/lab/autoscale/arrivals.js';
 import { Delayed } from '../../../scripts/lab/autoscale/delayed.js';
@@ -5,6 +6,7 @@ import { Gpu } from '../../../scripts/lab/autoscale/gpu.js';
 import { PLANT, type Plant } from '../../../scripts/lab/autoscale/plant.js';
 import { type Pod, Pods } from '../../../scripts/lab/autoscale/pods.js';
 import { SAMPLE, policiesFor, SHIPPED, shipped } from '../../../scripts/lab/autoscale/policies.js';
+import { targetsOf } from '../../../scripts/lab/autoscale/report.js';
 import { simulate } from '../../../scripts/lab/autoscale/world.js';
 
 const machine = { podSeconds: 20, nodeSeconds: 100, podsPerNode: 2, pricePerHour: 0.5 };
@@ -62,6 +64,30 @@ describe('the simulated cluster', () => {
     expect(gpu.jobs).toBe(0);
   });
 
+  it('serves jobs in their order where it has places for a few', () => {
+    const gpu = new Gpu<{ name: string; size: number; aborted: boolean }>();
+    const done: [string, number][] = [];
+    const jobs = ['first', 'second', 'gone', 'third'].map((name) => ({ name, size: 1, aborted: false }));
+    for (const job of jobs) gpu.add(job);
+    const run = (seconds: number) =>
+      gpu.run(
+        seconds,
+        (served) => served / 10,
+        ({ name }, before) => done.push([name, seconds - before]),
+        2,
+      );
+    run(5);
+    if (jobs[2]) gpu.abort(jobs[2]);
+    expect(gpu.jobs).toBe(3);
+    run(20);
+    expect(done.map(([name, at]) => [name, Math.round(at)])).toEqual([
+      ['first', 5],
+      ['second', 5],
+      ['third', 15],
+    ]);
+    expect(gpu.jobs).toBe(0);
+  });
+
   it('shows samples late, and the newest that can be seen', () => {
     const metrics = new Delayed({ everySeconds: 60, delaySeconds: [120, 180] }, () => 0.5);
     for (let now = 0; now <= 300; now++) metrics.look(now, () => new Map([['backlog', now]]));
@@ -110,6 +136,12 @@ describe('a simulated day', () => {
 });
 
 describe('what is shipped', () => {
+  it('is what the report found best', () => {
+    const report = readFileSync('docs/autoscaling/report.md', 'utf8');
+    expect(report).toContain(`the cheapest that keeps the limits: **${SHIPPED}**.`);
+    for (const line of targetsOf(shipped('shared'))) expect(report).toContain(`- ${line}\n`);
+  });
+
   it.each(['one', 'shared', 'sidecar'] as const)('is read from the manifests: %s', (topology) => {
     const { workers, gpus } = shipped(topology);
     for (const { minReplicas, maxReplicas, metrics } of [workers, gpus]) {

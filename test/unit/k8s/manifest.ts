@@ -1,6 +1,6 @@
 /** The parts of Kubernetes' objects that the tests look at. What is really permitted is for the schemas to say. */
 import type { RuleGroup } from '../../../scripts/dev/parts/rules.js';
-import type { Labels, Manifest } from '../../../scripts/release/k8s/kustomize.js';
+import type { Labels, Manifest } from '../../../scripts/dev/k8s/kustomize.js';
 
 export interface Selector {
   readonly matchLabels?: Labels;

@@ -1,6 +1,6 @@
 /** Everything that people apply, built once for a file of tests. */
 import { join, relative } from 'node:path';
-import { applicable, build, k8sDir, type Manifest, readKustomization } from '../../../scripts/release/k8s/kustomize.js';
+import { applicable, build, k8sDir, type Manifest, readKustomization } from '../../../scripts/dev/k8s/kustomize.js';
 import { type ConfigMap, type Container, type Deployment, ofKind, type PodSpec } from './manifest.js';
 import { readText } from '../../support/deploy.js';
 

@@ -1,7 +1,7 @@
 /** Whatever names something else in the manifests names what is there: in the same overlay, or in the code. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { kustomizations, applicable, type Labels } from '../../../scripts/release/k8s/kustomize.js';
+import { kustomizations, applicable, type Labels } from '../../../scripts/dev/k8s/kustomize.js';
 import {
   allContainers,
   type Container,

@@ -1,17 +1,17 @@
-/** A real kube-apiserver with etcd, for as long as a test takes. No nodes and no controllers: it judges, and keeps. */
+/** A real kube-apiserver with etcd, for as long as a test takes, and Kubernetes' own controllers on request. No nodes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, openSync } from 'node:fs';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { answers } from '../../dev/parts/probe.js';
-import { run } from '../../dev/run.js';
-import { inspect } from '../../dev/stack/processes.js';
-import { freePort } from '../../dev/stack/ports.js';
-import { cacheDir, localDir, root, which } from '../../dev/stack/paths.js';
-import { tail } from '../../dev/stack/supervisor.js';
-import { until } from '../../dev/until.js';
+import { answers } from '../parts/probe.js';
+import { run } from '../run.js';
+import { inspect } from '../stack/processes.js';
+import { freePort } from '../stack/ports.js';
+import { cacheDir, localDir, root, which } from '../stack/paths.js';
+import { tail } from '../stack/supervisor.js';
+import { until } from '../until.js';
 
 export const VERSION = '1.32.3';
 const binaries = join(cacheDir, 'kubernetes', VERSION);
@@ -19,6 +19,14 @@ const READY_MS = 90_000;
 
 export interface ApiServer {
   readonly kubeconfig: string;
+  readonly url: string;
+  /** A bearer token that may do everything. */
+  readonly token: string;
+  /**
+   * Starts Kubernetes' own controllers of Deployments, ReplicaSets and HorizontalPodAutoscalers.
+   * @param flags of controllers/main.go
+   */
+  startControllers(flags: readonly string[]): Promise<void>;
   /** Forgets the namespace and all that is in it. Deleting them would take controllers that are not there. */
   forget(namespace: string): Promise<void>;
   close(): Promise<void>;
@@ -27,14 +35,22 @@ export interface ApiServer {
 /** @throws Error that says what to install */
 export async function installApiServer(say: (text: string) => void): Promise<void> {
   if (!which('etcd')) throw new Error('etcd is missing: apt-get install etcd-server');
-  if (existsSync(join(binaries, 'kube-apiserver'))) return;
-  say(`building kube-apiserver ${VERSION}: once, about 5 minutes`);
+  const controllers = controllersName();
+  if (['kube-apiserver', controllers].every((name) => existsSync(join(binaries, name)))) return;
+  say(`building kube-apiserver ${VERSION} and its controllers: once, about 5 minutes`);
   await mkdir(binaries, { recursive: true });
-  const script = join(root, 'scripts/release/k8s/build-apiserver.sh');
-  await run('setpriv', ['--pdeathsig', 'TERM', 'bash', script, VERSION, binaries]);
+  const script = join(root, 'scripts/dev/k8s/build.sh');
+  await run('setpriv', ['--pdeathsig', 'TERM', 'bash', script, VERSION, binaries, controllers]);
 }
 
-export async function startApiServer(): Promise<ApiServer> {
+/** The program's name changes with its source, so that an old one is not taken for it. */
+function controllersName(): string {
+  const source = readFileSync(join(root, 'scripts/dev/k8s/controllers/main.go'));
+  return `controllers-${createHash('sha256').update(source).digest('hex').slice(0, 12)}`;
+}
+
+/** @param logs a folder that keeps what they say; by default it goes with all else */
+export async function startApiServer(logs?: string): Promise<ApiServer> {
   await forgetTheDead();
   const dir = join(localDir, `k8s-${process.pid}`);
   await mkdir(dir, { recursive: true });
@@ -45,7 +61,7 @@ export async function startApiServer(): Promise<ApiServer> {
   };
   /** The process ends with us, however we end: the kernel sees to it. */
   const start = async (name: string, program: string, args: readonly string[], ready: () => Promise<boolean>) => {
-    const log = join(dir, `${name}.log`);
+    const log = join(logs ?? dir, `${name}.log`);
     const fd = openSync(log, 'w');
     const pinned = ['--pdeathsig', 'KILL', program, ...args];
     const child = spawn('setpriv', pinned, { stdio: ['ignore', fd, fd], cwd: dir });
@@ -84,7 +100,12 @@ export async function startApiServer(): Promise<ApiServer> {
         () => false,
       );
     await start('kube-apiserver', join(binaries, 'kube-apiserver'), judges, isReady);
-    return { kubeconfig, forget: (namespace) => forget(etcd, namespace), close };
+    return {
+      ...{ kubeconfig, url: `https://127.0.0.1:${port}`, token, close },
+      forget: (namespace) => forget(etcd, namespace),
+      startControllers: (flags) =>
+        start('controllers', join(binaries, controllersName()), ['--kubeconfig', kubeconfig, ...flags], isStarted),
+    };
   } catch (error) {
     await close();
     throw error;
@@ -108,6 +129,9 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
   clearTimeout(killing);
 }
+
+/** The controllers have no probe: they work as soon as they have read the objects. */
+const isStarted = () => Promise.resolve(true);
 
 const kubeconfigFor = (port: number, token: string) => ({
   ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'test' },

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
-import { run } from '../../dev/run.js';
-import { root, which } from '../../dev/stack/paths.js';
+import { run } from '../run.js';
+import { root, which } from '../stack/paths.js';
 
 export type Labels = Readonly<Record<string, string>>;
 
