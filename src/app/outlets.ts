@@ -1,4 +1,5 @@
 /** The topics to which a worker publishes. */
+import { createFeedingPublisher } from '../adapters/pubsub/feeding-publisher.js';
 import { createPublisher } from '../adapters/pubsub/publisher.js';
 import type { WorkerConfig } from '../config/index.js';
 import type { Intake } from '../scheduling/intake.js';
@@ -8,9 +9,11 @@ import type { Connections } from './connections.js';
 export type Outlets = ReturnType<typeof createOutlets>;
 
 /** While completions cannot be published, the intake admits no job. */
-export function createOutlets(config: WorkerConfig, { publishing }: Connections, intake: Intake) {
+export function createOutlets(config: WorkerConfig, { publishing, pubsub }: Connections, intake: Intake) {
+  const subscriptions = config.jobsSubscriptions.map(({ name }) => name);
+  const jobs = createPublisher(publishing, config.jobsTopic);
   return {
-    jobs: createOutlet(createPublisher(publishing, config.jobsTopic)),
+    jobs: createOutlet(createFeedingPublisher(jobs, pubsub, config.jobsTopic, subscriptions)),
     completions: createOutlet(createPublisher(publishing, config.completionsTopic), (reason) =>
       intake.pause(reason !== undefined),
     ),

@@ -43,7 +43,7 @@ export function createSubscriptions(
   async function warnOfShortcomings(): Promise<void> {
     for (const { name } of config.jobsSubscriptions) {
       try {
-        for (const lack of await shortcomings(pubsub, name, config.maxAttempts)) {
+        for (const lack of await shortcomings(pubsub, name, config.maxAttempts, config.jobsTopic)) {
           log.warn({ subscription: name }, `${lack}; "imagen setup" mends that`);
         }
       } catch (error) {

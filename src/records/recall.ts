@@ -33,6 +33,9 @@ export async function recall(
     case 'found': {
       const record = decodeRecord(found.bytes);
       if (typeof record === 'string') throw unreadable(ref, record);
+      const { jobId: of } = record.completion;
+      // A copy under another name, such as of a restore that went wrong, says nothing about this job.
+      if (of !== undefined && of !== jobId) throw unreadable(ref, `it is the record of job ${of}`);
       return record;
     }
   }

@@ -45,6 +45,37 @@ describe('a picture that makes its model raise', () => {
   });
 });
 
+describe('a jobs topic that was deleted and made again', () => {
+  it('takes no job with it that would be put back', async () => {
+    const uri = await scene.upload('a.png', await picture('#345'));
+    const bucket = `late-${scene.id}`;
+    const env = { IMAGEN_MAX_JOBS: '2', IMAGEN_ALLOWED_OUTPUTS: `gs://${bucket}` };
+    const worker = await startWorker(env);
+    await until(async () => (await worker.metric('imagen_bucket_unavailable', { bucket })) === 1, 10_000);
+    const ids = Array.from({ length: 8 }, (_, i) => `topic-${i}`);
+    const output = { prefix: `gs://${bucket}/` };
+    for (const jobId of ids) await scene.publish({ jobId, operations: ['echo'], input: { uri }, output });
+    await until(async () => (await worker.metric('imagen_jobs_parked')) > 0, 20_000);
+    // The subscription stays with the topic that is gone, so a copy in the new one reaches nobody.
+    await scene.pubsub.topic(scene.env.IMAGEN_JOBS_TOPIC).delete();
+    await scene.pubsub.createTopic(scene.env.IMAGEN_JOBS_TOPIC);
+    await until(() => worker.log().includes('belongs to _deleted-topic_'), 30_000);
+
+    await scene.storage.createBucket(bucket);
+    worker.signal('SIGTERM');
+    expect(await worker.exit).toBe(0);
+    const next = await startWorker(env);
+    await until(() => next.log().includes('belongs to _deleted-topic_'), 10_000);
+    const ended = () => new Set(scene.published.map(({ completion }) => completion.jobId));
+    await until(
+      () => ids.every((jobId) => ended().has(jobId)),
+      60_000,
+      () => [...ended()].join(' '),
+    );
+    expect(scene.published.filter(({ completion }) => completion.status !== 'succeeded')).toEqual([]);
+  }, 150_000);
+});
+
 describe('completions that are refused', () => {
   it('are all told when their topic is back, and meanwhile nothing is begun or spent', async () => {
     const topic = scene.pubsub.topic(scene.env.IMAGEN_COMPLETIONS_TOPIC);
