@@ -4,6 +4,10 @@ import { anyOf } from '../domain/signals.js';
 
 /** Longest delay of a timer in Node, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** The time of an attempt is counted in slices, in milliseconds. */
+const SLICE_MS = 250;
+/** Of a slice that took longer, this much counts beyond it: the event loop was busy. The rest is a process that was stopped. */
+const LATE_MS = 250;
 
 export interface TimeLimit {
   readonly signal: AbortSignal;
@@ -25,6 +29,7 @@ export function timeLimit(
 ): TimeLimit {
   const controller = new AbortController();
   const timers: NodeJS.Timeout[] = [];
+  let stopCounting = (): void => undefined;
   // Errors are made only when they are needed: their stack traces cost more than the rest of this function.
   const endAfter = (ms: number, error: () => JobError) => {
     if (ms <= 0) controller.abort(error());
@@ -36,7 +41,8 @@ export function timeLimit(
   endAfter(deadline - now, passed);
   if (job.timeoutSeconds !== undefined) {
     const message = `the attempt took longer than ${job.timeoutSeconds} s`;
-    endAfter(job.timeoutSeconds * 1000, () => new JobError('EXECUTION_TIMEOUT', message));
+    const late = () => controller.abort(new JobError('EXECUTION_TIMEOUT', message));
+    stopCounting = countDown(job.timeoutSeconds * 1000, late);
   }
   const both = anyOf([...outer, controller.signal]);
   return {
@@ -46,7 +52,29 @@ export function timeLimit(
     },
     clear() {
       timers.forEach(clearTimeout);
+      stopCounting();
       both.release();
     },
   };
+}
+
+/**
+ * Calls `done` after the time that this process has had. A process that was stopped, with its machine or by a signal, has
+ * done nothing meanwhile, and its jobs do not pay for that.
+ * @returns what ends it
+ */
+function countDown(ms: number, done: () => void): () => void {
+  let left = ms;
+  let timer: NodeJS.Timeout;
+  const next = () => {
+    const slice = Math.min(left, SLICE_MS);
+    const from = performance.now();
+    timer = setTimeout(() => {
+      left -= Math.min(performance.now() - from, slice + LATE_MS);
+      if (left > 0) next();
+      else done();
+    }, slice);
+  };
+  next();
+  return () => clearTimeout(timer);
 }

@@ -95,6 +95,24 @@ describe('a worker whose models go away', () => {
     expect(await worker.exit).toBe(0);
   });
 
+  it('ends no job by its time limit while the worker itself is stopped', async () => {
+    const worker = await scene.startWorker({ IMAGEN_MAX_JOBS: '8' });
+    showOnFailure(worker);
+    const before = scene.published.length;
+    const slow = { model: 'sleep', parameters: { ms: 300 } };
+    const job = { operations: [slow], input: { uri }, timeoutSeconds: 3 };
+    for (let i = 0; i < 4; i++) await scene.publish({ ...job, jobId: `frozen-${i}` });
+    await until(async () => (await worker.metric('imagen_inference_in_flight')) > 0, 15_000, worker.log);
+    worker.signal('SIGSTOP');
+    const stoppedAt = Date.now();
+    await until(() => Date.now() - stoppedAt > 5_000, 10_000);
+    worker.signal('SIGCONT');
+    const ended = (await scene.completions(before + 4)).slice(before).map(({ completion }) => completion);
+    expect(ended.map(({ status, error }) => `${status} ${error?.code ?? ''}`)).toEqual(Array(4).fill('succeeded '));
+    worker.signal('SIGTERM');
+    expect(await worker.exit).toBe(0);
+  });
+
   it('does all jobs of a model whose process is killed under them, and says where it failed', async () => {
     const worker = await scene.startWorker();
     showOnFailure(worker);

@@ -20,6 +20,16 @@ describe('timeLimit', () => {
     expect((signal.reason as JobError).code).toBe('EXECUTION_TIMEOUT');
   });
 
+  it('does not count the time for which the process was stopped', async () => {
+    const { signal } = timeLimit(job({ timeoutSeconds: 0.9 }), [outer]);
+    const from = Date.now();
+    while (Date.now() - from < 1_500); // nothing of the process runs, as if it had been stopped
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(signal.aborted).toBe(false);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    expect((signal.reason as JobError).code).toBe('EXECUTION_TIMEOUT');
+  });
+
   it('does not fire for a deadline beyond the reach of a timer', async () => {
     const { signal, clear } = timeLimit(job({ deadline: '2200-01-01T00:00:00Z' }), [outer]);
     await new Promise((resolve) => setTimeout(resolve, 20));
