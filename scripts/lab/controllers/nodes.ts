@@ -24,7 +24,7 @@ export class Nodes {
     this.#add(-Infinity);
   }
 
-  /** @returns the first node with room, or a new one, which takes its time */
+  /** @returns the first node with room, or a new one, which takes time to start */
   take(pod: string, now: number): Node {
     this.#nodes = this.#nodes.filter(
       ({ pods, emptySince }) => pods.size > 0 || now - emptySince < toMs(NODE_UNNEEDED_SECONDS),
