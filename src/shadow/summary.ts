@@ -66,7 +66,7 @@ export function worst(reports: readonly ShadowReport[], most: number): ShadowRep
 
 const mean = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0) / values.length;
 
-/** The smallest value that at least such a share of them does not exceed. */
+/** The smallest value that at least this share of the values does not exceed. */
 function quantile(values: readonly number[], share: number): number {
   return [...values].sort((a, b) => a - b)[Math.max(1, Math.ceil(values.length * share)) - 1] ?? NaN;
 }

@@ -52,7 +52,7 @@ describe('the difference of two pictures', () => {
   });
 
   it('has the similarity of the formula', async () => {
-    // Two even windows: only the term of the means is left.
+    // Both windows are flat, so only the means can differ.
     const [a, b] = [100, 150];
     const c1 = (0.01 * 255) ** 2;
     const { similarity } = await differenceOf(grey(8, 8, a), grey(8, 8, b));
