@@ -105,3 +105,19 @@ export function readContract(description: ModelDescription): ModelContract {
   }
   return contract;
 }
+
+/** Side of the smallest request of a model that takes pictures of any size, in pixels. */
+const SMALL_SIDE = 64;
+
+/** The smallest request that a version is sure to take, in pixels. */
+export function smallestRequest(
+  { versions }: ModelContract,
+  version: string,
+): { readonly width: number; readonly height: number } {
+  const contract = versions.get(version);
+  const [tile] = contract?.tileSizes ?? [];
+  if (contract?.plans.includes('tile') && tile !== undefined) return { width: tile, height: tile };
+  if (contract?.fitSize && !contract.plans.includes('whole')) return contract.fitSize;
+  const side = Math.min(SMALL_SIDE, Math.floor(Math.sqrt(contract?.maxWholePixels ?? Infinity)));
+  return { width: side, height: side };
+}

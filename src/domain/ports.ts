@@ -3,7 +3,7 @@
  * Every call takes a signal and settles soon after it fires. All calls may run concurrently.
  */
 import type { ModelContract } from './contract.js';
-import type { BucketAccess } from './errors.js';
+import type { BucketAccess, JobError } from './errors.js';
 import type { ParameterValue, Priority } from './job.js';
 import type { Tensor } from './tensor.js';
 import type { ObjectRef } from './uri.js';
@@ -223,6 +223,19 @@ export interface ModelServer {
    * @throws JobError `MODEL_UNAVAILABLE`
    */
   statistics(model: string, signal: AbortSignal): Promise<readonly VersionStatistics[]>;
+  /**
+   * Asks every replica with a blank picture whether a model still answers. A replica that needs longer than 5 s counts as
+   * busy, and has no fault.
+   * @param since when the caller's request may have been sent, by `performance.now()`: the error costs an attempt if the
+   *   model's process has ended since then
+   * @returns the fault of a replica, as an error that puts the job off; undefined also if the signal fires before one is found
+   * @throws JobError `MODEL_UNAVAILABLE` if the connection is closed
+   */
+  faultOf(
+    name: { readonly model: string; readonly version?: string },
+    since: number,
+    signal: AbortSignal,
+  ): Promise<JobError | undefined>;
   /**
    * Runs one inference: one element of a batch, or several copies of it. It makes a single attempt; the caller retries.
    * @throws JobError `MODEL_UNAVAILABLE`, `MODEL_OVERLOADED`, `INFERENCE_FAILED`, `MODEL_REJECTED_INPUT`,

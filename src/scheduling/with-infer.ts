@@ -7,6 +7,7 @@ export function withInfer(server: ModelServer, infer: ModelServer['infer']): Mod
     unready: () => server.unready(),
     refresh: (signal, about) => server.refresh(signal, about),
     contractsNow: (name, signal) => server.contractsNow(name, signal),
+    faultOf: (name, since, signal) => server.faultOf(name, since, signal),
     statistics: (model, signal) => server.statistics(model, signal),
     infer,
   };

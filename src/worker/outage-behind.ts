@@ -1,5 +1,6 @@
 /** The outage behind a time limit that has passed. */
 import { type ErrorCode, JobError, type Need, type Stage } from '../domain/errors.js';
+import type { Job } from '../domain/job.js';
 import type { ObjectStore } from '../domain/ports.js';
 import { type ObjectRef, objectRef } from '../domain/uri.js';
 import { FORMATS } from '../pipeline/formats/index.js';
@@ -11,6 +12,9 @@ import { unavailable } from './outcome.js';
 
 /** A service that needs longer for a small request is away, in milliseconds. */
 const ANSWERS_WITHIN_MS = 1_000;
+
+/** Time limit to look for a fault at all replicas, in milliseconds. */
+const FAULT_WITHIN_MS = 10_000;
 
 /** A small request to what the job may have waited for. */
 interface Probe {
@@ -29,7 +33,7 @@ interface Probe {
 export async function outageBehind(
   worker: Worker,
   { job, needs }: Message,
-  { steps }: JobContext,
+  context: JobContext,
   stage: Stage,
 ): Promise<JobError | undefined> {
   const { parts, options } = worker;
@@ -37,16 +41,32 @@ export async function outageBehind(
   if (away) return unavailable(away, stage);
   const probes: Probe[] = [];
   // Whatever the stage is: the job has been routed by what Triton says, and that may have taken the time.
-  const model = job.operations[steps.length]?.model;
-  if (model !== undefined) probes.push(modelProbe(model, (signal) => parts.models.refresh(signal, { model })));
+  const operation = job.operations[context.steps.length];
+  if (operation) {
+    const { model } = operation;
+    probes.push(modelProbe(model, (signal) => parts.models.refresh(signal, { model })));
+  }
   if (stage === 'fetch') probes.push(bucketProbe(parts.singleTryStore, objectRef(job.input.uri), 'read'));
   if (stage === 'store') {
     const output = chooseTarget(job, options.pipeline.target)(FORMATS.webp);
     probes.push(bucketProbe(parts.singleTryStore, output, 'create'));
   }
   const outages = await Promise.all(probes.map((probe) => outageOf(probe, stage)));
-  return outages.find((outage) => outage !== undefined);
+  const outage = outages.find((one) => one !== undefined);
+  if (outage || stage !== 'infer' || !operation) return outage;
+  const since = performance.now() - context.timings().total;
+  try {
+    const fault = await parts.models.faultOf(nameOf(operation), since, AbortSignal.timeout(FAULT_WITHIN_MS));
+    const meanwhile = parts.availability.broken(needs);
+    return fault ?? (meanwhile && unavailable(meanwhile, stage));
+  } catch (thrown) {
+    return JobError.from(thrown, stage);
+  }
 }
+
+/** Requests of the job do without the version that the routes have chosen: any of the model's that fails explains the wait. */
+const nameOf = ({ model, version }: Job['operations'][number]) =>
+  version === undefined ? { model } : { model, version };
 
 const modelProbe = (name: string, ask: Probe['ask']): Probe => ({
   ...{ code: 'MODEL_UNAVAILABLE', name: `model ${name}`, needs: { kind: 'model', name }, ask },

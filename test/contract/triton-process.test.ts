@@ -216,6 +216,25 @@ describe('one sick replica of two', () => {
       .toEqual([]);
   });
 
+  it('finds the dead one with blank pictures, though no request has failed there', async () => {
+    const asked = performance.now();
+    expect(await triton.faultOf({ model: 'mortal' }, asked, patient)).toBeUndefined();
+    one.killModel('mortal');
+    const since = performance.now();
+    const faults = await Promise.all([1, 2].map(() => triton.faultOf({ model: 'mortal' }, since, patient)));
+    for (const fault of faults) expect(fault).toMatchObject({ ...away(true), needs: { ...needs, version: '1' } });
+    expect(faults[0]?.message).toContain(one.url);
+    // Who came later did not end the process.
+    expect(await triton.faultOf({ model: 'mortal' }, performance.now(), patient)).toMatchObject(away(false));
+    await one.reload('mortal');
+    await expect.poll(() => end(triton.infer(ask(), patient)), { timeout: 20_000 }).toBeUndefined();
+    await expect
+      .poll(() => triton.faultOf({ model: 'mortal' }, performance.now(), patient), { timeout: 20_000 })
+      .toBeUndefined();
+    // Who waited meanwhile did so for it.
+    expect(await triton.faultOf({ model: 'mortal' }, since, patient)).toMatchObject({ code: 'MODEL_UNAVAILABLE' });
+  });
+
   it('uses a sick one where there is no other', async () => {
     one.killModel('mortal');
     two.killModel('mortal');

@@ -111,10 +111,10 @@ async function typed(commands: readonly string[], folder: string, env: NodeJS.Pr
 }
 
 describe('the documentation', () => {
-  let scene: Scene;
+  /** Of each block its own, so that none finds what another has set up. */
+  let scene: Scene | undefined;
   let folder: string;
   beforeAll(async () => {
-    scene = await createScene();
     folder = await mkdtemp(join(tmpdir(), 'imagen-documented-'));
     await mkdir(join(folder, 'photos'));
     const coffee = sharp(join(root, 'test/fixtures/photos/coffee.jpg')).resize(160).jpeg();
@@ -128,9 +128,11 @@ describe('the documentation', () => {
     ];
     await writeFile(join(folder, 'jobs.jsonl'), manifest.map((line) => JSON.stringify(line)).join('\n'));
   });
-  afterEach(() => scene.stopWorkers());
+  afterEach(async () => {
+    await scene?.close();
+    scene = undefined;
+  });
   afterAll(async () => {
-    await scene.close();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -148,6 +150,7 @@ describe('the documentation', () => {
       const commands = (blocks.get(place) ?? expect.fail()).map((command) =>
         Object.entries(words).reduce((text, [from, to]) => text.replaceAll(from, to), command),
       );
+      scene = await createScene();
       if (worker) showOnFailure(await scene.startWorker());
       await prepare?.(scene, folder);
       const PATH = `${join(root, 'bin')}:${process.env.PATH ?? ''}`;

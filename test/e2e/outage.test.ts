@@ -139,6 +139,27 @@ describe('a worker whose models go away', () => {
     expect(await worker.exit).toBe(0);
   });
 
+  it.each([1, 2])(
+    'ends no job by a limit of %d s while the process of its model is dead',
+    async (timeoutSeconds) => {
+      const worker = await scene.startWorker();
+      showOnFailure(worker);
+      const before = scene.published.length;
+      const job = { operations: [{ model: 'mortal', parameters: { ms: 100 } }], input: { uri }, timeoutSeconds };
+      // The first shows that the limit is long enough for all.
+      await scene.publish({ ...job, jobId: `short-${timeoutSeconds}-first` });
+      await scene.completions(before + 1);
+      triton.killModel('mortal');
+      for (let i = 0; i < 8; i++) await scene.publish({ ...job, jobId: `short-${timeoutSeconds}-${i}` });
+      // The server's watchdog brings it back.
+      const ended = (await scene.completions(before + 9, undefined, 60_000)).slice(before);
+      expect(ended.map(({ completion }) => completion).filter(({ status }) => status !== 'succeeded')).toEqual([]);
+      worker.signal('SIGTERM');
+      expect(await worker.exit).toBe(0);
+    },
+    120_000,
+  );
+
   it.each([
     ['hangs its model', { ms: 5_000 }],
     ['ends the whole server', { how: 'end' }],

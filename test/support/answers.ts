@@ -14,6 +14,7 @@ export function keepAnswers(models: ModelServer): KeptAnswers {
     contracts: () => models.contracts(),
     refresh: (...about) => models.refresh(...about),
     contractsNow: (...about) => models.contractsNow(...about),
+    faultOf: (...about) => models.faultOf(...about),
     unready: () => models.unready(),
     statistics: (...about) => models.statistics(...about),
     async infer(request, signal) {

@@ -141,6 +141,11 @@ export class Channel {
     return this.#openedAt <= at && (this.#heardAt.get(replica) ?? -Infinity) > at;
   }
 
+  /** The replicas that have answered a unary call since that time. @param at by `performance.now()` */
+  heardOf(at: number): string[] {
+    return [...this.#heardAt].flatMap(([replica, heardAt]) => (heardAt > at ? [replica] : []));
+  }
+
   /**
    * Opens a ModelStreamInfer. It has no deadline, since its users limit their own requests. It carries no trace, since its
    * metadata would apply to every later request, for any job.

@@ -20,6 +20,17 @@ export type SickFault = Fault | 'hang';
 /** The process outlives these. */
 const OUTLIVED: ReadonlySet<SickFault> = new Set(['memory', 'hang']);
 
+/** These fail a request at once, and not the next one. */
+const FLEETING: ReadonlySet<SickFault> = new Set(['memory']);
+
+export interface KnownFault {
+  readonly replica: string;
+  readonly fault: SickFault;
+  /** When it was first seen, and when a request last failed by it. `-Infinity` where the process was never seen alive. */
+  readonly since: number;
+  readonly failedAt: number;
+}
+
 export interface SickReplica {
   readonly model: string;
   readonly version: string;
@@ -53,8 +64,10 @@ const FORGOTTEN_AFTER_MS = 300_000;
 
 export class Replicas {
   readonly #sick = new Map<string, Sickness>();
-  /** Where a request was answered since the process last failed, oldest first. */
-  readonly #alive = new Set<string>();
+  /** When a request was last answered since the process last failed, the longest ago first. */
+  readonly #alive = new Map<string, number>();
+  /** The last fault at each version that explains why a request gets no answer. */
+  readonly #faults = new Map<string, KnownFault>();
   readonly #now: () => number;
 
   /** @param now milliseconds on a clock that never goes back */
@@ -78,8 +91,8 @@ export class Replicas {
 
   #remember(key: string): void {
     this.#alive.delete(key);
-    this.#alive.add(key);
-    const [oldest] = this.#alive;
+    this.#alive.set(key, this.#now());
+    const [oldest] = this.#alive.keys();
     if (oldest !== undefined && this.#alive.size > MOST_REMEMBERED) this.#alive.delete(oldest);
   }
 
@@ -97,6 +110,7 @@ export class Replicas {
     const since = lived ? now : (known?.since ?? -Infinity);
     this.#alive.delete(key);
     this.#sick.set(key, { model, version, replica, fault, since, failedAt: now, triedAt: now, over: false });
+    if (!FLEETING.has(fault)) this.#faults.set(keyOf(model, version), { replica, fault, since, failedAt: now });
     if (OUTLIVED.has(fault)) return false;
     const atOnce = fault === 'process' && now - sentAt < DEAD_TAKES_MS;
     return atOnce || (sentAt <= since && now - since <= TOGETHER_MS);
@@ -111,6 +125,19 @@ export class Replicas {
       const meant = replica === undefined || sickness.replica === replica;
       if (meant && sickness.model === model && sickness.version === version) sickness.over = true;
     }
+  }
+
+  /** The last fault of a replica at the version, if it lasts or if a request has failed by it since that time. */
+  faultSince(model: string, version: string, at: number): KnownFault | undefined {
+    const last = this.#faults.get(keyOf(model, version));
+    if (!last) return undefined;
+    const sickness = this.#sick.get(keyOf(model, version, last.replica));
+    const lasts = sickness !== undefined && !sickness.over && !FLEETING.has(sickness.fault);
+    return lasts || last.failedAt >= at ? last : undefined;
+  }
+
+  answeredSince(model: string, version: string, replica: string, at: number): boolean {
+    return (this.#alive.get(keyOf(model, version, replica)) ?? -Infinity) >= at;
   }
 
   /** The replicas that a request of this version should not go to. Each gets one from time to time all the same. */

@@ -11,6 +11,7 @@ import { decodeResponse, encodeRequest, promisedShape } from './codec.js';
 import { readCatalogue, type Catalogue } from './contracts.js';
 import { readEverywhere } from './everywhere.js';
 import { faultOf, isCallFailure, isNotReady, toJobError, toReadError } from './errors.js';
+import { FaultFinder } from './fault-finder.js';
 import { type ModelName, Remembered } from './remembered.js';
 import { Replicas, type SickReplica } from './replicas.js';
 import { openTransport, type TransportName } from './open-transport.js';
@@ -77,6 +78,7 @@ export class Triton implements ModelServer {
   readonly #options: TritonOptions;
   readonly #closing = new AbortController();
   readonly #replicas = new Replicas();
+  readonly #faults: FaultFinder;
   readonly #remembered: Remembered;
   #catalogue: Catalogue = { contracts: new Map(), unready: new Map() };
   readonly #reading = new RepeatedRead(() => this.#read());
@@ -88,6 +90,7 @@ export class Triton implements ModelServer {
     this.#remembered = new Remembered(options.rememberMs ?? REMEMBER_MS);
     this.#controlTimeoutMs = options.controlTimeoutMs ?? CONTROL_TIMEOUT_MS;
     this.#channel = new Channel(options.url, options.headers);
+    this.#faults = new FaultFinder(this.#channel, this.#replicas, this.#closing.signal);
     this.#transport = openTransport(options.transport ?? 'auto', this.#channel, options.onUnshared);
   }
 
@@ -130,6 +133,10 @@ export class Triton implements ModelServer {
     }
   }
 
+  faultOf(name: ModelName, since: number, signal: AbortSignal): Promise<JobError | undefined> {
+    return this.#faults.of(this.contracts().get(name.model), name.version, since, signal);
+  }
+
   async infer(request: InferenceRequest, signal: AbortSignal): Promise<InferenceResult> {
     signal.throwIfAborted();
     const { model, version } = request;
@@ -156,11 +163,11 @@ export class Triton implements ModelServer {
     onSend: (carrier: Carrier) => void,
   ): Promise<InferenceResult> {
     const { model, version } = request;
-    const contract = this.#catalogue.contracts.get(model);
+    const contract = this.contracts().get(model);
     const versionContract = contract?.versions.get(version);
     if (!contract || !versionContract) {
       this.#reading.hurry();
-      const { unready } = this.#catalogue;
+      const unready = this.unready();
       const reason = unready.get(`${model}/${version}`) ?? unready.get(model) ?? 'the server does not have it';
       const needs = { kind: 'model', name: model, ...(contract ? { version } : {}) } as const;
       throw new JobError('MODEL_UNAVAILABLE', `model ${model}, version ${version}: ${reason}`, { needs });
@@ -257,13 +264,9 @@ export class Triton implements ModelServer {
   async #read(): Promise<void> {
     const { signal } = this.#closing;
     try {
-      const catalogue = await readCatalogue(
-        this.#channel,
-        { signal, deadlineMs: this.#controlTimeoutMs },
-        this.#remembered,
-      );
-      this.#catalogue = catalogue;
-      this.#remembered.served(catalogue.contracts);
+      const how = { signal, deadlineMs: this.#controlTimeoutMs };
+      this.#catalogue = await readCatalogue(this.#channel, how, this.#remembered);
+      this.#remembered.served(this.contracts());
       this.#noteOutOfUse();
       this.#options.onRead?.(await this.#demandSharing());
     } catch (error) {
@@ -289,7 +292,7 @@ export class Triton implements ModelServer {
 
   #noteOutOfUse(): void {
     for (const { model, version } of this.#replicas.sick()) {
-      if (!this.#catalogue.contracts.get(model)?.versions.has(version)) this.#replicas.outOfUse(model, version);
+      if (!this.contracts().get(model)?.versions.has(version)) this.#replicas.outOfUse(model, version);
     }
   }
 }

@@ -47,6 +47,7 @@ async function setUp(infer: (signal: AbortSignal) => Promise<never>, more: Parti
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
     contractsNow: () => Promise.resolve([]),
+    faultOf: () => Promise.resolve(undefined),
     statistics: () => Promise.resolve([]),
     infer: (_: InferenceRequest, signal: AbortSignal) => infer(signal),
   } satisfies ModelServer;

@@ -56,6 +56,7 @@ function simulate({
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
     contractsNow: () => Promise.resolve([contract]),
+    faultOf: () => Promise.resolve(undefined),
     statistics: () => {
       const batches = [...counts].map(([batchSize, { executions, ms }]) => ({
         ...{ batchSize, executions, meanMs: ms / executions },

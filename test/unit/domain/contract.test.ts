@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { capacityOf } from '../../../src/domain/capacity.js';
-import { type ModelDescription, readContract } from '../../../src/domain/contract.js';
+import { type ModelDescription, readContract, smallestRequest } from '../../../src/domain/contract.js';
 
 const tensor = (name: string, datatype: string, dims: number[], optional = false) => ({
   name,
@@ -134,5 +134,17 @@ describe('readContract', () => {
     ['no ready version', description({ readyVersions: [] }), /versions: expected at least one ready version/],
   ])('refuses %s, naming model, key, expected and given', (_name, bad, message) => {
     expect(() => readContract(bad)).toThrow(message);
+  });
+});
+
+describe('smallestRequest', () => {
+  it.each([
+    [{}, 128],
+    [{ 'imagen.plans': '["fit"]', 'imagen.fit_size': '320x320' }, 320],
+    [{ 'imagen.plans': '["whole"]' }, 64],
+    [{ 'imagen.plans': '["whole"]', 'imagen.max_whole_pixels': '100' }, 10],
+  ])('is what the contract permits: %j', (parameters, side) => {
+    const contract = readContract(description({}, parameters));
+    expect(smallestRequest(contract, '1')).toEqual({ width: side, height: side });
   });
 });

@@ -78,6 +78,7 @@ async function run(world: World) {
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
     contractsNow: () => Promise.resolve([]),
+    faultOf: () => Promise.resolve(undefined),
     statistics: () => Promise.resolve([]),
     infer(request, signal) {
       asked.push(request.version);

@@ -38,6 +38,7 @@ function modelOf(
   const models = {
     refresh: () => Promise.resolve(),
     contractsNow: () => Promise.resolve([model]),
+    faultOf: () => Promise.resolve(undefined),
     async infer({ inputs: [image = expect.fail()] }: InferenceRequest) {
       const [height = 0, width = 0] = image.shape;
       sent.push(Buffer.from(image.data));

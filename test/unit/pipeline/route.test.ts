@@ -18,6 +18,7 @@ function serverOf(unready: Record<string, string> = {}) {
     unready: () => new Map(Object.entries(unready)),
     refresh: (_: AbortSignal, about?: unknown) => Promise.resolve(void asked.push(about)),
     contractsNow: ({ model }) => Promise.resolve([contracts.get(model) as never]),
+    faultOf: () => Promise.resolve(undefined),
     statistics: () => Promise.resolve([]),
     infer: () => Promise.reject(new Error('not here')),
   } satisfies ModelServer as ModelServer;

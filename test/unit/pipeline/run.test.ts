@@ -26,6 +26,7 @@ function doubles() {
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
     contractsNow: () => Promise.resolve([]),
+    faultOf: () => Promise.resolve(undefined),
     statistics: () => Promise.resolve([]),
     async infer({ model, version, inputs: [image = expect.fail()] }: InferenceRequest) {
       seen.requests++;

@@ -99,6 +99,7 @@ describe('a model that does not keep to its contract', () => {
     const models = {
       refresh: () => Promise.resolve(),
       contractsNow: () => (replicas instanceof JobError ? Promise.reject(replicas) : Promise.resolve(replicas)),
+      faultOf: () => Promise.resolve(undefined),
       infer: () => Promise.reject(error),
     } as unknown as ModelServer;
     return transform(

@@ -33,6 +33,7 @@ describe('circuits', () => {
       unready: () => new Map(unready),
       refresh: () => Promise.resolve(),
       contractsNow: () => Promise.resolve([]),
+      faultOf: () => Promise.resolve(undefined),
       statistics: () => Promise.resolve([]),
       infer: () =>
         outcome === 'well'

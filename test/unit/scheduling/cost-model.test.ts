@@ -29,6 +29,7 @@ function simulate(fixed: number, perPixel: number) {
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
     contractsNow: () => Promise.resolve([]),
+    faultOf: () => Promise.resolve(undefined),
     statistics: () =>
       Promise.resolve<VersionStatistics[]>([
         {

@@ -34,6 +34,7 @@ const models = {
   unready: () => new Map(),
   refresh: () => Promise.resolve(),
   contractsNow: () => Promise.resolve([]),
+  faultOf: () => Promise.resolve(undefined),
   statistics: () => Promise.resolve([]),
   async infer({ version, inputs: [image = expect.fail()] }: InferenceRequest) {
     const [height = 0, width = 0] = image.shape;

@@ -185,6 +185,7 @@ describe('with an SDK', () => {
     const models = {
       refresh: () => Promise.resolve(),
       contractsNow: () => Promise.resolve([]),
+      faultOf: () => Promise.resolve(undefined),
       contracts: () => new Map([['m', { ...model, versions: new Map([['2', contract]]) }]]),
       infer: ({ version, inputs: [image] }: Parameters<ModelServer['infer']>[0]) =>
         version === '2'

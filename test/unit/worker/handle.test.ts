@@ -38,6 +38,7 @@ const models = {
   unready: () => new Map(away.map((name) => [name, 'unloaded'])),
   refresh: () => Promise.resolve(),
   contractsNow: () => Promise.resolve([]),
+  faultOf: () => Promise.resolve(undefined),
   statistics: () => Promise.resolve([]),
   infer: () => Promise.reject(new JobError('INFERENCE_FAILED', 'not reached')),
 } satisfies ModelServer;

@@ -45,6 +45,7 @@ function setUp() {
     unready: () => new Map(),
     refresh: () => Promise.resolve(),
     contractsNow: ({ model }) => Promise.resolve([contracts.get(model)]),
+    faultOf: () => Promise.resolve(undefined),
     statistics: () => Promise.resolve([]),
     infer: ({ version, inputs: [image = expect.fail()] }) => {
       inferences++;
@@ -148,6 +149,21 @@ describe('a job whose own time limit passes at an inference', () => {
   ])('is put off if the server %s say what it serves', async (_, refresh) => {
     const outcome = await run(({ models }) => (models.refresh = refresh));
     expect(outcome).toMatchObject({ kind: 'put off', error: { code: 'MODEL_UNAVAILABLE', stage: 'infer' } });
+  });
+});
+
+describe('a job whose own time limit passes at a model that has lately not answered', () => {
+  it('is put off for what the model server says of the model', async () => {
+    const scene = setUp();
+    scene.models.infer = (_, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    scene.models.faultOf = ({ model }, since) =>
+      Promise.resolve(
+        new JobError('MODEL_UNAVAILABLE', `${model} ${performance.now() - since > 150}`, { costsAttempt: true }),
+      );
+    expect(await scene.attempt(scene.worker, { timeoutSeconds: 0.2 })).toMatchObject({
+      ...{ kind: 'put off', error: { code: 'MODEL_UNAVAILABLE', message: 'times1 true', costsAttempt: true } },
+    });
   });
 });
 
