@@ -154,9 +154,11 @@ it(
     const { groups } = JSON.parse(await must('shadow', 'report', '--json')) as {
       readonly groups: readonly Pick<ShadowSummary, 'compared' | 'codes' | 'maxLevels'>[];
     };
-    expect(groups.map(({ codes, maxLevels }) => ({ codes, maxLevels }))).toEqual(
-      groups.map(() => ({ codes: {}, maxLevels: 1 })),
-    );
+    // A shadow is tried once: during a reload its version is not served, and the report says so.
+    const codes = groups.flatMap((group) => Object.keys(group.codes));
+    expect(codes.filter((code) => code !== 'MODEL_UNAVAILABLE')).toEqual([]);
+    const compared = groups.filter((group) => group.compared > 0);
+    expect(compared.map(({ maxLevels }) => maxLevels)).toEqual(compared.map(() => 1));
     expect(groups.reduce((sum, { compared }) => sum + compared, 0)).toBeGreaterThan(0);
     for (const worker of workers) worker.signal('SIGTERM');
     expect(await Promise.all(workers.map((worker) => worker.exit))).toEqual([0, 0]);
