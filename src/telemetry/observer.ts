@@ -31,6 +31,10 @@ export function createObserver(log: Logger, metrics: Metrics): Observer {
     deadLettered({ error }) {
       metrics.deadLettered(error?.code ?? '');
     },
+    unreadable({ messageId, attempt }, error, jobId) {
+      log.warn({ jobId, messageId, attempt, code: codeOf(error), reason: error.message }, 'the record cannot be read');
+      metrics.recordUnreadable();
+    },
     putBack({ messageId, attempt }, error, jobId) {
       // The line is short and at info level, because another line reports the outage once.
       log.info(

@@ -62,6 +62,8 @@ export interface Observer {
   ended(end: Ending): void;
   /** A dead letter was published. Its completion follows. */
   deadLettered(completion: Completion): void;
+  /** Something else is in the place of the job's record. Called at each look. */
+  unreadable(delivery: Delivery, error: Error, jobId: string): void;
   /** A copy of the message was put back into the queue. */
   putBack(delivery: Delivery, error: Error, jobId: string | undefined): void;
   /** The message was given back. Pub/Sub delivers it again. */

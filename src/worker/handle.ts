@@ -77,6 +77,7 @@ async function processMessage(worker: Worker, message: Message, signal: AbortSig
         return announceJob(worker, message, attempt.decision, signal);
       case 'put off':
         care = careAfter(care, attempt.error);
+        tellUnreadable(worker, message, attempt.error);
         if (await standAside(worker, { ...message, care }, attempt, signal)) continue;
         return putBack(worker, { ...(attempt.counted ?? message), care }, attempt.error, signal);
       case 'given back':
@@ -85,6 +86,13 @@ async function processMessage(worker: Worker, message: Message, signal: AbortSig
     }
   }
 }
+
+/** At once: the message may then wait here for minutes before it is put back. */
+function tellUnreadable({ parts }: Worker, { delivery, job }: Message, error: Error): void {
+  if (isUnreadable(error)) parts.observer.unreadable(delivery, error, job.jobId);
+}
+
+const isUnreadable = (error: Error) => error instanceof JobError && error.code === 'RECORD_UNREADABLE';
 
 async function announceJob(
   worker: Worker,
@@ -231,7 +239,7 @@ async function standAside(
   if (!(error instanceof JobError) || isSpent(message.given, maxAttempts)) return false;
   // Its marker would count if the worker died while the job waits. Its copy has none.
   if (marked && !error.costsAttempt) return false;
-  const unreadable = error.code === 'RECORD_UNREADABLE';
+  const unreadable = isUnreadable(error);
   const broken = availability.broken(message.needs);
   // A deadline that has already passed cannot end the job while its record is unreadable, so it does not shorten the wait.
   const { deadline } = message.job;

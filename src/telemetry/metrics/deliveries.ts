@@ -16,6 +16,10 @@ export function deliveryMetrics(families: Families, labels: Labels) {
     ['code'],
     () => ERROR_CODES.filter((code) => ERRORS[code].verdict === 'defer').map((code) => ({ code })),
   );
+  const unreadable = families.counter(
+    'imagen_unreadable_records_total',
+    'Times that something else was found in the place of a job’s record, at each look',
+  );
   const givenBack = families.counter(
     'imagen_given_back_total',
     'Deliveries that were nacked to be tried again, by the reason',
@@ -49,6 +53,7 @@ export function deliveryMetrics(families: Families, labels: Labels) {
     },
     ignored: (reason: IgnoredReason) => ignored.inc({ reason }),
     jobDeferred: (code: string) => deferred.inc({ code: labels.code(code) }),
+    recordUnreadable: () => unreadable.inc(),
     jobGivenBack: (code: string) => givenBack.inc({ code: labels.code(code) }),
     deadLettered: (code: string) => deadLetters.inc({ code: labels.code(code) }),
     leaseExtended: () => extensions.inc(),

@@ -93,6 +93,7 @@ function setUp(storage = ONE_ATTEMPT) {
             told.push(`${replay ? 'replayed' : 'ended'} ${completion.error?.code ?? completion.status}`);
           },
           deadLettered: ({ error }) => told.push(`dead letter ${error?.code ?? ''}`),
+          unreadable: (_delivery, error, jobId) => told.push(`unreadable ${jobId} ${error.name}`),
           putBack: (_delivery, error) => told.push(`deferred ${error.name}`),
           givenBack: (_delivery, error) => told.push(`given back: ${error.message}`),
         },
@@ -589,12 +590,14 @@ describe('the handler', () => {
     ['JSON that is no record', '{"completion":{"status":"succeeded"}}'],
     ['too much of it', ' '.repeat(262_145)],
   ])('answers nothing while %s is in the place of a record, and goes on when that is mended', async (_, text) => {
-    const { handler, sent, store, objects, waitingRoom } = setUp();
+    const { handler, sent, store, objects, waitingRoom, told } = setUp();
     await store.create({ bucket: 'state', name: 'a.json' }, Buffer.from(text), { contentType: '', signal: never });
     vi.useFakeTimers();
     const handled = handler()(delivery(job(), 1), never);
     await vi.waitUntil(() => waitingRoom.parked === 1);
     expect(sent).toEqual([]);
+    // An operator sees it while the message still waits here.
+    expect(told).toEqual(['received 1', 'unreadable a JobError']);
     objects.clear();
     await vi.advanceTimersByTimeAsync(60_000);
     vi.useRealTimers();
