@@ -14,7 +14,6 @@ interface Flags {
 
 export function cancelCommand(invocation: Invocation): Command {
   const command = new Command('cancel')
-    .description('end a job as canceled, wherever it is; the worker that meets it publishes the completion')
     .argument('<jobId>', 'its id', jobIdOf)
     .option('--force', 'also if nothing is known of such a job: another program may have published it, or will')
     .option('--json', 'print one JSON document')

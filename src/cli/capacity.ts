@@ -28,7 +28,6 @@ const names = (value: string, before: string[] | undefined) => [
 
 export function capacityCommand(invocation: Invocation): Command {
   const command = new Command('capacity')
-    .description('measure on your Triton what each model costs, and how many GPUs and workers a load needs')
     .addOption(new Option('-m, --model <names>', 'models, separated by commas; default: all').argParser(names))
     .addOption(
       new Option('--version <numbers>', 'versions of them, separated by commas; default: all').argParser(names),

@@ -11,7 +11,6 @@ type Words = ReadonlyMap<string, readonly string[]>;
 /** @param all makes every command, to read their names and options */
 export function completionCommand(all: () => Promise<readonly AnyCommand[]>): Command {
   const command = new Command('completion')
-    .description('print a script that completes commands and options in a shell')
     .addArgument(new Argument('<shell>').choices(SHELLS))
     .action(async (shell: Shell) => {
       const words = wordsOf(await all());

@@ -20,7 +20,6 @@ const NOTE =
 
 export function deadLettersCommand(invocation: Invocation): Command {
   const command = new Command('dead-letters')
-    .description('look at the dead letters, which stay where they are, or remove some')
     .addCommand(listCommand(invocation))
     .addCommand(showCommand(invocation))
     .addCommand(purgeCommand(invocation));

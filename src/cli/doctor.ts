@@ -8,7 +8,6 @@ import { type Invocation, withHelp } from './usage.js';
 
 export function doctorCommand(invocation: Invocation): Command {
   const command = new Command('doctor')
-    .description('look at everything that a worker depends on, and say what to do about each fault; changes nothing')
     .option('--json', 'print one JSON document')
     .action(async ({ json }: { readonly json?: boolean }) => {
       const deployment = new Deployment(invocation.env);

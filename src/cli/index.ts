@@ -3,34 +3,98 @@ import { packageVersion } from '../config/version.js';
 import { hasPrinted, print, printJson, READER_GONE, visible, withOutput } from './output.js';
 import { INTERRUPTED, type Invocation, withHelp } from './usage.js';
 
-/** Only the command that is called is loaded, since all of them together take a second. `--help` loads all. */
-const COMMANDS: Readonly<Record<string, () => Promise<(invocation: Invocation) => Command>>> = {
-  worker: async () => (await import('./worker.js')).workerCommand,
-  setup: async () => (await import('./setup.js')).setupCommand,
-  doctor: async () => (await import('./doctor.js')).doctorCommand,
-  submit: async () => (await import('./submit.js')).submitCommand,
-  process: async () => (await import('./process.js')).processCommand,
-  models: async () => (await import('./models.js')).modelsCommand,
-  routes: async () => (await import('./routes.js')).routesCommand,
-  shadow: async () => (await import('./shadow.js')).shadowCommand,
-  capacity: async () => (await import('./capacity.js')).capacityCommand,
-  cancel: async () => (await import('./cancel.js')).cancelCommand,
-  status: async () => (await import('./status.js')).statusCommand,
-  jobs: async () => (await import('./jobs.js')).jobsCommand,
-  redrive: async () => (await import('./redrive.js')).redriveCommand,
-  watch: async () => (await import('./watch.js')).watchCommand,
-  'dead-letters': async () => (await import('./dead-letters.js')).deadLettersCommand,
-  completion: async () => {
-    const { completionCommand } = await import('./completion.js');
-    return (invocation) => completionCommand(() => allCommands(invocation));
+interface Entry {
+  readonly about: string;
+  readonly load: () => Promise<(invocation: Invocation) => Command>;
+}
+
+/** Only the command that is called is loaded, since all of them together take a second. */
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  worker: {
+    about: 'pull jobs and work on them until SIGTERM; every setting is a variable (docs/configuration.md)',
+    load: async () => (await import('./worker.js')).workerCommand,
   },
-  schema: async () => (await import('./schema.js')).schemaCommand,
+  setup: {
+    about: 'create topics, subscriptions with their policies, and buckets, and mend what differs; safe to run again',
+    load: async () => (await import('./setup.js')).setupCommand,
+  },
+  doctor: {
+    about: 'look at everything that a worker depends on, and say what to do about each fault; changes nothing',
+    load: async () => (await import('./doctor.js')).doctorCommand,
+  },
+  submit: {
+    about: 'publish jobs for local files, folders of them, or Cloud Storage objects',
+    load: async () => (await import('./submit.js')).submitCommand,
+  },
+  process: {
+    about: 'local pictures straight through Triton, without Pub/Sub and Cloud Storage',
+    load: async () => (await import('./process.js')).processCommand,
+  },
+  models: {
+    about: 'list the models that Triton serves; check, push, load, promote and roll back versions',
+    load: async () => (await import('./models.js')).modelsCommand,
+  },
+  routes: {
+    about: 'show and write the routes: which version of a model serves its jobs',
+    load: async () => (await import('./routes.js')).routesCommand,
+  },
+  shadow: {
+    about: 'have a version do some jobs once more, told to nobody, and compare its results with those of the jobs',
+    load: async () => (await import('./shadow.js')).shadowCommand,
+  },
+  capacity: {
+    about: 'measure on your Triton what each model costs, and how many GPUs and workers a load needs',
+    load: async () => (await import('./capacity.js')).capacityCommand,
+  },
+  cancel: {
+    about: 'end a job as canceled, wherever it is; the worker that meets it publishes the completion',
+    load: async () => (await import('./cancel.js')).cancelCommand,
+  },
+  status: {
+    about: 'say what became of jobs',
+    load: async () => (await import('./status.js')).statusCommand,
+  },
+  jobs: {
+    about: 'find jobs that have ended, by their records',
+    load: async () => (await import('./jobs.js')).jobsCommand,
+  },
+  redrive: {
+    about:
+      'do jobs again, as <jobId>~r1, ~r2 …: those that are named, or all that match; again and again it does nothing twice',
+    load: async () => (await import('./redrive.js')).redriveCommand,
+  },
+  watch: {
+    about:
+      'print completions as they are published, by a subscription that is deleted at the end; nobody else misses any',
+    load: async () => (await import('./watch.js')).watchCommand,
+  },
+  'dead-letters': {
+    about: 'look at the dead letters, which stay where they are, or remove some',
+    load: async () => (await import('./dead-letters.js')).deadLettersCommand,
+  },
+  completion: {
+    about: 'print a script that completes commands and options in a shell',
+    load: async () => {
+      const { completionCommand } = await import('./completion.js');
+      return (invocation) => completionCommand(() => allCommands(invocation));
+    },
+  },
+  schema: {
+    about: 'print the JSON Schema of a message',
+    load: async () => (await import('./schema.js')).schemaCommand,
+  },
 };
 
-/** For what lists the commands: the help, the shells' completion. */
+/** For the shells' completion. */
 export async function allCommands(invocation: Invocation): Promise<Command[]> {
-  const makers = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  return makers.map((command) => command(invocation));
+  return Promise.all(Object.values(COMMANDS).map((entry) => made(entry, invocation)));
+}
+
+/** For the help of the whole, and to say what a misspelt command may mean. */
+const namesAlone = () => Object.entries(COMMANDS).map(([name, { about }]) => new Command(name).description(about));
+
+async function made({ about, load }: Entry, invocation: Invocation): Promise<Command> {
+  return (await load())(invocation).description(about);
 }
 
 /**
@@ -40,14 +104,14 @@ export async function allCommands(invocation: Invocation): Promise<Command[]> {
  */
 export function run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   return withOutput(async () => {
-    const [, , first = ''] = argv;
+    const [, , first = '', second = ''] = argv;
     if (first === '--version' || first === '-V') {
       print(packageVersion()); // no command is needed for it
       return 0;
     }
     const invocation: Invocation = { env, exitCode: 0 };
     try {
-      await (await programFor(first, invocation)).parseAsync(argv);
+      await (await programFor(first === 'help' ? second : first, invocation)).parseAsync(argv);
       return invocation.exitCode;
     } catch (error) {
       return tellError(error, wantsDocument(argv));
@@ -55,16 +119,16 @@ export function run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
   });
 }
 
-async function programFor(first: string, invocation: Invocation): Promise<Command> {
+async function programFor(name: string, invocation: Invocation): Promise<Command> {
   const program = new Command('imagen')
     .description('Turns a Pub/Sub queue of image jobs into finished images with NVIDIA Triton')
     .version(packageVersion())
     .enablePositionalOptions() // `imagen capacity --version 2` names a version of a model
     .configureOutput({ writeErr: (text) => process.stderr.write(visible(text)) })
     .exitOverride();
-  const called = COMMANDS[first];
-  for (const load of called ? [called] : Object.values(COMMANDS)) {
-    const command = (await load())(invocation);
+  const called = COMMANDS[name];
+  const commands = called ? [await made(called, invocation)] : namesAlone();
+  for (const command of commands) {
     for (const one of [command, ...command.commands]) one.copyInheritedSettings(program);
     program.addCommand(command);
   }

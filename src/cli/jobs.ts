@@ -20,10 +20,7 @@ const LIMIT = 100;
 const WATCH_EVERY_MS = 2_000;
 
 export function jobsCommand(invocation: Invocation): Command {
-  const command = new Command('jobs')
-    .description('find jobs that have ended, by their records')
-    .addCommand(listCommand(invocation))
-    .addCommand(showCommand(invocation));
+  const command = new Command('jobs').addCommand(listCommand(invocation)).addCommand(showCommand(invocation));
   return withHelp(command, ['jobs list --status failed --since 2h', 'jobs show order-8841.front'], {
     1: 'nothing is known of the job, or a record could not be read',
   });

@@ -12,7 +12,6 @@ import { type Invocation, withHelp } from './usage.js';
 
 export function modelsCommand(invocation: Invocation): Command {
   const command = new Command('models')
-    .description('list the models that Triton serves; check, push, load, promote and roll back versions')
     .option('--json', 'print one JSON document')
     .action(async ({ json = false }: { readonly json?: boolean }) => {
       await listModels(invocation, json);

@@ -6,9 +6,7 @@ import { processOne } from './process/one.js';
 import { INTERRUPTED, type Invocation, withHelp } from './usage.js';
 
 export function processCommand(invocation: Invocation): Command {
-  const command = new Command('process')
-    .description('local pictures straight through Triton, without Pub/Sub and Cloud Storage')
-    .argument('<pictures...>', 'a file, a folder, or a quoted glob');
+  const command = new Command('process').argument('<pictures...>', 'a file, a folder, or a quoted glob');
   for (const option of RENDER_OPTIONS) command.addOption(option);
   command
     .option(

@@ -22,13 +22,7 @@ interface Flags extends FilterFlags {
 const AT_ONCE = 16;
 
 export function redriveCommand(invocation: Invocation): Command {
-  const command = withFilter(
-    new Command('redrive')
-      .description(
-        'do jobs again, as <jobId>~r1, ~r2 …: those that are named, or all that match; again and again it does nothing twice',
-      )
-      .argument('[jobId...]', 'ids of jobs', jobIdsOf),
-  )
+  const command = withFilter(new Command('redrive').argument('[jobId...]', 'ids of jobs', jobIdsOf))
     .option('-n, --dry-run', 'say what would be done, and publish nothing')
     .option('--force', 'also what has succeeded, was canceled, would fail in the same way, or was redriven 5 times')
     .addOption(

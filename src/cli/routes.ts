@@ -6,7 +6,6 @@ import { type Invocation, withHelp } from './usage.js';
 
 export function routesCommand(invocation: Invocation): Command {
   const command = new Command('routes')
-    .description('show and write the routes: which version of a model serves its jobs')
     .addCommand(showCommand(invocation))
     .addCommand(setCommand(invocation))
     .addCommand(historyCommand(invocation))

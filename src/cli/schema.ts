@@ -5,7 +5,6 @@ import { withHelp } from './usage.js';
 
 export function schemaCommand(): Command {
   const command = new Command('schema')
-    .description('print the JSON Schema of a message')
     .addArgument(new Argument('<message>').choices(Object.keys(JSON_SCHEMAS)))
     .action((message: keyof typeof JSON_SCHEMAS) => {
       printJson(JSON_SCHEMAS[message]());

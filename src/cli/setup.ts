@@ -35,9 +35,6 @@ const WOULD_CHANGE = 3;
 
 export function setupCommand(invocation: Invocation): Command {
   const command = new Command('setup')
-    .description(
-      'create topics, subscriptions with their policies, and buckets, and mend what differs; safe to run again',
-    )
     .option('--dry-run', `say what would be done, and do nothing; exit ${WOULD_CHANGE} if there is something to do`)
     .option('--per-model <model,…>', 'a filtered subscription for each of these models, and one for the rest')
     .option('--per-tenant <tenant,…>', 'a filtered subscription for each of these tenants, and one for the rest')

@@ -5,9 +5,6 @@ import { type Invocation, withHelp } from './usage.js';
 
 export function shadowCommand(invocation: Invocation): Command {
   const command = new Command('shadow')
-    .description(
-      'have a version do some jobs once more, told to nobody, and compare its results with those of the jobs',
-    )
     .addCommand(startCommand(invocation))
     .addCommand(stopCommand(invocation))
     .addCommand(reportCommand(invocation));

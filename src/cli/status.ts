@@ -15,7 +15,6 @@ type Looked = JobStatus | { readonly jobId: string; readonly state: 'unreadable'
 
 export function statusCommand(invocation: Invocation): Command {
   const command = new Command('status')
-    .description('say what became of jobs')
     .argument('<jobId...>', 'one or more ids', jobIdsOf)
     .option('--json', 'print one JSON array')
     .action((jobIds: string[], { json }: { readonly json?: boolean }) =>

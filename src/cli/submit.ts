@@ -8,9 +8,10 @@ import { submitOne } from './submit/one.js';
 import { INTERRUPTED, type Invocation, UsageError, withHelp } from './usage.js';
 
 export function submitCommand(invocation: Invocation): Command {
-  const command = new Command('submit')
-    .description('publish jobs for local files, folders of them, or Cloud Storage objects')
-    .argument('<pictures...>', 'a file, gs://bucket/object, a folder, a quoted glob, or a manifest (.jsonl, .csv)');
+  const command = new Command('submit').argument(
+    '<pictures...>',
+    'a file, gs://bucket/object, a folder, a quoted glob, or a manifest (.jsonl, .csv)',
+  );
   for (const option of RENDER_OPTIONS) command.addOption(option);
   command
     .option('--job-id <id>', 'the idempotency key; the default is made of the file name and a random part')

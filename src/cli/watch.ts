@@ -19,12 +19,7 @@ type Flags = Pick<FilterFlags, 'status' | 'code' | 'model' | 'prefix' | 'group' 
 };
 
 export function watchCommand(invocation: Invocation): Command {
-  const command = withFilter(
-    new Command('watch').description(
-      'print completions as they are published, by a subscription that is deleted at the end; nobody else misses any',
-    ),
-    ['since', 'until'],
-  )
+  const command = withFilter(new Command('watch'), ['since', 'until'])
     .addOption(new Option('--limit <n>', 'end after so many').argParser(wholeNumber(1, 1_000_000)))
     .addOption(new Option('--seconds <n>', 'end after so long').argParser(wholeNumber(1, 1_000_000)))
     .option('--json', 'print each completion as JSON, a line each')

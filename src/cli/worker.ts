@@ -9,15 +9,13 @@ import { type Invocation, withHelp } from './usage.js';
 const DOCTOR = '"imagen doctor" looks at everything that it depends on';
 
 export function workerCommand(invocation: Invocation): Command {
-  const command = new Command('worker')
-    .description('pull jobs and work on them until SIGTERM; every setting is a variable (docs/configuration.md)')
-    .action(async () => {
-      try {
-        invocation.exitCode = await work(invocation.env);
-      } catch (thrown) {
-        throw thrown instanceof ConfigError ? new ConfigError([...thrown.problems, DOCTOR]) : thrown;
-      }
-    });
+  const command = new Command('worker').action(async () => {
+    try {
+      invocation.exitCode = await work(invocation.env);
+    } catch (thrown) {
+      throw thrown instanceof ConfigError ? new ConfigError([...thrown.problems, DOCTOR]) : thrown;
+    }
+  });
   return withHelp(command, ['worker', 'worker | tee worker.log'], {
     1: 'it could not go on; the last line of its log says why',
   });

@@ -29,7 +29,11 @@ const step = z.strictObject({
 export const completionSchema = z.strictObject({
   schemaVersion: z.literal(SCHEMA_VERSION),
   eventId: z.string().describe('The same for every publish of the same outcome'),
-  jobId: z.string().optional().describe('Absent only when the message had none that could be read'),
+  jobId: z.string().optional().describe('Absent only when the message had none that is valid'),
+  givenJobId: z
+    .string()
+    .optional()
+    .describe('In place of `jobId`: the id of a message whose id is not valid, cut to 128 characters'),
   redriveOf: z.string().optional().describe('The job that this one does again'),
   group: groupSchema.optional().describe('As the job gave it'),
   tenant: tenantSchema.optional().describe('As the job gave it'),

@@ -15,6 +15,8 @@ import { parseObjectUri, parsePrefix } from './uri.js';
 export const SCHEMA_VERSION = 1;
 export const MAX_MESSAGE_BYTES = 65_536;
 export const MAX_METADATA_BYTES = 4_096;
+/** Length to which an id that is not valid is cut, in characters. */
+const MAX_GIVEN_ID = 128;
 export const OUTPUT_FORMATS = ['png', 'jpeg', 'webp', 'avif'] as const;
 /** Formats that the worker reads; it writes those of OUTPUT_FORMATS. */
 export const INPUT_FORMATS = [...OUTPUT_FORMATS, 'tiff', 'gif'] as const;
@@ -202,17 +204,37 @@ export function parseJob(data: Buffer): Job {
   return normalise(parsed.data);
 }
 
-/** The `jobId` of a message that could not be parsed, if it has a valid one. With it, readers can match the completion. */
-export function salvageJobId(data: Buffer): string | undefined {
-  if (data.length > MAX_MESSAGE_BYTES) return undefined;
+/** What can be told of a message that could not be parsed, so that its publisher can match the completion. */
+export interface Salvaged {
+  readonly jobId?: string;
+  /** A `jobId` that is not valid, cut to the length of a valid one. */
+  readonly givenJobId?: string;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** Finds what a message that is otherwise wrong says of its job. Never throws. */
+export function salvage(data: Buffer): Salvaged {
+  if (data.length > MAX_MESSAGE_BYTES) return {};
   try {
-    const value: unknown = JSON.parse(data.toString('utf8'));
-    const jobId = (value as { jobId?: unknown } | null)?.jobId;
-    return typeof jobId === 'string' && isJobId(jobId) ? jobId : undefined;
+    const value: unknown = JSON.parse(data.toString('utf8'), refuseProto);
+    if (typeof value !== 'object' || value === null) return {};
+    const { jobId, metadata } = value as { readonly jobId?: unknown; readonly metadata?: unknown };
+    const known = jobSchema.shape.metadata.safeParse(metadata);
+    return {
+      ...(typeof jobId === 'string' ? (isJobId(jobId) ? { jobId } : { givenJobId: cut(jobId) }) : {}),
+      ...(known.data === undefined ? {} : { metadata: known.data }),
+    };
   } catch {
-    return undefined; // not JSON, which the caller reports
+    return {}; // not JSON, or nested too deep, which the caller reports
   }
 }
+
+/** Half a character cannot be written in UTF-8. */
+const cut = (text: string) =>
+  [...text.slice(0, 2 * MAX_GIVEN_ID)]
+    .slice(0, MAX_GIVEN_ID)
+    .join('')
+    .replace(/\p{Surrogate}/gu, '\ufffd');
 
 function normalise(message: z.output<typeof jobSchema>): Job {
   const { operations, priority, output: place, ...rest } = message;

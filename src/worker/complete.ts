@@ -2,7 +2,7 @@
 import type { Completion, Status } from '../domain/completion.js';
 import type { JobError } from '../domain/errors.js';
 import { eventIdOfJob, eventIdOfMessage } from '../domain/fingerprint.js';
-import { type Job, SCHEMA_VERSION } from '../domain/job.js';
+import { type Job, SCHEMA_VERSION, type Salvaged } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
 import type { JobContext } from '../pipeline/job-context.js';
 
@@ -49,13 +49,14 @@ export function completionWithoutRecord(job: Job, delivery: Delivery, error: Job
  * The completion of an unreadable message. Its identity is the Pub/Sub id, and it too holds only what every delivery would
  * repeat.
  */
-export function completionOfUnreadable(delivery: Delivery, jobId: string | undefined, error: JobError): Completion {
+export function completionOfUnreadable(delivery: Delivery, { metadata, ...id }: Salvaged, error: JobError): Completion {
   return {
     schemaVersion: SCHEMA_VERSION,
     eventId: eventIdOfMessage(delivery.messageId),
-    ...(jobId === undefined ? {} : { jobId }),
+    ...id,
     status: 'failed',
     error: describeError(error),
+    ...(metadata === undefined ? {} : { metadata }),
     messageId: delivery.messageId,
   };
 }

@@ -56,7 +56,7 @@ async function handleMessage(worker: Worker, given: Delivery, signal: AbortSigna
   const received = receive(arrival.kind === 'job' ? arrival.published : given);
   const parsed =
     arrival.kind === 'invalid'
-      ? unreadable(received, arrival.jobId, arrival.error)
+      ? unreadable(received, { jobId: arrival.jobId }, arrival.error)
       : parse(received, { statePrefix, ...pipeline.fetch, ...pipeline.target });
   const isJob = 'job' in parsed;
   const working = isJob ? processMessage(worker, parsed, signal) : announce(worker, received, parsed, signal);

@@ -1,6 +1,6 @@
 import { JobError, type Need } from '../domain/errors.js';
 import { fingerprint as fingerprintOf } from '../domain/fingerprint.js';
-import { type Job, parseJob, salvageJobId } from '../domain/job.js';
+import { type Job, parseJob, salvage, type Salvaged } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
 import type { Care } from './care.js';
 import { completionOfUnreadable } from './complete.js';
@@ -51,13 +51,13 @@ export function parse(received: Received, prefixes: Prefixes): Message | Decisio
       care: careOf(received.given),
     };
   } catch (thrown) {
-    return unreadable(received, salvageJobId(received.delivery.data), JobError.from(thrown, 'parse'));
+    return unreadable(received, salvage(received.delivery.data), JobError.from(thrown, 'parse'));
   }
 }
 
 /** The decision for a message that is no job. */
-export function unreadable({ delivery }: Received, jobId: string | undefined, error: JobError): Decision {
-  const completion = completionOfUnreadable(delivery, jobId, error);
+export function unreadable({ delivery }: Received, salvaged: Salvaged, error: JobError): Decision {
+  const completion = completionOfUnreadable(delivery, salvaged, error);
   return { completion, model: undefined, deadLetter: true, recorded: false, replay: false };
 }
 

@@ -9,7 +9,7 @@ import { administer, unlessMissing } from '../../../src/adapters/pubsub/admin-ca
 import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import { readConfig } from '../../../src/config/index.js';
 import { completionSchema } from '../../../src/domain/completion.js';
-import { salvageJobId } from '../../../src/domain/job.js';
+import { salvage } from '../../../src/domain/job.js';
 import type { Delivery } from '../../../src/domain/ports.js';
 import { undeferred } from '../../../src/worker/defer.js';
 import { until } from '../until.js';
@@ -63,7 +63,7 @@ const parsed = (data: Buffer): unknown => {
   }
 };
 
-const keyOf = (data: Buffer): string => salvageJobId(data) ?? createHash('sha256').update(data).digest('hex');
+const keyOf = (data: Buffer): string => salvage(data).jobId ?? createHash('sha256').update(data).digest('hex');
 
 /** Until one of the subscriptions is no more: the emulator was started anew, and has forgotten everything. */
 async function listen(): Promise<void> {

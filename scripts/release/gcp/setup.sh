@@ -378,7 +378,8 @@ bind projects add-iam-policy-binding "$project" --member "$operator" --role "$(c
 on_subscription "$operator" "$(custom imagenJobConsumer)" "$dead_letter_subscription"
 on_topic "$operator" roles/pubsub.publisher "$jobs_topic"
 for one in "$upload_prefix" "$state_prefix"; do on_objects "$operator" "$(custom imagenObjectCreator)" "$one"; done
-on_bucket "$operator" "$(custom imagenObjectLister)" "$state_prefix"
+# Records, and the receipts of what was submitted, which a redrive looks for.
+for one in "$upload_prefix" "$state_prefix"; do on_bucket "$operator" "$(custom imagenObjectLister)" "$one"; done
 if [[ -n $routes ]]; then # the history has the same beginning
   on_names "$operator" "$(custom imagenRoutesWriter)" "$routes"
   on_bucket "$operator" "$(custom imagenObjectLister)" "$routes"

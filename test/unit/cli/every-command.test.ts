@@ -409,6 +409,16 @@ describe('imagen', () => {
     expect(code).toBe(0);
   });
 
+  it('lists all commands in its help, of which it loads none', async () => {
+    const { shown } = await call('--help');
+    const words = (text: string) => text.replaceAll(/\s+/g, ' ');
+    for (const command of await allCommands({ env, exitCode: 0 })) {
+      expect(words(shown)).toContain(`${command.name()} ${command.description()}`);
+    }
+    expect((await call('help status')).shown).toBe((await call('status --help')).shown);
+    expect((await call('statis')).said).toContain('Did you mean status?');
+  });
+
   it('escapes what a wrong call has given', async () => {
     expect((await call('status --\u001b[31m')).said).toContain("unknown option '--\\x1b[31m'");
     expect((await call('submit no\u001b[31m\nhere.png -p x')).said).toMatch(

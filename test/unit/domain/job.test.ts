@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
-import { isJobId, jobAttributes, originalOf, parseJob, redriveId, salvageJobId } from '../../../src/domain/job.js';
+import { isJobId, jobAttributes, originalOf, parseJob, redriveId, salvage } from '../../../src/domain/job.js';
 
 const minimal = { jobId: 'order-1.front', operations: ['upscale'], input: { uri: 'gs://in/a.jpg' } };
 const bytes = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -123,11 +123,26 @@ describe('parseJob', () => {
   });
 });
 
-describe('salvageJobId', () => {
+describe('salvage', () => {
   it('finds a usable id in a message that is otherwise wrong', () => {
-    expect(salvageJobId(bytes({ jobId: 'a', nonsense: true }))).toBe('a');
-    expect(salvageJobId(bytes({ jobId: '../a' }))).toBeUndefined();
-    expect(salvageJobId(bytes('nonsense'))).toBeUndefined();
-    expect(salvageJobId(bytes('null'))).toBeUndefined();
+    expect(salvage(bytes({ jobId: 'a', nonsense: true }))).toEqual({ jobId: 'a' });
+    for (const wrong of ['nonsense', 'null', '[]', '1']) expect(salvage(bytes(wrong))).toEqual({});
+  });
+
+  it.each([
+    ['../a', '../a'],
+    ['straße 7', 'straße 7'],
+    ['', ''],
+    ['x'.repeat(500), 'x'.repeat(128)],
+    ['🦊'.repeat(200), '🦊'.repeat(128)],
+    [`${'x'.repeat(127)}\ud83e`, `${'x'.repeat(127)}\ufffd`],
+  ])('echoes an id that is not valid: %s', (jobId, givenJobId) => {
+    expect(salvage(bytes({ jobId }))).toEqual({ givenJobId });
+  });
+
+  it('echoes metadata as for a job, if it is not too much', () => {
+    expect(salvage(bytes({ jobId: 7, metadata: { order: 1 } }))).toEqual({ metadata: { order: 1 } });
+    for (const metadata of [{ a: 'x'.repeat(5_000) }, 'text', [1], null])
+      expect(salvage(bytes({ metadata }))).toEqual({});
   });
 });

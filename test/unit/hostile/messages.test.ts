@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { completionBytes, completionSchema } from '../../../src/domain/completion.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { fingerprint } from '../../../src/domain/fingerprint.js';
-import { isJobId, type Job, parseJob, salvageJobId } from '../../../src/domain/job.js';
+import { isJobId, type Job, parseJob, salvage } from '../../../src/domain/job.js';
 import { isPermitted, type ObjectRef, objectUri } from '../../../src/domain/uri.js';
 import { fetchInput } from '../../../src/pipeline/fetch.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
@@ -43,8 +43,9 @@ function read(data: Buffer): Job | JobError {
 function mustEndVisibly(data: Buffer): Job | JobError {
   const startedAt = performance.now();
   const end = read(data);
-  const salvaged = salvageJobId(data);
-  expect(salvaged === undefined || isJobId(salvaged)).toBe(true);
+  const salvaged = salvage(data);
+  expect(salvaged.jobId === undefined || isJobId(salvaged.jobId)).toBe(true);
+  expect(salvaged.givenJobId ?? '').not.toMatch(/\p{Surrogate}/u);
   if (end instanceof JobError) {
     expect(['INVALID_MESSAGE', 'UNSUPPORTED_SCHEMA']).toContain(end.code);
     const delivery = { messageId: '1', data, attributes: {}, attempt: 1, publishedAt: new Date(0) };
@@ -113,7 +114,7 @@ describe('a hostile message', () => {
   it('refuses what says something twice, and salvages the id that came last', () => {
     const twice = Buffer.from(withField('jobId', '"second"'));
     expect(mustEndVisibly(twice)).toMatchObject({ code: 'INVALID_MESSAGE', message: 'jobId: given twice' });
-    expect(salvageJobId(twice)).toBe('second');
+    expect(salvage(twice)).toMatchObject({ jobId: 'second' });
   });
 
   it('takes names that every object has for names', () => {

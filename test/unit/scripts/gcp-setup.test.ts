@@ -262,12 +262,16 @@ describe('scripts/release/gcp/setup.sh', () => {
       ['pipeline/store.ts: POST multipart, resumable', 'storage.objects.create', 'bucket some-project-imagen-results'],
       ['pipeline/store.ts: GET after a 412', 'storage.objects.get', 'bucket some-project-imagen-results'],
       [
-        'pipeline/record.ts, worker/marks.ts: POST multipart',
+        'records/decide.ts, records/markers.ts: POST multipart',
         'storage.objects.create',
         'objects some-project-imagen-state/records/',
       ],
-      ['pipeline/recall.ts, worker/marks.ts: GET', 'storage.objects.get', 'objects some-project-imagen-state/records/'],
-      ['pipeline/recall.ts: 404 where nothing is', 'storage.objects.list', 'bucket some-project-imagen-state'],
+      [
+        'records/recall.ts, records/markers.ts: GET',
+        'storage.objects.get',
+        'objects some-project-imagen-state/records/',
+      ],
+      ['records/recall.ts: 404 where nothing is', 'storage.objects.list', 'bucket some-project-imagen-state'],
     ] as const;
 
     it('lets the worker do what its code calls, and nothing beyond', () => {
@@ -305,6 +309,7 @@ describe('scripts/release/gcp/setup.sh', () => {
         'pubsub.subscriptions.consume on subscription imagen-dead-letters-review',
         'pubsub.topics.publish on topic imagen-jobs',
         'storage.objects.create on objects some-project-imagen-state/records/',
+        ...['state', 'uploads'].map((name) => `storage.objects.list on bucket some-project-imagen-${name}`),
         ...['topics.create', 'topics.attachSubscription', 'subscriptions.create', 'subscriptions.update'].map(
           (permission) => `pubsub.${permission} on project some-project`,
         ),

@@ -1,7 +1,7 @@
 /** What the live page knows of jobs: the last of them, as far as each has come. Everything here was said by strangers. */
 import { type Completion, completionSchema } from '../../../../src/domain/completion.js';
 import type { ErrorCode } from '../../../../src/domain/errors.js';
-import { type Job, isJobId, parseJob, salvageJobId } from '../../../../src/domain/job.js';
+import { type Job, isJobId, parseJob, salvage } from '../../../../src/domain/job.js';
 import type { Delivery } from '../../../../src/domain/ports.js';
 import { isPermitted, type ObjectRef, parseObjectUri } from '../../../../src/domain/uri.js';
 import type { StepDone } from '../../../../src/pipeline/step-done.js';
@@ -143,7 +143,7 @@ export function createBoard(options: BoardOptions) {
     /** A message on the jobs topic. A job that is there already is not told twice: workers put jobs back, publishers repeat. */
     arrived({ messageId, data, publishedAt }: Pick<Delivery, 'messageId' | 'data' | 'publishedAt'>): void {
       const job = readable(data);
-      const jobId = job?.jobId ?? salvageJobId(data);
+      const jobId = job?.jobId ?? salvage(data).jobId;
       const known = jobId === undefined ? undefined : entries.get(jobId);
       if (known?.messageId !== undefined) return;
       const entry = known ?? add(jobId);
