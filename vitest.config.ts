@@ -14,12 +14,12 @@ const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
 const LONG = ['test/contract/seams.test.ts'];
 const ALL_PIXELS = process.env.IMAGEN_TEST_PIXELS === 'all';
 const COMPUTING = [...(ALL_PIXELS ? LONG : []), 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
-/** Each file that computes has one, three others run (one-at-a-time.ts), and so many wait for their turn that each group has one. */
-const LANES = COMPUTING.length + 11;
+/** Each file that computes has one, four others run (one-at-a-time.ts), and so many wait for their turn that each group has one. */
+const LANES = COMPUTING.length + 15;
 const BESIDE_EACH_OTHER = { groupOrder: 1 };
 
 /**
- * Unit tests need nothing. The others need the real parts: `real` runs three files at a time, for many of them look at a
+ * Unit tests need nothing. The others need the real parts: `real` runs four files at a time, for many of them look at a
  * clock, and beside it, at the lowest priority and on a Triton of its own, runs what only computes.
  */
 export default defineConfig({
