@@ -27,6 +27,7 @@ export function createArrivals(
 ): Arrivals {
   const waiting = new Map<string, Set<() => void>>();
   let opening: Promise<Open> | undefined;
+  let closing = false;
 
   async function open(): Promise<Open> {
     const [{ PubSubChannel }, { watchTopic }] = await Promise.all([
@@ -40,7 +41,12 @@ export function createArrivals(
       };
       // What goes wrong later costs nothing but time: who waits looks at the record now and then, too.
       const watching = await watchTopic(channel, completionsTopic, tell, () => undefined);
-      void watching.closed.then(() => (opening = undefined));
+      void watching.closed.then(async () => {
+        opening = undefined;
+        if (closing) return; // `close` still needs the channel, to delete the subscription
+        await watching.stop();
+        channel.close();
+      });
       return { channel, watching };
     } catch (thrown) {
       channel.close();
@@ -66,6 +72,7 @@ export function createArrivals(
       return stop;
     },
     async close() {
+      closing = true;
       const opened = await opening?.catch(() => undefined);
       await opened?.watching.stop();
       opened?.channel.close();
