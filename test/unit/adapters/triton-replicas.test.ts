@@ -113,4 +113,29 @@ describe('Replicas', () => {
     time += 300_001;
     expect(replicas.sick()).toEqual([]);
   });
+
+  it('knows of a fault while it lasts, and afterwards for whoever waited meanwhile', () => {
+    answered('a');
+    expect(replicas.faultSince('upscale', '1', 0)).toBeUndefined();
+    time = 2_000;
+    failed('a', 1_500);
+    expect(replicas.faultSince('upscale', '1', 5_000)).toMatchObject({ replica: 'a', fault: 'process', since: 2_000 });
+    expect(replicas.faultSince('upscale', '2', 0)).toBeUndefined();
+    time = 3_000;
+    answered('a');
+    expect(replicas.faultSince('upscale', '1', 2_001)).toBeUndefined();
+    expect(replicas.faultSince('upscale', '1', 1_999)).toMatchObject({ failedAt: 2_000 });
+  });
+
+  it('takes a lack of memory for no reason to wait', () => {
+    failed('a', 900, 'memory');
+    expect(replicas.faultSince('upscale', '1', 0)).toBeUndefined();
+  });
+
+  it('knows when a replica has last answered, until it fails', () => {
+    answered('a');
+    expect([999, 1_001].map((at) => replicas.answeredSince('upscale', '1', 'a', at))).toEqual([true, false]);
+    failed('a', 900);
+    expect(replicas.answeredSince('upscale', '1', 'a', 0)).toBe(false);
+  });
 });
