@@ -156,7 +156,7 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
     raster,
     warnings: lossesOf(file, structure),
     metadata: {
-      exif: file.exif,
+      exif: file.exif ?? structure.checked?.exif,
       xmp: file.xmp,
       iptc: file.iptc,
       density: statedDensity(header),

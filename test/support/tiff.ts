@@ -22,6 +22,8 @@ export interface TiffOptions {
   readonly planar?: boolean;
   readonly pack?: 'none' | 'deflate' | 'packBits';
   readonly tags?: readonly TiffTag[];
+  /** Directories that an entry of the first one points to, as for EXIF. */
+  readonly below?: readonly { readonly tag: number; readonly tags: readonly TiffTag[] }[];
   /** How many pages it has, all alike. */
   readonly pages?: number;
   /** The bytes of segments, changed. */
@@ -87,9 +89,8 @@ export function tiff(options: TiffOptions): Buffer {
     { tag: options.tile === undefined ? 279 : 325, type: 'long', values: segments.map((one) => one.length) },
   ];
   const all = [...own.filter(({ tag }) => !tags.some((one) => one.tag === tag)), ...tags].sort((a, b) => a.tag - b.tag);
-  let link = big ? 8 : 4;
-  for (let page = 0; page < pages; page++) {
-    const entries = all.map(({ tag, type = 'short', values }) => {
+  const putDirectory = (tagged: readonly (TiffTag & { readonly type?: keyof typeof TYPES })[]) => {
+    const entries = tagged.map(({ tag, type = 'short', values }) => {
       const [code, size] = TYPES[type];
       const bytes = Buffer.concat(values.map((value) => write(value, size)));
       const inPlace =
@@ -101,7 +102,15 @@ export function tiff(options: TiffOptions): Buffer {
         inPlace,
       ]);
     });
-    const at = put(Buffer.concat([write(all.length, big ? 8 : 2), ...entries, write(0, word)]));
+    return put(Buffer.concat([write(tagged.length, big ? 8 : 2), ...entries, write(0, word)]));
+  };
+  const pointers = (options.below ?? []).map((one) => ({
+    ...{ tag: one.tag, type: 'long' as const, values: [putDirectory(one.tags)] },
+  }));
+  const whole = [...all, ...pointers].sort((a, b) => a.tag - b.tag);
+  let link = big ? 8 : 4;
+  for (let page = 0; page < pages; page++) {
+    const at = putDirectory(whole);
     patch(parts, link, write(at, word));
     link = length - word;
   }

@@ -42,6 +42,8 @@ export interface CheckedFile {
   mended(): Buffer;
   /** Pixels per inch that the file states. */
   readonly density?: number | undefined;
+  /** The file's EXIF where the decoder does not hand it over. */
+  readonly exif?: Buffer | undefined;
 }
 
 /** The two byte orders, and both of BigTIFF. */

@@ -96,6 +96,10 @@ export class Directory {
     );
   }
 
+  entries(): { readonly tag: number; readonly type: number; readonly count: number }[] {
+    return [...this.#entries].map(([tag, { type, count }]) => ({ tag, type, count }));
+  }
+
   countOf(tag: number): number {
     return this.#entries.get(tag)?.count ?? 0;
   }
@@ -123,6 +127,12 @@ export class TiffBytes {
     if (at + size > this.bytes.length) throw damaged('it ends in a directory');
     if (size !== 8) return this.#little ? this.bytes.readUIntLE(at, size) : this.bytes.readUIntBE(at, size);
     return Number(this.#little ? this.bytes.readBigUInt64LE(at) : this.bytes.readBigUInt64BE(at));
+  }
+
+  /** Writes a number into other bytes, in the byte order of the file. */
+  write(into: Buffer, at: number, size: 2 | 4, value: number): void {
+    if (this.#little) into.writeUIntLE(value, at, size);
+    else into.writeUIntBE(value, at, size);
   }
 
   headOf(directory: number) {

@@ -1,5 +1,6 @@
 /** Reads the structure of a TIFF, and finds whether every pixel of its first page is there. */
 import { Directory, TAG, TiffBytes } from './directory.js';
+import { exifOf } from './exif.js';
 import { type Layout, layoutOf } from './layout.js';
 import { checkSegments } from './segments.js';
 
@@ -44,6 +45,11 @@ export class TiffFile {
     const unit = this.#first.number(TAG.resolutionUnit, 2);
     const density = Math.round(this.#first.number(TAG.xResolution) * (unit === 3 ? INCH : 1));
     return unit > 1 && density > 0 && density <= 65_535 ? density : undefined;
+  }
+
+  /** The EXIF of the first page, as a block of its own. */
+  get exif(): Buffer | undefined {
+    return exifOf(this.#file, this.#first);
   }
 
   /**

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { encode } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { decodeFile } from '../../support/decode.js';
+import { tiff, type TiffOptions } from '../../support/tiff.js';
 import { png, readExif, segmentAt, withSegment } from '../../support/pictures.js';
 import { uprightXmp } from '../../../src/pipeline/xmp.js';
 
@@ -115,6 +116,65 @@ describe('orientation in EXIF', () => {
 
   it('is 1 in the result: 28b-orient-long-be.jpg', async () => {
     expect((await sharp(await kept(given('28b-orient-long-be.jpg'))).metadata()).orientation).toBe(1);
+  });
+});
+
+describe('EXIF of a TIFF', () => {
+  const text = (tag: number, words: string) => ({
+    ...{ tag, type: 'ascii' as const, values: [...Buffer.from(`${words}\0`)] },
+  });
+  const photo = { ...SIZE, photometric: 2, pixel: (x: number, y: number) => [x, y, 9] };
+  const details = [
+    { tag: 0x829a, type: 'rational' as const, values: [1, 250] },
+    text(0x9003, '2026:11:28 09:00:00'),
+    { tag: 0x927c, type: 'byte' as const, values: [1, 2, 3, 4, 5, 6] },
+    { tag: 0xa001, values: [2] },
+  ];
+  const place = [text(1, 'N'), { tag: 2, type: 'rational' as const, values: [48, 1, 8, 1, 30, 1] }];
+  const described: TiffOptions = {
+    ...photo,
+    tags: [text(0x010f, 'Nikon'), text(0x013b, 'A. Photographer'), text(0x8298, '(c) me')],
+    below: [
+      { tag: 0x8769, tags: details },
+      { tag: 0x8825, tags: place },
+    ],
+  };
+
+  it.each<[string, Partial<TiffOptions>]>([
+    ['II', { order: 'II' }],
+    ['MM', { order: 'MM' }],
+    ['BigTIFF', { big: true }],
+    ['BigTIFF, MM', { big: true, order: 'MM' }],
+    ['tiles', { tile: 16 }],
+  ])('is kept, without what belongs to the file: %s', async (_, how) => {
+    for (const format of ['jpeg', 'webp', 'png'] as const) {
+      const found = await sharp(await kept(tiff({ ...described, ...how }), format)).metadata();
+      const block = found.exif ?? expect.fail();
+      for (const words of ['Nikon', 'A. Photographer', '(c) me', '2026:11:28 09:00:00'])
+        expect(block.includes(words)).toBe(true);
+      const { tags } = readExif(block);
+      expect([0x829a, 0x8825].map((tag) => tags.has(tag))).toEqual([true, true]);
+      // Strips, tiles and maker's notes are not; the result is sRGB.
+      expect([273, 279, 324, 0x927c].filter((tag) => tags.has(tag))).toEqual([]);
+      expect(tags.get(0xa001)).toBe(1);
+    }
+  });
+
+  it.each<[string, TiffOptions]>([
+    ['has none', photo],
+    ['has a directory outside of the file', { ...photo, tags: [{ tag: 0x8769, type: 'long', values: [99_999_999] }] }],
+    ['has too much', { ...photo, tags: [text(0x010e, 'x'.repeat(70_000))] }],
+  ])('is left out, and the picture read, where the file %s', async (_, options) => {
+    const { raster, metadata } = await decodeFile(tiff(options), { maxPixels: 1_000 });
+    expect([raster.width, metadata.exif]).toEqual([SIZE.width, undefined]);
+  });
+
+  it('follows a directory that names itself once', async () => {
+    const itself = tiff({ ...photo, tags: [{ tag: 0x8769, type: 'long', values: [0] }] });
+    const first = itself.readUInt32LE(4);
+    const at = itself.indexOf(Buffer.from([0x69, 0x87, 4, 0]));
+    itself.writeUInt32LE(first, at + 8);
+    expect((await decodeFile(itself, { maxPixels: 1_000 })).raster.width).toBe(SIZE.width);
   });
 });
 
