@@ -139,7 +139,11 @@ async function pushLocked(root: string, parcel: Parcel): Promise<Outcome> {
   const staging = join(root, STAGING);
   makeFolder(resolve(staging));
   const lock = await takeLock(join(staging, `${parcel.model}.lock`), parcel.manifest.pushedBy);
-  if ('holder' in lock) return refusal(`another push of ${parcel.model} is under way, by ${lock.holder}`);
+  if ('holder' in lock) {
+    return refusal(
+      `another push of ${parcel.model} is under way, by ${lock.holder}: try again when it has ended, or, if it was killed, in a minute`,
+    );
+  }
   const folder = join(staging, parcel.model);
   try {
     await rm(folder, { recursive: true, force: true }); // of a push that was killed: the lock says that it is dead

@@ -1,5 +1,5 @@
 /** What a push into a folder refuses for the sake of the versions that are there. */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -78,6 +78,20 @@ describe('a configuration that comes with another version', () => {
     await stored('latest { num_versions: 1 }');
     expect(await push(configOf('negative', 'latest { num_versions: 1 }', ORIGIN), '2')).toBe('pushed');
   });
+});
+
+it('tells of a file in the place of its own folder as of any error of the file system', async () => {
+  await stored('all {}');
+  await writeFile(join(repository, '.imagen-push'), '');
+  await expect(push(configOf('negative', 'all {}'), '2')).rejects.toMatchObject({ syscall: 'mkdir' });
+});
+
+it('says of a lock when its holder counts as dead', async () => {
+  await stored('all {}');
+  await mkdir(join(repository, '.imagen-push'));
+  const owner = { id: 'x', host: 'another', pid: 1, by: 'bob@another' };
+  await writeFile(join(repository, '.imagen-push', 'negative.lock'), JSON.stringify(owner));
+  expect(await push(configOf('negative', 'all {}'), '2')).toMatch(/by bob@another: .* if it was killed, in a minute$/);
 });
 
 it('refuses a repository without a name', async () => {
