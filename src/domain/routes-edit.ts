@@ -5,6 +5,10 @@ import type { RoutesChange, RoutesDocument, RoutesEntry } from './routes.js';
 
 type Models = Pick<RoutesDocument, 'models'>;
 
+/** The entry of a model. A model may have the name of a property that every object inherits, such as `constructor`. */
+export const entryOf = ({ models }: Models, model: string): RoutesEntry | undefined =>
+  Object.hasOwn(models, model) ? models[model] : undefined;
+
 /** An edit that cannot be made, with the reason. */
 export interface Refusal {
   readonly refused: string;
@@ -23,7 +27,7 @@ export function writeRoutes({ models }: Models, change: RoutesChange): string {
 
 /** Makes a version the model's default, and ends its experiment, and its shadow if that is of the same version. */
 export function promoted({ models }: Models, model: string, version: string): Models {
-  const shadow = models[model]?.shadow;
+  const shadow = entryOf({ models }, model)?.shadow;
   const kept = shadow && shadow.version !== version ? { shadow } : {};
   return { models: { ...models, [model]: { default: version, ...kept } } };
 }
@@ -41,7 +45,7 @@ export function shared(
   percent: number,
   limits: Partial<GuardLimits> = {},
 ): Models | Refusal {
-  const entry = models[model];
+  const entry = entryOf({ models }, model);
   if (!entry) return { refused: withoutEntry(model) };
   if (entry.default === version) {
     return { refused: `version ${version} is the default of ${model} already, and gets the rest of its jobs` };
@@ -69,7 +73,7 @@ const withoutEntry = (model: string): string =>
  * @param percent above 0, at most 100
  */
 export function shadowed({ models }: Models, model: string, version: string, percent: number): Models | Refusal {
-  const entry = models[model];
+  const entry = entryOf({ models }, model);
   if (!entry) return { refused: withoutEntry(model) };
   if (entry.default === version) {
     return { refused: `version ${version} is the default of ${model}: its shadow would be the same picture` };
@@ -80,7 +84,7 @@ export function shadowed({ models }: Models, model: string, version: string, per
 
 /** Ends the model's shadow. */
 export function unshadowed({ models }: Models, model: string): Models | Refusal {
-  const entry = models[model];
+  const entry = entryOf({ models }, model);
   if (!entry?.shadow) return { refused: `${model} has no shadow in the routes` };
   const { default: usual, experiment } = entry;
   return { models: { ...models, [model]: { default: usual, ...(experiment ? { experiment } : {}) } } };
@@ -94,7 +98,7 @@ function sameTwo({ default: usual, experiment }: RoutesEntry, version: string): 
 
 /** Gives a model the entry that it had in another document, or none. The others stay. */
 export function withEntryOf({ models }: Models, former: Models, model: string): Models {
-  const entry = former.models[model];
+  const entry = entryOf(former, model);
   if (entry) return { models: { ...models, [model]: entry } };
   return { models: Object.fromEntries(Object.entries(models).filter(([name]) => name !== model)) };
 }
@@ -103,7 +107,8 @@ const sameEntry = (a: RoutesEntry | undefined, b: RoutesEntry | undefined): bool
   canonicalJson(a ?? null) === canonicalJson(b ?? null);
 
 /** Whether two documents say the same of a model. */
-export const agreesOn = (a: Models, b: Models, model: string): boolean => sameEntry(a.models[model], b.models[model]);
+export const agreesOn = (a: Models, b: Models, model: string): boolean =>
+  sameEntry(entryOf(a, model), entryOf(b, model));
 
 /** Names of the models of which two documents do not say the same, in alphabetical order. */
 export function changedModels(before: Models, after: Models): string[] {
@@ -115,7 +120,7 @@ export function changedModels(before: Models, after: Models): string[] {
 export function differences(before: Models, after: Models): string[] {
   return changedModels(before, after).flatMap((model) => [
     `${model}:`,
-    ...lineDifferences(linesOf(before.models[model]), linesOf(after.models[model])),
+    ...lineDifferences(linesOf(entryOf(before, model)), linesOf(entryOf(after, model))),
   ]);
 }
 

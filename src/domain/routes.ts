@@ -144,6 +144,11 @@ export function parseRoutesDocument(text: string): RoutesDocument {
   } catch (cause) {
     throw new Error(`expected JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
+  // The schema would leave it out without a word.
+  const models = (value as { readonly models?: unknown } | null)?.models;
+  if (typeof models === 'object' && models !== null && Object.hasOwn(models, '__proto__')) {
+    throw new Error('models: expected the name of a model, given "__proto__"');
+  }
   const parsed = routesSchema.safeParse(value);
   if (!parsed.success) throw new Error(describeIssues(parsed.error.issues).join('; '));
   return parsed.data;

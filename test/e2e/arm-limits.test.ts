@@ -1,10 +1,16 @@
 /** Arms whose version hangs, is slow or answers black: what becomes of their jobs, and that each is stopped. */
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { GuardLimits } from '../../src/domain/experiment.js';
+import { runProgram } from '../support/program.js';
 import { createRoutesFile } from '../support/routes.js';
 import { createScene, type Scene, showOnFailure, until, type WorkerProcess } from '../support/scene.js';
 
+const CLI = new URL('../../dist/main.js', import.meta.url).pathname;
+const ARMS = new URL('../fixtures/models/arms', import.meta.url).pathname;
 const GUARD = { maxFailureRatio: 0.5, minOperations: 4, windowSeconds: 60 };
 
 describe('an arm', () => {
@@ -69,6 +75,20 @@ describe('an arm', () => {
     expect(await stopped('black', 'failures')).toBe(1);
     const error = expect.stringMatching(/^MODEL_OUTPUT_INVALID: .*one colour, #000000/) as string;
     expect(await decision('black')).toMatchObject({ reason: 'failures', slow: 0, error });
+    const shown = await runProgram(process.execPath, [CLI, 'routes', 'show'], { ...process.env, ...scene.env });
+    expect(shown.stdout).toMatch(
+      / usual: version 1, 0 %\n +new: version 2, 100 %, stopped by the guard at \S+ \(failures\)/,
+    );
+    const folder = await mkdtemp(join(tmpdir(), 'imagen-arms-'));
+    const model = join(folder, 'arms');
+    await cp(join(ARMS, '2'), join(model, '2'), { recursive: true });
+    await cp(join(ARMS, 'config.pbtxt'), join(model, 'config.pbtxt'));
+    const args = [CLI, 'models', 'check', model, '--triton'];
+    const checked = await runProgram(process.execPath, args, { ...process.env, ...scene.env });
+    await rm(folder, { recursive: true });
+    expect(checked.stdout).toContain(
+      'arms/2/: plan whole: expected an answer of image as the contract says, given one colour',
+    );
   });
 
   it('that hangs is fallen back from after `maxSeconds`, and stopped, without a suspect or an attempt', async () => {

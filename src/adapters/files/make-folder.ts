@@ -11,7 +11,8 @@ export function makeFolder(path: string): void {
   if (above !== path) makeFolder(above);
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory()) return;
-  if (stat) throw new Error(`${path}: expected a folder, given a file`);
+  // Its `syscall` tells the command line that it comes from the file system.
+  if (stat) throw Object.assign(new Error(`${path}: expected a folder, given a file`), { syscall: 'mkdir' });
   try {
     mkdirSync(path);
   } catch (thrown) {

@@ -127,7 +127,7 @@ export function loadModel(
 
 function notServed(version: string | undefined, served: readonly string[], index: readonly ModelIndex[]): string {
   const reasons = index
-    .filter(({ reason }) => reason !== '')
+    .filter(({ reason }) => reason !== '' && reason !== 'unloaded') // it was served once, and nothing failed
     .map(({ version: of, reason }) => `version ${of}: ${reason}`);
   if (reasons.length > 0) return reasons.join('; ');
   return `serves ${served.join(', ') || 'no version'}: expected ${version ?? 'a version'}, which is not in its repository or not in version_policy`;

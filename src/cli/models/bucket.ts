@@ -14,7 +14,7 @@ import type { ObjectStore } from '../../domain/ports.js';
 import { type ObjectRef, objectUri } from '../../domain/uri.js';
 import { CommandFailed } from '../usage.js';
 import { CONFIG_FILE, MANIFEST_FILE, type ModelFile } from './directory.js';
-import { differing, type Manifest, manifestText, parseManifest } from './manifest.js';
+import { differing, type Manifest, manifestText, parseManifest, sha256 } from './manifest.js';
 import {
   byNumber,
   changedPromise,
@@ -178,7 +178,9 @@ class Bucket {
       }
     }
     await this.#removeStrangers(model, version, files);
-    for (const file of files) await this.#upload(this.at(model, version, file.path), file);
+    for (const file of files) {
+      await this.#upload(this.at(model, version, file.path), file, manifest.files[file.path]);
+    }
     return undefined;
   }
 
@@ -195,9 +197,15 @@ class Bucket {
     }
   }
 
-  /** @throws CommandFailed if somebody else writes the same object */
-  async #upload(ref: ObjectRef, file: ModelFile): Promise<void> {
+  /**
+   * @param sum the file's SHA-256 in the manifest
+   * @throws CommandFailed if somebody else writes the same object, or the file has changed since its checksum was taken
+   */
+  async #upload(ref: ObjectRef, file: ModelFile, sum?: string): Promise<void> {
     const bytes = await readFile(file.place);
+    if (sum !== undefined && sha256(bytes) !== sum) {
+      throw new CommandFailed(`${file.path} has changed during the push: try again`);
+    }
     const how = { contentType: BINARY, signal: this.#signal };
     const created = await this.store.create(ref, bytes, how);
     if (created.kind === 'created' || created.sameBytes) return;

@@ -41,6 +41,7 @@ export function checkCommand(invocation: Invocation): Command {
 
 function tellTried(model: string, { tried, notServed }: TriedOut): void {
   for (const { version, plans, seam } of tried) {
+    if (plans.length === 0) continue; // its faults are told
     const levels = seam === undefined ? '' : `, tiled and whole differ by ${seam} levels`;
     print(`${model}/${version}: answers as the contract says (${plans.join(', ')})${levels}`);
   }

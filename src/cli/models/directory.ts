@@ -1,8 +1,8 @@
 /** Reads a model's directory: `<model>/config.pbtxt` and `<model>/<version>/…`, as Triton wants it. */
 import { createHash } from 'node:crypto';
 import { createReadStream, type Dirent } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { UsageError } from '../usage.js';
 
@@ -29,11 +29,12 @@ export interface ModelDirectory {
   readonly shared: readonly ModelFile[];
   /** Folders that look like versions and are none. */
   readonly strangers: readonly string[];
-  /** Neither files nor folders, such as sockets and links to nothing. */
+  /** Neither files nor folders, such as sockets, links to nothing, and links to a folder above; below the model's folder. */
   readonly unreadable: readonly string[];
 }
 
-const VERSION = /^[1-9]\d*$/;
+/** Triton reads a number of 64 bits. */
+const VERSION = /^[1-9]\d{0,17}$/;
 
 /** @throws UsageError if there is no such folder */
 export async function readModelDirectory(path: string): Promise<ModelDirectory> {
@@ -42,7 +43,7 @@ export async function readModelDirectory(path: string): Promise<ModelDirectory> 
   if (!found?.isDirectory()) throw new UsageError(`${path}: expected the folder of a model, with a ${CONFIG_FILE}`);
   const config = await readFile(join(folder, CONFIG_FILE), 'utf8').catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    throw new UsageError(`${join(path, CONFIG_FILE)}: expected a file that can be read: ${(error as Error).message}`);
   });
   const versions = new Map<string, ModelFile[]>();
   const shared: ModelFile[] = [];
@@ -51,14 +52,16 @@ export async function readModelDirectory(path: string): Promise<ModelDirectory> 
   for (const entry of await entriesOf(folder)) {
     const place = join(folder, entry.name);
     if (entry.name === CONFIG_FILE) continue;
-    if (await isFolder(place)) {
+    if (await leadsBack(place)) unreadable.push(place);
+    else if (await isFolder(place)) {
       if (VERSION.test(entry.name)) versions.set(entry.name, await filesIn(place, '', unreadable));
       else if (/^[-+]?\d/.test(entry.name)) strangers.push(entry.name);
       else for (const file of await filesIn(place, `${entry.name}/`, unreadable)) shared.push(file);
     } else await addFile(shared, place, entry.name, unreadable);
   }
   const sorted = [...versions].sort(([a], [b]) => Number(a) - Number(b));
-  return { folder, model: basename(folder), config, versions: new Map(sorted), shared, strangers, unreadable };
+  const below = unreadable.map((place) => relative(folder, place));
+  return { folder, model: basename(folder), config, versions: new Map(sorted), shared, strangers, unreadable: below };
 }
 
 async function entriesOf(folder: string): Promise<Dirent[]> {
@@ -69,6 +72,12 @@ async function entriesOf(folder: string): Promise<Dirent[]> {
   return wanted.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Whether the path is a link to a folder that it lies in, which has no end. */
+async function leadsBack(place: string): Promise<boolean> {
+  const [own, above] = await Promise.all([realpath(place).catch(() => undefined), realpath(dirname(place))]);
+  return own !== undefined && `${above}/`.startsWith(own === '/' ? own : `${own}/`);
+}
+
 const isFolder = async (place: string): Promise<boolean> =>
   (await stat(place).catch(() => undefined))?.isDirectory() ?? false;
 
@@ -76,7 +85,8 @@ async function filesIn(folder: string, prefix: string, unreadable: string[]): Pr
   const files: ModelFile[] = [];
   for (const { name } of await entriesOf(folder)) {
     const place = join(folder, name);
-    if (await isFolder(place)) files.push(...(await filesIn(place, `${prefix}${name}/`, unreadable)));
+    if (await leadsBack(place)) unreadable.push(place);
+    else if (await isFolder(place)) files.push(...(await filesIn(place, `${prefix}${name}/`, unreadable)));
     else await addFile(files, place, `${prefix}${name}`, unreadable);
   }
   return files;

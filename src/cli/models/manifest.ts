@@ -45,7 +45,7 @@ export function parseManifest(text: string): Manifest | undefined {
 
 export const manifestText = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 2)}\n`;
 
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+export const sha256 = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
 
 /** Paths whose checksums differ, or that only one side has. */
 export function differing(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): string[] {

@@ -43,6 +43,9 @@ export interface Repository {
 
 /** @throws UsageError */
 export async function openRepository(place: string, emulator: string | undefined): Promise<Repository> {
+  // A variable that is not set must not become the folder that one happens to stand in.
+  if (place.trim() === '')
+    throw new UsageError('--repository: expected a folder or gs://<bucket>/<prefix>, given nothing');
   if (place.startsWith('gs://')) {
     const prefix = parsePrefix(place);
     if (typeof prefix === 'string') throw new UsageError(`--repository: ${prefix}, given ${place}`);
@@ -67,12 +70,12 @@ export function otherContents({ version, manifest }: Parcel, there: Readonly<Rec
 
 /**
  * Why the configuration must not replace the one that is there: it changes what another version promises to the workers,
- * perhaps while that is served. Undefined if it may.
+ * or how a server runs it, or takes it out of service, perhaps while it is served. Undefined if it may.
  * @param versions that are there
  */
 export function changedPromise(
   stored: string,
-  { model, config }: Parcel,
+  { model, version: pushed, config }: Parcel,
   versions: readonly string[],
 ): string | undefined {
   const [before, after] = [stored, config].map((text) => {
@@ -88,7 +91,39 @@ export function changedPromise(
     const changed = keys.filter((key) => !isDeepStrictEqual(promise[key], now?.[key]));
     return `config.pbtxt changes what version ${version} promises (${changed.join(', ')}): expected keys such as imagen.v<version>.margin for the new version alone`;
   }
-  return undefined;
+  const others = versions.filter((version) => version !== pushed);
+  if (others.length === 0) return undefined;
+  const fields = [
+    ...(before.output === after?.output ? [] : ['output']),
+    ...(before.takesOrigin && !after?.takesOrigin ? ['input origin'] : []),
+    ...changedRunners(stored, config),
+  ];
+  if (fields.length > 0) {
+    return `config.pbtxt changes ${fields.join(', ')}, which version ${others.join(', ')} shares: expected it as it is there, or a model of another name`;
+  }
+  const all = [...others, pushed];
+  const left = servedBy(stored, all).filter((one) => one !== pushed && !servedBy(config, all).includes(one));
+  if (left.length === 0) return undefined;
+  return `config.pbtxt takes version ${left.join(', ')} out of service: expected a version_policy with it, or its folder removed before`;
+}
+
+/** Fields that say what a server loads from the folder of every version. */
+function changedRunners(stored: string, config: string): string[] {
+  const [before, after] = [stored, config].map((text) => readConfigText(text).config as unknown as FullConfig);
+  const same = (field: 'backend' | 'platform' | 'defaultModelFilename') => before?.[field] === after?.[field];
+  return [
+    ...(same('backend') && same('platform') ? [] : ['backend']),
+    ...(same('defaultModelFilename') ? [] : ['default_model_filename']),
+  ];
+}
+
+/** The versions that a server with this configuration serves. Triton takes the newest alone if it has no policy. */
+function servedBy(config: string, versions: readonly string[]): string[] {
+  const { versionPolicy } = readConfigText(config).config as unknown as FullConfig;
+  if (versionPolicy?.all) return [...versions];
+  if (versionPolicy?.specific) return versions.filter((version) => shows(config, version));
+  const newestFirst = [...versions].sort((a, b) => Number(b) - Number(a));
+  return newestFirst.slice(0, versionPolicy?.latest?.numVersions ?? 1);
 }
 
 /** Whether a server that reads this configuration takes every version that it finds, or this one by name. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { RoutesEntry } from '../../domain/routes.js';
-import { agreesOn, withEntryOf } from '../../domain/routes-edit.js';
+import { agreesOn, entryOf, withEntryOf } from '../../domain/routes-edit.js';
 import { editRoutes, type EditFlags, withEditOptions } from '../routes/edit.js';
 import { beforeLastChange } from '../routes/history.js';
 import { CommandFailed, type Invocation, withHelp } from '../usage.js';
@@ -18,7 +18,7 @@ export function rollbackCommand(invocation: Invocation): Command {
         throw new CommandFailed(`${open.place}: the history has no other routes of ${model}`);
       },
       demand: 'one replica',
-      done: ({ models, from = '' }) => `${inWords(model, models[model])} again, as in the former routes ${from}`,
+      done: (made) => `${inWords(model, entryOf(made, model))} again, as in the former routes ${made.from ?? ''}`,
     });
   });
   return withHelp(command, ['models rollback upscale', 'models rollback upscale --dry-run'], {

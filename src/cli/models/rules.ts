@@ -78,7 +78,7 @@ export function examineDirectory(directory: ModelDirectory): Examined {
 
 function checkFolders({ versions, strangers, unreadable }: ModelDirectory, faults: Fault[]): void {
   for (const name of strangers) {
-    const expected = 'a version such as 3, without leading zeros and other letters';
+    const expected = 'a version such as 3, of at most 18 digits, without leading zeros and other letters';
     faults.push({ file: `${name}/`, field: '', expected, given: name });
   }
   for (const place of unreadable) {

@@ -6,6 +6,7 @@ import type { ModelServer } from '../../domain/ports.js';
 import type { Raster, Size } from '../../domain/raster.js';
 import { createTensor, originTensor } from '../../domain/tensor.js';
 import { atOnce } from '../../pipeline/codec.js';
+import { whyImplausible } from '../../pipeline/plausible.js';
 import { PLAN_TABLE, type Send, type Shape } from '../../pipeline/plans/index.js';
 import { reachTriton } from '../reach.js';
 import { withTriton } from '../with-triton.js';
@@ -126,7 +127,11 @@ async function run(
       priority: 'batch',
       parameters: {},
     } as const;
-    paste((await server.infer(request, signal)).output, shape);
+    const { output } = await server.infer(request, signal);
+    // As a worker judges it, which would fail the job.
+    const wrong = whyImplausible(view, output.data, contract.scale, model.output === 'mask' ? 1 : 3);
+    if (wrong !== undefined) throw new JobError('MODEL_OUTPUT_INVALID', wrong, { stage: 'infer' });
+    paste(output, shape);
   };
   const channels = model.output === 'mask' ? 1 : 3;
   return (await PLAN_TABLE[shape.plan].execute(raster, shape, contract, channels, send, atOnce)).data;

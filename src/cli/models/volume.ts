@@ -18,7 +18,7 @@ import {
   readModelDirectory,
   sha256Of,
 } from './directory.js';
-import { type Manifest, manifestText, parseManifest } from './manifest.js';
+import { differing, type Manifest, manifestText, parseManifest } from './manifest.js';
 import {
   byNumber,
   changedPromise,
@@ -123,9 +123,15 @@ async function obstacle(stored: ModelDirectory, parcel: Parcel): Promise<string 
   return changedPromise(config, parcel, promised);
 }
 
-async function sumsOf(files: readonly ModelFile[]): Promise<Record<string, string>> {
+const sumsOf = (files: readonly ModelFile[]) => sumsAt(files.map(({ path, place }) => [path, place]));
+
+/** Checksums of the copies: a file may still be written by a training while it is pushed. */
+const sumsIn = (folder: string, files: readonly ModelFile[]) =>
+  sumsAt(files.map(({ path }) => [path, join(folder, path)]));
+
+async function sumsAt(places: readonly (readonly [path: string, place: string])[]): Promise<Record<string, string>> {
   const sums: Record<string, string> = {};
-  for (const { path, place } of files) sums[path] = await sha256Of(place);
+  for (const [path, place] of places) sums[path] = await sha256Of(place);
   return sums;
 }
 
@@ -133,7 +139,11 @@ async function pushLocked(root: string, parcel: Parcel): Promise<Outcome> {
   const staging = join(root, STAGING);
   makeFolder(resolve(staging));
   const lock = await takeLock(join(staging, `${parcel.model}.lock`), parcel.manifest.pushedBy);
-  if ('holder' in lock) return refusal(`another push of ${parcel.model} is under way, by ${lock.holder}`);
+  if ('holder' in lock) {
+    return refusal(
+      `another push of ${parcel.model} is under way, by ${lock.holder}: try again when it has ended, or, if it was killed, in a minute`,
+    );
+  }
   const folder = join(staging, parcel.model);
   try {
     await rm(folder, { recursive: true, force: true }); // of a push that was killed: the lock says that it is dead
@@ -152,6 +162,8 @@ async function place(root: string, staged: string, parcel: Parcel, todo: Plan, l
   if (todo.placesVersion) {
     const folder = join(staged, version);
     for (const file of files) await putFile(join(folder, file.path), createReadStream(file.place));
+    const changed = differing(await sumsIn(folder, files), manifest.files);
+    if (changed.length > 0) return refusal(`${changed.join(', ')} has changed during the push: try again`);
     await putFile(join(folder, MANIFEST_FILE), manifestText(manifest));
   }
   for (const file of todo.isNewModel ? parcel.shared : todo.shared)

@@ -6,7 +6,7 @@ import { readConfig } from '../../config/index.js';
 import { JobError } from '../../domain/errors.js';
 import type { RoutesText } from '../../domain/ports.js';
 import { parseRoutesDocument, type RoutesDocument, versionsIn } from '../../domain/routes.js';
-import { changedModels, differences, writeRoutes } from '../../domain/routes-edit.js';
+import { changedModels, differences, entryOf, writeRoutes } from '../../domain/routes-edit.js';
 import { print, printJson } from '../output.js';
 import { CommandFailed, type Invocation, UsageError } from '../usage.js';
 import { withTriton } from '../with-triton.js';
@@ -130,7 +130,7 @@ function currentModels(place: string, text: string, mendsBroken: boolean): Model
 
 const namedBy = (routes: Models, models: readonly string[]): ModelVersion[] =>
   models.flatMap((model) => {
-    const entry = routes.models[model];
+    const entry = entryOf(routes, model);
     return entry ? versionsIn(entry).map((version) => ({ model, version })) : [];
   });
 

@@ -9,6 +9,7 @@ import { reachTriton } from '../reach.js';
 import { CommandFailed, type Invocation, withHelp } from '../usage.js';
 import { withTriton } from '../with-triton.js';
 import { openRoutes } from './open.js';
+import { readStops, type Stopped } from './stopped.js';
 
 /** Whether Triton serves a version; null if it was not asked or does not answer. */
 type Served = boolean | null;
@@ -16,7 +17,7 @@ type Look = (model: string, version: string) => Served;
 
 export function showCommand(invocation: Invocation): Command {
   const command = new Command('show')
-    .description('show the routes in force, and whether Triton serves what they name')
+    .description('show the routes in force, whether Triton serves what they name, and which arms a guard has stopped')
     .option('--json', 'print one JSON document')
     .action(async ({ json }: { readonly json?: boolean }) => {
       const open = openRoutes(invocation.env);
@@ -24,7 +25,10 @@ export function showCommand(invocation: Invocation): Command {
       const { document, generation } = await readRoutes(open.store, open.signal);
       const { models, change = null } = document;
       const served = await whatTritonServes(invocation.env);
-      const shown = Object.entries(models).map(([model, entry]) => [model, describe(model, entry, served)] as const);
+      const stopped = await readStops(invocation.env, document, open.signal);
+      const shown = Object.entries(models).map(
+        ([model, entry]) => [model, describe(model, entry, served, stopped)] as const,
+      );
       if (json) printJson({ place, generation, change, models: Object.fromEntries(shown) });
       else {
         print(`${place}, generation ${generation}`);
@@ -35,7 +39,7 @@ export function showCommand(invocation: Invocation): Command {
   return withHelp(command, ['routes show', 'routes show --json'], { 1: 'storage does not answer' });
 }
 
-function describe(model: string, entry: RoutesEntry, served: Look) {
+function describe(model: string, entry: RoutesEntry, served: Look, stopped: Stopped) {
   const { default: version, experiment, shadow } = entry;
   const sum = experiment?.arms.reduce((total, { weight }) => total + weight, 0) ?? 0;
   return {
@@ -47,6 +51,7 @@ function describe(model: string, entry: RoutesEntry, served: Look) {
           ...arm,
           share: arm.weight / sum,
           served: served(model, arm.version),
+          stopped: stopped(model, arm.name) ?? null,
         })),
       },
     }),
@@ -64,7 +69,10 @@ function linesOf(model: string, { default: usual, experiment, shadow }: ReturnTy
   return [
     head,
     `  experiment ${name}, ${guard ? inWordsOf(guard) : 'without a guard'}`,
-    ...arms.map((arm) => `    ${arm.name}: version ${arm.version}, ${percent(arm.share)}${inWords(arm.served)}`),
+    ...arms.map(
+      (arm) =>
+        `    ${arm.name}: version ${arm.version}, ${percent(arm.share)}${inWords(arm.served)}${whyStopped(arm.stopped)}`,
+    ),
     ...last,
   ];
 }
@@ -84,6 +92,12 @@ function inWordsOf({
 const percent = (share: number): string => `${Number((share * 100).toPrecision(4))} %`;
 
 const inWords = (served: Served): string => (served === false ? ', which Triton does not serve' : '');
+
+function whyStopped(stop: ReturnType<Stopped> | null): string {
+  if (!stop) return '';
+  const { time, reason = 'failures' } = stop;
+  return `, stopped by the guard${time === undefined ? '' : ` at ${time}`} (${reason}): it gets no jobs`;
+}
 
 async function whatTritonServes(env: NodeJS.ProcessEnv): Promise<Look> {
   const { tritonUrl } = readSettings(env, ['tritonUrl']).values;

@@ -1,5 +1,5 @@
 /** What `imagen models check` finds in a model's directory, without a server. */
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -174,5 +174,24 @@ describe('imagen models check', () => {
     expect(await readdir(join(root, 'negative/1'))).toHaveLength(4);
     const { versions } = await readModelDirectory(join(root, 'negative'));
     expect(versions.get('1')?.map(({ path }) => path)).toEqual(['model.py']);
+  });
+});
+
+describe('a directory with what cannot be pushed', () => {
+  it('names links that lead back, links to nothing, and versions that are too large for Triton', async () => {
+    await faultsOf(CONFIG);
+    const folder = join(root, 'negative');
+    await symlink('..', join(folder, '1', 'back'));
+    await symlink('../..', join(folder, '1', 'further'));
+    await symlink('/nowhere', join(folder, '2', 'nothing'));
+    await mkdir(join(folder, '99999999999999999999'));
+    const { unreadable, strangers } = await readModelDirectory(folder);
+    expect(unreadable).toEqual(['1/back', '1/further', '2/nothing']);
+    expect(strangers).toEqual(['99999999999999999999']);
+  });
+
+  it('says that the configuration is a folder', async () => {
+    await mkdir(join(root, 'negative', 'config.pbtxt'), { recursive: true });
+    await expect(readModelDirectory(join(root, 'negative'))).rejects.toThrow('expected a file that can be read');
   });
 });

@@ -140,3 +140,18 @@ it('writes a document that is read back, with who wrote it and why', () => {
   const change = { by: 'kim@host', at: '2026-11-28T10:00:00.000Z', note: 'better' };
   expect(parseRoutesDocument(writeRoutes(ROUTES, change))).toEqual({ change, ...ROUTES });
 });
+
+describe('a model with the name of an inherited property', () => {
+  it.each(['constructor', 'toString', 'valueOf'])('has no entry before it is given one: %s', (model) => {
+    expect(shared(ROUTES, model, '2', 5)).toHaveProperty('refused');
+    expect(shadowed(ROUTES, model, '2', 5)).toHaveProperty('refused');
+    const next = promoted(ROUTES, model, '1');
+    expect(next.models).toHaveProperty(model, { default: '1' });
+    expect(differences(ROUTES, next)).toEqual([`${model}:`, '+ {', '+   "default": "1"', '+ }']);
+    expect(withEntryOf(next, ROUTES, model)).toEqual(ROUTES);
+  });
+
+  it('is refused where it cannot be kept', () => {
+    expect(() => parseRoutesDocument('{"models":{"__proto__":{"default":"1"}}}')).toThrow('given "__proto__"');
+  });
+});
