@@ -182,7 +182,40 @@ describe('the end', () => {
   });
 });
 
+describe('down', () => {
+  it('leaves alone what has the folder in its environment, and was not started with the stack', async () => {
+    const env: NodeJS.ProcessEnv = { ...process.env, IMAGEN_STACK_DIR: dir };
+    delete env.IMAGEN_STACK_RUN;
+    const editor = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000); console.log()'], { env });
+    try {
+      await once(editor.stdout, 'data');
+      expect(leftovers(dir)).toEqual([]);
+      expect(await downStack({ dir })).toEqual([]);
+      expect(editor.exitCode ?? editor.signalCode).toBeNull();
+    } finally {
+      editor.kill('SIGKILL');
+    }
+  });
+});
+
 describe('a worker that no stack has started', () => {
+  it.each(['localhost', '127.0.0.1', '0.0.0.0', '[::1]'])(
+    'is found by the port, whatever it calls this machine: %s',
+    async (host) => {
+      const port = await freePort();
+      const env = { ...process.env, PUBSUB_EMULATOR_HOST: `${host}:${port}` };
+      const worker = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'dist/main.js', 'worker'], { env });
+      try {
+        await vi.waitFor(() => expect(foreignWorkers(`127.0.0.1:${port}`)).toMatchObject([{ pid: worker.pid }]));
+        expect(foreignWorkers(`127.0.0.1:${port + 1}`)).toEqual([]);
+        expect(foreignWorkers(`elsewhere:${port}`)).toEqual([]);
+      } finally {
+        worker.kill('SIGKILL');
+        await once(worker, 'exit');
+      }
+    },
+  );
+
   it('is named, with the command that ends it, while it pulls from the address of the stack', async () => {
     const emulator = `127.0.0.1:${await freePort()}`;
     // It waits for a Pub/Sub that is not there.
