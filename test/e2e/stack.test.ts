@@ -1,14 +1,14 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { sharedMemoryPrefix } from '../../scripts/dev/parts/triton.js';
+import { notLoaded, sharedMemoryPrefix } from '../../scripts/dev/parts/triton.js';
 import { installOnce } from '../../scripts/dev/stack/cache.js';
 import { downStack, leftovers } from '../../scripts/dev/stack/down.js';
-import { localDir, root } from '../../scripts/dev/stack/paths.js';
+import { localDir, root, testModels } from '../../scripts/dev/stack/paths.js';
 import { foreignWorkers, warningOf } from '../../scripts/dev/stack/foreign-workers.js';
 import { freePort, freePorts } from '../../scripts/dev/stack/ports.js';
 import { readState } from '../../scripts/dev/stack/state.js';
@@ -179,6 +179,24 @@ describe('the end', () => {
     await vi.waitFor(() => expect(leftovers(dir)).toEqual([]));
     await downStack({ dir });
     expect(await sharedMemory()).toEqual([]);
+  });
+});
+
+describe("models of a developer's own", () => {
+  it('may not have the name of another, and are named with the reason where Triton cannot load them', async () => {
+    const folder = join(dir, 'own');
+    const taken = join(folder, 'style_aged');
+    await mkdir(taken, { recursive: true });
+    const serving = { parts: ['triton'], models: ['style_aged'], modelRepositories: [{ folder }] } as const;
+    const up = () => upStack({ dir, ports: 'free', ...serving });
+    await expect(up()).rejects.toThrow(`${taken}: there is another model style_aged, and Triton serves neither`);
+    await rm(taken, { recursive: true });
+    await cp(join(testModels.folder, 'broken'), join(folder, 'broken'), { recursive: true });
+    const stack = await up();
+    expect(await notLoaded(stack.ports, folder)).toEqual([
+      expect.stringMatching(/\/own\/broken is not served: .*\w/) as string,
+    ]);
+    await stack.down();
   });
 });
 
