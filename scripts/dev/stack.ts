@@ -2,6 +2,7 @@ import { Argument, program } from 'commander';
 import { giveUpOnSignals } from './give-up.js';
 import { parts } from './parts/index.js';
 import type { PartId } from './parts/part.js';
+import { notLoaded } from './parts/triton.js';
 import { createProgress } from './progress.js';
 import { downStack, leftovers } from './stack/down.js';
 import { exportLines, stackEnv } from './stack/env.js';
@@ -17,11 +18,15 @@ const exitAtOnce = (): void => process.exit(1);
 const ids = parts.map(({ id }) => id);
 
 async function up(chosen: readonly PartId[], { testModels: withTestModels }: { testModels?: true }): Promise<void> {
-  await upStack({
+  const own = ownModels();
+  const { ports } = await upStack({
     ...{ outlive: true, progress: createProgress(), signal: giveUpOnSignals(exitAtOnce) },
     parts: chosen.length === 0 ? ids : chosen,
-    modelRepositories: [ownModels(), ...(withTestModels ? [testModels] : [])],
+    modelRepositories: [own, ...(withTestModels ? [testModels] : [])],
   });
+  if (readState(defaultStackDir)?.parts.triton) {
+    for (const line of await notLoaded(ports, own.folder)) console.error(`warning: ${line}`);
+  }
   warnOfForeignWorkers();
 }
 

@@ -3,7 +3,7 @@ import type { WantedNotification } from '../adapters/gcs/notifications.js';
 import { arrivalOf, JOB_KEY } from '../domain/notification.js';
 import { jobAttributes, type JobMessage, parseJob } from '../domain/job.js';
 import { JobError } from '../domain/errors.js';
-import { isPermitted, parsePrefix, under } from '../domain/uri.js';
+import { overlap, parsePrefix } from '../domain/uri.js';
 import type { Config } from '../config/index.js';
 import { operationsOf } from './operations.js';
 import { UsageError } from './usage.js';
@@ -40,8 +40,8 @@ export function wantedNotification(
     ['IMAGEN_STATE_PREFIX', config.statePrefix],
     ['IMAGEN_UPLOAD_PREFIX', config.uploadPrefix],
   ] as const) {
-    const overlap = isPermitted(under(prefix, 'x'), [notify]) || isPermitted(under(notify, 'x'), [prefix]);
-    if (overlap) throw new UsageError(`--notify: expected a place apart from ${variable}, ${prefix}, given ${notify}`);
+    if (overlap(notify, prefix))
+      throw new UsageError(`--notify: expected a place apart from ${variable}, ${prefix}, given ${notify}`);
   }
   const job = {
     operations: operationsOf({ operation }),

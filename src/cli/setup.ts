@@ -9,7 +9,7 @@ import {
   planPlainSubscription,
   planTopic,
 } from '../adapters/pubsub/admin.js';
-import { subscriptionsOf } from '../adapters/pubsub/admin-calls.js';
+import { subscriptionsOf, TEMPORARY } from '../adapters/pubsub/admin-calls.js';
 import { PubSubChannel, PUBLISHING } from '../adapters/pubsub/channel.js';
 import { takenByNone, takenTwice } from '../adapters/pubsub/inspect.js';
 import { readConfig } from '../config/index.js';
@@ -164,9 +164,9 @@ async function carryOut(
 /** A topic without a subscription forgets each message at once. */
 async function warnOfNoReader(pubsub: PubSubChannel, { completionsTopic }: SetupConfig): Promise<void> {
   const listed = await subscriptionsOf(pubsub, completionsTopic);
-  if (listed && listed.length > 0) return;
+  if (listed?.some((name) => !name.startsWith(TEMPORARY))) return;
   say(
-    `note: nothing subscribes to ${completionsTopic}, so completions are lost to whoever wants to read them. For a reader of yours: imagen setup --completions-subscription NAME. To look: imagen watch`,
+    `note: nothing that lasts subscribes to ${completionsTopic}, so completions are lost to whoever wants to read them. For a reader of yours: imagen setup --completions-subscription NAME. To look: imagen watch`,
   );
 }
 

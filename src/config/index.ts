@@ -78,11 +78,28 @@ export function unknownVariables(env: Environment): string[] {
   return Object.keys(env).filter((name) => /^IMAGEN_(?!STACK_|TEST_)/.test(name) && !known.has(name));
 }
 
+/** Settings that are right alone and wrong together, one line per problem. */
 function contradictions(values: Partial<Config>): string[] {
-  const { statePrefix, allowedInputs, allowedOutputs, tritonAdminKey, tritonAdminKeyFile } = values;
-  if (tritonAdminKey !== undefined && tritonAdminKeyFile !== undefined) {
-    return ['TRITON_ADMIN_KEY_FILE: expected nothing beside TRITON_ADMIN_KEY, given both'];
-  }
+  return [...twoKeys(values), ...sharedTopics(values), ...openRecords(values)];
+}
+
+function twoKeys({ tritonAdminKey, tritonAdminKeyFile }: Partial<Config>): string[] {
+  if (tritonAdminKey === undefined || tritonAdminKeyFile === undefined) return [];
+  return ['TRITON_ADMIN_KEY_FILE: expected nothing beside TRITON_ADMIN_KEY, given both'];
+}
+
+/** A worker would take its own completions or dead letters for jobs, answer each with another one, and never end. */
+function sharedTopics(values: Partial<Config>): string[] {
+  const topics = (['jobsTopic', 'completionsTopic', 'deadLetterTopic'] as const).filter((key) => values[key]);
+  return topics.flatMap((key, at) => {
+    const other = topics.slice(0, at).find((before) => values[before] === values[key]);
+    if (other === undefined) return [];
+    const given = JSON.stringify(values[key]);
+    return [`${SETTINGS[key].name}: expected a topic of its own, given ${given}, which is ${SETTINGS[other].name} too`];
+  });
+}
+
+function openRecords({ statePrefix, allowedInputs, allowedOutputs }: Partial<Config>): string[] {
   if (statePrefix === undefined) return [];
   const record = under(statePrefix, 'x.json');
   const open = [...(allowedInputs ?? []), ...(allowedOutputs ?? [])].filter((allowed) =>

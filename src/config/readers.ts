@@ -87,6 +87,9 @@ export interface WeightedSubscription {
 }
 export const subscriptions: Reader<readonly WeightedSubscription[]> = (value) => {
   const parsed = list(value).map((item) => /^([A-Za-z][\w.~+%-]*)(?:=([1-9][0-9]{0,3}))?$/.exec(item));
+  if (new Set(parsed.map((match) => match?.[1])).size < parsed.filter(Boolean).length) {
+    return expected('each subscription once');
+  }
   return parsed.length > 0 && parsed.every((match) => match !== null)
     ? parsed.map(([, name = '', weight]) => ({ name, ...(weight === undefined ? {} : { weight: Number(weight) }) }))
     : expected('subscription names with optional weights, such as "jobs-interactive=3,jobs-batch"');

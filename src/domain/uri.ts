@@ -77,3 +77,8 @@ export function isPermitted(ref: ObjectRef, prefixes: readonly string[]): boolea
     return parsed.bucket === ref.bucket && (parsed.folder === '' || ref.name.startsWith(`${parsed.folder}/`));
   });
 }
+
+/** Whether an object may lie under both prefixes, since one contains the other. Both were checked before. */
+export function overlap(one: string, other: string): boolean {
+  return isPermitted(under(one, 'x'), [other]) || isPermitted(under(other, 'x'), [one]);
+}

@@ -156,7 +156,7 @@ describe('the client', () => {
 
   it('cancels what it knows, and asks before it cancels what it does not', async () => {
     const uri = await scene.upload('never.png', await picture(50));
-    const client2 = createClient({ env: { ...scene.env, IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC } });
+    const client2 = createClient({ env: { ...scene.env, IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_DEAD_LETTER_TOPIC } });
     const { jobId } = await client2.submit({ input: uri, operations, jobId: 'lost', group: { id: 'g' } }); // no worker gets it
     await client2.close();
     await expect(
@@ -177,7 +177,7 @@ describe('the client', () => {
   });
 
   it('says what a repeated request asks for in vain, and gives the message that was published', async () => {
-    const elsewhere = createClient({ env: { ...scene.env, IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_COMPLETIONS_TOPIC } });
+    const elsewhere = createClient({ env: { ...scene.env, IMAGEN_JOBS_TOPIC: scene.env.IMAGEN_DEAD_LETTER_TOPIC } });
     const request = { input: await picture(60), name: 'again.png', operations, metadata: { cart: 1 } };
     const changed = { ...request, metadata: { cart: 2 }, group: { id: 'late', total: 1 } };
     const first = await elsewhere.submit(request); // no worker gets it

@@ -352,6 +352,17 @@ describe('imagen doctor', () => {
     expect(new Set(checks.map((one) => one.name))).toEqual(new Set(CHECKS.map((one) => one.name)));
   });
 
+  it('warns of completions that only a watch reads', async () => {
+    const { channel, id } = scene;
+    await ensureTopic(channel, `watched-${id}`);
+    await (await planPlainSubscription(channel, `watched-${id}`, `imagen-watch-${id}`)).apply();
+    const { code, checks } = await examine({ IMAGEN_COMPLETIONS_TOPIC: `watched-${id}` });
+    expect(code).toBe(0);
+    expect(checks.filter(({ name }) => name === 'pubsub.reader')).toMatchObject([
+      { verdict: 'warning', message: expect.stringContaining(`imagen-watch-${id} alone`) as string },
+    ]);
+  });
+
   it('names a model that the routes name and that is not loaded', async () => {
     await controlModel(ports, 'single', 'unload');
     try {

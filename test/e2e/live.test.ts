@@ -207,6 +207,15 @@ describe('the live page', () => {
     );
     expect(await cardOf('lost').locator('.mat').textContent()).toBe('failed');
     expect(await cardOf('lost').locator('.strip .broken').textContent()).toBe('fetch');
+    await scene.upload('cut.jpg', (await readFile(photo)).subarray(0, 20_000));
+    const cut = { uri: `gs://uploads-${scene.id}/cut.jpg` };
+    await scene.publish({ jobId: 'cut', operations: ['style_aged'], input: cut });
+    const words = cardOf('cut').locator('.mat:has(img) > p');
+    await words.waitFor();
+    await words.scrollIntoViewIfNeeded();
+    const { x, y, width, height } = (await words.boundingBox()) ?? expect.fail();
+    const top = await page.evaluate(`document.elementFromPoint(${x + width / 2}, ${y + height / 2})?.localName`);
+    expect(top, 'the words lie above the picture').toBe('p');
     await scene.publish({ jobId: 'markup', operations: ['style_aged'], input, '<img src=x onerror=alert(1)>': 1 });
     const problem = cardOf('markup').locator('.problem');
     await problem.waitFor();
@@ -378,6 +387,12 @@ describe('the live page', () => {
     worker = await scene.startWorker(steps);
     await page.locator('#no-worker').waitFor({ state: 'hidden' });
     await cardOf('waiting').and(page.locator('[data-status="succeeded"]')).waitFor();
+  });
+
+  it('draws nothing for the last seconds where a model did not run', async () => {
+    const empty = page.locator('#batches .recent[style="height: 0%;"]').first();
+    await empty.waitFor({ state: 'attached' });
+    expect((await empty.boundingBox())?.height, 'nothing ran in the last seconds').toBe(0);
   });
 
   it('fits a desktop and a phone, by day and by night', async () => {

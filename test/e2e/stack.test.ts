@@ -1,14 +1,14 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { sharedMemoryPrefix } from '../../scripts/dev/parts/triton.js';
+import { notLoaded, sharedMemoryPrefix } from '../../scripts/dev/parts/triton.js';
 import { installOnce } from '../../scripts/dev/stack/cache.js';
 import { downStack, leftovers } from '../../scripts/dev/stack/down.js';
-import { localDir, root } from '../../scripts/dev/stack/paths.js';
+import { localDir, root, testModels } from '../../scripts/dev/stack/paths.js';
 import { foreignWorkers, warningOf } from '../../scripts/dev/stack/foreign-workers.js';
 import { freePort, freePorts } from '../../scripts/dev/stack/ports.js';
 import { readState } from '../../scripts/dev/stack/state.js';
@@ -182,7 +182,58 @@ describe('the end', () => {
   });
 });
 
+describe("models of a developer's own", () => {
+  it('may not have the name of another, and are named with the reason where Triton cannot load them', async () => {
+    const folder = join(dir, 'own');
+    const taken = join(folder, 'style_aged');
+    await mkdir(taken, { recursive: true });
+    const serving = { parts: ['triton'], models: ['style_aged'], modelRepositories: [{ folder }] } as const;
+    const up = () => upStack({ dir, ports: 'free', ...serving });
+    await expect(up()).rejects.toThrow(`${taken}: there is another model style_aged, and Triton serves neither`);
+    await rm(taken, { recursive: true });
+    await cp(join(testModels.folder, 'broken'), join(folder, 'broken'), { recursive: true });
+    const stack = await up();
+    expect(await notLoaded(stack.ports, folder)).toEqual([
+      expect.stringMatching(/\/own\/broken is not served: .*\w/) as string,
+    ]);
+    await stack.down();
+  });
+});
+
+describe('down', () => {
+  it('leaves alone what has the folder in its environment, and was not started with the stack', async () => {
+    const env: NodeJS.ProcessEnv = { ...process.env, IMAGEN_STACK_DIR: dir };
+    delete env.IMAGEN_STACK_RUN;
+    const editor = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000); console.log()'], { env });
+    try {
+      await once(editor.stdout, 'data');
+      expect(leftovers(dir)).toEqual([]);
+      expect(await downStack({ dir })).toEqual([]);
+      expect(editor.exitCode ?? editor.signalCode).toBeNull();
+    } finally {
+      editor.kill('SIGKILL');
+    }
+  });
+});
+
 describe('a worker that no stack has started', () => {
+  it.each(['localhost', '127.0.0.1', '0.0.0.0', '[::1]'])(
+    'is found by the port, whatever it calls this machine: %s',
+    async (host) => {
+      const port = await freePort();
+      const env = { ...process.env, PUBSUB_EMULATOR_HOST: `${host}:${port}` };
+      const worker = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'dist/main.js', 'worker'], { env });
+      try {
+        await vi.waitFor(() => expect(foreignWorkers(`127.0.0.1:${port}`)).toMatchObject([{ pid: worker.pid }]));
+        expect(foreignWorkers(`127.0.0.1:${port + 1}`)).toEqual([]);
+        expect(foreignWorkers(`elsewhere:${port}`)).toEqual([]);
+      } finally {
+        worker.kill('SIGKILL');
+        await once(worker, 'exit');
+      }
+    },
+  );
+
   it('is named, with the command that ends it, while it pulls from the address of the stack', async () => {
     const emulator = `127.0.0.1:${await freePort()}`;
     // It waits for a Pub/Sub that is not there.

@@ -72,11 +72,14 @@ export async function runBurst(
   }
 }
 
-async function makeRequests(): Promise<SubmitRequest[]> {
-  const id = Date.now().toString(36);
+/** A request for each size, all of one group. */
+export async function makeRequests(): Promise<SubmitRequest[]> {
+  const id = `burst-${Date.now().toString(36)}`;
   const pictures = await burstPictures();
+  // The live page shows a group as one card. Sixty would bury those of the six pictures.
+  const group = { id, total: pictures.length };
   return pictures.map((input, place) => ({
-    ...{ jobId: `burst-${id}.${place}`, name: `${place}.jpg`, operations: [MODEL], input },
+    ...{ jobId: `${id}.${place}`, name: `${place}.jpg`, operations: [MODEL], input, group },
   }));
 }
 

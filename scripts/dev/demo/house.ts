@@ -7,7 +7,7 @@ import { answers } from '../parts/probe.js';
 import type { Progress } from '../progress.js';
 import { leftovers } from '../stack/down.js';
 import { guard } from '../stack/guard.js';
-import { defaultStackDir, localDir, root, scriptArgs } from '../stack/paths.js';
+import { defaultStackDir, localDir, root, scriptArgs, ownModels } from '../stack/paths.js';
 import { defaultPagePort, freePort, isFree } from '../stack/ports.js';
 import { inspect, isAlive, markerOfRun, stopAll, type ProcessId } from '../stack/processes.js';
 import { readState } from '../stack/state.js';
@@ -62,10 +62,13 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
     await rm(dir, { recursive: true, force: true });
   };
   const options = { dir, ports: own ? 'free' : 'default', parts: needed, outlive: keep, progress, signal } as const;
-  const stack = await upStack(options).catch(async (error: unknown) => {
-    await clearAway().catch(() => undefined); // it may not even have begun to log
-    throw error;
-  });
+  // What is kept is the stack that `stack up` starts, with the developer's models.
+  const stack = await upStack({ ...options, modelRepositories: keep ? [ownModels()] : [] }).catch(
+    async (error: unknown) => {
+      await clearAway().catch(() => undefined); // it may not even have begun to log
+      throw error;
+    },
+  );
   // Should this process be killed, what it started dies with it; unless it is to stay, the stack has seen to that.
   const watchdog = keep ? guard(dir, stack.marker[markerOfRun] ?? '') : undefined;
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LOCAL_ADMIN_KEY } from '../stack/env.js';
@@ -117,6 +117,18 @@ export async function controlModel({ tritonHttp }: Ports, model: string, verb: '
   if (!answer.ok) throw new Error(`${verb} ${model}: ${answer.status} ${await answer.text()}`);
 }
 
+/** Of the models in a folder those that Triton could not load, a line each with its reason. */
+export async function notLoaded({ tritonHttp }: Ports, folder: string): Promise<string[]> {
+  const url = `http://127.0.0.1:${tritonHttp}/v2/repository/index`;
+  const signal = AbortSignal.timeout(10_000);
+  const answer = await fetch(url, { method: 'POST', headers: { 'imagen-admin': LOCAL_ADMIN_KEY }, signal });
+  if (!answer.ok) throw new Error(`the index of the models: ${answer.status} ${await answer.text()}`);
+  const index = (await answer.json()) as { name: string; state?: string; reason?: string }[];
+  return index
+    .filter(({ name, state }) => state === 'UNAVAILABLE' && existsSync(join(folder, name)))
+    .map(({ name, reason = '' }) => `${join(folder, name)} is not served: ${reason}`);
+}
+
 /** Tells this instance's regions under /dev/shm from those of any other Triton. */
 export const sharedMemoryPrefix = (dir: string): string => `triton_${hostName(dir)}_`;
 
@@ -151,10 +163,16 @@ async function linkTree(from: string, to: string): Promise<void> {
 }
 
 /** Named one by one, and not `*`, which takes no exceptions: a model that cannot be loaded ends the server at its start. */
+/** @throws Error that names a model of two repositories: Triton would serve neither */
 async function namesToLoad(repositories: readonly ModelRepository[]): Promise<string[]> {
   const names: string[] = [];
   for (const { folder, leaveOut = [] } of repositories) {
     const entries = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+    const twice = entries.find(({ name }) => names.includes(name));
+    if (twice) {
+      const where = join(folder, twice.name);
+      throw new Error(`${where}: there is another model ${twice.name}, and Triton serves neither of two. Rename it`);
+    }
     names.push(...entries.map(({ name }) => name).filter((name) => !leaveOut.includes(name)));
   }
   return names;

@@ -10,11 +10,16 @@ const WORKER = /(?:main\.js|imagen) worker(?: |$)/;
  */
 export function foreignWorkers(emulator: string): LiveProcess[] {
   const ours = new Set(findMarked(() => true).map(({ pid }) => pid));
-  return pidsWith('PUBSUB_EMULATOR_HOST', emulator)
+  const address = onThisMachine(emulator);
+  return pidsWith('PUBSUB_EMULATOR_HOST', (value) => onThisMachine(value) === address)
     .filter((pid) => !ours.has(pid))
     .flatMap((pid) => inspect(pid) ?? [])
     .filter(({ command }) => WORKER.test(command));
 }
+
+/** The same address, however this machine is called in it. */
+const onThisMachine = (address: string): string =>
+  address.trim().replace(/^(?:localhost|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?=:\d+$)/i, '127.0.0.1');
 
 export const warningOf = ({ pid, command }: LiveProcess): string =>
   `warning: process ${pid} (${command.slice(0, 100)}) is a worker that this stack has not started. It takes the jobs of whatever runs at this address. To end it: kill ${pid}`;

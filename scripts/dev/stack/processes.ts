@@ -13,7 +13,7 @@ export const markerOfRun = 'IMAGEN_STACK_RUN';
 
 export interface Marker {
   readonly dir: string;
-  readonly run?: string | undefined;
+  readonly run: string;
 }
 
 export const markerEnv = (dir: string, run: string): Record<string, string> => ({
@@ -96,14 +96,15 @@ function signal(target: ProcessId, name: NodeJS.Signals): void {
   if (isAlive(target)) attempt(() => process.kill(target.pid, name)); // it may end at this moment
 }
 
+/** The folder alone is no marker: a developer exports it to choose a folder, and their shell and editor have it, too. */
 function markerOf(pid: number): Marker | undefined {
-  const dir = variableOf(pid, markerOfFolder);
-  return dir === undefined ? undefined : { dir, run: variableOf(pid, markerOfRun) };
+  const [dir, run] = [variableOf(pid, markerOfFolder), variableOf(pid, markerOfRun)];
+  return dir === undefined || run === undefined ? undefined : { dir, run };
 }
 
-/** Processes that have this value in their environment, as far as we may see. */
-export const pidsWith = (name: string, value: string): number[] =>
-  pids().filter((pid) => variableOf(pid, name) === value);
+/** Processes with a value of this variable in their environment that `matches`, as far as we may see. */
+export const pidsWith = (name: string, matches: (value: string) => boolean): number[] =>
+  pids().filter((pid) => matches(variableOf(pid, name) ?? ''));
 
 function variableOf(pid: number, name: string): string | undefined {
   const environ = read(`/proc/${pid}/environ`);

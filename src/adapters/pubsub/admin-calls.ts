@@ -41,6 +41,9 @@ export async function unlessThere(name: string, create: () => Promise<unknown>):
   }
 }
 
+/** Begins the names of subscriptions that are deleted at the end of what made them: a watch, a wait, the demo's page. */
+export const TEMPORARY = 'imagen-watch-';
+
 /** The short names of a topic's subscriptions. @returns undefined if there is no such topic. @throws StepFailed */
 export function subscriptionsOf(channel: PubSubChannel, topic: string): Promise<readonly string[] | undefined> {
   return unlessMissing(`list the subscriptions of ${topic}`, async () => {

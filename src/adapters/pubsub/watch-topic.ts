@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Delivery } from '../../domain/ports.js';
 import { ACK_DEADLINE_SECONDS } from './admin.js';
+import { TEMPORARY } from './admin-calls.js';
 import type { PubSubChannel } from './channel.js';
 import { createJobSource } from './source.js';
 
@@ -29,7 +30,7 @@ export async function watchTopic(
   onMessage: (delivery: Delivery) => void,
   onError: (error: unknown) => void,
 ): Promise<TopicWatch> {
-  const name = `imagen-watch-${randomBytes(6).toString('hex')}`;
+  const name = `${TEMPORARY}${randomBytes(6).toString('hex')}`;
   const subscription = channel.subscription(name);
   await channel.call(
     'CreateSubscription',

@@ -2,7 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import { StepFailed } from '../../adapters/plan.js';
 import { planPlainSubscription, planTopic } from '../../adapters/pubsub/admin.js';
-import { subscriptionsOf } from '../../adapters/pubsub/admin-calls.js';
+import { subscriptionsOf, TEMPORARY } from '../../adapters/pubsub/admin-calls.js';
 import { codeOf } from '../../adapters/pubsub/retrying.js';
 import { deadLettersRetention } from '../setup/wanted.js';
 import { check, fault, ok, type Result, skipped, warning } from './check.js';
@@ -81,10 +81,13 @@ export const reader = check({
     return unlessDenied(`the subscriptions of ${topic}`, async () => {
       const names = await subscriptionsOf(deployment.pubsub(config), topic);
       if (names === undefined) return skipped(`there is no topic ${topic}`);
-      if (names.length > 0) return ok(`${topic} is read by ${names.join(', ')}`);
-      return fault(
-        `nothing subscribes to ${topic}, so completions are lost`,
-        'run `imagen setup --completions-subscription NAME`, and let your program read from NAME',
+      const lasting = names.filter((name) => !name.startsWith(TEMPORARY));
+      if (lasting.length > 0) return ok(`${topic} is read by ${lasting.join(', ')}`);
+      const cure = 'run `imagen setup --completions-subscription NAME`, and let your program read from NAME';
+      if (names.length === 0) return fault(`nothing subscribes to ${topic}, so completions are lost`, cure);
+      return warning(
+        `${topic} is read by ${names.join(', ')} alone, made by a command that deletes it at its end: later completions are lost`,
+        cure,
       );
     });
   },

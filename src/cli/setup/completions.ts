@@ -4,7 +4,7 @@ import type { CompletionsSubscription } from '../../adapters/pubsub/admin.js';
 import { type Delivery, PULL } from '../../adapters/pubsub/delivery.js';
 import { MOST_FILTER_BYTES } from '../../adapters/pubsub/filters.js';
 import type { Config } from '../../config/index.js';
-import { parsePrefix } from '../../domain/uri.js';
+import { overlap, parsePrefix } from '../../domain/uri.js';
 import { UsageError } from '../usage.js';
 
 export interface CompletionsFlags {
@@ -18,7 +18,10 @@ export interface CompletionsFlags {
   readonly pushAudience?: string;
 }
 
-type Needed = Pick<Config, 'projectId' | 'pubsubEmulator' | 'completionsTopic'>;
+type Needed = Pick<
+  Config,
+  'projectId' | 'pubsubEmulator' | 'jobsTopic' | 'completionsTopic' | 'deadLetterTopic' | 'statePrefix' | 'uploadPrefix'
+>;
 
 /** How long a webhook may take to answer, in seconds. */
 const PUSH_SECONDS = 30;
@@ -56,6 +59,7 @@ export function wantedCompletions(config: Needed, flags: CompletionsFlags): Comp
     ...flags.completionsBucket.map((text) => named('--completions-bucket', text, (place) => writeFiles(place, config))),
   ];
   checkTogether(wanted, flags);
+  checkDeadLetterTopic(config, deadLetterTopic);
   return wanted.map((one) => ({
     ...one,
     topic: config.completionsTopic,
@@ -110,11 +114,17 @@ function writeTable(text: string, { projectId, pubsubEmulator }: Needed): Delive
   return { kind: 'BigQuery', config: { table, writeMetadata: true }, warnings: writerWarnings(table, pubsubEmulator) };
 }
 
-function writeFiles(text: string, { pubsubEmulator }: Needed): Delivery | string {
+function writeFiles(text: string, config: Needed): Delivery | string {
   const place = parsePrefix(text);
   if (typeof place === 'string') return place;
+  for (const [variable, prefix] of [
+    ['IMAGEN_STATE_PREFIX', config.statePrefix],
+    ['IMAGEN_UPLOAD_PREFIX', config.uploadPrefix],
+  ] as const) {
+    if (overlap(text, prefix)) return `expected a place apart from ${variable}, ${prefix}`;
+  }
   const { bucket, folder } = place;
-  const config = {
+  const files = {
     bucket,
     filenamePrefix: folder === '' ? '' : `${folder}/`,
     filenameDatetimeFormat: 'YYYY-MM-DD/hh_mm_ssZ',
@@ -123,12 +133,29 @@ function writeFiles(text: string, { pubsubEmulator }: Needed): Delivery | string
     maxDuration: { seconds: FILE_SECONDS },
     maxBytes: FILE_BYTES,
   };
-  const warnings = writerWarnings(`gs://${bucket}`, pubsubEmulator);
-  return { kind: 'Cloud Storage', ackDeadlineSeconds: FILE_ACK_SECONDS, config, warnings };
+  const warnings = writerWarnings(`gs://${bucket}`, config.pubsubEmulator);
+  return { kind: 'Cloud Storage', ackDeadlineSeconds: FILE_ACK_SECONDS, config: files, warnings };
 }
 
 function writerWarnings(where: string, emulator: string | undefined): string[] {
   return emulator === undefined ? [] : [`the emulator writes nothing to ${where}: it keeps the messages`];
+}
+
+/**
+ * A topic of imagen's own would lead what a webhook refused into the queue of jobs, or back to the webhook, again and again.
+ * @throws UsageError
+ */
+function checkDeadLetterTopic(config: Needed, topic: string | undefined): void {
+  for (const [variable, taken] of [
+    ['IMAGEN_JOBS_TOPIC', config.jobsTopic],
+    ['IMAGEN_COMPLETIONS_TOPIC', config.completionsTopic],
+    ['IMAGEN_DEAD_LETTER_TOPIC', config.deadLetterTopic],
+  ] as const) {
+    if (topic !== taken) continue;
+    throw new UsageError(
+      `--completions-dead-letter-topic: expected a topic of its own, given ${topic}, which is ${variable}`,
+    );
+  }
 }
 
 /** @throws UsageError for flags that need others, names that cannot be, and names that come twice */
@@ -160,7 +187,10 @@ function checkTogether(wanted: readonly { name: string; delivery: Delivery }[], 
     ],
     ...wanted.map(
       ({ name }) =>
-        [!/^(?!goog)[A-Za-z][\w.~+%-]{2,254}$/.test(name), `${name}: expected the name of a subscription`] as const,
+        [
+          !/^(?!goog)[A-Za-z][\w.~+%-]{2,254}$/.test(name),
+          `${name}: expected the name of a subscription: 3 to 255 letters, digits, "-", "_", ".", "~", "+" or "%", a letter first, not goog`,
+        ] as const,
     ),
     ...wanted.map(
       ({ name }, at) =>

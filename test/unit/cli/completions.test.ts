@@ -7,7 +7,11 @@ import type { NewSubscription, Subscription } from '../../../src/adapters/pubsub
 import { type CompletionsFlags, wantedCompletions } from '../../../src/cli/setup/completions.js';
 import { refusal, standInForPubSub } from '../../support/pubsub-stand-in.js';
 
-const SERVICE = { projectId: 'p', pubsubEmulator: undefined, completionsTopic: 'done' };
+const SERVICE = {
+  ...{ projectId: 'p', pubsubEmulator: undefined },
+  ...{ jobsTopic: 'jobs', completionsTopic: 'done', deadLetterTopic: 'dead' },
+  ...{ statePrefix: 'gs://state/records/', uploadPrefix: 'gs://uploads/incoming/' },
+};
 const NONE = { completionsSubscription: [], completionsPush: [], completionsBigquery: [], completionsBucket: [] };
 const BASE = {
   ...{ name: 'projects/p/subscriptions/abc', topic: 'projects/p/topics/done', filter: '' },
@@ -281,5 +285,30 @@ describe('subscriptions that deliver completions elsewhere', () => {
     const plain = { ...NONE, completionsPush: ['hook=http://localhost:9000/'] };
     expect(() => wantedCompletions(SERVICE, plain)).toThrow('expected the https:// address of a webhook');
     expect(wantedCompletions({ ...SERVICE, pubsubEmulator: 'localhost:1' }, plain)).toHaveLength(1);
+  });
+
+  it.each(['jobs', 'done', 'dead'])(
+    'takes no topic of jobs, completions or dead letters for what a webhook refuses: %s',
+    (topic) => {
+      const flags = { ...NONE, ...PUSH, completionsDeadLetterTopic: topic };
+      expect(() => wantedCompletions(SERVICE, flags)).toThrow(
+        `--completions-dead-letter-topic: expected a topic of its own, given ${topic}, which is IMAGEN_`,
+      );
+    },
+  );
+
+  it.each(['gs://state', 'gs://state/records/2026', 'gs://uploads/incoming', 'gs://uploads'])(
+    'writes no files among records or uploads: %s',
+    (place) => {
+      const flags = { ...NONE, completionsBucket: [`files=${place}`] };
+      expect(() => wantedCompletions(SERVICE, flags)).toThrow(
+        /expected a place apart from IMAGEN_(STATE|UPLOAD)_PREFIX/,
+      );
+    },
+  );
+
+  it('says what the name of a subscription is made of', () => {
+    const flags = { ...NONE, completionsSubscription: ['r1'] };
+    expect(() => wantedCompletions(SERVICE, flags)).toThrow(/^r1: expected the name of a subscription: 3 to 255 /);
   });
 });

@@ -44,6 +44,21 @@ describe('readConfig', () => {
     expect(config.jobsSubscriptions).toEqual([{ name: 'fast', weight: 3 }, { name: 'slow' }]);
   });
 
+  it('refuses a subscription that is named twice', () => {
+    const twice = { IMAGEN_JOBS_SUBSCRIPTIONS: 'fast=3,slow,fast' };
+    expect(() => readConfig(twice, ['jobsSubscriptions'])).toThrow(/expected each subscription once, given "fast=3/);
+  });
+
+  it.each([
+    ['IMAGEN_COMPLETIONS_TOPIC', { IMAGEN_COMPLETIONS_TOPIC: 'imagen-jobs' }, 'IMAGEN_JOBS_TOPIC'],
+    ['IMAGEN_COMPLETIONS_TOPIC', { IMAGEN_JOBS_TOPIC: 'imagen-completions' }, 'IMAGEN_JOBS_TOPIC'],
+    ['IMAGEN_DEAD_LETTER_TOPIC', { IMAGEN_DEAD_LETTER_TOPIC: 'imagen-jobs' }, 'IMAGEN_JOBS_TOPIC'],
+    ['IMAGEN_DEAD_LETTER_TOPIC', { IMAGEN_DEAD_LETTER_TOPIC: 'imagen-completions' }, 'IMAGEN_COMPLETIONS_TOPIC'],
+  ])('refuses in %s a topic that has another task, given %o', (wrong, given, other) => {
+    const problem = new RegExp(`${wrong}: expected a topic of its own, given "imagen-\\w+", which is ${other} too`);
+    expect(() => readConfig({ ...env, ...given }, WORKER_SETTINGS)).toThrow(problem);
+  });
+
   it('refuses records that a job could overwrite or read', () => {
     const open = { ...env, IMAGEN_ALLOWED_OUTPUTS: 'gs://results,gs://state' };
     expect(() => readConfig(open, WORKER_SETTINGS)).toThrow(/IMAGEN_STATE_PREFIX: .*gs:\/\/state/);
