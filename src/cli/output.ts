@@ -67,9 +67,9 @@ export const outputFailed = (): AbortSignal => failed.signal;
  */
 async function allWritten(failure: AbortSignal): Promise<void> {
   const failed = new Promise<void>((resolve) => failure.addEventListener('abort', () => resolve(), { once: true }));
-  const written = [process.stdout, process.stderr].map(
-    (stream) => new Promise<void>((resolve) => stream.write('', () => resolve())),
-  );
+  const written = [process.stdout, process.stderr]
+    .filter(({ writableLength }) => writableLength > 0)
+    .map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve())));
   if (!failure.aborted) await Promise.race([failed, Promise.all(written)]);
   await new Promise((resolve) => setImmediate(resolve)); // the error of the last line comes after the line
 }
