@@ -135,12 +135,20 @@ async function look(
   const { projectId, pubsubEmulator: emulator, deadLetterSubscription } = config;
   const channel = new PubSubChannel({ projectId, emulator, pings: PUBLISHING });
   try {
-    await review(channel, deadLetterSubscription, most, choose);
+    await review(channel, deadLetterSubscription, most, (messages) => {
+      if (messages.length >= most) tellOfMore(most);
+      return choose(messages);
+    });
   } catch (thrown) {
     throw pubSubFailed(thrown, config, `subscription ${deadLetterSubscription}`);
   } finally {
     channel.close();
   }
+}
+
+function tellOfMore(most: number): void {
+  const hint = most < MOST_LETTERS ? `: --limit looks at up to ${MOST_LETTERS}` : '';
+  say(`${most} dead letters were looked at, and there may be more${hint}`);
 }
 
 function isWanted({ code, publishedAt, jobId }: DeadLetter, filter: LetterFilter): boolean {

@@ -24,12 +24,16 @@ export function checkOutputFile(
   if (path === STDOUT) return undefined;
   const format = formatOf(flag, path, wanted);
   checkPlace(flag, path);
+  checkOverwritesNone(flag, path, inputs);
+  return format;
+}
+
+/** @throws UsageError if the file is one of the inputs */
+export function checkOverwritesNone(flag: string, path: string, inputs: readonly string[]): void {
   const own = identityOf(path);
-  const overwritten = inputs.find((input) => identityOf(input) === own);
-  if (overwritten !== undefined) {
+  if (inputs.some((input) => identityOf(input) === own)) {
     throw new UsageError(`${flag} ${path}: expected another file than the input, which would be overwritten`);
   }
-  return format;
 }
 
 /** The format that a file name says. `undefined`: the name has no extension. @throws UsageError */
@@ -53,7 +57,8 @@ export function formatOfExtension(extension: string): OutputFormat | undefined {
   return names.find((name) => name === extension || FORMATS[name].extension === extension);
 }
 
-function checkPlace(flag: string, path: string): void {
+/** Checks that a file can be written there. @throws UsageError */
+export function checkPlace(flag: string, path: string): void {
   const folder = dirname(resolve(path));
   const stat = statSync(folder, { throwIfNoEntry: false });
   if (!stat?.isDirectory()) throw new UsageError(`${flag} ${path}: there is no folder ${folder}`);

@@ -61,8 +61,22 @@ let failed = new AbortController();
 export const outputFailed = (): AbortSignal => failed.signal;
 
 /**
+ * Waits until the readers of both streams have taken what was written. A pipe holds 64 KiB; what does not fit is still in
+ * this process, and is lost when it exits.
+ * @param failure fires when standard output cannot be written
+ */
+async function allWritten(failure: AbortSignal): Promise<void> {
+  const failed = new Promise<void>((resolve) => failure.addEventListener('abort', () => resolve(), { once: true }));
+  const written = [process.stdout, process.stderr]
+    .filter(({ writableLength }) => writableLength > 0)
+    .map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve())));
+  if (!failure.aborted) await Promise.race([failed, Promise.all(written)]);
+  await new Promise((resolve) => setImmediate(resolve)); // the error of the last line comes after the line
+}
+
+/**
  * Runs a command, and looks whether standard output takes what it prints. When it fails, a command that watches
- * `outputFailed` ends by itself; any other is left after five seconds.
+ * `outputFailed` ends by itself; any other is left after five seconds. Ends when the readers have taken everything.
  * @returns the command's exit code; 141 if the reader has gone; 1 for another failure, which is told
  */
 export async function withOutput(command: () => Promise<number>): Promise<number> {
@@ -79,7 +93,7 @@ export async function withOutput(command: () => Promise<number>): Promise<number
   });
   try {
     const code = await Promise.race([command(), left]);
-    await new Promise((resolve) => setImmediate(resolve)); // the error of the last line comes after the line
+    await allWritten(own.signal);
     if (!own.signal.aborted) return code ?? 0;
     const error = own.signal.reason as NodeJS.ErrnoException;
     if (error.code === 'EPIPE') return READER_GONE;

@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander';
 import type { Client } from '../client/client.js';
 import { mapInOrder } from '../client/in-order.js';
-import type { Redriven, RedriveOptions } from '../client/redrive.js';
-import { isJobId } from '../domain/job.js';
+import { refusalOf, type Redriven, type RedriveJob, type RedriveOptions } from '../client/redrive.js';
+import { isJobId, originalOf } from '../domain/job.js';
 import { letters, MOST_LETTERS } from './dead-letters.js';
-import { requestOfLetter } from './dead-letters/letter.js';
+import { lettersByJob, requestOfLetter } from './dead-letters/letter.js';
 import { connected } from './connected.js';
 import { type FilterFlags, filterOf, isFiltered, jobIdsOf, withFilter } from './job-filter.js';
 import { reachToPublish } from './reach.js';
@@ -39,7 +39,9 @@ export function redriveCommand(invocation: Invocation): Command {
       'redrive --status failed --group album-17',
       'redrive --dead-letters --code RETRIES_EXHAUSTED',
     ],
-    { 1: 'a job was refused: it would fail in the same way, or its request is not known' },
+    {
+      1: 'a job was refused: it would fail in the same way, or its request is not known; or a record could not be read',
+    },
   );
 }
 
@@ -84,12 +86,26 @@ function chosen(
   invocation: Invocation,
 ): AsyncIterable<Redriven> {
   if (flags.deadLetters) return ofLetters(client, flags, options, invocation);
-  if (jobIds.length > 0) return mapInOrder(new Set(jobIds), AT_ONCE, (jobId) => client.redrive(jobId, options));
-  const onUnreadable = (_: string, { message }: Error) => say(`imagen: ${message}`);
+  if (jobIds.length > 0) {
+    return mapInOrder(new Set(jobIds.map(originalOf)), AT_ONCE, (jobId) => redriveOne(client, { jobId }, options));
+  }
+  const onUnreadable = (_: string, { message }: Error) => {
+    say(`imagen: ${message}`);
+    invocation.exitCode = 1;
+  };
   return client.redriveAll(filterOf(flags), { ...options, onUnreadable });
 }
 
-/** A dead letter without a readable job is told as refused. A job of which there are several is redriven once. */
+/** One job that cannot be done again keeps nobody from the others, and from being told. */
+async function redriveOne(client: Client, job: RedriveJob, options: RedriveOptions): Promise<Redriven> {
+  try {
+    return await client.redrive(job, options);
+  } catch (thrown) {
+    return refusalOf(originalOf(job.jobId), thrown);
+  }
+}
+
+/** A dead letter without a readable job is told as refused. */
 async function* ofLetters(
   client: Client,
   flags: Flags,
@@ -97,12 +113,11 @@ async function* ofLetters(
   invocation: Invocation,
 ): AsyncGenerator<Redriven, void, void> {
   const found = await letters(invocation, MOST_LETTERS, flags);
-  const jobs = new Map(found.map((letter) => [letter.jobId ?? `message ${letter.messageId}`, letter]));
-  yield* mapInOrder(jobs, AT_ONCE, ([jobId, letter]): Promise<Redriven> => {
+  yield* mapInOrder(lettersByJob(found), AT_ONCE, ([jobId, letter]): Promise<Redriven> => {
     const refused = (why: string) => Promise.resolve({ original: jobId, state: 'refused' as const, jobId, why });
     const request = requestOfLetter(letter);
     if (!request || !isJobId(jobId)) return refused(`${letter.code ?? 'moved by Pub/Sub'}: its message cannot be read`);
-    return client.redrive({ jobId, request }, options);
+    return redriveOne(client, { jobId, request }, options);
   });
 }
 

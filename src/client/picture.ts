@@ -105,8 +105,9 @@ function tooLarge(what: string, maxBytes: number, given: string): JobError {
 
 /** A file name as the last part of an object's name, which has no control characters and is neither `.` nor `..`. */
 function objectName(name: string): string {
+  // It is cut first: that may leave half of a character outside the basic plane, such as an emoji.
   const safe = basename(name)
-    .replace(/\p{Cc}|\p{Surrogate}/gu, '_')
-    .slice(-100);
+    .slice(-100)
+    .replace(/\p{Cc}|\p{Surrogate}/gu, '_');
   return /^\.*$/.test(safe) ? DEFAULT_NAME : safe;
 }

@@ -93,7 +93,7 @@ export async function* redriveAll(
 }
 
 /** One job that cannot be done again keeps nobody from the others. @throws any error that the others would meet, too */
-function refusalOf(original: string, thrown: unknown): Redriven {
+export function refusalOf(original: string, thrown: unknown): Redriven {
   if (!(thrown instanceof JobError) || thrown.code === 'STORAGE_UNAVAILABLE') throw thrown;
   return { original, state: 'refused', jobId: original, why: `${thrown.code}: ${thrown.message}` };
 }

@@ -1,7 +1,7 @@
 /** Submits many pictures, and gives their outcomes as they come. */
 import type { Completion } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
-import { waitUnless } from '../domain/signals.js';
+import { unless } from '../domain/signals.js';
 import { recall } from '../records/recall.js';
 import { ClientError } from './errors.js';
 import type { Parts } from './parts.js';
@@ -227,14 +227,6 @@ interface Source<R> {
   next(): Promise<IteratorResult<R, unknown>>;
   /** Tells the iterator that no more is wanted, and does not wait for it. */
   return(): void;
-}
-
-/** @throws the signal's reason if it fires first */
-function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return waitUnless<T>(signal, ({ resolve, reject }) => {
-    promise.then(resolve, reject);
-    return () => undefined;
-  });
 }
 
 /** An iterator for several callers: one is asked for after the other. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion } from '../domain/completion.js';
-import { anyOf } from '../domain/signals.js';
+import { anyOf, unless } from '../domain/signals.js';
 import { recall } from '../records/recall.js';
 import type { Parts } from './parts.js';
 import { untilFound } from './poll.js';
@@ -54,9 +54,16 @@ async function untilTold<T>(
 ): Promise<T> {
   let hasCome = false;
   let wake = (): void => undefined;
-  const stop = await arrivals.watch(jobId, () => {
+  const watching = arrivals.watch(jobId, () => {
     hasCome = true;
     wake();
+  });
+  const stop = await unless(signal, watching).catch((thrown: unknown) => {
+    watching.then(
+      (unwatch) => unwatch(),
+      () => undefined,
+    );
+    throw thrown;
   });
   const pause = async () => {
     if (!hasCome) {

@@ -31,6 +31,14 @@ export function anyOf(signals: readonly AbortSignal[]): Combined {
   return { signal: controller.signal, release };
 }
 
+/** The result of a promise. @throws the signal's reason if it fires first; nobody waits for the promise then */
+export function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return waitUnless<T>(signal, ({ resolve, reject }) => {
+    promise.then(resolve, reject);
+    return () => undefined;
+  });
+}
+
 /** The functions that end a wait. */
 export interface Settle<T> {
   readonly resolve: (value: T) => void;

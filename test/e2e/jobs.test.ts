@@ -165,6 +165,30 @@ describe('jobs that have ended', () => {
     expect(end?.completion.status).toBe('succeeded');
   });
 
+  it('are redriven once where a job and its redrive are named, beside a record that cannot be read', async () => {
+    const input = { uri: `gs://uploads-${scene.id}/never.jpg` };
+    for (const jobId of ['once', 'broken-1']) await scene.publish({ jobId, operations: ['echo'], input });
+    await Promise.all(['once', 'broken-1'].map((jobId) => scene.completions(1, jobId)));
+    await scene.imagen('redrive', 'once');
+    await scene.completions(1, 'once~r1');
+    const unreadable = scene.uploads.storage.bucket(`state-${scene.id}`).file('records/broken-2.json');
+    await unreadable.save('no record', { resumable: false });
+
+    const redrive = async (...args: string[]) => {
+      const { code, stdout } = await scene.imagen('redrive', ...args, '--json');
+      const { jobs } = JSON.parse(stdout) as RedrivenAll;
+      return { code, states: jobs.map(({ original, state, jobId }) => `${original} ${state} ${jobId}`) };
+    };
+    expect(await redrive('once', 'once~r1', 'broken-1', 'broken-2', '--force')).toEqual({
+      code: 1,
+      states: ['once published once~r2', 'broken-1 published broken-1~r1', 'broken-2 refused broken-2'],
+    });
+    expect(await redrive('--prefix', 'broken-2')).toEqual({ code: 1, states: [] });
+    await scene.completions(1, 'once~r2');
+    await scene.completions(1, 'broken-1~r1');
+    await unreadable.delete();
+  });
+
   it('are watched on a subscription that is gone afterwards', async () => {
     const watching = spawn(process.execPath, [CLI, 'watch', '--prefix', 'seen', '--limit', '2', '--json'], {
       env: scene.env,
@@ -208,6 +232,9 @@ describe('jobs that have ended', () => {
       'twice INVALID_MESSAGE',
       'unreadable INVALID_MESSAGE',
     ]);
+    const some = await scene.imagen('dead-letters', 'list', '--limit', '2');
+    expect(some.stdout.trim().split('\n')).toHaveLength(2);
+    expect(some.stderr).toBe('2 dead letters were looked at, and there may be more: --limit looks at up to 10000\n');
     const shown = await json<DeadLetter>('dead-letters', 'show', 'unreadable');
     expect(shown).toMatchObject({
       data: { jobId: 'unreadable', operations: [] },

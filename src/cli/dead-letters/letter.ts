@@ -1,5 +1,5 @@
 import { JobError } from '../../domain/errors.js';
-import { type JobMessage, parseJob } from '../../domain/job.js';
+import { type JobMessage, originalOf, parseJob } from '../../domain/job.js';
 import type { Delivery } from '../../domain/ports.js';
 import type { JobRequest } from '../../records/request.js';
 
@@ -61,6 +61,20 @@ export function requestOfLetter({ data, isJob, attributes }: DeadLetter): JobReq
   if (!isJob) return undefined;
   const own = Object.entries(attributes).filter(([name]) => !name.startsWith('CloudPubSub'));
   return { message: data as JobMessage, attributes: Object.fromEntries(own) };
+}
+
+/**
+ * The last letter of each job, by the job's id: one that can be published again, if there is any. A redrive counts as its
+ * job. Letters without an id stand for themselves.
+ */
+export function lettersByJob(letters: readonly DeadLetter[]): ReadonlyMap<string, DeadLetter> {
+  const jobs = new Map<string, DeadLetter>();
+  for (const letter of letters) {
+    const { jobId, messageId, isJob } = letter;
+    const original = jobId === undefined ? `message ${messageId}` : originalOf(jobId);
+    if (isJob || !jobs.has(original)) jobs.set(original, letter);
+  }
+  return jobs;
 }
 
 function contentOf(data: Buffer): unknown {

@@ -1,7 +1,7 @@
 /** What became of each picture, for people and for programs. */
-import { statSync } from 'node:fs';
-import { dirname, extname, resolve } from 'node:path';
+import { extname } from 'node:path';
 import { oneLine, visible } from '../output.js';
+import { checkOverwritesNone, checkPlace } from '../output-file.js';
 import { UsageError } from '../usage.js';
 
 /** `refused`: nothing was published. `submitted`: published, and not ended when the command did. `not done`: the
@@ -36,15 +36,16 @@ const COLUMNS = [
   ...(['input', 'outcome', 'jobId', 'published', 'code', 'message', 'output', 'saved', 'totalMs'] as const),
 ] satisfies (keyof Row)[];
 
-/** @throws UsageError for a name that is neither, and for a folder that is missing */
-export function checkReport(path: string): void {
+/**
+ * @param args of the command: a manifest among them is not overwritten
+ * @throws UsageError for a name that is neither, and for a file that cannot or may not be written
+ */
+export function checkReport(path: string, args: readonly string[]): void {
   if (!/^\.(?:json|csv)$/i.test(extname(path))) {
     throw new UsageError(`--report ${path}: expected a name that ends with .json or .csv`);
   }
-  const folder = dirname(resolve(path));
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new UsageError(`--report ${path}: there is no folder ${folder}`);
-  }
+  checkPlace('--report', path);
+  checkOverwritesNone('--report', path, args);
 }
 
 export function reportOf(rows: readonly Row[], startedAt: Date, interrupted: boolean): Report {

@@ -36,7 +36,7 @@ export async function processMany(
   if (out === undefined) throw new UsageError('--out: expected the folder of the results');
   const manifest = args.find(isManifest);
   if (manifest !== undefined) throw new UsageError(`${manifest}: expected pictures; \`imagen submit\` takes manifests`);
-  if (report !== undefined) checkReport(report);
+  if (report !== undefined) checkReport(report, args);
   const found = itemsOf(args, out);
   checkOut(out, found.items);
   const job = localJob(flags);

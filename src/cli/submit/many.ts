@@ -37,7 +37,7 @@ export async function submitMany(args: readonly string[], flags: Flags, env: Nod
   readConfig(env, ['uploadPrefix']); // missing, it is told before the pictures are counted
   const wish = wishOf(flags);
   checkedJob({ ...wish, jobId: 'x', input: { uri: 'gs://checked/later' } });
-  if (flags.report !== undefined) checkReport(flags.report);
+  if (flags.report !== undefined) checkReport(flags.report, args);
   if (flags.out !== undefined && flags.wait === false)
     throw new UsageError('--out: expected no --no-wait, because it needs the results');
   const found = itemsOf(args, flags.out);

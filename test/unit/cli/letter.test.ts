@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { deadLetterOf, requestOfLetter } from '../../../src/cli/dead-letters/letter.js';
+import { deadLetterOf, lettersByJob, requestOfLetter } from '../../../src/cli/dead-letters/letter.js';
 
 const job = '"jobId": "a", "operations": ["x"], "input": { "uri": "gs://in/a" }';
 
@@ -13,6 +13,25 @@ function requestOf(data: string | Buffer) {
   const delivery = { messageId: '1', attributes, data: Buffer.from(data), publishedAt: new Date(), attempt: 1 };
   return requestOfLetter(deadLetterOf(delivery));
 }
+
+it('is one for each job, of which a redrive is none, and one that can be read where there is any', () => {
+  const letter = (messageId: string, data: string, jobId?: string) =>
+    deadLetterOf({
+      ...{ messageId, data: Buffer.from(data), publishedAt: new Date(), attempt: 1 },
+      attributes: jobId === undefined ? {} : { jobId },
+    });
+  const letters = [
+    ...[letter('1', `{ ${job} }`, 'a'), letter('2', `{ ${job} }`, 'a~r1'), letter('3', 'no job', 'a~r2')],
+    ...[letter('4', 'no job', 'b'), letter('5', 'no job'), letter('6', 'no job')],
+  ];
+  const chosen = [...lettersByJob(letters)].map(([jobId, { messageId }]) => [jobId, messageId]);
+  expect(chosen).toEqual([
+    ['a', '2'],
+    ['b', '4'],
+    ['message 5', '5'],
+    ['message 6', '6'],
+  ]);
+});
 
 describe('a dead letter', () => {
   it('gives the request that its publisher sent, with the attributes of the publisher', () => {

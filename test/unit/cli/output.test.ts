@@ -6,6 +6,7 @@ import { oneLine, outputFailed, visible, withOutput } from '../../../src/cli/out
 import { describe as describeCompletion } from '../../../src/cli/submit/tell.js';
 import { untilInterrupted, untilStopped } from '../../../src/cli/usage.js';
 import type { Completion } from '../../../src/domain/completion.js';
+import { runProgram } from '../../support/program.js';
 
 vi.mock('../../../src/cli/capacity.js', () => {
   throw new Error('loaded');
@@ -26,6 +27,18 @@ it('answers --version without any command', async () => {
   expect(await run(['node', 'imagen', '--version'], {})).toBe(0);
   expect(log).toHaveBeenCalledWith(expect.stringMatching(/^\d+\.\d+\.\d+$/));
   await expect(import('../../../src/cli/capacity.js')).rejects.toThrow(); // so that the test can fail
+});
+
+it.each([
+  ['a document', "printText('x'.repeat(2_000_000))", 2_000_001],
+  ['a picture', 'printBytes(Buffer.alloc(2_000_000))', 2_000_000],
+])('gives a reader of a pipe all of %s, although the process exits', async (_, print, bytes) => {
+  const output = new URL('../../../src/cli/output.ts', import.meta.url).href;
+  const program = `const { withOutput, printText, printBytes } = await import('${output}');
+    process.exit(await withOutput(async () => { ${print}; return 7; }));`;
+  const options = ['--import', 'tsx', '--input-type=module', '--eval', program];
+  const { code, stdout, stderr } = await runProgram(process.execPath, options, process.env);
+  expect({ code, length: stdout.length, stderr }).toEqual({ code: 7, length: bytes, stderr: '' });
 });
 
 describe('standard output that fails', () => {

@@ -7,7 +7,7 @@ import { baseOf, expand, patternOf } from '../../../src/cli/pictures/glob.js';
 import { itemsOf } from '../../../src/cli/pictures/items.js';
 import { parseCsv, readManifest } from '../../../src/cli/pictures/manifest.js';
 import { createTeller, timeOf } from '../../../src/cli/pictures/progress.js';
-import { reportFile, reportOf, type Row, summary } from '../../../src/cli/pictures/report.js';
+import { checkReport, reportFile, reportOf, type Row, summary } from '../../../src/cli/pictures/report.js';
 import type { Job } from '../../../src/domain/job.js';
 
 let folder: string;
@@ -33,6 +33,20 @@ describe('the operations of the command line', () => {
     const job = { operations: [{ model: 'upscale', version: '9' }, { model: 'enhance' }] } as unknown as Job;
     expect(describeOperations(job)).toBe('upscale@9 → enhance');
   });
+});
+
+it('is refused as the place of a report where it is a folder or the manifest', () => {
+  const manifest = join(folder, 'jobs.csv');
+  writeFileSync(manifest, 'input\n');
+  mkdirSync(join(folder, 'folder.json'));
+  expect(() => checkReport(manifest, [join(folder, 'sub', '..', 'jobs.csv')])).toThrow(
+    /input, which would be overwritten/,
+  );
+  expect(() => checkReport(join(folder, 'folder.json'), [manifest])).toThrow(/expected a file, given a folder/);
+  expect(() => checkReport(join(folder, 'no', 'a.json'), [manifest])).toThrow(/there is no folder/);
+  expect(() => checkReport(join(folder, 'new.csv'), [manifest, 'gs://in/a.png'])).not.toThrow();
+  rmSync(manifest);
+  rmSync(join(folder, 'folder.json'), { recursive: true });
 });
 
 describe('the pictures that arguments stand for', () => {

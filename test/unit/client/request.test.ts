@@ -53,6 +53,7 @@ describe('a request', () => {
     expect(await nameOf('..')).toBe('picture');
     expect(await nameOf('a\nb\u0000.png')).toBe('a_b_.png');
     expect(await nameOf('ü'.repeat(300))).toBe('ü'.repeat(100));
+    expect(await nameOf(`${'😀'.repeat(60)}x.png`)).toBe(`_${'😀'.repeat(47)}x.png`);
   });
 
   it('needs an upload prefix for a local picture', async () => {
