@@ -97,6 +97,10 @@ describe('imagen submit', () => {
     expect(again.stderr).toMatch(/101 pictures \(1 other file left out\)/);
     expect(again.stderr).toMatch(/refused INPUT_EMPTY +1 +e\.g\. .*empty\.jpg/);
     expect(again.stderr).toMatch(/succeeded +99/);
+    expect(again.stderr).not.toContain('note:');
+    // They were submitted without a group, and so that group never ends.
+    const grouped = await scene.imagen('submit', ...args, join(folder, 'third.json'), '--group', 'late');
+    expect(grouped.stderr).toContain('note: 100 jobs that were submitted before with another group, which holds');
 
     const ids = new Set(after.jobs.flatMap(({ jobId }) => jobId ?? []));
     expect(ids.size).toBe(COUNT - 1); // one picture is there twice
@@ -195,7 +199,9 @@ describe('imagen submit', () => {
       const args = [CLI, 'submit', photo, '-p', operation, '--wait', '--wait-seconds', seconds];
       return runProgram(process.execPath, args, { ...scene.env, ...env });
     };
-    const nobody = scene.env.IMAGEN_COMPLETIONS_TOPIC; // no worker pulls from it
+    const nobody = `unheard-${scene.id}`; // no worker pulls from it
+    const [topic] = await scene.pubsub.createTopic(nobody);
+    await topic.createSubscription(`${nobody}-reader`);
     const [bare, away, idle, broken] = await Promise.all([
       waiting('6', { IMAGEN_JOBS_TOPIC: `bare-${scene.id}` }),
       waiting('1', { IMAGEN_JOBS_TOPIC: `bare-${scene.id}`, TRITON_URL: '127.0.0.1:1' }),

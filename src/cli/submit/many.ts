@@ -16,6 +16,7 @@ import { atMost, INTERRUPTED, untilStopped, UsageError } from '../usage.js';
 import { type Flags, waitMsOf, wishOf } from './flags.js';
 import { requestOfItem } from './request.js';
 import { tellWhatIsStuck } from './stuck.js';
+import { describeIgnored } from './tell.js';
 import { checkOut, type Item, type Items, itemsOf } from '../pictures/items.js';
 import { createTeller, type Teller } from '../pictures/progress.js';
 import { checkReport, reportFile, reportOf, type Row, summary } from '../pictures/report.js';
@@ -59,6 +60,8 @@ class Run {
   readonly #rows = new Map<Item, Row>();
   /** Jobs that have not ended. */
   readonly #waiting = new Map<Item, Submitted>();
+  /** Jobs that were submitted before with other fields. */
+  readonly #others: Submitted[] = [];
   #quietSince = Date.now();
   #overdue = false;
   readonly #stop = new AbortController();
@@ -107,7 +110,10 @@ class Run {
       const { republish = false } = this.flags;
       const outcomes = this.client.submitAll(this.items.keys(), {
         ...{ signal: this.#stop.signal, wait: this.#waits, republish },
-        onSubmitted: (request, submitted) => this.#waiting.set(this.#itemOf(request), submitted),
+        onSubmitted: (request, submitted) => {
+          this.#waiting.set(this.#itemOf(request), submitted);
+          if (submitted.ignored.length > 0) this.#others.push(submitted);
+        },
         onProgress: (progress) => this.#teller.update(progress),
       });
       for await (const outcome of outcomes) await this.#take(outcome);
@@ -176,6 +182,8 @@ class Run {
     if (this.flags.report !== undefined) writeFileSync(this.flags.report, reportFile(this.flags.report, report));
     if (this.flags.json) printJson(report);
     this.#teller.block(summary(report));
+    const ignored = describeIgnored(this.#others);
+    if (ignored !== undefined) this.#teller.line(ignored);
     if (failure !== undefined || this.#stop.signal.aborted)
       this.#teller.line('Run the same command again to go on where it stopped.');
     if (failure !== undefined) throw failure;

@@ -16,7 +16,7 @@ import { reachToPublish } from '../reach.js';
 import { printBytes, printJson, say } from '../output.js';
 import { atMost, CommandFailed, UsageError } from '../usage.js';
 import { type Flags, waitMsOf, wishOf } from './flags.js';
-import { describe } from './tell.js';
+import { describe, describeIgnored } from './tell.js';
 import { NOT_FOUND_OUT, whyItWaits } from './why.js';
 
 /** Time limit for sending the spans of this command, in milliseconds. */
@@ -54,6 +54,8 @@ export async function submitOne(file: string, flags: Flags, env: NodeJS.ProcessE
       }),
     );
     say(`${WORDS[submitted.state]} ${job.jobId}: ${describeOperations(job)}`);
+    const ignored = describeIgnored([submitted]);
+    if (ignored !== undefined) say(ignored);
     if (!flags.wait) {
       if (flags.json) printJson(submitted.message, 0);
       return 0;
