@@ -230,11 +230,7 @@ export function salvage(data: Buffer): Salvaged {
 }
 
 /** Half a character cannot be written in UTF-8. */
-const cut = (text: string) =>
-  [...text.slice(0, 2 * MAX_GIVEN_ID)]
-    .slice(0, MAX_GIVEN_ID)
-    .join('')
-    .replace(/\p{Surrogate}/gu, '\ufffd');
+const cut = (text: string) => text.slice(0, MAX_GIVEN_ID).replace(/\p{Surrogate}/gu, '\ufffd');
 
 function normalise(message: z.output<typeof jobSchema>): Job {
   const { operations, priority, output: place, ...rest } = message;

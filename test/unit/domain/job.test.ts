@@ -134,7 +134,8 @@ describe('salvage', () => {
     ['straße 7', 'straße 7'],
     ['', ''],
     ['x'.repeat(500), 'x'.repeat(128)],
-    ['🦊'.repeat(200), '🦊'.repeat(128)],
+    ['🦊'.repeat(200), '🦊'.repeat(64)],
+    [`a${'🦊'.repeat(200)}`, `a${'🦊'.repeat(63)}\ufffd`],
     [`${'x'.repeat(127)}\ud83e`, `${'x'.repeat(127)}\ufffd`],
   ])('echoes an id that is not valid: %s', (jobId, givenJobId) => {
     expect(salvage(bytes({ jobId }))).toEqual({ givenJobId });
