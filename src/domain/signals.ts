@@ -31,7 +31,10 @@ export function anyOf(signals: readonly AbortSignal[]): Combined {
   return { signal: controller.signal, release };
 }
 
-/** The result of a promise. @throws the signal's reason if it fires first; nobody waits for the promise then */
+/**
+ * Waits for a promise, or for the signal. The promise goes on after the signal, and its result is dropped.
+ * @throws what the promise throws; the signal's reason if it fires first
+ */
 export function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return waitUnless<T>(signal, ({ resolve, reject }) => {
     promise.then(resolve, reject);

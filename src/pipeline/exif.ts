@@ -13,6 +13,8 @@ export const TAG = {
   interoperabilityIndex: 0x0001,
 } as const;
 
+/** Most bytes that a segment of a JPEG can hold (ITU-T T.81, B.1.1.4), and so the longest block of EXIF. */
+export const SEGMENT_BYTES = 65_533;
 const PREFIX = 'Exif\0\0';
 /** Bytes of a value of each type: BYTE, ASCII, SHORT, LONG, RATIONAL and so on. */
 const SIZES = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
@@ -105,7 +107,7 @@ export class Exif {
 
 /** Pixels per inch that EXIF states; undefined if it states none, or 72, which stands for "unknown" (DC-008, 4.6.8). */
 export function densityOf(block: Buffer | undefined): number | undefined {
-  if (block === undefined || block.length > 65_533) return undefined;
+  if (block === undefined || block.length > SEGMENT_BYTES) return undefined;
   try {
     const exif = new Exif(block);
     const entries = exif.entries(exif.first);
@@ -123,7 +125,7 @@ export function densityOf(block: Buffer | undefined): number | undefined {
 
 /** Whether a camera says that its colours are Adobe RGB, without a profile (DCF 2.0: index R03). */
 export function isAdobeRgb(block: Buffer | undefined): boolean {
-  if (block === undefined || block.length > 65_533) return false;
+  if (block === undefined || block.length > SEGMENT_BYTES) return false;
   try {
     const exif = new Exif(block);
     const details = exif.directory(exif.first, TAG.exif);

@@ -2,7 +2,7 @@
 import { crc32 } from '@node-rs/crc32';
 import sharp, { type Metadata } from 'sharp';
 import type { Size } from '../domain/raster.js';
-import { Exif, TAG } from './exif.js';
+import { Exif, SEGMENT_BYTES, TAG } from './exif.js';
 import { uprightXmp } from './xmp.js';
 
 /** The blocks of a file as sharp returns them. */
@@ -14,8 +14,6 @@ export interface KeptMetadata extends Pick<Metadata, 'exif' | 'xmp' | 'iptc'> {
 }
 
 const XMP_PREFIX = 'http://ns.adobe.com/xap/1.0/\0';
-/** Most bytes that a segment of a JPEG can hold (ITU-T T.81, B.1.1.4). */
-const SEGMENT_BYTES = 65_533;
 /** Where the chunks of a PNG start that follow its header. */
 const IHDR_END = 33;
 

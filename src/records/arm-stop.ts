@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Arm, STOP_REASONS } from '../domain/experiment.js';
+import type { ObjectStore } from '../domain/ports.js';
 import { type ObjectRef, under } from '../domain/uri.js';
 
 const armStopSchema = z.strictObject({
@@ -40,7 +41,30 @@ export function encodeArmStop(stop: ArmStop): Buffer {
   return Buffer.from(JSON.stringify(stop));
 }
 
-/** @throws Error when a worker did not write the object: only workers may write under the state prefix */
-export function decodeArmStop(bytes: Buffer): ArmStop {
-  return armStopSchema.parse(JSON.parse(bytes.toString('utf8')));
+/** Size limit of a decision, in bytes. */
+const MAX_BYTES = 4_096;
+
+/**
+ * Reads the decision on an arm. That there is one counts, even if it cannot be read: only workers may write under the state
+ * prefix.
+ * @returns an empty decision if it cannot be read; undefined if there is none
+ * @throws JobError `STORAGE_UNAVAILABLE`
+ */
+export async function readArmStop(
+  store: Pick<ObjectStore, 'read'>,
+  statePrefix: string,
+  arm: Arm,
+  signal: AbortSignal,
+): Promise<Partial<ArmStop> | undefined> {
+  const found = await store.read(armStopRef(statePrefix, arm), { maxBytes: MAX_BYTES, signal });
+  if (found.kind === 'missing') return undefined;
+  return found.kind === 'found' ? decoded(found.bytes) : {};
+}
+
+function decoded(bytes: Buffer): Partial<ArmStop> {
+  try {
+    return armStopSchema.parse(JSON.parse(bytes.toString('utf8')));
+  } catch {
+    return {};
+  }
 }

@@ -1,4 +1,4 @@
-import { armStopRef, type ArmStop, decodeArmStop, encodeArmStop } from '../records/arm-stop.js';
+import { armStopRef, type ArmStop, encodeArmStop, readArmStop } from '../records/arm-stop.js';
 import type { Step } from '../domain/completion.js';
 import type { Arm, ArmEnd, GuardLimits, StopReason } from '../domain/experiment.js';
 import type { ObjectStore } from '../domain/ports.js';
@@ -57,9 +57,6 @@ const createJudged = (windowMs: number, now: CanaryGuardOptions['now']): Judged 
 /** Why an arm is stopped, with the figures beyond the counts. */
 type Why = Pick<ArmStop, 'reason' | 'slow' | 'latencyRatio' | 'jobId' | 'error'> & { readonly reason: StopReason };
 
-/** Size limit of a decision, which is one line of JSON. */
-const MAX_BYTES = 4_096;
-
 export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, now }: CanaryGuardOptions): Guard {
   const judged = new Map<string, Judged>();
   const guardedArms = () => arms().flatMap((arm) => (arm.guard ? [{ arm, guard: arm.guard }] : []));
@@ -101,8 +98,8 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
     const one = entry(arm, windowSeconds);
     if (one.unwritten) return write(arm, one, one.unwritten, signal);
     if (one.stopped) return;
-    const found = await store.read(armStopRef(statePrefix, arm), { maxBytes: MAX_BYTES, signal });
-    if (found.kind !== 'missing') stop(one, found.kind === 'found' ? describe(arm, found.bytes) : aboutArm(arm), false);
+    const found = await readArmStop(store, statePrefix, arm, signal);
+    if (found) stop(one, { ...aboutArm(arm), ...found }, false);
   }
 
   return {
@@ -177,13 +174,4 @@ const MAX_ERROR = 500;
 function lastFailure(about: ArmFailure | undefined): Pick<ArmStop, 'jobId' | 'error'> {
   if (!about?.error) return {};
   return { jobId: about.jobId, error: `${about.error.code}: ${about.error.message}`.slice(0, MAX_ERROR) };
-}
-
-/** The existence of the decision counts, even if its content cannot be read. */
-function describe(arm: Arm, bytes: Buffer): Partial<ArmStop> {
-  try {
-    return decodeArmStop(bytes);
-  } catch {
-    return aboutArm(arm);
-  }
 }

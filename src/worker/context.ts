@@ -62,7 +62,7 @@ export interface Observer {
   ended(end: Ending): void;
   /** A dead letter was published. Its completion follows. */
   deadLettered(completion: Completion): void;
-  /** Something else is in the place of the job's record. Called at each look. */
+  /** An object that is no record of the job lies in the place of its record. Called each time that a worker reads it. */
   unreadable(delivery: Delivery, error: Error, jobId: string): void;
   /** A copy of the message was put back into the queue. */
   putBack(delivery: Delivery, error: Error, jobId: string | undefined): void;

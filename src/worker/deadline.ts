@@ -59,8 +59,8 @@ export function timeLimit(
 }
 
 /**
- * Calls `done` after the time that this process has had. A process that was stopped, with its machine or by a signal, has
- * done nothing meanwhile, and its jobs do not pay for that.
+ * Calls `done` when this process has run for so many milliseconds. Time for which it was stopped, with its machine or by a
+ * signal, does not count, because no job could go on then.
  * @returns what ends it
  */
 function countDown(ms: number, done: () => void): () => void {

@@ -64,7 +64,7 @@ export async function outageBehind(
   }
 }
 
-/** Requests of the job do without the version that the routes have chosen: any of the model's that fails explains the wait. */
+/** Without the version that the routes have chosen, which is not kept: any version that fails may explain the wait. */
 const nameOf = ({ model, version }: Job['operations'][number]) =>
   version === undefined ? { model } : { model, version };
 

@@ -117,7 +117,7 @@ export async function controlModel({ tritonHttp }: Ports, model: string, verb: '
   if (!answer.ok) throw new Error(`${verb} ${model}: ${answer.status} ${await answer.text()}`);
 }
 
-/** Of the models in a folder those that Triton could not load, a line each with its reason. */
+/** Lists the models of a folder that Triton could not load: one line for each, with the reason. */
 export async function notLoaded({ tritonHttp }: Ports, folder: string): Promise<string[]> {
   const url = `http://127.0.0.1:${tritonHttp}/v2/repository/index`;
   const signal = AbortSignal.timeout(10_000);
@@ -162,8 +162,10 @@ async function linkTree(from: string, to: string): Promise<void> {
   }
 }
 
-/** Named one by one, and not `*`, which takes no exceptions: a model that cannot be loaded ends the server at its start. */
-/** @throws Error that names a model of two repositories: Triton would serve neither */
+/**
+ * Names the models one by one, since `*` takes no exceptions, and a model that cannot be loaded ends the server at its start.
+ * @throws Error that names a model which two repositories have: Triton would serve neither
+ */
 async function namesToLoad(repositories: readonly ModelRepository[]): Promise<string[]> {
   const names: string[] = [];
   for (const { folder, leaveOut = [] } of repositories) {

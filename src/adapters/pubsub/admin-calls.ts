@@ -41,7 +41,7 @@ export async function unlessThere(name: string, create: () => Promise<unknown>):
   }
 }
 
-/** Begins the names of subscriptions that are deleted at the end of what made them: a watch, a wait, the demo's page. */
+/** Prefix of the names of temporary subscriptions. A watch, a wait or the demo's page makes one, and deletes it at its end. */
 export const TEMPORARY = 'imagen-watch-';
 
 /** The short names of a topic's subscriptions. @returns undefined if there is no such topic. @throws StepFailed */

@@ -141,7 +141,7 @@ export class Channel {
     return this.#openedAt <= at && (this.#heardAt.get(replica) ?? -Infinity) > at;
   }
 
-  /** The replicas that have answered a unary call since that time. @param at by `performance.now()` */
+  /** Lists the replicas that have answered a unary call since that time. @param at by `performance.now()` */
   heardOf(at: number): string[] {
     return [...this.#heardAt].flatMap(([replica, heardAt]) => (heardAt > at ? [replica] : []));
   }

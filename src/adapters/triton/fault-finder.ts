@@ -12,12 +12,11 @@ import { createTensor, originTensor } from '../../domain/tensor.js';
 import type { CallOptions, Channel } from './channel.js';
 import { encodeRequest } from './codec.js';
 import { faultOf, isCallFailure } from './errors.js';
+import { atEveryReplica } from './everywhere.js';
 import type { KnownFault, Replicas } from './replicas.js';
 
 /** A replica that has not answered anything for this long is gone, in milliseconds. The contracts are read more often. */
 const HEARD_WITHIN_MS = 60_000;
-/** Limit of replicas to ask. */
-const MOST_REPLICAS = 100;
 /**
  * Time limit of one blank picture, in milliseconds. Triton needs a second to say that the process has ended, for each batch
  * that waits before this request.
@@ -74,30 +73,27 @@ export class FaultFinder {
   }
 
   /**
-   * Asks one replica after another, as `readEverywhere` does, and notes the faults. A replica that does not answer in time may
-   * be busy: nothing is known of it, nor of those that would come after it.
+   * Notes the faults that a blank picture meets. A replica that does not answer in time may be busy: nothing is known of it,
+   * nor of those that would come after it.
    */
   async #askAll(contract: ModelContract, version: string): Promise<void> {
     const { model, maxBatchSize } = contract;
     const request = encodeRequest(blankRequest(contract, version), maxBatchSize > 0);
-    const asked = new Set<string>();
-    while (asked.size < MOST_REPLICAS) {
-      let replica: string | undefined;
+    const failureOf = async (how: CallOptions) => {
       const sentAt = performance.now();
-      const options: CallOptions = {
-        ...{ signal: this.closing, deadlineMs: BLANK_TIMEOUT_MS, avoid: [...asked] },
-        onPeer: (peer) => (replica = peer),
-      };
       try {
-        await this.channel.call('ModelInfer', request, options);
-      } catch (thrown) {
-        if (!isCallFailure(thrown)) throw thrown;
-        if (thrown.code === status.DEADLINE_EXCEEDED) return;
-        const fault = faultOf(thrown);
-        if (fault && replica !== undefined) this.replicas.failed(model, version, replica, fault, sentAt);
+        await this.channel.call('ModelInfer', request, how);
+        return undefined;
+      } catch (error) {
+        if (!isCallFailure(error)) throw error;
+        return { error, sentAt };
       }
-      if (replica === undefined || asked.has(replica)) return;
-      asked.add(replica);
+    };
+    const options = { signal: this.closing, deadlineMs: BLANK_TIMEOUT_MS };
+    for await (const { replica, answer } of atEveryReplica(options, failureOf)) {
+      if (answer?.error.code === status.DEADLINE_EXCEEDED) return;
+      const fault = faultOf(answer?.error);
+      if (answer && fault && replica !== '') this.replicas.failed(model, version, replica, fault, answer.sentAt);
     }
   }
 }

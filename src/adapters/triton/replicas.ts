@@ -20,17 +20,6 @@ export type SickFault = Fault | 'hang';
 /** The process outlives these. */
 const OUTLIVED: ReadonlySet<SickFault> = new Set(['memory', 'hang']);
 
-/** These fail a request at once, and not the next one. */
-const FLEETING: ReadonlySet<SickFault> = new Set(['memory']);
-
-export interface KnownFault {
-  readonly replica: string;
-  readonly fault: SickFault;
-  /** When it was first seen, and when a request last failed by it. `-Infinity` where the process was never seen alive. */
-  readonly since: number;
-  readonly failedAt: number;
-}
-
 export interface SickReplica {
   readonly model: string;
   readonly version: string;
@@ -49,6 +38,8 @@ interface Sickness extends SickReplica {
   over: boolean;
 }
 
+export type KnownFault = Readonly<Pick<Sickness, 'replica' | 'fault' | 'since' | 'failedAt'>>;
+
 /** All that fail within this time of the first were executed together with it; the next takes a second. */
 const TOGETHER_MS = 500;
 /** Between two requests that find out whether a replica is well again. */
@@ -64,10 +55,10 @@ const FORGOTTEN_AFTER_MS = 300_000;
 
 export class Replicas {
   readonly #sick = new Map<string, Sickness>();
-  /** When a request was last answered since the process last failed, the longest ago first. */
+  /** The time of the last answer of each replica whose process has not failed since. The oldest comes first. */
   readonly #alive = new Map<string, number>();
-  /** The last fault at each version that explains why a request gets no answer. */
-  readonly #faults = new Map<string, KnownFault>();
+  /** The last fault at each version that lasts: a lack of memory fails one request, and not the next. */
+  readonly #lasting = new Map<string, Sickness>();
   readonly #now: () => number;
 
   /** @param now milliseconds on a clock that never goes back */
@@ -109,8 +100,9 @@ export class Replicas {
     const lived = known ? known.over || OUTLIVED.has(known.fault) : this.#alive.has(key);
     const since = lived ? now : (known?.since ?? -Infinity);
     this.#alive.delete(key);
-    this.#sick.set(key, { model, version, replica, fault, since, failedAt: now, triedAt: now, over: false });
-    if (!FLEETING.has(fault)) this.#faults.set(keyOf(model, version), { replica, fault, since, failedAt: now });
+    const sickness: Sickness = { model, version, replica, fault, since, failedAt: now, triedAt: now, over: false };
+    this.#sick.set(key, sickness);
+    if (fault !== 'memory') this.#lasting.set(keyOf(model, version), sickness);
     if (OUTLIVED.has(fault)) return false;
     const atOnce = fault === 'process' && now - sentAt < DEAD_TAKES_MS;
     return atOnce || (sentAt <= since && now - since <= TOGETHER_MS);
@@ -129,11 +121,10 @@ export class Replicas {
 
   /** The last fault of a replica at the version, if it lasts or if a request has failed by it since that time. */
   faultSince(model: string, version: string, at: number): KnownFault | undefined {
-    const last = this.#faults.get(keyOf(model, version));
+    const last = this.#lasting.get(keyOf(model, version));
     if (!last) return undefined;
-    const sickness = this.#sick.get(keyOf(model, version, last.replica));
-    const lasts = sickness !== undefined && !sickness.over && !FLEETING.has(sickness.fault);
-    return lasts || last.failedAt >= at ? last : undefined;
+    const isOver = last.over || this.#sick.get(keyOf(model, version, last.replica)) !== last;
+    return isOver && last.failedAt < at ? undefined : last;
   }
 
   answeredSince(model: string, version: string, replica: string, at: number): boolean {

@@ -107,7 +107,7 @@ export function changedPromise(
   return `config.pbtxt takes version ${left.join(', ')} out of service: expected a version_policy with it, or its folder removed before`;
 }
 
-/** Fields that say what a server loads from the folder of every version. */
+/** The changed fields among those that decide which program runs a version and which file it loads. */
 function changedRunners(stored: string, config: string): string[] {
   const [before, after] = [stored, config].map((text) => readConfigText(text).config as unknown as FullConfig);
   const same = (field: 'backend' | 'platform' | 'defaultModelFilename') => before?.[field] === after?.[field];

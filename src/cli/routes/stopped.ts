@@ -4,16 +4,15 @@ import { readSettings } from '../../config/index.js';
 import { JobError } from '../../domain/errors.js';
 import type { Arm } from '../../domain/experiment.js';
 import { type RoutesDocument, routesOf } from '../../domain/routes.js';
-import { type ArmStop, armStopRef, decodeArmStop } from '../../records/arm-stop.js';
+import { type ArmStop, readArmStop } from '../../records/arm-stop.js';
 import { say } from '../output.js';
 
-/** Size limit of a decision, in bytes. */
-const MAX_BYTES = 4_096;
-
-/** The decision on an arm; undefined if none is known. Its content may be missing, if it cannot be read. */
+/** The decision on an arm, as `readArmStop` returns it. */
 export type Stopped = (model: string, arm: string) => Partial<ArmStop> | undefined;
 
-/** Reads the decisions on all guarded arms. It knows of none without `IMAGEN_STATE_PREFIX`, or if storage does not answer. */
+/**
+ * Reads the decisions on all guarded arms. Without `IMAGEN_STATE_PREFIX`, or if storage does not answer, none is known.
+ */
 export async function readStops(
   env: NodeJS.ProcessEnv,
   document: RoutesDocument,
@@ -24,9 +23,8 @@ export async function readStops(
   if (statePrefix === undefined || arms.length === 0) return () => undefined;
   const store = createObjectStore({ emulator: storageEmulator });
   const look = async (arm: Arm) => {
-    const found = await store.read(armStopRef(statePrefix, arm), { maxBytes: MAX_BYTES, signal });
-    if (found.kind === 'missing') return [];
-    return [[keyOf(arm.model, arm.name), found.kind === 'found' ? readable(found.bytes) : {}] as const];
+    const found = await readArmStop(store, statePrefix, arm, signal);
+    return found ? [[keyOf(arm.model, arm.name), found] as const] : [];
   };
   try {
     const stops = new Map((await Promise.all(arms.map(look))).flat());
@@ -39,12 +37,3 @@ export async function readStops(
 }
 
 const keyOf = (model: string, arm: string) => `${model}/${arm}`;
-
-/** Its existence counts, even if its content cannot be read. */
-function readable(bytes: Buffer): Partial<ArmStop> {
-  try {
-    return decodeArmStop(bytes);
-  } catch {
-    return {};
-  }
-}

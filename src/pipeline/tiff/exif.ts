@@ -1,5 +1,6 @@
 /** Gathers the EXIF of a TIFF into a block of its own (TIFF 6.0, section 2; CIPA DC-008), since libvips hands over none. */
 import { JobError } from '../../domain/errors.js';
+import { SEGMENT_BYTES, TAG } from '../exif.js';
 import { Directory, type TiffBytes } from './directory.js';
 
 /** What the first directory says about the photograph, and not about how its pixels are stored. */
@@ -14,16 +15,12 @@ const DESCRIPTIVE: ReadonlySet<number> = new Set([
   0x013c, // HostComputer
   0x8298, // Copyright
 ]);
-const EXIF = 0x8769;
 const GPS = 0x8825;
-const INTEROPERABILITY = 0xa005;
 /** Makers write offsets into it that count from the beginning of the file, and would be wrong elsewhere. */
 const MAKER_NOTE = 0x927c;
 /** The last of TIFF 6.0. Those of BigTIFF are unknown to readers of EXIF. */
 const LAST_TYPE = 12;
 const LONG = 4;
-/** Limit of a block: what fits into a segment of a JPEG. */
-const MOST_BYTES = 65_533;
 
 interface Item {
   readonly tag: number;
@@ -38,10 +35,10 @@ export function exifOf(file: TiffBytes, first: Directory): Buffer | undefined {
   try {
     const items = [
       ...itemsOf(first).filter(({ tag }) => DESCRIPTIVE.has(tag)),
-      ...pointers(file, first, EXIF, (details) => pointers(file, details, INTEROPERABILITY)),
+      ...pointers(file, first, TAG.exif, (details) => pointers(file, details, TAG.interoperability)),
       ...pointers(file, first, GPS),
     ];
-    if (items.length === 0 || sizeOf(items) > MOST_BYTES) return undefined;
+    if (items.length === 0 || sizeOf(items) > SEGMENT_BYTES) return undefined;
     const block = Buffer.alloc(8 + sizeOf(items));
     file.bytes.copy(block, 0, 0, 2);
     file.write(block, 2, 2, 42);
@@ -72,7 +69,7 @@ function pointers(
   if (!from.has(tag)) return [];
   const directory = new Directory(file, from.number(tag));
   const below = deeper(directory);
-  const own = itemsOf(directory).filter((one) => one.tag !== INTEROPERABILITY);
+  const own = itemsOf(directory).filter((one) => one.tag !== TAG.interoperability);
   return [{ tag, type: LONG, count: 1, content: [...own, ...below] }];
 }
 

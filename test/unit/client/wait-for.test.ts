@@ -1,4 +1,4 @@
-/** Waits that end before they have begun. */
+/** Waits by completions that end while their subscription is still being made. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';

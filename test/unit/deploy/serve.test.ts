@@ -45,7 +45,7 @@ const open = { TRITON_RESTRICTED: 'model-repository' };
 it('lets a Triton that refuses shared memory by default share it, where the protocol is open', async () => {
   const args = await serve(NEWER, open, '--log-verbose=1');
   expect(args.filter((argument) => argument.includes('client-shm'))).toEqual(['--allow-client-shm=true']);
-  // Arguments of the operator come later, and the last one of a name counts.
+  // Of two arguments with one name Triton takes the last, so the operator's come after ours.
   expect(args.indexOf('--allow-client-shm=true')).toBeLessThan(args.indexOf('--log-verbose=1'));
 });
 
