@@ -1,32 +1,40 @@
 import { defineConfig } from 'vitest/config';
-import { BaseSequencer, type TestSpecification } from 'vitest/node';
-
-/** They run beside the others, and so must not begin only when these have ended. */
-class PixelsFirst extends BaseSequencer {
-  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ project }: TestSpecification) => (project.name === 'pixels' ? 0 : 1);
-    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
-  }
-}
 
 const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
 /** They ask the networks about hundreds of pictures: only with `npm run test:pixels`, which also runs all of golden.test.ts. */
 const LONG = ['test/contract/seams.test.ts'];
 const ALL_PIXELS = process.env.IMAGEN_TEST_PIXELS === 'all';
 const COMPUTING = [...(ALL_PIXELS ? LONG : []), 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
-/** Each file that computes has one, four others run (one-at-a-time.ts), and so many wait for their turn that each group has one. */
-const LANES = COMPUTING.length + 15;
-const BESIDE_EACH_OTHER = { groupOrder: 1 };
+/** They change what a process has once: its tracer, what grpc-js reads when it is loaded, or which loaders sharp has. */
+const APART = [
+  'test/unit/tracing/*.test.ts',
+  'test/unit/adapters/pubsub-channel.test.ts',
+  'test/unit/demo/burst.test.ts',
+];
+const UNIT = { maxWorkers: '100%', testTimeout: 20_000 };
+/** Four files run at once (one-at-a-time.ts); the others wait for their turn, so many that each group has one. */
+const LANES = 15;
 
 /**
- * Unit tests need nothing. The others need the real parts: `real` runs four files at a time, for many of them look at a
- * clock, and beside it, at the lowest priority and on a Triton of its own, runs what only computes.
+ * Unit tests need nothing. Those of one process share its modules, for loading them anew takes as long as the tests. The others need the
+ * real parts, and follow one after the other: `pixels` only computes, and `real` runs four files at a time, for many of them
+ * look at a clock.
  */
 export default defineConfig({
   test: {
-    sequence: { sequencer: PixelsFirst },
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], maxWorkers: '100%', testTimeout: 20_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], exclude: APART, isolate: false, ...UNIT } },
+      { test: { name: 'unit apart', include: APART, ...UNIT } },
+      {
+        test: {
+          name: 'pixels',
+          include: COMPUTING,
+          globalSetup: ['test/support/computing.ts'],
+          maxWorkers: '100%',
+          sequence: { groupOrder: 1 },
+          ...PATIENT,
+        },
+      },
       {
         test: {
           name: 'real',
@@ -35,18 +43,7 @@ export default defineConfig({
           globalSetup: ['test/support/stack.ts'],
           setupFiles: ['test/support/one-at-a-time.ts'],
           maxWorkers: LANES,
-          sequence: BESIDE_EACH_OTHER,
-          ...PATIENT,
-        },
-      },
-      {
-        test: {
-          name: 'pixels',
-          include: COMPUTING,
-          globalSetup: ['test/support/computing.ts'],
-          setupFiles: ['test/support/lowest-priority.ts'],
-          maxWorkers: LANES,
-          sequence: BESIDE_EACH_OTHER,
+          sequence: { groupOrder: 2 },
           ...PATIENT,
         },
       },

@@ -145,8 +145,8 @@ describe('a worker whose models go away', () => {
       const worker = await scene.startWorker();
       showOnFailure(worker);
       const before = scene.published.length;
-      const job = { operations: [{ model: 'mortal', parameters: { ms: 100 } }], input: { uri }, timeoutSeconds };
-      // The first shows that the limit is long enough for all.
+      // All eight together take a tenth of the shorter limit, however they come back.
+      const job = { operations: [{ model: 'mortal', parameters: { ms: 10 } }], input: { uri }, timeoutSeconds };
       await scene.publish({ ...job, jobId: `short-${timeoutSeconds}-first` });
       await scene.completions(before + 1);
       triton.killModel('mortal');

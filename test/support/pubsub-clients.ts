@@ -14,7 +14,9 @@ export interface Received {
   readonly ackId: string;
   readonly attempt: number;
   readonly attributes: Readonly<Record<string, string>>;
-  /** When it came, in milliseconds since the fixture was made. */
+  /** When its pull or its stream was asked for, in milliseconds since the fixture was made: its lease began later. */
+  readonly askedMs: number;
+  /** When it came, on the same clock: its lease began earlier. */
   readonly atMs: number;
 }
 
@@ -37,21 +39,26 @@ export function connect(host: string) {
     await publisher.createTopic({ name: topic });
     await subscriber.createSubscription({ name: subscription, topic, ...settings });
     const madeAt = performance.now();
-    const received = ({ ackId, message, deliveryAttempt }: protos.google.pubsub.v1.IReceivedMessage): Received => ({
+    const now = () => performance.now() - madeAt;
+    const received = (
+      { ackId, message, deliveryAttempt }: protos.google.pubsub.v1.IReceivedMessage,
+      askedMs: number,
+    ): Received => ({
       text: Buffer.from(message?.data ?? '').toString(),
       ackId: ackId ?? '',
       attempt: deliveryAttempt ?? 0,
       attributes: message?.attributes ?? {},
-      atMs: performance.now() - madeAt,
+      ...{ askedMs, atMs: now() },
     });
     /** Pulls until there are so many, or the time is over. */
     async function pull(count = 1, limitMs = 20_000, from = subscription): Promise<Received[]> {
       const all: Received[] = [];
       for (const giveUpAt = performance.now() + limitMs; all.length < count && performance.now() < giveUpAt;) {
+        const askedMs = now();
         const [{ receivedMessages }] = await subscriber.pull({
           ...{ subscription: from, maxMessages: 100, returnImmediately: true },
         });
-        all.push(...(receivedMessages ?? []).map(received));
+        all.push(...(receivedMessages ?? []).map((one) => received(one, askedMs)));
         if (all.length < count) await sleep(50);
       }
       return all;
@@ -73,13 +80,14 @@ export function connect(host: string) {
           .then(([settings]) => settings),
       /** @returns what the stream has given so far, and how it ended */
       stream: (...requests: readonly StreamRequest[]) => {
+        const openedMs = now();
         const stream = subscriber.streamingPull();
         const messages: Received[] = [];
         const properties: unknown[] = [];
         const ended = new Promise<number>((resolve) => stream.on('error', ({ code }: ServiceError) => resolve(code)));
         stream.on('data', (response: StreamResponse) => {
           properties.push(response.subscriptionProperties);
-          messages.push(...(response.receivedMessages ?? []).map(received));
+          messages.push(...(response.receivedMessages ?? []).map((one) => received(one, openedMs)));
         });
         const send = (request: StreamRequest) => stream.write(request);
         requests.forEach(send);
