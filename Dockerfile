@@ -9,8 +9,8 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json ./
 COPY src ./src
-# Maps and types are for those who import the package.
-RUN npm run build && find dist \( -name '*.map' -o -name '*.d.ts' \) -delete
+# Maps and types are for those who import the package, and .tsbuildinfo for the next build.
+RUN npm run build && find dist \( -name '*.map' -o -name '*.d.ts' -o -name .tsbuildinfo \) -delete
 
 FROM ${NODE_BASE} AS dependencies
 WORKDIR /build
