@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { readConfig } from '../config/index.js';
 import { OUTPUT_FORMATS, type OutputFormat } from '../domain/job.js';
 import { MEASURE_SETTINGS, measureAll } from './capacity/measure-all.js';
@@ -21,10 +21,15 @@ interface Flags {
   readonly json?: boolean;
 }
 
-const names = (value: string, before: string[] | undefined) => [
-  ...(before ?? []),
-  ...value.split(',').map((name) => name.trim()),
-];
+/** Each name once, for each is measured. @throws InvalidArgumentError if there is none */
+function names(value: string, before: string[] = []): string[] {
+  const given = value
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  if (given.length === 0) throw new InvalidArgumentError('Expected names, separated by commas.');
+  return [...new Set([...before, ...given])];
+}
 
 export function capacityCommand(invocation: Invocation): Command {
   const command = new Command('capacity')

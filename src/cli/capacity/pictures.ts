@@ -17,10 +17,11 @@ const QUALITY = 80;
 /**
  * Reads sizes: `1920x1080` in pixels, or `2` or `0.3MP` in megapixels, separated by commas.
  * @param maxPixels the worker's own limit
+ * @returns each size once
  * @throws UsageError
  */
 export function parseSizes(text: string, maxPixels: number): Size[] {
-  return text.split(',').map((item) => {
+  const sizes = text.split(',').map((item) => {
     const size = parseSize(item.trim());
     if (!size || Math.max(size.width, size.height) > MOST_SIDE) {
       throw new UsageError(
@@ -32,6 +33,7 @@ export function parseSizes(text: string, maxPixels: number): Size[] {
     }
     return size;
   });
+  return [...new Map(sizes.map((size) => [`${size.width}x${size.height}`, size])).values()];
 }
 
 function parseSize(text: string): Size | undefined {

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { capacityCommand } from '../../../src/cli/capacity.js';
 import { closedLoop } from '../../../src/cli/capacity/closed-loop.js';
 import { batchesBetween, fitCost, mergeBatches } from '../../../src/cli/capacity/costs.js';
 import { groupSizes } from '../../../src/cli/capacity/executions.js';
@@ -11,6 +12,28 @@ import { reportText, short } from '../../../src/cli/capacity/table.js';
 
 const never = new AbortController().signal;
 
+describe('the models and versions to measure', () => {
+  const asked = (...flags: string[]) => {
+    const command = capacityCommand({ env: {}, exitCode: 0 })
+      .exitOverride()
+      .configureOutput({ writeErr: () => undefined });
+    const { operands, unknown } = command.parseOptions(flags);
+    expect([...operands, ...unknown]).toEqual([]);
+    return command.opts();
+  };
+
+  it('are each measured once, whatever is between the commas', () => {
+    expect(asked('-m', 'enhance,,upscale, enhance', '-m', 'upscale', '--version', '1,1,')).toMatchObject({
+      model: ['enhance', 'upscale'],
+      version: ['1'],
+    });
+  });
+
+  it.each(['', ',', ' , '])('are refused where none is named: %j', (text) => {
+    expect(() => asked('-m', text)).toThrow('Expected names, separated by commas.');
+  });
+});
+
 describe('the sizes to measure', () => {
   it('takes sides, and megapixels as a picture of 4:3', () => {
     expect(parseSizes('640x480, 12,0.3MP,.03mp', 1e9)).toEqual([
@@ -18,6 +41,13 @@ describe('the sizes to measure', () => {
       { width: 4000, height: 3000 },
       { width: 632, height: 474 },
       { width: 200, height: 150 },
+    ]);
+  });
+
+  it('takes each size once', () => {
+    expect(parseSizes('64x64,12,64X64,4000x3000', 1e9)).toEqual([
+      { width: 64, height: 64 },
+      { width: 4000, height: 3000 },
     ]);
   });
 
