@@ -14,7 +14,7 @@ import { workOn } from '../shadow/work.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics/index.js';
 import type { Connections } from './connections.js';
-import { plainOptions } from './handler.js';
+import { plainOptions } from './plain-options.js';
 import type { Schedulers } from './schedulers.js';
 
 export interface Shadows {

@@ -1,4 +1,4 @@
-import type { Shape } from './plans/index.js';
+import type { Shape } from './plans/plan.js';
 
 /** Time of one execution on `n` images of `p` pixels: `fixed + n·p·perPixel`. */
 export interface Cost {

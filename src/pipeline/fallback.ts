@@ -5,7 +5,7 @@ import type { Raster } from '../domain/raster.js';
 import { annotate, happened, inSpan } from '../tracing/spans.js';
 import { type GivenUp, limitOnArm } from './arm-limit.js';
 import type { PlannedStep } from './plan.js';
-import type { Routed } from './route.js';
+import type { Routed } from './routed.js';
 import { nameArm, transform, type Transformed, type TransformOptions } from './transform.js';
 
 /**

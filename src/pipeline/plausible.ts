@@ -1,5 +1,5 @@
 /** Answers that have the right shape and cannot be right. */
-import type { View } from './plans/index.js';
+import type { View } from './plans/plan.js';
 
 /** The request is compared with its answer at so many positions across and down. */
 const SAMPLES = 32;

@@ -2,25 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelContract, VersionContract } from '../domain/contract.js';
 import { JobError } from '../domain/errors.js';
 import type { Arm } from '../domain/experiment.js';
-import type { Operation, ParameterValue } from '../domain/job.js';
+import type { Operation } from '../domain/job.js';
 import type { ModelServer } from '../domain/ports.js';
 import type { Routes } from '../domain/routes.js';
 import { byContractNow } from './contract-now.js';
 import { checkParameters } from './parameters.js';
 import { reasonToStop } from './retry.js';
-
-/** An operation with the model and version that will serve it. */
-export interface Routed {
-  readonly operation: Operation;
-  readonly model: ModelContract;
-  readonly version: string;
-  readonly contract: VersionContract;
-  readonly parameters: Readonly<Record<string, ParameterValue>>;
-  /** Arm of the experiment that chose this version. */
-  readonly arm?: Arm;
-  /** The same operation on the default version, in no arm. It runs if the arm's version cannot do it, or fails. */
-  readonly fallback?: Routed;
-}
+import type { Routed } from './routed.js';
 
 /** What decides the arm of a job. */
 export interface ArmRules {

@@ -1,4 +1,15 @@
-import type { Entrant } from './admission.js';
+import type { Claimant } from '../domain/job.js';
+
+/** A job that wants a place, or has one. */
+export interface Entrant extends Claimant {
+  readonly jobId: string;
+  /** Model of the job's first operation. */
+  readonly model: string;
+  /** No other job is inside while this one is. */
+  readonly alone: boolean;
+  /** Position in the order of arrival. */
+  readonly number: number;
+}
 
 /**
  * The jobs that wait for a place, grouped by what the rules of admission look at. Within a group the order of arrival decides,

@@ -2,9 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describe } from '../../adapters/triton/contracts.js';
 import { readConfigText } from '../../adapters/triton/text-schema.js';
-import { parsePrefix } from '../../domain/uri.js';
 import { examineContract } from '../../domain/examine-contract.js';
-import { UsageError } from '../usage.js';
 import type { ModelFile } from './directory.js';
 import { differing, type Manifest } from './manifest.js';
 import type { FullConfig } from './rules.js';
@@ -39,23 +37,6 @@ export interface Repository {
   versions(model: string): Promise<readonly StoredVersion[]>;
   /** Puts a version there, or says what would become of it. */
   push(parcel: Parcel, dryRun: boolean): Promise<Outcome>;
-}
-
-/** @throws UsageError */
-export async function openRepository(place: string, emulator: string | undefined): Promise<Repository> {
-  // A variable that is not set must not become the folder that one happens to stand in.
-  if (place.trim() === '')
-    throw new UsageError('--repository: expected a folder or gs://<bucket>/<prefix>, given nothing');
-  if (place.startsWith('gs://')) {
-    const prefix = parsePrefix(place);
-    if (typeof prefix === 'string') throw new UsageError(`--repository: ${prefix}, given ${place}`);
-    const { openBucket } = await import('./bucket.js');
-    return openBucket(prefix, emulator);
-  }
-  if (place.includes('://'))
-    throw new UsageError(`--repository: expected a folder or gs://<bucket>/<prefix>, given ${place}`);
-  const { openVolume } = await import('./volume.js');
-  return openVolume(place);
 }
 
 export const refusal = (reason: string): Outcome => ({ outcome: 'refused', reason });

@@ -1,5 +1,5 @@
 import { isSameSize } from '../../domain/raster.js';
-import type { Plan } from './index.js';
+import type { Plan } from './plan.js';
 import { borderOf, copyCore, cutWindow, isExact } from './window.js';
 
 /**

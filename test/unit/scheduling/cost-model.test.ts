@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import type { ModelServer, VersionStatistics } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { DEFAULT_COST, predictedTime } from '../../../src/pipeline/cost.js';
