@@ -3,7 +3,7 @@ import type { Message } from '@google-cloud/pubsub';
 import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
 import { until } from '../dev/until.js';
-import type { Parts } from './ground.js';
+import type { Parts } from './parts.js';
 
 interface Published {
   readonly body: string;

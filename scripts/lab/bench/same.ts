@@ -8,7 +8,7 @@ import type { Raster } from '../../../src/domain/raster.js';
 import { encode } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { seeded } from '../random.js';
-import { withStack } from './ground.js';
+import { withStack } from './harness.js';
 import { type Benchmark, type Figure, figure, figuresFor } from './result.js';
 import { corner, EXACT, type Scheduled, scenery, type Tiled, tiledVersions, workerOf } from './stitch.js';
 

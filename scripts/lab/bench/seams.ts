@@ -3,7 +3,7 @@
  */
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { Size } from '../../../src/domain/raster.js';
-import { withStack } from './ground.js';
+import { withStack } from './harness.js';
 import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
 import { apart, EXACT, scenery, stitched, type Tiled, tiledVersions, whole as wholeOf } from './stitch.js';
 

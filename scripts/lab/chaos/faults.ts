@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import { controlModel, modelProcesses } from '../../dev/parts/triton.js';
 import type { Stack } from '../../dev/stack/up.js';
 import { until } from '../../dev/until.js';

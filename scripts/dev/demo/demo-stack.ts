@@ -16,18 +16,18 @@ import { upStack, type Stack } from '../stack/up.js';
 import { until } from '../until.js';
 import { cli } from '../workers.js';
 
-interface HouseOptions {
+interface DemoStackOptions {
   readonly keep: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   readonly logs: string;
 }
 
-export interface House {
+export interface DemoStack {
   readonly env: Readonly<Record<string, string | undefined>> & Stack['env'];
   readonly borrowed: boolean;
   readonly worker: Worker;
-  /** The live page's process; only in a house that is kept. */
+  /** The live page's process; only in a demo that is kept. */
   readonly page?: Page | undefined;
   close(): Promise<void>;
   leave(): Promise<void>;
@@ -50,7 +50,7 @@ const drainMs = 30_000;
 const hurriedMs = 3_000;
 
 /** Where it rejects, nothing that it started is left. */
-export async function openHouse({ keep, progress, signal, logs }: HouseOptions): Promise<House> {
+export async function openDemoStack({ keep, progress, signal, logs }: DemoStackOptions): Promise<DemoStack> {
   await removeRemains();
   const up = readState(defaultStackDir);
   const borrowed = needed.every((id) => up?.parts[id]);
