@@ -159,7 +159,7 @@ function pipelineFor(
 }
 
 /** Writes one log line and counts one metric for the end of every shadow. */
-export function tellOfShadow(
+export function reportShadow(
   { job: { jobId }, model, version, servedVersion }: Shadow,
   end: ShadowEnd,
   log: Logger,

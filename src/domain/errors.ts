@@ -2,7 +2,7 @@
  * Every error of a job, as a closed set.
  *
  * A code says where the error happens (`stage`) and what the worker does about it (`verdict`). To add a code, add one line
- * to this table. Tests compare docs/errors.md, docs/failures.md and the settle table with it.
+ * to this table. Tests compare docs/errors.md, docs/failures.md and the table of worker/end-or-put-off.ts with it.
  */
 
 /** The stages of a job. A step of the pipeline names the stage of its errors (pipeline/steps.ts). */

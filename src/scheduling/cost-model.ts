@@ -22,7 +22,7 @@ export interface CostModel {
    * reads those of a well-known version less often.
    * @throws JobError `MODEL_UNAVAILABLE`
    */
-  look(server: ModelServer, signal: AbortSignal): Promise<void>;
+  poll(server: ModelServer, signal: AbortSignal): Promise<void>;
   costOf(model: string, version: string): Cost;
   /**
    * The share of the instance's time that requests have had: of the launches of their batches, and for their pixels. Over all
@@ -41,7 +41,7 @@ export interface CostModel {
 /**
  * Pause between two reads, in milliseconds. A burst of thumbnails lasts seconds, and its cost must be known before it ends.
  */
-export const LOOK_MS = 250;
+export const POLL_MS = 250;
 /** Number of reads after which a version is well known. From then on it gets one of `ONE_OF` reads. */
 const EAGER_LOOKS = 24;
 const ONE_OF = 8;
@@ -129,7 +129,7 @@ export function createCostModel(): CostModel {
         return result;
       }),
 
-    async look(server, signal) {
+    async poll(server, signal) {
       const due = new Map<string, Known>();
       for (const [model, { versions }] of server.contracts()) {
         for (const version of versions.keys()) {

@@ -12,7 +12,7 @@ import { JobState, type PipelineOptions, type StoredJobState } from '../pipeline
 import { memoryOf } from '../pipeline/memory.js';
 import { repeatSteps, runSteps } from '../pipeline/run.js';
 import type { RequestScheduler } from '../pipeline/transform.js';
-import { annotate, inSpan } from '../tracing/spans.js';
+import { addAttributes, inSpan } from '../tracing/spans.js';
 import { differenceOf } from './difference.js';
 import { secondsOf, type Shadow } from './plan.js';
 import { storePicture, storeReport } from './reports.js';
@@ -57,7 +57,7 @@ export async function workOn(
   const about = { jobId: job.jobId, model, version, servedVersion };
   const tail = () => ({ worker: options.worker, time: new Date().toISOString() });
   return inSpan('shadow', {}, async () => {
-    annotate(() => ({ 'imagen.job_id': job.jobId, 'imagen.model': model, 'imagen.version': version }));
+    addAttributes(() => ({ 'imagen.job_id': job.jobId, 'imagen.model': model, 'imagen.version': version }));
     try {
       const made = await render(shadow, parts, options, turns);
       const picture = await storePicture(parts.store, options.prefix, about, made.encoded, made.format, turns.signal);

@@ -25,7 +25,7 @@ export interface Guard {
    * Checks which arms of the current routes have been stopped, and forgets arms that are no longer in the routes.
    * @throws JobError `STORAGE_UNAVAILABLE`, after it has checked all arms
    */
-  look(signal: AbortSignal): Promise<void>;
+  poll(signal: AbortSignal): Promise<void>;
 }
 
 export interface CanaryGuardOptions {
@@ -94,7 +94,7 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
     one.unwritten = undefined;
   }
 
-  async function lookAt(arm: Arm, windowSeconds: number, signal: AbortSignal): Promise<void> {
+  async function pollArm(arm: Arm, windowSeconds: number, signal: AbortSignal): Promise<void> {
     const one = entry(arm, windowSeconds);
     if (one.unwritten) return write(arm, one, one.unwritten, signal);
     if (one.stopped) return;
@@ -127,11 +127,11 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
         if (latencyRatio !== undefined) decide(arm, one, { reason: 'slow', latencyRatio });
       }
     },
-    async look(signal) {
+    async poll(signal) {
       const guarded = guardedArms();
       const known = new Set(guarded.map(({ arm }) => keyOf(arm)));
       for (const key of judged.keys()) if (!known.has(key)) judged.delete(key);
-      const looks = guarded.map(({ arm, guard }) => lookAt(arm, guard.windowSeconds, signal));
+      const looks = guarded.map(({ arm, guard }) => pollArm(arm, guard.windowSeconds, signal));
       const failure = (await Promise.allSettled(looks)).find((result) => result.status === 'rejected');
       if (failure) throw failure.reason;
     },

@@ -6,8 +6,8 @@ import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import { arrivalOf } from '../domain/notification.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
-import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
-import { careAfter } from './care.js';
+import { addAttributes, markFailed, addEvent, inSpan } from '../tracing/spans.js';
+import { precautionsAfter } from './precautions.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import type { Decision } from './decision.js';
@@ -65,21 +65,21 @@ async function handleMessage(worker: Worker, given: Delivery, signal: AbortSigna
 }
 
 async function processMessage(worker: Worker, message: Message, signal: AbortSignal): Promise<Outcome> {
-  annotate(() => ({
+  addAttributes(() => ({
     'imagen.job_id': message.job.jobId,
     'imagen.models': message.job.operations.map(({ model }) => model),
   }));
-  let { care } = message;
+  let { precautions } = message;
   for (;;) {
-    const attempt = await attemptJob(worker, { ...message, care }, signal);
+    const attempt = await attemptJob(worker, { ...message, precautions }, signal);
     switch (attempt.kind) {
       case 'decided':
         return announceJob(worker, message, attempt.decision, signal);
       case 'put off':
-        care = careAfter(care, attempt.error);
-        tellUnreadable(worker, message, attempt.error);
-        if (await standAside(worker, { ...message, care }, attempt, signal)) continue;
-        return putBack(worker, { ...(attempt.counted ?? message), care }, attempt.error, signal);
+        precautions = precautionsAfter(precautions, attempt.error);
+        reportUnreadable(worker, message, attempt.error);
+        if (await standAside(worker, { ...message, precautions }, attempt, signal)) continue;
+        return putBack(worker, { ...(attempt.counted ?? message), precautions }, attempt.error, signal);
       case 'given back':
       case 'moved':
         return attempt;
@@ -88,7 +88,7 @@ async function processMessage(worker: Worker, message: Message, signal: AbortSig
 }
 
 /** At once: the message may then wait here for minutes before it is put back. */
-function tellUnreadable({ parts }: Worker, { delivery, job }: Message, error: Error): void {
+function reportUnreadable({ parts }: Worker, { delivery, job }: Message, error: Error): void {
   if (isUnreadable(error)) parts.observer.unreadable(delivery, error, job.jobId);
 }
 
@@ -140,7 +140,7 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   const model = job.operations[0]?.model ?? '';
   const entry = await worker.parts.intake.enter({ jobId, model, priority, tenant, alone });
   if (entry.kind === 'turned away') return turnedAway(delivery, entry.reason);
-  happened('in work');
+  addEvent('in work');
   const inside = alone ? withoutWaiting(worker) : worker;
   try {
     const stale = entry.met || entry.waitedMs > RECALL_AGAIN_MS;
@@ -157,7 +157,8 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   }
 }
 
-const mustBeAlone = ({ delivery, care }: Message) => delivery.attempt >= ALONE_FROM_ATTEMPT || care.alone === true;
+const mustBeAlone = ({ delivery, precautions }: Message) =>
+  delivery.attempt >= ALONE_FROM_ATTEMPT || precautions.alone === true;
 
 /** The worker takes no more jobs. Giving a message back counts as an attempt, which does no harm the first time. */
 function turnedAway(delivery: Delivery, error: GivenBack): AttemptResult {
@@ -191,7 +192,7 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
   const { delivery, given, job } = message;
   const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
   const attempt = delivery.attempt + begun;
-  annotate(() => ({ 'imagen.attempt': attempt }));
+  addAttributes(() => ({ 'imagen.attempt': attempt }));
   const counted = { ...message, delivery: { ...delivery, attempt } };
   if (attempt > maxAttempts || !isSpent(given, maxAttempts)) return counted;
   const error = new Unbegun(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
@@ -272,15 +273,15 @@ function settleMessage(
     case 'announced':
       return 'ack';
     case 'moved':
-      happened('put back before');
+      addEvent('put back before');
       return 'ack';
     case 'put back':
-      failed(outcome.error);
-      happened('put back into the queue');
+      markFailed(outcome.error);
+      addEvent('put back into the queue');
       parts.observer.putBack(delivery, outcome.error, jobId);
       return 'ack';
     case 'given back':
-      failed(outcome.error);
+      markFailed(outcome.error);
       parts.observer.givenBack(given, outcome.error, jobId);
       return 'nack';
   }

@@ -2,9 +2,9 @@ import { JobError, type Need } from '../domain/errors.js';
 import { fingerprint as fingerprintOf } from '../domain/fingerprint.js';
 import { type Job, parseJob, salvage, type Salvaged } from '../domain/job.js';
 import type { Delivery } from '../domain/ports.js';
-import type { Care } from './care.js';
+import type { Precautions } from './precautions.js';
 import { completionOfUnreadable } from './complete.js';
-import { careOf, undeferred } from './defer.js';
+import { precautionsOf, undeferred } from './defer.js';
 import { needsOf, type Prefixes } from '../scheduling/needs.js';
 import type { Decision } from './decision.js';
 
@@ -27,7 +27,7 @@ export interface Message extends Received {
   readonly fingerprint: string;
   /** Models and buckets that the job needs. */
   readonly needs: readonly Need[];
-  readonly care: Care;
+  readonly precautions: Precautions;
 }
 
 /**
@@ -48,7 +48,7 @@ export function parse(received: Received, prefixes: Prefixes): Message | Decisio
       job,
       fingerprint: fingerprintOf(job),
       needs: needsOf(job, prefixes),
-      care: careOf(received.given),
+      precautions: precautionsOf(received.given),
     };
   } catch (thrown) {
     return unreadable(received, salvage(received.delivery.data), JobError.from(thrown, 'parse'));

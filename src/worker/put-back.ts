@@ -5,9 +5,9 @@ import { NotPublishable } from '../domain/ports.js';
 import { groupCompletionAttributes } from '../domain/group-completion.js';
 import { type Job, originalOf } from '../domain/job.js';
 import { countEnd } from '../records/groups.js';
-import { annotate, failed, inSpan } from '../tracing/spans.js';
+import { addAttributes, markFailed, inSpan } from '../tracing/spans.js';
 import type { Availability } from '../scheduling/availability.js';
-import { tellStep, type Worker } from './context.js';
+import { reportStep, type Worker } from './context.js';
 import { deadLetterAttributes } from './dead-letter.js';
 import { awayForMs, deferredAttributes, missingNow } from './defer.js';
 import { leaveMovedMarker } from '../records/markers.js';
@@ -64,7 +64,7 @@ export async function putBack(worker: Worker, message: Message, error: Error, si
   const why = {
     ...{ error, ...absenceOf(worker, message, error) },
     counts: error instanceof JobError && error.costsAttempt,
-    care: message.care,
+    precautions: message.precautions,
   };
   const attributes = deferredAttributes(message.delivery, why);
   const { data, orderingKey } = message.delivery;
@@ -105,11 +105,11 @@ export async function announce(
   const announcement = { data: completionBytes(completion), attributes: completionAttributes(completion, model) };
   const refused = await hold(parts.completions, announcement, until);
   if (refused) return notAnnounced(worker, received, refused, signal);
-  tellStep(completion.jobId, delivery, 'publish');
+  reportStep(completion.jobId, delivery, 'publish');
   const uncounted = await announceGroup(worker, received, decision, until, signal);
   if (uncounted) return notAnnounced(worker, received, uncounted, signal);
-  annotate(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));
-  if (completion.error) failed(completion.error);
+  addAttributes(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));
+  if (completion.error) markFailed(completion.error);
   const now = performance.now();
   parts.observer.ended({ ...decision, delivery, tookMs: now - arrivedAt, publishMs: now - decidedAt });
   return { kind: 'announced' };

@@ -1,6 +1,6 @@
 /** Plans a bucket's notifications of new objects. */
 import { JOB_KEY } from '../../domain/notification.js';
-import { type Step, StepFailed } from '../plan.js';
+import { type SetupStep, StepFailed } from '../setup-step.js';
 import { type AdminApi, statusOf } from './admin-api.js';
 
 const EVENT = 'OBJECT_FINALIZE';
@@ -26,7 +26,7 @@ interface Notification {
 }
 
 /** A notification cannot be changed. One that differs is an obstacle, since to replace it would miss objects, or tell them twice. */
-export async function planNotification(api: AdminApi, want: WantedNotification): Promise<Step> {
+export async function planNotification(api: AdminApi, want: WantedNotification): Promise<SetupStep> {
   const { bucket, objectPrefix, topic, attributes } = want;
   const name = `gs://${bucket}/${objectPrefix}`;
   const found = (await existing(api, bucket)).filter(
