@@ -195,39 +195,29 @@ async function waitFor<T>(
   options: RouteOptions,
   signal: AbortSignal,
 ): Promise<T> {
+  const key = wanted.version === undefined ? wanted.model : `${wanted.model}/${wanted.version}`;
+  const begunAt = performance.now();
   try {
-    return await pollFor(wanted, find, models, options, signal);
+    for (;;) {
+      let found = find();
+      const unanswered = found === undefined ? await ask(models, wanted, signal) : undefined;
+      found ??= find();
+      if (found !== undefined) {
+        options.unknown?.found(key);
+        return found;
+      }
+      const away = whyAway(wanted, models, options.routes);
+      // Without an answer the server has neither confirmed the name nor denied it, so what is remembered of it stays.
+      if (unanswered === undefined && away !== undefined) options.unknown?.found(key);
+      const reason = unanswered ?? away;
+      const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
+      if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
+      if (options.patient === false) throw missing(wanted, models, reason ?? NOT_YET);
+      await sleep(POLL_MS, undefined, { signal });
+    }
   } catch (thrown) {
     if (!signal.aborted) throw thrown;
     throw reasonToStop(signal, missing(wanted, models, whyAway(wanted, models, options.routes) ?? NOT_YET));
-  }
-}
-
-async function pollFor<T>(
-  wanted: Wanted,
-  find: () => T | undefined,
-  models: ModelServer,
-  options: RouteOptions,
-  signal: AbortSignal,
-): Promise<T> {
-  const key = wanted.version === undefined ? wanted.model : `${wanted.model}/${wanted.version}`;
-  const begunAt = performance.now();
-  for (;;) {
-    let found = find();
-    const unanswered = found === undefined ? await ask(models, wanted, signal) : undefined;
-    found ??= find();
-    if (found !== undefined) {
-      options.unknown?.found(key);
-      return found;
-    }
-    const away = whyAway(wanted, models, options.routes);
-    // Without an answer the server has neither confirmed the name nor denied it, so what is remembered of it stays.
-    if (unanswered === undefined && away !== undefined) options.unknown?.found(key);
-    const reason = unanswered ?? away;
-    const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
-    if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
-    if (options.patient === false) throw missing(wanted, models, reason ?? NOT_YET);
-    await sleep(POLL_MS, undefined, { signal });
   }
 }
 

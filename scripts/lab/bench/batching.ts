@@ -1,4 +1,4 @@
-/** Do batches form with pictures of mixed sizes, and is what margins and padding cost won back? Models sleep. */
+/** Do batches form with pictures of mixed sizes, and do they save more than margins and padding cost? Models sleep. */
 import { CORPORA, type Corpus, type Uploaded, uploadPictures, WEB } from './corpus.js';
 import { type Harness, jobOf, withHarness } from './harness.js';
 import type { StandIn } from '../make-models.js';

@@ -1,4 +1,4 @@
-/** What a benchmark runs on: parts, workers, and jobs that are published each at its time. */
+/** Runs benchmarks: starts parts and workers, and publishes each job at its time. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -86,7 +86,7 @@ export async function endWorker(worker: Worker): Promise<void> {
   await worker.exit;
 }
 
-/** What a module beside a worker leaves in the file, as JSON, when the worker gets SIGUSR2. */
+/** Sends SIGUSR2 to a worker. @returns the JSON that a module preloaded into the worker then writes to the file */
 export function toldBy(pid: number, file: string): Promise<unknown> {
   rmSync(file, { force: true });
   process.kill(pid, 'SIGUSR2');
@@ -100,7 +100,7 @@ export function toldBy(pid: number, file: string): Promise<unknown> {
   return until(told, { limitMs: 30_000, what: `the worker leaves ${file}` });
 }
 
-/** Parts with one worker that can be had anew, for as long as the work takes. */
+/** Runs `work` with parts and one worker, which `freshWorker` restarts. */
 export const withHarness = <T>(
   models: readonly StandIn[],
   progress: Progress,
