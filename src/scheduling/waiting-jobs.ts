@@ -12,8 +12,8 @@ export interface Entrant extends Claimant {
 }
 
 /**
- * The jobs that wait for a place, grouped by what the rules of admission look at. Within a group the order of arrival decides,
- * so the rules need not look at every job of a long backlog.
+ * The jobs that wait for a place, grouped by the properties that the rules of admission compare. Within a group the
+ * order of arrival decides, so the rules need not look at every job of a long backlog.
  */
 export class WaitingJobs<E extends Entrant> {
   /** Each group in order of arrival; no group is empty. */

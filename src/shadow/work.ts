@@ -18,7 +18,7 @@ import { secondsOf, type Shadow } from './plan.js';
 import { storePicture, storeReport } from './reports.js';
 
 export interface ShadowParts {
-  /** It learns nothing from a shadow that changes what becomes of jobs. */
+  /** The server without the wrappers of jobs: a shadow's failure opens no circuit and counts for no guard. */
   readonly models: ModelServer;
   /** A single attempt for each call. */
   readonly store: ObjectStore;

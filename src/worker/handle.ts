@@ -87,7 +87,7 @@ async function processMessage(worker: Worker, message: Message, signal: AbortSig
   }
 }
 
-/** At once: the message may then wait here for minutes before it is put back. */
+/** Reports it immediately, because the message may wait here for minutes before it is put back. */
 function reportUnreadable({ parts }: Worker, { delivery, job }: Message, error: Error): void {
   if (isUnreadable(error)) parts.observer.unreadable(delivery, error, job.jobId);
 }

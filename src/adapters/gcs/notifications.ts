@@ -25,7 +25,10 @@ interface Notification {
   readonly payload_format?: string;
 }
 
-/** A notification cannot be changed. One that differs is an obstacle, since to replace it would miss objects, or tell them twice. */
+/**
+ * A notification cannot be changed. One that differs is an obstacle, since a replacement would miss objects or announce
+ * them twice.
+ */
 export async function planNotification(api: AdminApi, want: WantedNotification): Promise<SetupStep> {
   const { bucket, objectPrefix, topic, attributes } = want;
   const name = `gs://${bucket}/${objectPrefix}`;

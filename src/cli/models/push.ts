@@ -19,7 +19,7 @@ interface Flags {
   readonly json?: boolean;
 }
 
-/** As many letters as a subject line has. */
+/** Longest note, in characters. */
 const MOST_NOTE = 200;
 
 export function pushCommand(invocation: Invocation): Command {

@@ -1,4 +1,4 @@
-/** Runs the versions of a model on a real Triton, and holds their answers and seams against the contract. */
+/** Runs the versions of a model on a real Triton, and checks their answers and seams against the contract. */
 import { isDeepStrictEqual } from 'node:util';
 import type { ModelContract, VersionContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';

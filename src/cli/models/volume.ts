@@ -192,7 +192,7 @@ async function place(root: string, staged: string, parcel: Parcel, todo: Plan, l
 
 const arrived = (what: string): string => `${what} has come into the repository meanwhile: try again`;
 
-/** One step for whoever looks. @returns false if something is there */
+/** Renames a file or folder. Readers see the old state or the new one. @returns false if something is there */
 async function moved(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);
