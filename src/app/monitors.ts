@@ -138,7 +138,7 @@ export function watchOutages(
   log: Logger,
 ): Service {
   const outages = new Map<string, Outage>();
-  const look = () => {
+  const check = () => {
     const now = outOfUse();
     for (const key of now.keys()) {
       const lines = {
@@ -156,7 +156,7 @@ export function watchOutages(
   let timer: NodeJS.Timeout | undefined;
   return {
     name: `the watch for ${name} that is out of use`,
-    start: () => void (timer = setInterval(look, WATCH_MS).unref()),
+    start: () => void (timer = setInterval(check, WATCH_MS).unref()),
     stop: () => clearInterval(timer),
   };
 }

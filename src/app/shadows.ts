@@ -103,8 +103,8 @@ function loadOf({ intake, budget, codecs }: Schedulers, atTriton: () => number, 
   const pressed = () => intake.waiting > 0 || intake.alone || budget.waiting() > 0;
   const isEmpty = () => (pace.crowded ? atTriton() : intake.active) === 0;
   return {
-    look: () => pace.look(),
-    even: () => pace.even,
+    update: () => pace.update(),
+    withinBudget: () => pace.withinBudget,
     pressed,
     quiet: () => isEmpty() && !pressed() && codecs.waiting() === 0,
   };

@@ -1,6 +1,7 @@
 /**
- * Processes one message: parse, recall, admit, run, record, announce, settle, always in this order. The worker acks a
- * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` decides that.
+ * Processes one message, always in this order: parse, recall (`lookUp`), admit (`intake.enter`), run and record
+ * (`runAttempt`), announce, settle. The worker acks a message only after its outcome is published or a copy of it is in the
+ * queue again. Only `settleMessage` decides that.
  */
 import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
 import { arrivalOf } from '../domain/notification.js';
@@ -44,16 +45,16 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   return (delivery: Delivery, signal: AbortSignal): Promise<Settlement> => handleMessage(worker, delivery, signal);
 }
 
-async function handleMessage(worker: Worker, given: Delivery, signal: AbortSignal): Promise<Settlement> {
+async function handleMessage(worker: Worker, raw: Delivery, signal: AbortSignal): Promise<Settlement> {
   const { observer } = worker.parts;
-  observer.received(given);
+  observer.received(raw);
   const { statePrefix, pipeline } = worker.options;
-  const arrival = arrivalOf(given, statePrefix);
+  const arrival = arrivalOf(raw, statePrefix);
   if (arrival.kind === 'ignored') {
-    observer.ignored(given, arrival.reason);
+    observer.ignored(raw, arrival.reason);
     return 'ack';
   }
-  const received = receive(arrival.kind === 'job' ? arrival.published : given);
+  const received = receive(arrival.kind === 'job' ? arrival.published : raw);
   const parsed =
     arrival.kind === 'invalid'
       ? unreadable(received, { jobId: arrival.jobId }, arrival.error)
@@ -151,7 +152,7 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
     const unmarked = refusal ? undefined : await beginAttempt(inside, message, signal);
     if (unmarked) return unmarked;
     const attempt = await runAttempt(inside, message, refusal, signal);
-    return attempt.kind === 'put off' ? { ...attempt, marked: !refusal && message.given.attempt > 1 } : attempt;
+    return attempt.kind === 'put off' ? { ...attempt, marked: !refusal && message.raw.attempt > 1 } : attempt;
   } finally {
     entry.leave();
   }
@@ -175,7 +176,7 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
   const state = needs.filter((need) => need.kind === 'bucket').slice(0, 1);
   const broken = parts.availability.broken(state);
   if (broken) return { kind: 'put off', error: unavailable(broken, 'recall') };
-  const marked = { jobId: job.jobId, given: message.given };
+  const marked = { jobId: job.jobId, raw: message.raw };
   if (await wasMoved(parts.store, options.statePrefix, marked, signal)) return { kind: 'moved' };
   const record = await inSpan('recall', {}, () => recall(parts.store, options.statePrefix, job.jobId, signal));
   return record && { kind: 'decided', decision: fromRecord(message, record, true) };
@@ -189,13 +190,13 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
  */
 async function countAttempts(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | AttemptResult> {
   const { statePrefix, maxAttempts } = worker.options;
-  const { delivery, given, job } = message;
-  const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
+  const { delivery, raw, job } = message;
+  const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, raw }, signal);
   const attempt = delivery.attempt + begun;
   addAttributes(() => ({ 'imagen.attempt': attempt }));
   const counted = { ...message, delivery: { ...delivery, attempt } };
-  if (attempt > maxAttempts || !isSpent(given, maxAttempts)) return counted;
-  const error = new Unbegun(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
+  if (attempt > maxAttempts || !isSpent(raw, maxAttempts)) return counted;
+  const error = new Unbegun(`${attempt - 1} attempts have begun in ${raw.attempt - 1} deliveries`);
   return { kind: 'put off', error, counted };
 }
 
@@ -208,13 +209,13 @@ function refusalOf({ parts }: Worker, { needs }: Message): JobError | undefined 
 /** Leaves an attempt marker, so that the attempt counts even if the worker dies before it reports an outcome. */
 async function beginAttempt(
   worker: Worker,
-  { job, given }: Message,
+  { job, raw }: Message,
   signal: AbortSignal,
 ): Promise<AttemptResult | undefined> {
   const { statePrefix } = worker.options;
   try {
     await inSpan('begin', {}, () =>
-      leaveAttemptMarker(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal),
+      leaveAttemptMarker(worker.parts.store, statePrefix, { jobId: job.jobId, raw }, signal),
     );
     return undefined;
   } catch (thrown) {
@@ -237,7 +238,7 @@ async function standAside(
 ): Promise<boolean> {
   const { availability, waitingRoom, intake } = worker.parts;
   const { maxAttempts, suspectPauseMs } = worker.options;
-  if (!(error instanceof JobError) || isSpent(message.given, maxAttempts)) return false;
+  if (!(error instanceof JobError) || isSpent(message.raw, maxAttempts)) return false;
   // Its marker would count if the worker died while the job waits. Its copy has none.
   if (marked && !error.costsAttempt) return false;
   const unreadable = isUnreadable(error);
@@ -246,7 +247,7 @@ async function standAside(
   const { deadline } = message.job;
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
-  const otherwiseMs = broken ? 0 : pauseAfter(deferralsOf(message.given));
+  const otherwiseMs = broken ? 0 : pauseAfter(deferralsOf(message.raw));
   const pauseMs = error.costsAttempt ? suspectPauseMs : unreadable ? UNREADABLE_PAUSE_MS : otherwiseMs;
   const hindrance = {
     needs: error.costsAttempt ? [] : message.needs,
@@ -265,7 +266,7 @@ const pauseAfter = (deferrals: number) => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE
 /** The answer to Pub/Sub. */
 function settleMessage(
   { parts }: Worker,
-  { given, delivery }: Received,
+  { raw, delivery }: Received,
   outcome: Outcome,
   jobId: string | undefined,
 ): Settlement {
@@ -282,7 +283,7 @@ function settleMessage(
       return 'ack';
     case 'given back':
       markFailed(outcome.error);
-      parts.observer.givenBack(given, outcome.error, jobId);
+      parts.observer.givenBack(raw, outcome.error, jobId);
       return 'nack';
   }
 }

@@ -67,7 +67,7 @@ async function work(
   outer: readonly AbortSignal[],
 ): Promise<Worked> {
   const { parts, options } = worker;
-  const { job, fingerprint, delivery, given } = message;
+  const { job, fingerprint, delivery, raw } = message;
   const limit = timeLimit(job, outer);
   const { signal } = limit;
   const queuedMs = Date.now() - delivery.publishedAt.getTime();
@@ -84,7 +84,7 @@ async function work(
     return { kind: 'ended', record: { ...record, completion, request }, last, inferenceSeconds };
   };
   try {
-    const spent = attemptsExhausted(delivery.attempt, options.maxAttempts, lastErrorOf(given));
+    const spent = attemptsExhausted(delivery.attempt, options.maxAttempts, lastErrorOf(raw));
     if (spent) return end('failed', spent);
     context.checkTime('recall');
     if (refusal) throw refusal;
