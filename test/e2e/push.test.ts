@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createStorage } from '../../scripts/lab/google-clients.js';
 import { readModelDirectory } from '../../src/cli/models/directory.js';
 import { manifestOf } from '../../src/cli/models/manifest.js';
-import { type Parcel, shows } from '../../src/cli/models/repository.js';
-import { openRepository } from '../../src/cli/models/open-repository.js';
+import { type Parcel, shows } from '../../src/cli/models/push-rules.js';
+import { openRepository } from '../../src/cli/models/repository.js';
 import { codeOf, configOf, contentsOf, NEGATE, writeModel } from '../support/model-folders.js';
 import { runProgram } from '../support/program.js';
 

@@ -26,7 +26,7 @@ import {
   shows,
   type StoredVersion,
   versionsNamed,
-} from './repository.js';
+} from './push-rules.js';
 
 const BINARY = 'application/octet-stream';
 /** Longest configuration and manifest, in bytes. */

@@ -6,8 +6,8 @@ import { CommandFailed, type Invocation, UsageError, withHelp } from '../usage.j
 import { type ModelDirectory, readModelDirectory } from './directory.js';
 import { VERSION } from './flags.js';
 import { manifestOf } from './manifest.js';
-import { type Outcome, type Parcel, refusal, type Repository } from './repository.js';
-import { openRepository } from './open-repository.js';
+import { type Outcome, type Parcel, refusal, type Repository } from './push-rules.js';
+import { openRepository } from './repository.js';
 import { describeFault, examineDirectory, type Fault } from './rules.js';
 
 interface Flags {

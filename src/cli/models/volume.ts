@@ -29,7 +29,7 @@ import {
   type Repository,
   shows,
   type StoredVersion,
-} from './repository.js';
+} from './push-rules.js';
 
 /** Triton takes folders of the repository for models and this one for a model without versions, which it never loads. */
 const STAGING = '.imagen-push';
