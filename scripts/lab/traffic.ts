@@ -1,4 +1,4 @@
-/** An outside publisher, who sees completions and dead letters as they come. */
+/** Publishes jobs and collects their completions and dead letters, through Google's clients. */
 import type { Message } from '@google-cloud/pubsub';
 import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';

@@ -134,8 +134,8 @@ export class GivenBack extends Error {
   override readonly name = 'GivenBack';
 }
 
-/** Pub/Sub's deliveries of a message are used up, and most of them did not lead to an attempt at its job. */
-export class Unbegun extends Error {
+/** Pub/Sub's deliveries of a message are used up, but the attempts at its job are not. `name` is a label of metrics. */
+export class DeliveriesSpent extends Error {
   override readonly name = 'Unbegun';
 }
 

@@ -3,11 +3,11 @@
  * (`runAttempt`), announce, settle. The worker acks a message only after its outcome is published or a copy of it is in the
  * queue again. Only `settleMessage` decides that.
  */
-import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
+import { DeliveriesSpent, type GivenBack, JobError } from '../domain/errors.js';
 import { arrivalOf } from '../domain/notification.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
-import { addAttributes, markFailed, addEvent, inSpan } from '../tracing/spans.js';
+import { addAttributes, addEvent, inSpan, markFailed } from '../tracing/spans.js';
 import { precautionsAfter } from './precautions.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
@@ -196,7 +196,7 @@ async function countAttempts(worker: Worker, message: Message, signal: AbortSign
   addAttributes(() => ({ 'imagen.attempt': attempt }));
   const counted = { ...message, delivery: { ...delivery, attempt } };
   if (attempt > maxAttempts || !isSpent(raw, maxAttempts)) return counted;
-  const error = new Unbegun(`${attempt - 1} attempts have begun in ${raw.attempt - 1} deliveries`);
+  const error = new DeliveriesSpent(`${attempt - 1} attempts have begun in ${raw.attempt - 1} deliveries`);
   return { kind: 'put off', error, counted };
 }
 

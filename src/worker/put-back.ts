@@ -5,7 +5,7 @@ import { NotPublishable } from '../domain/ports.js';
 import { groupCompletionAttributes } from '../domain/group-completion.js';
 import { type Job, originalOf } from '../domain/job.js';
 import { countEnd } from '../records/groups.js';
-import { addAttributes, markFailed, inSpan } from '../tracing/spans.js';
+import { addAttributes, inSpan, markFailed } from '../tracing/spans.js';
 import type { Availability } from '../scheduling/availability.js';
 import { reportStep, type Worker } from './context.js';
 import { deadLetterAttributes } from './dead-letter.js';
