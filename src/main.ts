@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-/** The process edge: words in, exit code out. */
+/** The entry point of the process: arguments in, exit code out. */
 import { run } from './cli/index.js';
 
-// A connection that is dead without having been closed would keep the process: what is to be waited for has been.
+// A dead connection that was not closed would keep the process alive. Everything that must finish has finished.
 process.exit(await run(process.argv, process.env));

@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { program } from 'commander';
 import { runBurst } from './demo/burst.js';
-import { openHouse } from './demo/house.js';
+import { openDemoStack } from './demo/demo-stack.js';
 import { demoJobs } from './demo/jobs.js';
 import { demoDir, writeReport } from './demo/page.js';
 import { runJobs } from './demo/run.js';
@@ -18,27 +18,27 @@ async function demo(keep: boolean): Promise<void> {
   const progress = createProgress();
   await rm(demoDir, { recursive: true, force: true });
   await mkdir(demoDir, { recursive: true });
-  const house = await openHouse({ keep, progress, signal: giveUp, logs: demoDir });
+  const demoStack = await openDemoStack({ keep, progress, signal: giveUp, logs: demoDir });
   let kept = false;
   try {
-    const jobs = demoJobs({ routed: Boolean(house.env.IMAGEN_ROUTES_FILE) });
-    const run = await runJobs(jobs, { house, progress, signal: giveUp, folder: demoDir });
-    const burst = await runBurst(house, { progress, signal: giveUp, folder: demoDir });
+    const jobs = demoJobs({ routed: Boolean(demoStack.env.IMAGEN_ROUTES_FILE) });
+    const run = await runJobs(jobs, { demoStack, progress, signal: giveUp, folder: demoDir });
+    const burst = await runBurst(demoStack, { progress, signal: giveUp, folder: demoDir });
     const page = await writeReport(run, burst);
     console.table(rowsOf(run.outcomes));
     console.log(`\n${inWords(burst)}\n\n${relative(process.cwd(), page)}\n`);
     const failed = failures(run.outcomes, burst);
     if (failed.length > 0) {
-      console.error(`${failed.join('\n')}\nthe end of the worker's log:\n${tail(house.worker.log)}`);
+      console.error(`${failed.join('\n')}\nthe end of the worker's log:\n${tail(demoStack.worker.log)}`);
       process.exitCode = 1;
     }
     if (keep) {
-      await house.leave();
+      await demoStack.leave();
       kept = true;
-      console.log(howToGoOn(house));
+      console.log(howToGoOn(demoStack));
     }
   } finally {
-    if (!kept) await house.close();
+    if (!kept) await demoStack.close();
   }
 }
 

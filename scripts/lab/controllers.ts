@@ -1,4 +1,4 @@
-/** Runs the shipped autoscalers on Kubernetes' real controllers, and holds the simulator against them. */
+/** Runs the shipped autoscalers on Kubernetes' real controllers, and compares the simulator with them. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Option, program } from 'commander';

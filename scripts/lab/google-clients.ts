@@ -1,4 +1,4 @@
-/** Google's clients: an outsider, who does not share the faults of our adapters. */
+/** Google's own clients, which do not share the faults of our adapters. */
 import { PubSub } from '@google-cloud/pubsub';
 import { Storage } from '@google-cloud/storage';
 

@@ -28,7 +28,10 @@ export interface StandIn {
   readonly policies?: boolean;
   /** A limit of the queue, in requests, and nothing else of that kind. */
   readonly queueSize?: number;
-  /** What a picture does whose first pixel is red: the model raises for its whole batch, its process dies, or it hangs. */
+  /**
+   * What the model does at a picture whose first pixel is red: it raises an error for the whole batch, ends its
+   * process, or hangs.
+   */
   readonly red?: 'raise' | 'die' | 'hang';
 }
 

@@ -1,9 +1,9 @@
-/** An outside publisher, who sees completions and dead letters as they come. */
+/** Publishes jobs and collects their completions and dead letters, through Google's clients. */
 import type { Message } from '@google-cloud/pubsub';
 import type { Completion } from '../../src/domain/completion.js';
 import type { JobMessage } from '../../src/domain/job.js';
 import { until } from '../dev/until.js';
-import type { Parts } from './ground.js';
+import type { Parts } from './parts.js';
 
 interface Published {
   readonly body: string;

@@ -1,22 +1,23 @@
 /** The composition root of the worker: the only place that creates its parts and connects them. */
 import type { WorkerConfig } from '../config/index.js';
 import type { ArmStop } from '../records/arm-stop.js';
-import { LOOK_MS } from '../scheduling/cost-model.js';
+import { POLL_MS } from '../scheduling/cost-model.js';
 import { pathOf } from '../scheduling/needs.js';
 import { startStatusServer, type StatusServer } from '../telemetry/http.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics/index.js';
-import { startTracing, type Tracing } from '../tracing/tracing.js';
+import { startTracing } from '../tracing/tracing.js';
+import type { Tracing } from '../tracing/types.js';
 import { createCanaryGuard } from '../worker/canary-guard.js';
 import { connect, connectionServices, type Connections } from './connections.js';
 import { createWorkerHandler } from './handler.js';
 import { unreadyBecause } from './health.js';
 import { Lifecycle, type Service } from './lifecycle.js';
-import { failing, lookAtCosts, repeat, unserved, waitForModels, watchArms, watchOutages } from './monitors.js';
+import { failing, pollCosts, repeat, unserved, waitForModels, watchArms, watchOutages } from './monitors.js';
 import { createOutlets, type Outlets, refusingTopics } from './outlets.js';
-import { LOOK_AT_ROUTES_MS } from './routes.js';
+import { POLL_ROUTES_MS } from './routes.js';
 import { createSchedulers, type Schedulers } from './schedulers.js';
-import { createShadows, tellOfShadow } from './shadows.js';
+import { createShadows, reportShadow } from './shadows.js';
 import { createSubscriptions } from './subscriptions.js';
 import { countAttempt, createWorkerMetrics } from './telemetry.js';
 
@@ -38,7 +39,7 @@ export interface App {
 }
 
 /** How often to check whether another worker has stopped an arm, in milliseconds. */
-const LOOK_AT_ARMS_MS = 3_000;
+const POLL_ARMS_MS = 3_000;
 /** Part of the drain time reserved for closing connections, in milliseconds. */
 const CLOSING_MS = 500;
 
@@ -52,11 +53,11 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   const guard = createCanaryGuard({
     ...{ store: connections.store, statePrefix: config.statePrefix, worker: config.workerName },
     arms: () => connections.routes.current().arms,
-    onStop: (stop, here) => tellOfStop(stop, here, log),
+    onStop: (stop, here) => logArmStop(stop, here, log),
   });
   const schedulers = createSchedulers(config, connections, guard, log, lifecycle.stopping);
   const outlets = createOutlets(config, connections, schedulers.intake);
-  const shadows = createShadows(config, connections, schedulers, (of, end) => tellOfShadow(of, end, log, metrics));
+  const shadows = createShadows(config, connections, schedulers, (of, end) => reportShadow(of, end, log, metrics));
   const metrics: Metrics = createWorkerMetrics(config, connections, schedulers, guard, shadows, lifecycle);
   const handle = createWorkerHandler(config, connections, schedulers, outlets, shadows, { log, metrics, guard });
   const subscriptions = createSubscriptions(
@@ -78,7 +79,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   });
   const { models, routes } = connections;
   const { buckets, costs, intake } = schedulers;
-  const lookAtArms = watchArms(guard, log);
+  const pollArms = watchArms(guard, log);
 
   /** In the order of their start. */
   const services: readonly Service[] = [
@@ -86,15 +87,15 @@ export function createApp(config: WorkerConfig, log: Logger): App {
     ...connectionServices(connections),
     status,
     { name: 'the routes', start: (signal) => routes.open(signal) },
-    repeat('the looks at the routes', LOOK_AT_ROUTES_MS, (signal) => routes.look(signal)),
+    repeat('the polling of the routes', POLL_ROUTES_MS, (signal) => routes.poll(signal)),
     ...outageWatches(config, connections, schedulers, outlets, log),
     // Check the configured prefixes before a job finds out.
     { name: 'the checks of buckets', start: () => void buckets.checkAll(), stop: () => buckets.close() },
-    repeat('the cost model', LOOK_MS, () => lookAtCosts(costs, models, log)),
+    repeat('the cost model', POLL_MS, () => pollCosts(costs, models, log)),
     { name: 'the first model', start: (signal) => waitForModels(models, log, signal) },
     // A worker that starts must obey earlier decisions of other workers.
-    { name: 'the first look at arms', start: lookAtArms },
-    repeat('the looks at arms', LOOK_AT_ARMS_MS, lookAtArms),
+    { name: 'the first poll of arms', start: pollArms },
+    repeat('the polling of arms', POLL_ARMS_MS, pollArms),
     subscriptions,
     // It closes first, so that the subscriptions need not wait for jobs that have not begun.
     { name: 'the intake', stop: () => intake.close() },
@@ -123,7 +124,7 @@ export function createApp(config: WorkerConfig, log: Logger): App {
   };
 }
 
-function tellOfStop(stop: Partial<ArmStop>, here: boolean, log: Logger): void {
+function logArmStop(stop: Partial<ArmStop>, here: boolean, log: Logger): void {
   const why = stop.reason === 'slow' ? 'is too slow' : 'fails too often';
   log[here ? 'error' : 'warn']({ stop }, here ? `an arm ${why} and is stopped` : 'an arm was stopped');
 }

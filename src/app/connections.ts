@@ -37,7 +37,7 @@ export function connect(config: WorkerConfig, log: Logger, onAttempt: TritonOpti
   };
 }
 
-/** What is wrong with the routes for hours is told six times an hour. */
+/** Pause between two log lines about routes that stay wrong, in milliseconds. */
 const REMIND_MS = 600_000;
 
 function liveRoutes({ routesFile, storageEmulator, shadowPrefix }: WorkerConfig, log: Logger): LiveRoutes {

@@ -3,7 +3,6 @@ import type { WorkerConfig } from '../config/index.js';
 import type { JobSource } from '../domain/ports.js';
 import { armLabel, stickyKey } from '../domain/experiment.js';
 import type { PipelineOptions } from '../pipeline/job-state.js';
-import { recall } from '../records/recall.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics/index.js';
 import { createObserver } from '../telemetry/observer.js';
@@ -13,6 +12,7 @@ import type { Connections } from './connections.js';
 import type { Outlets } from './outlets.js';
 import type { Schedulers } from './schedulers.js';
 import type { Shadows } from './shadows.js';
+import { plainOptions } from './plain-options.js';
 
 /** How often to check whether a job in work was canceled or has ended elsewhere, in milliseconds. */
 const WATCH_RECORD_MS = 5_000;
@@ -89,18 +89,5 @@ function pipelineOptions(
       ...{ routes: routes.current(), key: stickyKey(job), waitMs: retry.unavailableMs, unknown },
       stopped: (arm) => guard.stopped(arm),
     }),
-  };
-}
-
-/** What the configuration alone says. */
-export function plainOptions(
-  config: WorkerConfig,
-): Pick<PipelineOptions, 'maxInputPixels' | 'maxOutputPixels' | 'fetch' | 'target' | 'endOf'> {
-  return {
-    maxInputPixels: config.maxInputPixels,
-    maxOutputPixels: config.maxOutputPixels,
-    fetch: { allowedInputs: config.allowedInputs, maxBytes: config.maxInputBytes },
-    target: { outputPrefix: config.outputPrefix, allowedOutputs: config.allowedOutputs },
-    endOf: async (jobId, from, signal) => (await recall(from, config.statePrefix, jobId, signal))?.completion.status,
   };
 }

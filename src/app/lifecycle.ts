@@ -6,7 +6,7 @@ export interface Service {
   /** Its name in the log. */
   readonly name: string;
   /**
-   * Resolves when the service runs. If the signal fires while it starts, it should end soon, in whatever way.
+   * Resolves when the service runs. If the signal fires while it starts, it should return or throw soon.
    * @throws when the worker cannot run without it
    */
   readonly start?: (signal: AbortSignal) => Promise<void> | void;

@@ -9,7 +9,7 @@ import type { Guard } from '../worker/canary-guard.js';
 import type { Service } from './lifecycle.js';
 
 /** Time limit for one read of Triton's statistics, in milliseconds. */
-const LOOK_LIMIT_MS = 2_000;
+const POLL_LIMIT_MS = 2_000;
 const TRITON_POLL_MS = 500;
 /** How often to check what is unavailable, in milliseconds. */
 const WATCH_MS = 1_000;
@@ -58,8 +58,8 @@ export async function waitForModels(models: ModelServer, log: Logger, signal: Ab
 }
 
 /** Reads Triton's statistics, from which the planner learns. */
-export async function lookAtCosts(costs: CostModel, models: ModelServer, log: Logger): Promise<void> {
-  await costs.look(models, AbortSignal.timeout(LOOK_LIMIT_MS)).catch((error: unknown) => {
+export async function pollCosts(costs: CostModel, models: ModelServer, log: Logger): Promise<void> {
+  await costs.poll(models, AbortSignal.timeout(POLL_LIMIT_MS)).catch((error: unknown) => {
     log.debug({ error }, 'cannot read the statistics of Triton; the planner goes on with what it knows');
   });
 }
@@ -73,7 +73,7 @@ export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => P
   });
   return async (signal) => {
     try {
-      await guard.look(signal);
+      await guard.poll(signal);
       outage.tell(undefined);
     } catch (error) {
       if (!signal.aborted) outage.tell(error);
@@ -138,7 +138,7 @@ export function watchOutages(
   log: Logger,
 ): Service {
   const outages = new Map<string, Outage>();
-  const look = () => {
+  const check = () => {
     const now = outOfUse();
     for (const key of now.keys()) {
       const lines = {
@@ -156,7 +156,7 @@ export function watchOutages(
   let timer: NodeJS.Timeout | undefined;
   return {
     name: `the watch for ${name} that is out of use`,
-    start: () => void (timer = setInterval(look, WATCH_MS).unref()),
+    start: () => void (timer = setInterval(check, WATCH_MS).unref()),
     stop: () => clearInterval(timer),
   };
 }

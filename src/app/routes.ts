@@ -6,7 +6,7 @@ import type { RoutesSource } from '../domain/ports.js';
 import { NO_ROUTES, type Routes, routesOf } from '../domain/routes.js';
 
 /** How often to look whether the document has changed, in milliseconds. */
-export const LOOK_AT_ROUTES_MS = 2_000;
+export const POLL_ROUTES_MS = 2_000;
 /** Pauses between attempts to read the document at the start, in milliseconds: each is twice the one before. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
@@ -76,7 +76,7 @@ export class LiveRoutes {
   }
 
   /** Reads the document if it has changed. It never throws: what is wrong is told, and the last good routes stay. */
-  async look(signal: AbortSignal): Promise<void> {
+  async poll(signal: AbortSignal): Promise<void> {
     const source = this.#source;
     if (!source) return;
     try {

@@ -24,7 +24,7 @@ import type { Connections } from './connections.js';
  */
 const MODEL_RETRY_MS = 1_000;
 /** Size of the waiting room, as a share of the places for jobs. */
-const PARKED_SHARE = 0.5;
+const WAITING_ROOM_SHARE = 0.5;
 
 export type Schedulers = ReturnType<typeof createSchedulers>;
 
@@ -49,7 +49,7 @@ export function createSchedulers(
       versionFor(need, models.contracts(), { routes: routes.current(), stopped: (arm) => guard.stopped(arm) }),
   });
   const availability = createAvailability({ circuits, buckets });
-  const parkingRoom = Math.max(1, Math.floor(config.maxJobs * PARKED_SHARE));
+  const waitingRoomSize = Math.max(1, Math.floor(config.maxJobs * WAITING_ROOM_SHARE));
   const costs = createCostModel();
   return {
     ...{ retry, buckets, singleTryStore, intake, circuits, availability, costs },
@@ -58,7 +58,7 @@ export function createSchedulers(
       failedAttempts: config.inferenceAttempts,
     }),
     waitingRoom: createWaitingRoom({
-      room: parkingRoom,
+      room: waitingRoomSize,
       starving: () => intake.waiting === 0 && intake.active < config.maxJobs,
       availability,
       refresh: () => {
@@ -66,7 +66,7 @@ export function createSchedulers(
       },
     }),
     /** Most messages to hold: those in work and those that wait in the waiting room. */
-    mostMessages: config.maxJobs + parkingRoom,
+    mostMessages: config.maxJobs + waitingRoomSize,
     budget: createBudget(config.maxDecodedBytes),
     codecs: createCodecs(codecSlots(config.poolThreads, availableParallelism())),
     share: createFairShare({

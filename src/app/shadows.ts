@@ -14,7 +14,7 @@ import { workOn } from '../shadow/work.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics/index.js';
 import type { Connections } from './connections.js';
-import { plainOptions } from './handler.js';
+import { plainOptions } from './plain-options.js';
 import type { Schedulers } from './schedulers.js';
 
 export interface Shadows {
@@ -103,8 +103,8 @@ function loadOf({ intake, budget, codecs }: Schedulers, atTriton: () => number, 
   const pressed = () => intake.waiting > 0 || intake.alone || budget.waiting() > 0;
   const isEmpty = () => (pace.crowded ? atTriton() : intake.active) === 0;
   return {
-    look: () => pace.look(),
-    even: () => pace.even,
+    update: () => pace.update(),
+    withinBudget: () => pace.withinBudget,
     pressed,
     quiet: () => isEmpty() && !pressed() && codecs.waiting() === 0,
   };
@@ -159,7 +159,7 @@ function pipelineFor(
 }
 
 /** Writes one log line and counts one metric for the end of every shadow. */
-export function tellOfShadow(
+export function reportShadow(
   { job: { jobId }, model, version, servedVersion }: Shadow,
   end: ShadowEnd,
   log: Logger,

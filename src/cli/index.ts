@@ -39,7 +39,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./routes.js')).routesCommand,
   },
   shadow: {
-    about: 'have a version do some jobs once more, told to nobody, and compare its results with those of the jobs',
+    about: 'have another version do some jobs again, without publishing, and compare the results',
     load: async () => (await import('./shadow.js')).shadowCommand,
   },
   capacity: {
@@ -60,7 +60,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   redrive: {
     about:
-      'do jobs again, as <jobId>~r1, ~r2 …: those that are named, or all that match; again and again it does nothing twice',
+      'do jobs again, as <jobId>~r1, ~r2 …: those that are named, or all that match; repeating the command publishes no job twice',
     load: async () => (await import('./redrive.js')).redriveCommand,
   },
   watch: {

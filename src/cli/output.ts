@@ -75,8 +75,8 @@ async function allWritten(failure: AbortSignal): Promise<void> {
 }
 
 /**
- * Runs a command, and looks whether standard output takes what it prints. When it fails, a command that watches
- * `outputFailed` ends by itself; any other is left after five seconds. Ends when the readers have taken everything.
+ * Runs a command, and watches standard output for errors. When it fails, a command that watches `outputFailed` ends by
+ * itself; any other is left after five seconds. Ends when the readers have taken everything.
  * @returns the command's exit code; 141 if the reader has gone; 1 for another failure, which is told
  */
 export async function withOutput(command: () => Promise<number>): Promise<number> {

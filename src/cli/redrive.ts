@@ -96,7 +96,7 @@ function chosen(
   return client.redriveAll(filterOf(flags), { ...options, onUnreadable });
 }
 
-/** One job that cannot be done again keeps nobody from the others, and from being told. */
+/** Redrives one job. If that is refused, the result says why, and the other jobs go on. */
 async function redriveOne(client: Client, job: RedriveJob, options: RedriveOptions): Promise<Redriven> {
   try {
     return await client.redrive(job, options);
@@ -105,7 +105,7 @@ async function redriveOne(client: Client, job: RedriveJob, options: RedriveOptio
   }
 }
 
-/** A dead letter without a readable job is told as refused. */
+/** Redrives the jobs of dead letters. A letter without a readable job is reported as refused. */
 async function* ofLetters(
   client: Client,
   flags: Flags,

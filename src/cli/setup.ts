@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { planBucket } from '../adapters/gcs/admin.js';
 import { connectAdmin } from '../adapters/gcs/admin-api.js';
 import { planNotification } from '../adapters/gcs/notifications.js';
-import { type Step, StepFailed } from '../adapters/plan.js';
+import { type SetupStep, StepFailed } from '../adapters/setup-step.js';
 import {
   planCompletionsSubscription,
   planJobsSubscription,
@@ -112,7 +112,7 @@ async function setUp(flags: SetupFlags, env: NodeJS.ProcessEnv): Promise<number>
 }
 
 /** The topic of completions that could not be delivered, with a subscription that keeps them. */
-function undelivered(pubsub: PubSubChannel, config: SetupConfig, flags: SetupFlags): Promise<Step>[] {
+function undelivered(pubsub: PubSubChannel, config: SetupConfig, flags: SetupFlags): Promise<SetupStep>[] {
   const topic = flags.completionsDeadLetterTopic;
   if (topic === undefined) return [];
   return [
@@ -123,7 +123,7 @@ function undelivered(pubsub: PubSubChannel, config: SetupConfig, flags: SetupFla
 
 /** Prints every step, and executes it unless this is a dry run or an obstacle was found. @returns the exit code */
 async function carryOut(
-  steps: readonly Step[],
+  steps: readonly SetupStep[],
   twice: readonly string[],
   config: SetupConfig,
   flags: SetupFlags,

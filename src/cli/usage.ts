@@ -36,7 +36,10 @@ export function withHelp(
   return command.addHelpText('after', ['', 'Examples:', ...shown, '', 'Exit codes:', ...lines].join('\n'));
 }
 
-/** The result of a work, or undefined if it takes longer. The work is not stopped. @param ms in milliseconds */
+/**
+ * Waits for `work`, for at most `ms`. @returns its result; undefined if it takes longer. The work is not stopped.
+ * @param ms in milliseconds
+ */
 export async function atMost<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), ms)));
@@ -51,7 +54,7 @@ export async function atMost<T>(ms: number, work: Promise<T>): Promise<T | undef
 export const STOP_MS = 30_000;
 
 /**
- * Waits for a work; but after a signal, only for `ms` more.
+ * Waits for `work`. After a signal it waits only `ms` longer.
  * @returns undefined if the work is left behind
  * @throws what the work throws
  */

@@ -39,7 +39,7 @@ async function completionOf(parts: Parts, jobId: string, signal: AbortSignal): P
   return record.completion;
 }
 
-/** Whoever is interrupted leaves no half of a file. */
+/** Writes a temporary file and renames it, so that an interruption leaves no partial file. */
 async function save(path: string, bytes: Buffer): Promise<void> {
   makeFolder(dirname(resolve(path)));
   // A short name: that of the result may be as long as a name can be.

@@ -7,7 +7,6 @@ import { show } from '../domain/issues.js';
 import { parseObjectUri } from '../domain/uri.js';
 import { refuseForeign } from '../pipeline/preflight/foreign.js';
 import { ClientError } from './errors.js';
-import type { PictureInput } from './request.js';
 
 /** A picture to upload, or one that is in Cloud Storage already. */
 export type Picture = LocalPicture | { readonly uri: string };
@@ -111,3 +110,6 @@ function objectName(name: string): string {
     .replace(/\p{Cc}|\p{Surrogate}/gu, '_');
   return /^\.*$/.test(safe) ? DEFAULT_NAME : safe;
 }
+
+/** A picture: a local path, a `gs://` address, bytes, or a stream of bytes. */
+export type PictureInput = string | Uint8Array | AsyncIterable<Uint8Array>;

@@ -1,7 +1,8 @@
 /**
- * The receipt: a small object beside the upload that says that a job was published. Whoever submits the same job again, on
- * any machine, finds it and does not publish a second time. It is written after Pub/Sub has accepted the message. It is
- * best effort: without it, a job is published again at worst, and the record still decides its one outcome.
+ * The receipt: a small object beside the upload that says that a job was published. A client that submits the same job
+ * again, on any machine, finds it and does not publish a second time. It is written after Pub/Sub has accepted the
+ * message. It is best effort: without it, a job is published again at worst, and the record still decides its one
+ * outcome.
  */
 import { z } from 'zod';
 import { type JobMessage, jobSchema } from '../domain/job.js';

@@ -92,7 +92,10 @@ export async function* redriveAll(
   }
 }
 
-/** One job that cannot be done again keeps nobody from the others. @throws any error that the others would meet, too */
+/**
+ * Turns the error of one job into its result, so that the other jobs go on. @throws an error that the other jobs would
+ * meet too
+ */
 export function refusalOf(original: string, thrown: unknown): Redriven {
   if (!(thrown instanceof JobError) || thrown.code === 'STORAGE_UNAVAILABLE') throw thrown;
   return { original, state: 'refused', jobId: original, why: `${thrown.code}: ${thrown.message}` };

@@ -6,10 +6,7 @@ import { type Job, type JobMessage, originalOf, parseJob, SCHEMA_VERSION } from 
 import { JobError } from '../domain/errors.js';
 import { describeIssues, show } from '../domain/issues.js';
 import { objectUri, under } from '../domain/uri.js';
-import type { Picture } from './picture.js';
-
-/** A picture: a local path, a `gs://` address, bytes, or a stream of bytes. */
-export type PictureInput = string | Uint8Array | AsyncIterable<Uint8Array>;
+import type { Picture, PictureInput } from './picture.js';
 
 export type SubmitRequest = Omit<JobMessage, 'schemaVersion' | 'jobId' | 'input'> & {
   readonly input: PictureInput;

@@ -9,7 +9,7 @@ const list = (value: string) =>
     .map((item) => item.trim())
     .filter((item) => item !== '');
 
-/** Any text but none. @param what for whoever gives none */
+/** Reads a text that is not empty. @param what completes the message "expected …" */
 export const text =
   (what: string): Reader<string> =>
   (value) =>
@@ -29,7 +29,7 @@ export const pathOrObject: Reader<string> = (value) => {
   const wrong = scheme === undefined ? value === '' : scheme !== 'gs://' || typeof parseObjectUri(value) === 'string';
   return wrong ? expected('a path, or gs://<bucket>/<object>') : value;
 };
-/** @param most of them */
+/** @param most largest number of labels */
 export const tenants =
   (most: number): Reader<readonly string[]> =>
   (value) => {

@@ -3,7 +3,6 @@
  * model needs no code here. triton/README.md documents the keys and defaults.
  */
 import type { PlanName } from './completion.js';
-import { examineContract } from './examine-contract.js';
 
 /** What one version of a model promises. Lengths are in pixels of the input unless a field says otherwise. */
 export interface VersionContract {
@@ -90,20 +89,6 @@ export interface ContractFault {
   readonly key: string;
   readonly expected: string;
   readonly given: string;
-}
-
-/**
- * Reads a model's contract. `imagen.<key>` applies to all versions, `imagen.v<version>.<key>` to one.
- * @throws ContractError that names the model, the key, what was expected and what was given
- */
-export function readContract(description: ModelDescription): ModelContract {
-  const { contract, faults } = examineContract(description);
-  const [first] = faults;
-  if (!contract || first) {
-    const { key = '', expected = '', given = '' } = first ?? {};
-    throw new ContractError(`model ${description.model}: ${key}: expected ${expected}, given ${given}`);
-  }
-  return contract;
 }
 
 /** Side of the smallest request of a model that takes pictures of any size, in pixels. */

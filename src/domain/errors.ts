@@ -2,7 +2,7 @@
  * Every error of a job, as a closed set.
  *
  * A code says where the error happens (`stage`) and what the worker does about it (`verdict`). To add a code, add one line
- * to this table. Tests compare docs/errors.md, docs/failures.md and the settle table with it.
+ * to this table. Tests compare docs/errors.md, docs/failures.md and the table of worker/end-or-put-off.ts with it.
  */
 
 /** The stages of a job. A step of the pipeline names the stage of its errors (pipeline/steps.ts). */
@@ -134,8 +134,8 @@ export class GivenBack extends Error {
   override readonly name = 'GivenBack';
 }
 
-/** Pub/Sub's deliveries of a message are used up, and most of them did not lead to an attempt at its job. */
-export class Unbegun extends Error {
+/** Pub/Sub's deliveries of a message are used up, but the attempts at its job are not. `name` is a label of metrics. */
+export class DeliveriesSpent extends Error {
   override readonly name = 'Unbegun';
 }
 

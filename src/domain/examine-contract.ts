@@ -1,7 +1,14 @@
 /** Finds everything that is wrong with a model's contract. contract.ts has the words, triton/README.md the keys. */
 import { z } from 'zod';
 import { PLANS } from './completion.js';
-import type { ContractFault, ModelContract, ModelDescription, TensorDescription, VersionContract } from './contract.js';
+import {
+  ContractError,
+  type ContractFault,
+  type ModelContract,
+  type ModelDescription,
+  type TensorDescription,
+  type VersionContract,
+} from './contract.js';
 
 const json = <T extends z.ZodType>(schema: T) =>
   z
@@ -42,6 +49,7 @@ const KEYS = {
   scale: int(1).default(1),
   parameters: json(z.record(z.string(), z.unknown())).default({}),
 };
+
 /** Stands in for a value that cannot be read, so that the other keys are read as well. */
 const READABLE: Readonly<Partial<Record<keyof typeof KEYS, string>>> = { plans: '["whole"]' };
 const KEY_NAMES = Object.keys(KEYS) as (keyof typeof KEYS)[];
@@ -190,4 +198,18 @@ function checkKeys({ parameters }: ModelDescription, tell: Tell): void {
       tell(name, `one of ${KEY_NAMES.map((key) => `imagen.${key}`).join(', ')}`, 'an unknown key');
     }
   }
+}
+
+/**
+ * Reads a model's contract. `imagen.<key>` applies to all versions, `imagen.v<version>.<key>` to one.
+ * @throws ContractError that names the model, the key, what was expected and what was given
+ */
+export function readContract(description: ModelDescription): ModelContract {
+  const { contract, faults } = examineContract(description);
+  const [first] = faults;
+  if (!contract || first) {
+    const { key = '', expected = '', given = '' } = first ?? {};
+    throw new ContractError(`model ${description.model}: ${key}: expected ${expected}, given ${given}`);
+  }
+  return contract;
 }

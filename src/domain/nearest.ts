@@ -1,14 +1,14 @@
-/** Slips of the pen in a name may be this share of its length, and one slip is always permitted. */
-const MOST_SLIPS = 0.2;
+/** Most typing errors in a name, as a share of its length. One is always permitted. */
+const MOST_ERRORS = 0.2;
 
 /** The known name that is most like the given one. @returns undefined if none is like it */
 export function nearest(given: string, known: readonly string[]): string | undefined {
-  const [best] = known.map((name) => ({ name, slips: slipsBetween(given, name) })).sort((a, b) => a.slips - b.slips);
-  return best && best.slips <= Math.max(1, Math.floor(given.length * MOST_SLIPS)) ? best.name : undefined;
+  const [best] = known.map((name) => ({ name, errors: editDistance(given, name) })).sort((a, b) => a.errors - b.errors);
+  return best && best.errors <= Math.max(1, Math.floor(given.length * MOST_ERRORS)) ? best.name : undefined;
 }
 
 /** The least number of letters to insert, remove, replace, or swap with the next one. */
-function slipsBetween(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let above: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -1,6 +1,6 @@
 import type { Size } from '../domain/raster.js';
 import { inSpan, SpanKind, withoutSpans } from '../tracing/spans.js';
-import type { Routed } from './route.js';
+import type { Routed } from './routed.js';
 
 /**
  * Limit of first attempts of one operation that get a span of their own, because a picture can have a thousand tiles. Later

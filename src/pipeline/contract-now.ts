@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ModelContract, VersionContract } from '../domain/contract.js';
 import { type ErrorCode, JobError } from '../domain/errors.js';
 import type { ModelServer } from '../domain/ports.js';
-import type { Routed } from './route.js';
+import type { Routed } from './routed.js';
 
 /** Errors that depend on what a contract promises. With another contract the same job may succeed. */
 const BY_CONTRACT: ReadonlySet<ErrorCode> = new Set([

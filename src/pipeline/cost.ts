@@ -1,4 +1,4 @@
-import type { Shape } from './plans/index.js';
+import type { Shape } from './plans/plan.js';
 
 /** Time of one execution on `n` images of `p` pixels: `fixed + n·p·perPixel`. */
 export interface Cost {
@@ -25,8 +25,8 @@ export const DEFAULT_COST: Cost = { fixed: 32_768, perPixel: 1 };
 
 /**
  * Chooses the permitted shape with the least predicted time. If a picture may be padded, it never chooses tiles: they
- * compute more, and the whole picture takes one launch, or a part of one in a bucket. Other pictures may be padded too, so
- * a frame of fixed size then counts only on its own requests.
+ * compute more, and the whole picture takes one launch, or shares one in a padded group. Other pictures may be padded
+ * too, so a frame of fixed size then counts only on its own requests.
  * @param shapes at least one
  */
 export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatchSize: number): Shape {
@@ -39,9 +39,9 @@ export function chooseShape(shapes: readonly Shape[], outlook: Outlook, maxBatch
 }
 
 /**
- * Predicted time of a shape, in the unit of the outlook's cost. Requests of one shape meet in Triton's batcher and share a
- * launch. If the shape is not the picture's own, they also share it with the other jobs of `jobsAtOnce`. A bucket
- * (bucket.ts) only makes it cheaper.
+ * Predicted time of a shape, in the unit of the outlook's cost. Requests of one shape meet in Triton's batcher and
+ * share a launch. If the shape is not the picture's own, they also share it with the other jobs of `jobsAtOnce`. A
+ * padded group (padded-group.ts) only makes it cheaper.
  * @param batch requests that one execution can serve, at least 1
  */
 export function predictedTime(shape: Shape, outlook: Outlook, batch: number): number {

@@ -99,7 +99,7 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
   const structure = preflight(bytes);
   const { codedPixels = 0, checked, heldBytes = 0, unlimited = false } = structure;
   const source = checked?.mended() ?? bytes;
-  const file = await codec(HEADER_MS, () => guard(bytes, () => open(source, { unlimited }).metadata()));
+  const file = await codec(HEADER_MS, () => withPictureErrors(bytes, () => open(source, { unlimited }).metadata()));
   const format = FORMATS[file.format];
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
     throw unsupported(bytes, file.format);
@@ -140,7 +140,7 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
   const { checked } = structure;
   const costMs = costOf(header, DECODER_NS[header.format]);
   const pixels = await codec(costMs, () =>
-    guard(bytes, async () => {
+    withPictureErrors(bytes, async () => {
       await checked?.check();
       return readPixels(checked?.mended() ?? bytes, header, maxSeconds);
     }),
@@ -225,7 +225,7 @@ function open(bytes: Buffer, options: SharpOptions = {}): Sharp {
  * Maps sharp's error texts to the three codes for a bad picture. A shortage of the machine is not the picture's fault and
  * passes unchanged.
  */
-async function guard<T>(bytes: Buffer, work: () => Promise<T>): Promise<T> {
+async function withPictureErrors<T>(bytes: Buffer, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {

@@ -2,7 +2,7 @@ import sharp, { type Sharp } from 'sharp';
 import type { OutputRequest } from '../domain/job.js';
 import type { Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
-import type { Format } from './formats/index.js';
+import type { Format } from './formats/format.js';
 import { clearHidden, extendColours } from './hidden-colours.js';
 import { carrierOf, type KeptMetadata, withDensity } from './metadata.js';
 

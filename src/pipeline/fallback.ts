@@ -2,10 +2,10 @@
 import { type ErrorCode, JobError } from '../domain/errors.js';
 import type { Arm, ArmEnd } from '../domain/experiment.js';
 import type { Raster } from '../domain/raster.js';
-import { annotate, happened, inSpan } from '../tracing/spans.js';
+import { addAttributes, addEvent, inSpan } from '../tracing/spans.js';
 import { type GivenUp, limitOnArm } from './arm-limit.js';
 import type { PlannedStep } from './plan.js';
-import type { Routed } from './route.js';
+import type { Routed } from './routed.js';
 import { nameArm, transform, type Transformed, type TransformOptions } from './transform.js';
 
 /**
@@ -44,7 +44,7 @@ export async function transformOnArm(
   const { arm } = routed;
   if (!arm) return transform(raster, planned, options);
   const told = (end: ArmEnd, error?: JobError) => options.onArm?.(arm, end, error);
-  annotate(() => ({ 'imagen.experiment': arm.experiment, 'imagen.arm': arm.name }));
+  addAttributes(() => ({ 'imagen.experiment': arm.experiment, 'imagen.arm': arm.name }));
   const tried = await tryOnArm(arm, raster, planned, options);
   if (tried.kind === 'done') {
     told('done');
@@ -59,7 +59,7 @@ export async function transformOnArm(
   const name = `fall back ${routed.model.model}`;
   const again = () => inSpan(name, {}, () => transform(raster, fallback, options));
   if (tried.kind === 'stopped') return again();
-  happened('falls back', { 'imagen.version': fallback.routed.version, 'error.type': tried.error.code });
+  addEvent('falls back', { 'imagen.version': fallback.routed.version, 'error.type': tried.error.code });
   try {
     const { step, ...rest } = await again();
     told('failed', tried.error);

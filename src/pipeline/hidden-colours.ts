@@ -1,4 +1,7 @@
-/** Colours beneath transparent pixels. Nobody sees them, but networks, filters and whoever opens the file can. */
+/**
+ * Colours beneath transparent pixels. They are invisible, but networks, filters and programs that open the file see
+ * them.
+ */
 import type { Raster, Size } from '../domain/raster.js';
 import { inTurns } from './turns.js';
 

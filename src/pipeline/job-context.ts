@@ -2,7 +2,7 @@ import { GivenBack, JobError, type Stage } from '../domain/errors.js';
 import { inSpan } from '../tracing/spans.js';
 import type { CompletionInput, CompletionOutput, Step, Timings } from '../domain/completion.js';
 import { reasonToStop } from './retry.js';
-import type { Routed } from './route.js';
+import type { Routed } from './routed.js';
 
 export type Choice = Pick<Routed, 'version' | 'arm'>;
 

@@ -1,6 +1,6 @@
 import type { OutputRequest } from '../domain/job.js';
 import { warning } from '../domain/warnings.js';
-import type { Format } from './formats/index.js';
+import type { Format } from './formats/format.js';
 
 /** Extensions that a reader takes for a picture's format, and the one that Format uses for it. */
 const EXTENSION = /\.(png|jpe?g|jfif|webp|avif|gif|tiff?|bmp|heic|heif|jxl)$/i;

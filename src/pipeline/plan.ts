@@ -1,9 +1,11 @@
 import { JobError } from '../domain/errors.js';
 import type { InputFormat, Job } from '../domain/job.js';
 import type { Size } from '../domain/raster.js';
-import { defaultFormat, type Format, FORMATS } from './formats/index.js';
-import { PLAN_TABLE, type Shape } from './plans/index.js';
-import type { Routed } from './route.js';
+import { defaultFormat, FORMATS } from './formats/index.js';
+import type { Format } from './formats/format.js';
+import { PLAN_TABLE } from './plans/index.js';
+import type { Shape } from './plans/plan.js';
+import type { Routed } from './routed.js';
 
 /** Everything that is known about a job before its picture is decoded. */
 export interface JobPlan {

@@ -1,5 +1,5 @@
 /** Answers that have the right shape and cannot be right. */
-import type { View } from './plans/index.js';
+import type { View } from './plans/plan.js';
 
 /** The request is compared with its answer at so many positions across and down. */
 const SAMPLES = 32;
@@ -15,7 +15,7 @@ const LIT = 48;
 
 /**
  * Whether an answer cannot be right: all of it is one colour although the request is not, or a block of it is black
- * although the request shows varied and light pixels there. So look a number that overflowed or that is none (NaN).
+ * although the request shows varied and light pixels there. Overflowed numbers and NaN look like this.
  *
  * It reads 1,024 positions of each, and the rest of the answer only if these are all the same. An even request may have any
  * answer. A mask of one value may say that everything is subject, or nothing, since many pictures have none; only a value

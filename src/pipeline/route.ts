@@ -2,25 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelContract, VersionContract } from '../domain/contract.js';
 import { JobError } from '../domain/errors.js';
 import type { Arm } from '../domain/experiment.js';
-import type { Operation, ParameterValue } from '../domain/job.js';
+import type { Operation } from '../domain/job.js';
 import type { ModelServer } from '../domain/ports.js';
 import type { Routes } from '../domain/routes.js';
 import { byContractNow } from './contract-now.js';
 import { checkParameters } from './parameters.js';
 import { reasonToStop } from './retry.js';
-
-/** An operation with the model and version that will serve it. */
-export interface Routed {
-  readonly operation: Operation;
-  readonly model: ModelContract;
-  readonly version: string;
-  readonly contract: VersionContract;
-  readonly parameters: Readonly<Record<string, ParameterValue>>;
-  /** Arm of the experiment that chose this version. */
-  readonly arm?: Arm;
-  /** The same operation on the default version, in no arm. It runs if the arm's version cannot do it, or fails. */
-  readonly fallback?: Routed;
-}
+import type { Routed } from './routed.js';
 
 /** What decides the arm of a job. */
 export interface ArmRules {
@@ -207,39 +195,29 @@ async function waitFor<T>(
   options: RouteOptions,
   signal: AbortSignal,
 ): Promise<T> {
+  const key = wanted.version === undefined ? wanted.model : `${wanted.model}/${wanted.version}`;
+  const begunAt = performance.now();
   try {
-    return await pollFor(wanted, find, models, options, signal);
+    for (;;) {
+      let found = find();
+      const unanswered = found === undefined ? await ask(models, wanted, signal) : undefined;
+      found ??= find();
+      if (found !== undefined) {
+        options.unknown?.found(key);
+        return found;
+      }
+      const away = whyAway(wanted, models, options.routes);
+      // Without an answer the server has neither confirmed the name nor denied it, so what is remembered of it stays.
+      if (unanswered === undefined && away !== undefined) options.unknown?.found(key);
+      const reason = unanswered ?? away;
+      const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
+      if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
+      if (options.patient === false) throw missing(wanted, models, reason ?? NOT_YET);
+      await sleep(POLL_MS, undefined, { signal });
+    }
   } catch (thrown) {
     if (!signal.aborted) throw thrown;
     throw reasonToStop(signal, missing(wanted, models, whyAway(wanted, models, options.routes) ?? NOT_YET));
-  }
-}
-
-async function pollFor<T>(
-  wanted: Wanted,
-  find: () => T | undefined,
-  models: ModelServer,
-  options: RouteOptions,
-  signal: AbortSignal,
-): Promise<T> {
-  const key = wanted.version === undefined ? wanted.model : `${wanted.model}/${wanted.version}`;
-  const begunAt = performance.now();
-  for (;;) {
-    let found = find();
-    const unanswered = found === undefined ? await ask(models, wanted, signal) : undefined;
-    found ??= find();
-    if (found !== undefined) {
-      options.unknown?.found(key);
-      return found;
-    }
-    const away = whyAway(wanted, models, options.routes);
-    // Without an answer the server has neither confirmed the name nor denied it, so what is remembered of it stays.
-    if (unanswered === undefined && away !== undefined) options.unknown?.found(key);
-    const reason = unanswered ?? away;
-    const since = reason === undefined ? (options.unknown?.since(key) ?? begunAt) : begunAt;
-    if (performance.now() + POLL_MS > since + options.waitMs) throw missing(wanted, models, reason);
-    if (options.patient === false) throw missing(wanted, models, reason ?? NOT_YET);
-    await sleep(POLL_MS, undefined, { signal });
   }
 }
 

@@ -1,7 +1,7 @@
 import { JobError } from '../domain/errors.js';
 import type { Job } from '../domain/job.js';
 import { isPermitted, type ObjectRef, objectRef, objectUri, parseObjectUri, under } from '../domain/uri.js';
-import type { Format } from './formats/index.js';
+import type { Format } from './formats/format.js';
 
 export interface TargetOptions {
   /** Prefix for jobs that set neither `output.uri` nor `output.prefix`. */

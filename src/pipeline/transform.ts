@@ -7,7 +7,7 @@ import type { InferenceResult, ModelServer } from '../domain/ports.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { anyOf } from '../domain/signals.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
-import { annotate, happened } from '../tracing/spans.js';
+import { addAttributes, addEvent } from '../tracing/spans.js';
 import { createAttempts } from './attempts.js';
 import type { Codec } from './codec.js';
 import { chooseShape, DEFAULT_COST, type Outlook, type Predict } from './cost.js';
@@ -17,7 +17,8 @@ import { makeGrey } from './grey.js';
 import { extendColours, onGround } from './hidden-colours.js';
 import { applyMask } from './mask.js';
 import type { PlannedStep } from './plan.js';
-import { type Answer, PLAN_TABLE, type Send, type Shape, type View } from './plans/index.js';
+import { PLAN_TABLE } from './plans/index.js';
+import type { Answer, Send, Shape, View } from './plans/plan.js';
 import { isExact } from './plans/window.js';
 import { whyImplausible } from './plausible.js';
 import { reasonToStop } from './retry.js';
@@ -98,7 +99,7 @@ export async function transform(raster: Raster, planned: PlannedStep, options: T
       if (!thrown.outOfMemory) throw await byContractNow(thrown, [planned.routed], options.models, options.signal);
       shapes = shapes.filter((other) => other.width * other.height < shape.width * shape.height);
       if (shapes.length === 0) throw thrown;
-      happened('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
+      addEvent('tries smaller requests', { 'imagen.plan': shape.plan, 'error.type': thrown.code });
     }
   }
 }
@@ -162,7 +163,7 @@ async function transformIn(
     }
   };
 
-  annotate(() => ({
+  addAttributes(() => ({
     'imagen.model': model.model,
     'imagen.version': version,
     'imagen.plan': shape.plan,
@@ -175,7 +176,7 @@ async function transformIn(
     throw options.signal.aborted ? reasonToStop(options.signal, last) : thrown;
   } finally {
     release();
-    annotate(() => attempts.counted());
+    addAttributes(() => attempts.counted());
   }
   const step: Step = {
     model: model.model,

@@ -1,6 +1,6 @@
 /**
- * Facts of a record, kept as custom metadata of its object. A list shows them, so whoever looks for some jobs among many
- * reads the records of those alone. Records of older workers have none.
+ * Facts of a record, kept as custom metadata of its object. A list of objects shows them, so a search reads only the
+ * records that match. Records of older workers have none.
  */
 import type { Status } from '../domain/completion.js';
 import type { JobRecord } from './record.js';

@@ -1,9 +1,10 @@
 /**
  * Counts the jobs of a group as they end, with nothing but objects that are created once.
  *
- * A group of `total` jobs has exactly `total` places, in shards of 200. A job that has ended creates one place, and then lists
- * its shard. Whoever sees a full shard creates the shard's mark, with its counts, and lists the marks. Whoever then sees the
- * marks of all shards creates the outcome. There are as many places as jobs, so the last job fills the last shard.
+ * A group of `total` jobs has exactly `total` places, in shards of 200. A job that has ended creates one place, and
+ * then lists its shard. A worker that sees a full shard creates the shard's mark, with its counts, and lists the marks.
+ * A worker that sees the marks of all shards creates the outcome. There are as many places as jobs, so the last job
+ * fills the last shard.
  *
  * Each step is repeated when its message comes again: a job tries shards and places in an order of its own, which is always
  * the same, and no place becomes free, so it finds the one that it has taken. The orders of jobs differ, so that jobs which

@@ -17,13 +17,13 @@ export const MARKER_SUFFIXES = ['.begun', '.moved', '.ended'] as const;
 /** The message to which a marker belongs, with its delivery as received. */
 export interface Marked {
   readonly jobId: string;
-  readonly given: Delivery;
+  readonly raw: Delivery;
 }
 
-const begunRef = (statePrefix: string, { jobId, given }: Marked, attempt: number): ObjectRef =>
-  under(statePrefix, `${jobId}~${given.messageId}~${attempt}.begun`);
-const movedRef = (statePrefix: string, { jobId, given }: Marked): ObjectRef =>
-  under(statePrefix, `${jobId}~${given.messageId}.moved`);
+const begunRef = (statePrefix: string, { jobId, raw }: Marked, attempt: number): ObjectRef =>
+  under(statePrefix, `${jobId}~${raw.messageId}~${attempt}.begun`);
+const movedRef = (statePrefix: string, { jobId, raw }: Marked): ObjectRef =>
+  under(statePrefix, `${jobId}~${raw.messageId}.moved`);
 
 const EMPTY = { contentType: 'application/octet-stream' };
 
@@ -37,7 +37,7 @@ export async function leaveAttemptMarker(
   marked: Marked,
   signal: AbortSignal,
 ): Promise<void> {
-  const { attempt } = marked.given;
+  const { attempt } = marked.raw;
   if (attempt < 2) return;
   await store.create(begunRef(statePrefix, marked, attempt), Buffer.alloc(0), { ...EMPTY, signal });
 }
@@ -53,7 +53,7 @@ export async function countAttemptMarkers(
   marked: Marked,
   signal: AbortSignal,
 ): Promise<number> {
-  const later = Array.from({ length: Math.max(0, marked.given.attempt - 2) }, (_, i) => i + 2);
+  const later = Array.from({ length: Math.max(0, marked.raw.attempt - 2) }, (_, i) => i + 2);
   const marks = later.map((attempt) => store.stat(begunRef(statePrefix, marked, attempt), signal));
   return (await Promise.all(marks)).filter((mark) => mark !== undefined).length;
 }
@@ -79,6 +79,6 @@ export async function wasMoved(
   marked: Marked,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (marked.given.attempt < 2) return false;
+  if (marked.raw.attempt < 2) return false;
   return (await store.stat(movedRef(statePrefix, marked), signal)) !== undefined;
 }

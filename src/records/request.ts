@@ -4,7 +4,6 @@
  */
 import { z } from 'zod';
 import { type JobMessage, jobAttributes, jobSchema } from '../domain/job.js';
-import type { JobRecord } from './record.js';
 
 /** Limit of the attributes in a record, in bytes of JSON. Beyond it, only those are kept that every job has. */
 const MAX_ATTRIBUTES_BYTES = 32_768;
@@ -40,7 +39,7 @@ export function requestFrom(
 }
 
 /** @returns undefined if the record keeps no request, or one that this version cannot publish */
-export function requestOf({ request }: Pick<JobRecord, 'request'>): JobRequest | undefined {
+export function requestOf({ request }: { readonly request?: JobRequest | undefined }): JobRequest | undefined {
   const parsed = requestSchema.safeParse(request);
   if (request === undefined || !parsed.success) return undefined;
   const { attributes, orderingKey } = parsed.data;

@@ -1,18 +1,6 @@
 /** Which job gets the next place: the rules of the intake, without its promises and timers. */
-import type { Claimant } from '../domain/job.js';
 import type { TenantTurns } from './tenant-turns.js';
-import type { WaitingJobs } from './waiting-jobs.js';
-
-/** A job that wants a place, or has one. */
-export interface Entrant extends Claimant {
-  readonly jobId: string;
-  /** Model of the job's first operation. */
-  readonly model: string;
-  /** No other job is inside while this one is. */
-  readonly alone: boolean;
-  /** Position in the order of arrival. */
-  readonly number: number;
-}
+import type { Entrant, WaitingJobs } from './waiting-jobs.js';
 
 /** What the rules know besides the jobs that wait. */
 export interface Occupancy {

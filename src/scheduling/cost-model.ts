@@ -9,7 +9,7 @@ import { withInfer } from './with-infer.js';
  * Triton counts executions and their duration, but not pixels. This worker knows its own pixels, but not the batches that
  * Triton made of them. Between two reads of the statistics, `time = fixed·executions + perPixel·pixels` must hold, and least
  * squares over many such intervals separates the two terms, if the pixels are right: a few requests that Triton has counted
- * and this worker has not would look like an expensive launch. So an interval ends when both have counted the same requests.
+ * and this worker has not would resemble an expensive launch. So an interval ends when both have counted the same requests.
  * If other workers send requests too, that never happens. Then the model assumes that their pixels are like ours and gives
  * the interval less weight. While all requests have one shape, only the default ratio separates the two terms; it weighs as
  * much as a few intervals.
@@ -18,11 +18,11 @@ export interface CostModel {
   /** Wraps the server to count the pixels of every answered request. */
   watch(server: ModelServer): ModelServer;
   /**
-   * Reads the statistics of every version used since the last call. Call it every `LOOK_MS`, and never concurrently. It
+   * Reads the statistics of every version used since the last call. Call it every `POLL_MS`, and never concurrently. It
    * reads those of a well-known version less often.
    * @throws JobError `MODEL_UNAVAILABLE`
    */
-  look(server: ModelServer, signal: AbortSignal): Promise<void>;
+  poll(server: ModelServer, signal: AbortSignal): Promise<void>;
   costOf(model: string, version: string): Cost;
   /**
    * The share of the instance's time that requests have had: of the launches of their batches, and for their pixels. Over all
@@ -41,9 +41,9 @@ export interface CostModel {
 /**
  * Pause between two reads, in milliseconds. A burst of thumbnails lasts seconds, and its cost must be known before it ends.
  */
-export const LOOK_MS = 250;
+export const POLL_MS = 250;
 /** Number of reads after which a version is well known. From then on it gets one of `ONE_OF` reads. */
-const EAGER_LOOKS = 24;
+const EAGER_POLLS = 24;
 const ONE_OF = 8;
 /** Weight that older intervals keep at each new one. The model notices a changed machine within a minute. */
 const FADE = 0.97;
@@ -69,7 +69,7 @@ interface Sums {
 }
 
 interface Known {
-  looks: number;
+  polls: number;
   sent: { requests: number; pixels: number };
   seen: Counted | undefined;
   /** Reads since the interval began. */
@@ -90,7 +90,7 @@ export function createCostModel(): CostModel {
   function entry(model: string, version: string): Known {
     const key = keyOf(model, version);
     const found = known.get(key) ?? {
-      looks: 0,
+      polls: 0,
       sent: { requests: 0, pixels: 0 },
       seen: undefined,
       waited: 0,
@@ -129,7 +129,7 @@ export function createCostModel(): CostModel {
         return result;
       }),
 
-    async look(server, signal) {
+    async poll(server, signal) {
       const due = new Map<string, Known>();
       for (const [model, { versions }] of server.contracts()) {
         for (const version of versions.keys()) {
@@ -164,8 +164,8 @@ export function createCostModel(): CostModel {
 }
 
 function isDue(of: Known): boolean {
-  of.looks++;
-  return of.looks <= EAGER_LOOKS || of.looks % ONE_OF === 0;
+  of.polls++;
+  return of.polls <= EAGER_POLLS || of.polls % ONE_OF === 0;
 }
 
 function count({ requests, batches }: VersionStatistics): Counted {

@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { GivenBack } from '../domain/errors.js';
 import type { Priority } from '../domain/job.js';
-import { type Entrant, nextToEnter, type Occupancy } from './admission.js';
+import { nextToEnter, type Occupancy } from './admission.js';
+import { type Entrant, WaitingJobs } from './waiting-jobs.js';
 import { TenantTurns } from './tenant-turns.js';
-import { WaitingJobs } from './waiting-jobs.js';
 
 /**
  * Limits how many jobs are in work at once, and works on one delivery per job id at a time. A second delivery of a job waits

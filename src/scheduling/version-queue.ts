@@ -36,10 +36,11 @@ const SHARED_MS = 1_000;
 /**
  * The waiting requests of one model version, and those in flight.
  *
- * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So the queue sends requests of
- * one shape in runs of at most a batch. Tenants take turns at leading a run, and so do the jobs of each tenant. Other
- * requests of the same shape join it, and pictures that may be padded join in the bucket that saves most. Only as many runs
- * are in flight as keep the model busy, since a request that is not sent yet can still be matched with later ones.
+ * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So the queue sends requests
+ * of one shape in runs of at most a batch. Tenants take turns at leading a run, and so do the jobs of each tenant.
+ * Other requests of the same shape join it, and pictures that may be padded form the group that saves most. Only as
+ * many runs are in flight as keep the model busy, since a request that is not sent yet can still be matched with later
+ * ones.
  *
  * Requests that failed together are retried apart, in ever smaller groups. Nothing else of this worker is in flight with
  * such a group. So a few executions find the one request of eight that fails them all.
@@ -165,7 +166,7 @@ export class VersionQueue {
         if (this.inFlight === 0 && !this.#mustRest(capacity)) this.#startApart(next, capacity.inFlight);
         return;
       }
-      if (!this.#goAlong(capacity) && !this.#leadRun(capacity)) return;
+      if (!this.#joinRun(capacity) && !this.#leadRun(capacity)) return;
     }
   }
 
@@ -186,7 +187,7 @@ export class VersionQueue {
   }
 
   /** Sends one more request in the newest run, while it can still share the run's batch. */
-  #goAlong(capacity: Capacity): boolean {
+  #joinRun(capacity: Capacity): boolean {
     const [run, job] = [this.#runs.at(-1), nextToJoin(this.#state(), capacity, performance.now())];
     if (!run || !job) return false;
     this.#start(job, run);

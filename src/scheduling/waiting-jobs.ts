@@ -1,8 +1,19 @@
-import type { Entrant } from './admission.js';
+import type { Claimant } from '../domain/job.js';
+
+/** A job that wants a place, or has one. */
+export interface Entrant extends Claimant {
+  readonly jobId: string;
+  /** Model of the job's first operation. */
+  readonly model: string;
+  /** No other job is inside while this one is. */
+  readonly alone: boolean;
+  /** Position in the order of arrival. */
+  readonly number: number;
+}
 
 /**
- * The jobs that wait for a place, grouped by what the rules of admission look at. Within a group the order of arrival decides,
- * so the rules need not look at every job of a long backlog.
+ * The jobs that wait for a place, grouped by the properties that the rules of admission compare. Within a group the
+ * order of arrival decides, so the rules need not look at every job of a long backlog.
  */
 export class WaitingJobs<E extends Entrant> {
   /** Each group in order of arrival; no group is empty. */

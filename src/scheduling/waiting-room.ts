@@ -49,7 +49,7 @@ interface Parked {
   readonly leave: (how: Departure) => void;
 }
 
-const LOOK_MS = 250;
+const CHECK_MS = 250;
 const REFRESH_MS = 1_000;
 /** Longest wait, in milliseconds. It is well within the longest time for which the client extends a lease. */
 const LONGEST_MS = 600_000;
@@ -91,7 +91,7 @@ export function createWaitingRoom({ room, starving, availability, refresh }: Wai
     for (const one of [...parked].slice(0, parked.size - room)) one.leave('sent off');
   }
 
-  function look(): void {
+  function check(): void {
     const now = performance.now();
     release(now);
     sendOff(now);
@@ -100,7 +100,8 @@ export function createWaitingRoom({ room, starving, availability, refresh }: Wai
       refresh();
     }
     clearTimeout(timer);
-    timer = parked.size > 0 ? setTimeout(look, Math.min(LOOK_MS, parked.size > room ? pauseMs : LOOK_MS)) : undefined;
+    timer =
+      parked.size > 0 ? setTimeout(check, Math.min(CHECK_MS, parked.size > room ? pauseMs : CHECK_MS)) : undefined;
   }
 
   return {
@@ -121,7 +122,7 @@ export function createWaitingRoom({ room, starving, availability, refresh }: Wai
         };
         signal.addEventListener('abort', interrupt, { once: true });
         parked.add(one);
-        timer ??= setTimeout(look, Math.min(LOOK_MS, pauseMs));
+        timer ??= setTimeout(check, Math.min(CHECK_MS, pauseMs));
       });
     },
     passed() {

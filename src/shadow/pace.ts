@@ -1,18 +1,18 @@
 /**
- * Keeps what shadows cost jobs at a two-hundredth of the time that jobs spend.
+ * Limits the time that shadows cost jobs to a two-hundredth of the time that jobs spend in work.
  *
- * A request at Triton cannot be called back, so a job that comes while a shadow's request is computed may wait for its end,
- * and so may the jobs behind it. This time is owed. It is paid off by a two-hundredth of the time that jobs spend in work, and
- * while there is none, as if there were one. While something is owed, no request of a shadow is sent. So an idle worker does
- * all shadows, and a loaded one only as many as nobody notices.
+ * A request at Triton cannot be cancelled, so a job that comes while a shadow's request is computed may wait for its end, and
+ * so may the jobs behind it. This time is owed. It decreases by a two-hundredth of the time that jobs spend in work; an idle
+ * worker counts as one with one job. While something is owed, no shadow sends a request. So an idle worker does all shadows,
+ * and a loaded one only a few.
  */
 export interface Pace {
-  /** Takes in the time since the last look. Call it every few milliseconds while shadows wait or work. */
-  look(): void;
+  /** Accounts for the time since the last call. Call it every few milliseconds while shadows wait or work. */
+  update(): void;
   /** Whether there was no moment without a job in work for five seconds. */
   readonly crowded: boolean;
-  /** Whether nothing is owed. */
-  readonly even: boolean;
+  /** Whether shadows have cost jobs no more than their share: nothing is owed. */
+  readonly withinBudget: boolean;
   /** Runs a shadow's request. */
   during<T>(request: () => Promise<T>): Promise<T>;
 }
@@ -30,7 +30,7 @@ export interface PaceOptions {
 const SHARE = 0.005;
 /** Most that is owed, in milliseconds: a version that hangs beside jobs stops the shadows of an idle worker for five minutes. */
 const MOST_OWED_MS = 1_500;
-/** Longest time between two looks that is known, in milliseconds. */
+/** Longest time between two updates that counts, in milliseconds. Nothing is known of a longer one. */
 const LONGEST_MS = 1_000;
 /** How long there must have been a job in work before the worker counts as crowded, in milliseconds. */
 const CROWDED_MS = 5_000;
@@ -40,7 +40,7 @@ const WINDOW_MS = 10_000;
 const BUSIEST = 0.95;
 
 export function createPace({ active, atTriton, now = () => performance.now() }: PaceOptions): Pace {
-  let lookedAt = -Infinity;
+  let updatedAt = -Infinity;
   /** Milliseconds, summed over jobs. */
   let owed = 0;
   /** Share of the time in which jobs have had requests at Triton. */
@@ -49,10 +49,10 @@ export function createPace({ active, atTriton, now = () => performance.now() }: 
   /** When there was last no job in work, as far as is known. */
   let emptyAt = -Infinity;
 
-  function look(): void {
-    const ms = Math.min(LONGEST_MS, now() - lookedAt);
+  function update(): void {
+    const ms = Math.min(LONGEST_MS, now() - updatedAt);
     if (active() === 0 || ms === LONGEST_MS) emptyAt = now();
-    lookedAt = now();
+    updatedAt = now();
     const delayed = requests > 0 ? atTriton() : 0;
     busy += (Number(atTriton() > 0) - busy) * Math.min(1, ms / WINDOW_MS);
     // In a queue that is busy for a share `b` of the time, a delay reaches 1 / (1 - b) jobs.
@@ -62,20 +62,20 @@ export function createPace({ active, atTriton, now = () => performance.now() }: 
   }
 
   return {
-    look,
+    update,
     get crowded() {
       return now() - emptyAt >= CROWDED_MS;
     },
-    get even() {
+    get withinBudget() {
       return owed === 0;
     },
     async during(request) {
-      look();
+      update();
       requests++;
       try {
         return await request();
       } finally {
-        look();
+        update();
         requests--;
       }
     },

@@ -7,11 +7,11 @@ import type { Shadow } from './plan.js';
 /** What the jobs of the worker need now. */
 export interface JobsLoad {
   /** Called every few milliseconds while shadows wait or work. */
-  readonly look: () => void;
+  readonly update: () => void;
   /** Whether no job needs what a shadow would take. Only then does one take anything. */
   readonly quiet: () => boolean;
   /** Whether a shadow may begin, or send a request. */
-  readonly even: () => boolean;
+  readonly withinBudget: () => boolean;
   /** Whether a job waits for what a shadow in progress may hold. The shadow then ends. */
   readonly pressed: () => boolean;
 }
@@ -35,7 +35,7 @@ export interface Hold {
 
 export interface ShadowQueueOptions {
   readonly load: JobsLoad;
-  /** Why a shadow is not to be done any more. Called at every look. */
+  /** Why a shadow is not to be done any more. Called at every check. */
   readonly whyNot: (shadow: Shadow) => DropReason | undefined;
   /** @throws Dropped */
   readonly work: (shadow: Shadow, hold: Hold) => Promise<ShadowReport>;
@@ -57,8 +57,8 @@ export interface ShadowQueue {
 const MOST_WAITING = 64;
 /** Pause before a shadow begins, in milliseconds. Its job's ack has gone by then. */
 const BEGIN_MS = 100;
-/** Pause between two looks, while shadows wait or work, in milliseconds. */
-const LOOK_MS = 10;
+/** Pause between two checks, while shadows wait or work, in milliseconds. */
+const CHECK_MS = 10;
 /** Longest time from the beginning of a shadow to its end, the time in which jobs keep it waiting included, in milliseconds. */
 const LONGEST_MS = 300_000;
 
@@ -75,7 +75,7 @@ class OneByOne implements ShadowQueue {
   #active = false;
   #timer: NodeJS.Timeout | undefined;
   /** Outside of any job's trace, whichever job's offer has set the timer. */
-  readonly #look = AsyncResource.bind(() => this.#beginNext());
+  readonly #check = AsyncResource.bind(() => this.#beginNext());
 
   constructor(private readonly options: ShadowQueueOptions) {}
 
@@ -112,17 +112,17 @@ class OneByOne implements ShadowQueue {
 
   #arm(ms: number): void {
     if (this.#active || this.#stopping.signal.aborted || this.#waiting.length === 0) return;
-    this.#timer ??= setTimeout(this.#look, ms).unref();
+    this.#timer ??= setTimeout(this.#check, ms).unref();
   }
 
   #beginNext(): void {
     this.#timer = undefined;
     const { load } = this.options;
-    load.look();
+    load.update();
     this.#dropUnwanted();
-    const next = load.quiet() && load.even() ? this.#waiting.shift() : undefined;
+    const next = load.quiet() && load.withinBudget() ? this.#waiting.shift() : undefined;
     if (next) void this.#workOn(next);
-    else this.#arm(LOOK_MS);
+    else this.#arm(CHECK_MS);
   }
 
   #dropUnwanted(): void {
@@ -145,20 +145,20 @@ class OneByOne implements ShadowQueue {
     this.#stopping.signal.addEventListener('abort', stop, { once: true });
     const giveUpAt = performance.now() + LONGEST_MS;
     const watch = setInterval(() => {
-      load.look();
+      load.update();
       const reason = whyNot(shadow);
       if (reason) end(new Dropped(reason));
       if (load.pressed() || performance.now() > giveUpAt) end(new Dropped('busy'));
-    }, LOOK_MS);
+    }, CHECK_MS);
     const until = async (may: () => boolean) => {
       do {
         ending.signal.throwIfAborted();
-        await new Promise((resume) => setTimeout(resume, may() ? 0 : LOOK_MS));
+        await new Promise((resume) => setTimeout(resume, may() ? 0 : CHECK_MS));
       } while (!may());
       ending.signal.throwIfAborted();
     };
     const pause = () => until(load.quiet);
-    const turn = () => until(() => load.quiet() && load.even());
+    const turn = () => until(() => load.quiet() && load.withinBudget());
     try {
       onEnd(shadow, { kind: 'reported', report: await work(shadow, { end, signal: ending.signal, pause, turn }) });
     } catch (thrown) {

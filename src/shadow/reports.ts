@@ -5,7 +5,7 @@ import type { CreateResult, ObjectStore } from '../domain/ports.js';
 import { type ShadowReport, shadowReportSchema } from '../domain/shadow.js';
 import { type ObjectRef, objectUri, under } from '../domain/uri.js';
 import type { Encoded } from '../pipeline/encode.js';
-import type { Format } from '../pipeline/formats/index.js';
+import type { Format } from '../pipeline/formats/format.js';
 
 type Whose = Pick<ShadowReport, 'model' | 'version' | 'jobId'>;
 

@@ -1,6 +1,6 @@
 /**
- * Versions that did not answer a shadow rest, each time twice as long, from a minute to a day. Triton may go on with a request
- * that was given up, and keeps its shared memory as long as that, which jobs need.
+ * A version that did not answer a shadow gets no shadows for a while: a minute at first, then twice as long each time,
+ * a day at most. Triton may go on with an abandoned request and hold its shared memory, which jobs need.
  */
 export interface Rests {
   /** Notes that the version has not answered in time. */

@@ -12,13 +12,13 @@ import { JobState, type PipelineOptions, type StoredJobState } from '../pipeline
 import { memoryOf } from '../pipeline/memory.js';
 import { repeatSteps, runSteps } from '../pipeline/run.js';
 import type { RequestScheduler } from '../pipeline/transform.js';
-import { annotate, inSpan } from '../tracing/spans.js';
+import { addAttributes, inSpan } from '../tracing/spans.js';
 import { differenceOf } from './difference.js';
 import { secondsOf, type Shadow } from './plan.js';
 import { storePicture, storeReport } from './reports.js';
 
 export interface ShadowParts {
-  /** It learns nothing from a shadow that changes what becomes of jobs. */
+  /** The server without the wrappers of jobs: a shadow's failure opens no circuit and counts for no guard. */
   readonly models: ModelServer;
   /** A single attempt for each call. */
   readonly store: ObjectStore;
@@ -57,7 +57,7 @@ export async function workOn(
   const about = { jobId: job.jobId, model, version, servedVersion };
   const tail = () => ({ worker: options.worker, time: new Date().toISOString() });
   return inSpan('shadow', {}, async () => {
-    annotate(() => ({ 'imagen.job_id': job.jobId, 'imagen.model': model, 'imagen.version': version }));
+    addAttributes(() => ({ 'imagen.job_id': job.jobId, 'imagen.model': model, 'imagen.version': version }));
     try {
       const made = await render(shadow, parts, options, turns);
       const picture = await storePicture(parts.store, options.prefix, about, made.encoded, made.format, turns.signal);

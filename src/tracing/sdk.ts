@@ -9,7 +9,7 @@ import { setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import type { OnTracingProblem, Tracing, TracingProblem } from './tracing.js';
+import type { OnTracingProblem, Tracing, TracingProblem } from './types.js';
 
 const SERVICE = 'imagen';
 /** Shortest pause between two warnings of one kind, in milliseconds. While a collector is away, every batch fails. */

@@ -59,18 +59,18 @@ export function withoutSpans<T>(work: () => T): T {
 }
 
 /** Adds attributes to the active span, if it is recorded. */
-export function annotate(attributes: () => Attributes): void {
+export function addAttributes(attributes: () => Attributes): void {
   const span = trace.getActiveSpan();
   if (span?.isRecording()) span.setAttributes(attributes());
 }
 
 /** Adds an event to the active span, at this moment. */
-export function happened(event: string, attributes?: Attributes): void {
+export function addEvent(event: string, attributes?: Attributes): void {
   trace.getActiveSpan()?.addEvent(event, attributes);
 }
 
 /** Marks the active span as failed, without throwing. */
-export function failed(error: Error | { readonly code: string; readonly message: string }): void {
+export function markFailed(error: Error | { readonly code: string; readonly message: string }): void {
   const span = trace.getActiveSpan();
   if (span?.isRecording()) tellFailure(span, error);
 }

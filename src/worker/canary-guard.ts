@@ -9,7 +9,7 @@ import { createLatencies, type Latencies, MOST_KEPT } from './latency.js';
 
 /**
  * Stops arms of experiments that fail too often or are too slow. Each worker counts its own operations. The first worker
- * whose count reaches the limits decides for all, with an object in storage that the others find when they look. If storage
+ * whose count reaches the limits decides for all, with an object in storage that the others find when they poll. If storage
  * is away, a worker keeps its own decision and writes it when storage is back.
  */
 export interface Guard {
@@ -25,7 +25,7 @@ export interface Guard {
    * Checks which arms of the current routes have been stopped, and forgets arms that are no longer in the routes.
    * @throws JobError `STORAGE_UNAVAILABLE`, after it has checked all arms
    */
-  look(signal: AbortSignal): Promise<void>;
+  poll(signal: AbortSignal): Promise<void>;
 }
 
 export interface CanaryGuardOptions {
@@ -81,7 +81,7 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
     const decision = { ...aboutArm(arm), operations, failures, ...why, worker, time };
     one.unwritten = decision;
     stop(one, decision, true);
-    // If storage is away, the next `look` reports it and writes again.
+    // If storage is away, the next `poll` reports it and writes again.
     write(arm, one, decision, new AbortController().signal).catch(() => undefined);
   }
 
@@ -94,7 +94,7 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
     one.unwritten = undefined;
   }
 
-  async function lookAt(arm: Arm, windowSeconds: number, signal: AbortSignal): Promise<void> {
+  async function pollArm(arm: Arm, windowSeconds: number, signal: AbortSignal): Promise<void> {
     const one = entry(arm, windowSeconds);
     if (one.unwritten) return write(arm, one, one.unwritten, signal);
     if (one.stopped) return;
@@ -127,12 +127,12 @@ export function createCanaryGuard({ store, statePrefix, worker, arms, onStop, no
         if (latencyRatio !== undefined) decide(arm, one, { reason: 'slow', latencyRatio });
       }
     },
-    async look(signal) {
+    async poll(signal) {
       const guarded = guardedArms();
       const known = new Set(guarded.map(({ arm }) => keyOf(arm)));
       for (const key of judged.keys()) if (!known.has(key)) judged.delete(key);
-      const looks = guarded.map(({ arm, guard }) => lookAt(arm, guard.windowSeconds, signal));
-      const failure = (await Promise.allSettled(looks)).find((result) => result.status === 'rejected');
+      const polls = guarded.map(({ arm, guard }) => pollArm(arm, guard.windowSeconds, signal));
+      const failure = (await Promise.allSettled(polls)).find((result) => result.status === 'rejected');
       if (failure) throw failure.reason;
     },
   };

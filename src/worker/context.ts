@@ -90,6 +90,6 @@ export interface Worker {
 }
 
 /** Publishes on the diagnostics channel that a step is done. */
-export function tellStep(jobId: string | undefined, { attempt }: Delivery, step: string): void {
+export function reportStep(jobId: string | undefined, { attempt }: Delivery, step: string): void {
   if (jobId !== undefined) stepDone.publish({ jobId, attempt, step } satisfies StepDone);
 }

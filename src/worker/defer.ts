@@ -6,7 +6,7 @@
 import { type ErrorCode, ERRORS, JobError, STAGES } from '../domain/errors.js';
 import type { Delivery } from '../domain/ports.js';
 import { isPartOf } from '../scheduling/needs.js';
-import type { Care } from './care.js';
+import type { Precautions } from './precautions.js';
 import { MOST_UNSEEN_MS } from './sightings.js';
 
 const NAMES = {
@@ -21,8 +21,8 @@ const NAMES = {
   lastError: 'lastError',
 } as const;
 
-/** Fields of the last error that say how careful the next worker must be. */
-const CARE = { apart: 'apart', alone: 'alone' } as const;
+/** Fields of the last error that hold the precautions. */
+const PRECAUTIONS = { apart: 'apart', alone: 'alone' } as const;
 
 const CLOCKS_APART_MS = 60_000;
 /** More than any subscription permits. */
@@ -99,13 +99,13 @@ export function lastErrorOf(delivery: Delivery): JobError | undefined {
   return new JobError(code as ErrorCode, message, known ? { stage: known } : {});
 }
 
-/** How careful the worker that put the message back wants the next one to be. */
-export function careOf(delivery: Delivery): Care {
+/** The precautions that the worker which put the message back has left for the next one. */
+export function precautionsOf(delivery: Delivery): Precautions {
   const error = lastError(delivery);
   const suspectSince = performance.now() - Math.max(0, Date.now() - delivery.publishedAt.getTime());
   return {
-    ...(error[CARE.apart] === true ? { suspectSince } : {}),
-    ...(error[CARE.alone] === true ? { alone: true } : {}),
+    ...(error[PRECAUTIONS.apart] === true ? { suspectSince } : {}),
+    ...(error[PRECAUTIONS.alone] === true ? { alone: true } : {}),
   };
 }
 
@@ -127,7 +127,7 @@ export interface PutBack {
   readonly awayMs: number;
   /** Whether this delivery counts as an attempt, because the job itself may be the cause. */
   readonly counts: boolean;
-  readonly care?: Care;
+  readonly precautions?: Precautions;
 }
 
 /**
@@ -135,7 +135,7 @@ export interface PutBack {
  * @param delivery from `undeferred`
  * @throws Error if it has too many attributes of its own
  */
-export function deferredAttributes(delivery: Delivery, { error, missing, awayMs, counts, care = {} }: PutBack) {
+export function deferredAttributes(delivery: Delivery, { error, missing, awayMs, counts, precautions = {} }: PutBack) {
   const { attempt, publishedAt, messageId } = delivery;
   const own = ownAttributes(delivery);
   // A subscription's filter may use any of them, so none may be left out.
@@ -150,24 +150,24 @@ export function deferredAttributes(delivery: Delivery, { error, missing, awayMs,
     [NAMES.attempts]: String(made),
     [NAMES.publishedAt]: String(publishedAt.getTime()),
     [NAMES.messageId]: messageId,
-    ...lastErrorAfter(delivery, error, care),
+    ...lastErrorAfter(delivery, error, precautions),
   };
 }
 
 /** An error that says nothing about the job leaves the one before in place. */
-function lastErrorAfter({ attributes }: Delivery, error: Error, care: Care): Record<string, string> {
+function lastErrorAfter({ attributes }: Delivery, error: Error, precautions: Precautions): Record<string, string> {
   const before = attributes[NAMES.lastError];
-  if (error instanceof JobError) return { [NAMES.lastError]: describe(error, care) };
+  if (error instanceof JobError) return { [NAMES.lastError]: describe(error, precautions) };
   return before === undefined ? {} : { [NAMES.lastError]: before };
 }
 
-function describe({ code, stage, message }: JobError, { suspectSince, alone }: Care): string {
-  const care = {
-    ...(suspectSince === undefined ? {} : { [CARE.apart]: true }),
-    ...(alone ? { [CARE.alone]: true } : {}),
+function describe({ code, stage, message }: JobError, { suspectSince, alone }: Precautions): string {
+  const precautions = {
+    ...(suspectSince === undefined ? {} : { [PRECAUTIONS.apart]: true }),
+    ...(alone ? { [PRECAUTIONS.alone]: true } : {}),
   };
   for (let length = message.length; ; length = Math.floor(length * 0.8)) {
-    const text = JSON.stringify({ code, stage, message: message.slice(0, length), ...care });
+    const text = JSON.stringify({ code, stage, message: message.slice(0, length), ...precautions });
     if (Buffer.byteLength(text) <= MOST_ERROR_BYTES) return text;
   }
 }

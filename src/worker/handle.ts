@@ -1,13 +1,14 @@
 /**
- * Processes one message: parse, recall, admit, run, record, announce, settle, always in this order. The worker acks a
- * message only after its outcome is published or a copy of it is in the queue again. Only `settleMessage` decides that.
+ * Processes one message, always in this order: parse, recall (`lookUp`), admit (`intake.enter`), run and record
+ * (`runAttempt`), announce, settle. The worker acks a message only after its outcome is published or a copy of it is in the
+ * queue again. Only `settleMessage` decides that.
  */
-import { type GivenBack, JobError, Unbegun } from '../domain/errors.js';
+import { DeliveriesSpent, type GivenBack, JobError } from '../domain/errors.js';
 import { arrivalOf } from '../domain/notification.js';
 import type { Delivery, Settlement } from '../domain/ports.js';
 import { recall } from '../records/recall.js';
-import { annotate, failed, happened, inSpan } from '../tracing/spans.js';
-import { careAfter } from './care.js';
+import { addAttributes, addEvent, inSpan, markFailed } from '../tracing/spans.js';
+import { precautionsAfter } from './precautions.js';
 import type { HandlerOptions, HandlerParts, Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import type { Decision } from './decision.js';
@@ -44,16 +45,16 @@ export function createHandler(parts: HandlerParts, options: HandlerOptions) {
   return (delivery: Delivery, signal: AbortSignal): Promise<Settlement> => handleMessage(worker, delivery, signal);
 }
 
-async function handleMessage(worker: Worker, given: Delivery, signal: AbortSignal): Promise<Settlement> {
+async function handleMessage(worker: Worker, raw: Delivery, signal: AbortSignal): Promise<Settlement> {
   const { observer } = worker.parts;
-  observer.received(given);
+  observer.received(raw);
   const { statePrefix, pipeline } = worker.options;
-  const arrival = arrivalOf(given, statePrefix);
+  const arrival = arrivalOf(raw, statePrefix);
   if (arrival.kind === 'ignored') {
-    observer.ignored(given, arrival.reason);
+    observer.ignored(raw, arrival.reason);
     return 'ack';
   }
-  const received = receive(arrival.kind === 'job' ? arrival.published : given);
+  const received = receive(arrival.kind === 'job' ? arrival.published : raw);
   const parsed =
     arrival.kind === 'invalid'
       ? unreadable(received, { jobId: arrival.jobId }, arrival.error)
@@ -65,21 +66,21 @@ async function handleMessage(worker: Worker, given: Delivery, signal: AbortSigna
 }
 
 async function processMessage(worker: Worker, message: Message, signal: AbortSignal): Promise<Outcome> {
-  annotate(() => ({
+  addAttributes(() => ({
     'imagen.job_id': message.job.jobId,
     'imagen.models': message.job.operations.map(({ model }) => model),
   }));
-  let { care } = message;
+  let { precautions } = message;
   for (;;) {
-    const attempt = await attemptJob(worker, { ...message, care }, signal);
+    const attempt = await attemptJob(worker, { ...message, precautions }, signal);
     switch (attempt.kind) {
       case 'decided':
         return announceJob(worker, message, attempt.decision, signal);
       case 'put off':
-        care = careAfter(care, attempt.error);
-        tellUnreadable(worker, message, attempt.error);
-        if (await standAside(worker, { ...message, care }, attempt, signal)) continue;
-        return putBack(worker, { ...(attempt.counted ?? message), care }, attempt.error, signal);
+        precautions = precautionsAfter(precautions, attempt.error);
+        reportUnreadable(worker, message, attempt.error);
+        if (await standAside(worker, { ...message, precautions }, attempt, signal)) continue;
+        return putBack(worker, { ...(attempt.counted ?? message), precautions }, attempt.error, signal);
       case 'given back':
       case 'moved':
         return attempt;
@@ -87,8 +88,8 @@ async function processMessage(worker: Worker, message: Message, signal: AbortSig
   }
 }
 
-/** At once: the message may then wait here for minutes before it is put back. */
-function tellUnreadable({ parts }: Worker, { delivery, job }: Message, error: Error): void {
+/** Reports it immediately, because the message may wait here for minutes before it is put back. */
+function reportUnreadable({ parts }: Worker, { delivery, job }: Message, error: Error): void {
   if (isUnreadable(error)) parts.observer.unreadable(delivery, error, job.jobId);
 }
 
@@ -140,7 +141,7 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
   const model = job.operations[0]?.model ?? '';
   const entry = await worker.parts.intake.enter({ jobId, model, priority, tenant, alone });
   if (entry.kind === 'turned away') return turnedAway(delivery, entry.reason);
-  happened('in work');
+  addEvent('in work');
   const inside = alone ? withoutWaiting(worker) : worker;
   try {
     const stale = entry.met || entry.waitedMs > RECALL_AGAIN_MS;
@@ -151,13 +152,14 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
     const unmarked = refusal ? undefined : await beginAttempt(inside, message, signal);
     if (unmarked) return unmarked;
     const attempt = await runAttempt(inside, message, refusal, signal);
-    return attempt.kind === 'put off' ? { ...attempt, marked: !refusal && message.given.attempt > 1 } : attempt;
+    return attempt.kind === 'put off' ? { ...attempt, marked: !refusal && message.raw.attempt > 1 } : attempt;
   } finally {
     entry.leave();
   }
 }
 
-const mustBeAlone = ({ delivery, care }: Message) => delivery.attempt >= ALONE_FROM_ATTEMPT || care.alone === true;
+const mustBeAlone = ({ delivery, precautions }: Message) =>
+  delivery.attempt >= ALONE_FROM_ATTEMPT || precautions.alone === true;
 
 /** The worker takes no more jobs. Giving a message back counts as an attempt, which does no harm the first time. */
 function turnedAway(delivery: Delivery, error: GivenBack): AttemptResult {
@@ -174,7 +176,7 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
   const state = needs.filter((need) => need.kind === 'bucket').slice(0, 1);
   const broken = parts.availability.broken(state);
   if (broken) return { kind: 'put off', error: unavailable(broken, 'recall') };
-  const marked = { jobId: job.jobId, given: message.given };
+  const marked = { jobId: job.jobId, raw: message.raw };
   if (await wasMoved(parts.store, options.statePrefix, marked, signal)) return { kind: 'moved' };
   const record = await inSpan('recall', {}, () => recall(parts.store, options.statePrefix, job.jobId, signal));
   return record && { kind: 'decided', decision: fromRecord(message, record, true) };
@@ -188,13 +190,13 @@ async function recallJob(worker: Worker, message: Message, signal: AbortSignal):
  */
 async function countAttempts(worker: Worker, message: Message, signal: AbortSignal): Promise<Message | AttemptResult> {
   const { statePrefix, maxAttempts } = worker.options;
-  const { delivery, given, job } = message;
-  const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal);
+  const { delivery, raw, job } = message;
+  const begun = await countAttemptMarkers(worker.parts.store, statePrefix, { jobId: job.jobId, raw }, signal);
   const attempt = delivery.attempt + begun;
-  annotate(() => ({ 'imagen.attempt': attempt }));
+  addAttributes(() => ({ 'imagen.attempt': attempt }));
   const counted = { ...message, delivery: { ...delivery, attempt } };
-  if (attempt > maxAttempts || !isSpent(given, maxAttempts)) return counted;
-  const error = new Unbegun(`${attempt - 1} attempts have begun in ${given.attempt - 1} deliveries`);
+  if (attempt > maxAttempts || !isSpent(raw, maxAttempts)) return counted;
+  const error = new DeliveriesSpent(`${attempt - 1} attempts have begun in ${raw.attempt - 1} deliveries`);
   return { kind: 'put off', error, counted };
 }
 
@@ -207,13 +209,13 @@ function refusalOf({ parts }: Worker, { needs }: Message): JobError | undefined 
 /** Leaves an attempt marker, so that the attempt counts even if the worker dies before it reports an outcome. */
 async function beginAttempt(
   worker: Worker,
-  { job, given }: Message,
+  { job, raw }: Message,
   signal: AbortSignal,
 ): Promise<AttemptResult | undefined> {
   const { statePrefix } = worker.options;
   try {
     await inSpan('begin', {}, () =>
-      leaveAttemptMarker(worker.parts.store, statePrefix, { jobId: job.jobId, given }, signal),
+      leaveAttemptMarker(worker.parts.store, statePrefix, { jobId: job.jobId, raw }, signal),
     );
     return undefined;
   } catch (thrown) {
@@ -236,7 +238,7 @@ async function standAside(
 ): Promise<boolean> {
   const { availability, waitingRoom, intake } = worker.parts;
   const { maxAttempts, suspectPauseMs } = worker.options;
-  if (!(error instanceof JobError) || isSpent(message.given, maxAttempts)) return false;
+  if (!(error instanceof JobError) || isSpent(message.raw, maxAttempts)) return false;
   // Its marker would count if the worker died while the job waits. Its copy has none.
   if (marked && !error.costsAttempt) return false;
   const unreadable = isUnreadable(error);
@@ -245,7 +247,7 @@ async function standAside(
   const { deadline } = message.job;
   const ahead = deadline !== undefined && Date.parse(deadline) > Date.now();
   const limit = timeLimit(ahead ? { deadline } : {}, [signal, intake.closing]);
-  const otherwiseMs = broken ? 0 : pauseAfter(deferralsOf(message.given));
+  const otherwiseMs = broken ? 0 : pauseAfter(deferralsOf(message.raw));
   const pauseMs = error.costsAttempt ? suspectPauseMs : unreadable ? UNREADABLE_PAUSE_MS : otherwiseMs;
   const hindrance = {
     needs: error.costsAttempt ? [] : message.needs,
@@ -264,7 +266,7 @@ const pauseAfter = (deferrals: number) => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE
 /** The answer to Pub/Sub. */
 function settleMessage(
   { parts }: Worker,
-  { given, delivery }: Received,
+  { raw, delivery }: Received,
   outcome: Outcome,
   jobId: string | undefined,
 ): Settlement {
@@ -272,16 +274,16 @@ function settleMessage(
     case 'announced':
       return 'ack';
     case 'moved':
-      happened('put back before');
+      addEvent('put back before');
       return 'ack';
     case 'put back':
-      failed(outcome.error);
-      happened('put back into the queue');
+      markFailed(outcome.error);
+      addEvent('put back into the queue');
       parts.observer.putBack(delivery, outcome.error, jobId);
       return 'ack';
     case 'given back':
-      failed(outcome.error);
-      parts.observer.givenBack(given, outcome.error, jobId);
+      markFailed(outcome.error);
+      parts.observer.givenBack(raw, outcome.error, jobId);
       return 'nack';
   }
 }

@@ -5,9 +5,9 @@ import { NotPublishable } from '../domain/ports.js';
 import { groupCompletionAttributes } from '../domain/group-completion.js';
 import { type Job, originalOf } from '../domain/job.js';
 import { countEnd } from '../records/groups.js';
-import { annotate, failed, inSpan } from '../tracing/spans.js';
+import { addAttributes, inSpan, markFailed } from '../tracing/spans.js';
 import type { Availability } from '../scheduling/availability.js';
-import { tellStep, type Worker } from './context.js';
+import { reportStep, type Worker } from './context.js';
 import { deadLetterAttributes } from './dead-letter.js';
 import { awayForMs, deferredAttributes, missingNow } from './defer.js';
 import { leaveMovedMarker } from '../records/markers.js';
@@ -40,16 +40,16 @@ export interface Absence {
  * it. So its neighbours do not reset the time of an object that alone is denied, and an outage of the bucket does not start
  * that time.
  */
-export function absenceOf({ parts, sightings }: Worker, { given, arrivedAt }: Received, error: Error): Absence {
+export function absenceOf({ parts, sightings }: Worker, { raw, arrivedAt }: Received, error: Error): Absence {
   const { availability } = parts;
-  const missing = missingNow(given, missingIn(availability, error));
+  const missing = missingNow(raw, missingIn(availability, error));
   if (missing === undefined) return { missing, awayMs: 0 };
   const usedAt = availability.usedAt(missing);
   const known = {
     ...{ usedAt, awaySince: sightings.away(missing, usedAt) },
     arrivedAt: Date.now() - (performance.now() - arrivedAt),
   };
-  return { missing, awayMs: awayForMs(given, missing, known) };
+  return { missing, awayMs: awayForMs(raw, missing, known) };
 }
 
 function missingIn(availability: Availability, error: Error): string | undefined {
@@ -64,7 +64,7 @@ export async function putBack(worker: Worker, message: Message, error: Error, si
   const why = {
     ...{ error, ...absenceOf(worker, message, error) },
     counts: error instanceof JobError && error.costsAttempt,
-    care: message.care,
+    precautions: message.precautions,
   };
   const attributes = deferredAttributes(message.delivery, why);
   const { data, orderingKey } = message.delivery;
@@ -75,10 +75,10 @@ export async function putBack(worker: Worker, message: Message, error: Error, si
 }
 
 /** Best effort, because storage may be what is away. */
-async function leaveMovedMark({ parts, options }: Worker, { job, given, needs }: Message): Promise<void> {
+async function leaveMovedMark({ parts, options }: Worker, { job, raw, needs }: Message): Promise<void> {
   if (parts.availability.broken(needs.filter(({ kind }) => kind === 'bucket'))) return;
   const limit = AbortSignal.timeout(MARK_LIMIT_MS);
-  await leaveMovedMarker(parts.store, options.statePrefix, { jobId: job.jobId, given }, limit).catch(() => undefined);
+  await leaveMovedMarker(parts.store, options.statePrefix, { jobId: job.jobId, raw }, limit).catch(() => undefined);
 }
 
 /**
@@ -92,10 +92,10 @@ export async function announce(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { parts } = worker;
-  const { given, delivery, arrivedAt } = received;
+  const { raw, delivery, arrivedAt } = received;
   const { completion, model, replay } = decision;
   const decidedAt = performance.now();
-  const until = isSpent(given, worker.options.maxAttempts) ? AbortSignal.abort() : signal;
+  const until = isSpent(raw, worker.options.maxAttempts) ? AbortSignal.abort() : signal;
   if (decision.deadLetter) {
     const letter = { data: delivery.data, attributes: deadLetterAttributes(delivery, completion) };
     const refused = await hold(parts.deadLetters, letter, until);
@@ -105,11 +105,11 @@ export async function announce(
   const announcement = { data: completionBytes(completion), attributes: completionAttributes(completion, model) };
   const refused = await hold(parts.completions, announcement, until);
   if (refused) return notAnnounced(worker, received, refused, signal);
-  tellStep(completion.jobId, delivery, 'publish');
+  reportStep(completion.jobId, delivery, 'publish');
   const uncounted = await announceGroup(worker, received, decision, until, signal);
   if (uncounted) return notAnnounced(worker, received, uncounted, signal);
-  annotate(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));
-  if (completion.error) failed(completion.error);
+  addAttributes(() => ({ 'imagen.status': completion.status, 'imagen.replay': replay }));
+  if (completion.error) markFailed(completion.error);
   const now = performance.now();
   parts.observer.ended({ ...decision, delivery, tookMs: now - arrivedAt, publishMs: now - decidedAt });
   return { kind: 'announced' };

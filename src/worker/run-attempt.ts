@@ -10,16 +10,16 @@ import { requestFrom } from '../records/request.js';
 import { JobState } from '../pipeline/job-state.js';
 import { jobSteps, runSteps } from '../pipeline/run.js';
 import { inSpan } from '../tracing/spans.js';
-import { withCare } from './care.js';
+import { withPrecautions } from './precautions.js';
 import { completionOf } from './complete.js';
-import { tellStep, type Worker } from './context.js';
+import { reportStep, type Worker } from './context.js';
 import { timeLimit } from './deadline.js';
 import { lastErrorOf, publishersAttributes } from './defer.js';
 import type { Message } from './message.js';
 import { outageBehind } from './outage-behind.js';
 import { type AttemptResult, fromRecord, interrupted, type Worked } from './outcome.js';
 import { absenceOf } from './put-back.js';
-import { overBudget, settle } from './settle.js';
+import { attemptsExhausted, endOrPutOff } from './end-or-put-off.js';
 import { watchRecord } from './watch-record.js';
 
 /** From this attempt on a job runs alone. If it kills its worker, it then harms no other job. */
@@ -48,7 +48,7 @@ export async function runAttempt(
     const holding = await inSpan('record', {}, () =>
       decide(outcomeStore, statePrefix, job.jobId, worked.record, signal),
     );
-    tellStep(job.jobId, delivery, 'record');
+    reportStep(job.jobId, delivery, 'record');
     const decision = fromRecord(message, holding.record, !holding.ours);
     const { last, inferenceSeconds } = worked;
     return { kind: 'decided', decision: { ...decision, last, inferenceSeconds } };
@@ -67,11 +67,11 @@ async function work(
   outer: readonly AbortSignal[],
 ): Promise<Worked> {
   const { parts, options } = worker;
-  const { job, fingerprint, delivery, given } = message;
+  const { job, fingerprint, delivery, raw } = message;
   const limit = timeLimit(job, outer);
   const { signal } = limit;
   const queuedMs = Date.now() - delivery.publishedAt.getTime();
-  const context = new JobContext(signal, queuedMs, (step) => tellStep(job.jobId, delivery, step));
+  const context = new JobContext(signal, queuedMs, (step) => reportStep(job.jobId, delivery, step));
   const end = (status: Completion['status'], error?: JobError): Worked => {
     parts.waitingRoom.passed();
     const how = { status, ...(error ? { error } : {}) };
@@ -84,12 +84,12 @@ async function work(
     return { kind: 'ended', record: { ...record, completion, request }, last, inferenceSeconds };
   };
   try {
-    const spent = overBudget(delivery.attempt, options.maxAttempts, lastErrorOf(given));
+    const spent = attemptsExhausted(delivery.attempt, options.maxAttempts, lastErrorOf(raw));
     if (spent) return end('failed', spent);
     context.checkTime('recall');
     if (refusal) throw refusal;
     const store: ObjectStore = { ...parts.store, create: (...how) => worker.outcomeStore.create(...how) };
-    const schedule = withCare(parts.share.scheduler(job), message.care);
+    const schedule = withPrecautions(parts.share.scheduler(job), message.precautions);
     const state = new JobState(job, context, { models: parts.models, schedule, store, fingerprint }, options.pipeline);
     await runSteps(jobSteps(job), state);
     // The deadline holds until the record exists: a result that is not announced has not succeeded yet.
@@ -102,7 +102,7 @@ async function work(
     const late = failure.code === 'EXECUTION_TIMEOUT' && signal.aborted;
     const error = (late ? await outageBehind(worker, message, context, failure.stage) : undefined) ?? failure;
     const { awayMs } = absenceOf(worker, message, error);
-    const verdict = settle(error, { awayMs, maxDeferredMs: options.maxDeferredMs });
+    const verdict = endOrPutOff(error, { awayMs, maxDeferredMs: options.maxDeferredMs });
     return verdict.kind === 'end' ? end(verdict.status, verdict.error) : { kind: 'put off', error };
   } finally {
     limit.clear();

@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createStorage } from '../../scripts/lab/google-clients.js';
 import { readModelDirectory } from '../../src/cli/models/directory.js';
 import { manifestOf } from '../../src/cli/models/manifest.js';
-import { openRepository, type Parcel, shows } from '../../src/cli/models/repository.js';
+import { type Parcel, shows } from '../../src/cli/models/push-rules.js';
+import { openRepository } from '../../src/cli/models/repository.js';
 import { codeOf, configOf, contentsOf, NEGATE, writeModel } from '../support/model-folders.js';
 import { runProgram } from '../support/program.js';
 

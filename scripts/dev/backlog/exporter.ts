@@ -1,6 +1,7 @@
 /**
- * Tells the backlog of the jobs subscription, which the emulator does not, under Managed Prometheus' names for Cloud
- * Monitoring's metrics. It has subscriptions of its own. `exporter.ts <port>`, in the environment of a worker.
+ * Exports the backlog of the jobs subscription, under the names that Managed Prometheus gives to Cloud Monitoring's
+ * metrics. The emulator has no such metrics. The exporter counts messages through subscriptions of its own.
+ * `exporter.ts <port>`, in the environment of a worker.
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -26,7 +27,7 @@ const channel = new PubSubChannel({ projectId: config.projectId, emulator: confi
 const subscriptionId = config.jobsSubscriptions[0]?.name ?? '';
 let tally = createTally();
 
-/** That of the jobs last: an end that nobody has heard of would leave its message here for ever. */
+/** The jobs topic comes last: if the exporter missed the end of a message, it would count that message for ever. */
 const listeners: readonly [topic: string, (tally: Tally, delivery: Delivery) => void][] = [
   [
     config.deadLetterTopic,
@@ -59,13 +60,13 @@ const parsed = (data: Buffer): unknown => {
   try {
     return JSON.parse(data.toString('utf8'));
   } catch {
-    return undefined; // somebody else's, and no end of anything
+    return undefined; // not a completion
   }
 };
 
 const keyOf = (data: Buffer): string => salvage(data).jobId ?? createHash('sha256').update(data).digest('hex');
 
-/** Until one of the subscriptions is no more: the emulator was started anew, and has forgotten everything. */
+/** Counts until one of its subscriptions is gone. Then the emulator was restarted and has forgotten everything. */
 async function listen(): Promise<void> {
   const count = createTally();
   const exists = (topic: string) =>

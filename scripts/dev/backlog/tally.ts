@@ -23,7 +23,7 @@ export interface End {
 
 export type Tally = ReturnType<typeof createTally>;
 
-/** For so long an end waits for a message that has not been seen, and is a repetition known as one. */
+/** How long to remember ends of messages that were not seen yet, and names that may be repeated, in milliseconds. */
 const REMEMBERED_MS = 60_000;
 
 export function createTally(now: () => number = Date.now) {
@@ -46,7 +46,7 @@ export function createTally(now: () => number = Date.now) {
       const { firstId, deferrals } = message;
       if (deferrals > 0) {
         const before = { firstId, deferrals: deferrals - 1 };
-        // One put back twice has been closed by the first of its copies.
+        // If a message was put back twice, its first copy has closed it.
         const closed = closeFirst((one) => lifeOf(one) === lifeOf(before));
         if (!closed && !seen.has(`closed ${lifeOf(before)}`)) early.put(lifeOf(before));
         seen.add(`closed ${lifeOf(before)}`);

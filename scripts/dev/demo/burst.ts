@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import { type Client, createClient, type Outcome, type SubmitRequest } from '../../../src/client/index.js';
 import type { Progress } from '../progress.js';
-import { type House, untilGone } from './house.js';
+import { type DemoStack, untilGone } from './demo-stack.js';
 import { photo } from './jobs.js';
 import { createBatches } from './live/models.js';
 
@@ -40,7 +40,7 @@ const LIMIT_MS = 300_000;
 const sizes = Array.from({ length: COUNT }, (_, i) => ({ width: 64 + i, height: 64 + ((i * 23) % COUNT) }));
 
 export async function runBurst(
-  { env, worker }: Pick<House, 'env' | 'worker'>,
+  { env, worker }: Pick<DemoStack, 'env' | 'worker'>,
   { folder, progress, signal }: { readonly folder: string; readonly progress: Progress; readonly signal: AbortSignal },
 ): Promise<Burst> {
   const task = progress.task('burst');

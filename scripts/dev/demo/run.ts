@@ -5,7 +5,7 @@ import type { Completion } from '../../../src/domain/completion.js';
 import type { Progress } from '../progress.js';
 import { run } from '../run.js';
 import { cli } from '../workers.js';
-import { untilGone, type House } from './house.js';
+import { untilGone, type DemoStack } from './demo-stack.js';
 import type { DemoJob } from './jobs.js';
 
 export interface Outcome {
@@ -25,7 +25,7 @@ export interface Run {
 }
 
 interface Place {
-  readonly house: Pick<House, 'env' | 'worker'>;
+  readonly demoStack: Pick<DemoStack, 'env' | 'worker'>;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   readonly folder: string;
@@ -39,7 +39,7 @@ export async function runJobs(jobs: readonly DemoJob[], place: Place): Promise<R
   const ended = new AbortController();
   const signal = AbortSignal.any([place.signal, ended.signal]);
   const runId = `demo-${Date.now().toString(36)}`;
-  const gone = untilGone(place.house.worker, ended.signal).catch((error: unknown) => ended.abort(error));
+  const gone = untilGone(place.demoStack.worker, ended.signal).catch((error: unknown) => ended.abort(error));
   const start = Date.now();
   try {
     const outcomes = await Promise.all(jobs.map((job) => travel(job, `${runId}.${job.name}`, { ...place, signal })));
@@ -51,7 +51,7 @@ export async function runJobs(jobs: readonly DemoJob[], place: Place): Promise<R
   }
 }
 
-async function travel(job: DemoJob, jobId: string, { house, progress, signal, folder }: Place): Promise<Outcome> {
+async function travel(job: DemoJob, jobId: string, { demoStack, progress, signal, folder }: Place): Promise<Outcome> {
   const task = progress.task(job.name);
   const before = `${job.name}-before${extname(job.photo)}`;
   const result = join(folder, `${job.name}-after`);
@@ -66,7 +66,7 @@ async function travel(job: DemoJob, jobId: string, { house, progress, signal, fo
     task.step('under way');
     const what = ['submit', join(folder, before), '--job-id', jobId, '--operation', job.operations.join()];
     const how = ['--wait', '--wait-seconds', LIMIT_SECONDS, '--download', result, '--json'];
-    completion = await run(process.execPath, [cli, ...what, ...how], { env: house.env, signal }).then(
+    completion = await run(process.execPath, [cli, ...what, ...how], { env: demoStack.env, signal }).then(
       ({ stdout }) => JSON.parse(stdout) as Completion,
       completionIn,
     );

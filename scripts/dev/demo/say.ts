@@ -1,7 +1,7 @@
 import type { Completion } from '../../../src/domain/completion.js';
 import { defaultPagePort } from '../stack/ports.js';
 import type { Burst } from './burst.js';
-import type { House } from './house.js';
+import type { DemoStack } from './demo-stack.js';
 import type { Outcome } from './run.js';
 
 /** For `console.table`. */
@@ -36,8 +36,8 @@ export function inWords({ model, pictures, runs, meanBatch, wallMs }: Burst): st
   ].join('\n');
 }
 
-/** Of a house that is kept. */
-export function howToGoOn({ borrowed, worker, page }: House): string {
+/** Of a demo that is kept. */
+export function howToGoOn({ borrowed, worker, page }: DemoStack): string {
   if (!page) throw new TypeError('expected a page');
   return `\
 Left up: the stack${borrowed ? ' (as it was)' : ''}, a worker, process ${worker.pid}, and the live page, process ${page.pid}:

@@ -1,4 +1,4 @@
-/** Hands a subscription's messages to all who take them, in turn, and sees to it that what is due is done in time. */
+/** Delivers a subscription's messages to its subscribers in turn, and calls `tick` when a lease or a pause ends. */
 import type { ReceivedMessage } from '../../../src/adapters/pubsub/wire.js';
 import type { Backlog, Holder } from './backlog.js';
 import type { Refusal } from './refusal.js';

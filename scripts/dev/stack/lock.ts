@@ -22,7 +22,7 @@ export async function withLock<T>(
   }
 }
 
-/** For who has nobody to tell that it waits. */
+/** For callers that do not report that they wait. */
 export const quietly = (): void => undefined;
 
 async function acquire(name: string, waiting: Set<Socket>, onWait: (holder: string) => void): Promise<Server> {

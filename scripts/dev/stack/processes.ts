@@ -29,7 +29,7 @@ export type MarkedProcess = LiveProcess & Marker;
 
 export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
-/** Undefined for what does not exist, and for a zombie: it is dead, only nobody has asked how. */
+/** Undefined if the process does not exist or is a zombie. */
 export function inspect(pid: number): LiveProcess | undefined {
   const stat = read(`/proc/${pid}/stat`);
   if (stat === undefined) return undefined;
@@ -42,7 +42,10 @@ export function inspect(pid: number): LiveProcess | undefined {
 
 export const isAlive = (id: ProcessId): boolean => inspect(id.pid)?.startTime === id.startTime;
 
-/** What of an instance is alive now: by the marker in its environment, whoever its parent is by now. Never ourselves or our ancestors. */
+/**
+ * Finds the live processes of an instance by the marker in their environment, regardless of their parents. Skips this
+ * process and its ancestors.
+ */
 export function findMarked(matches: (marker: Marker) => boolean): MarkedProcess[] {
   const lineage = ancestors();
   return pids().flatMap((pid) => {
@@ -54,8 +57,8 @@ export function findMarked(matches: (marker: Marker) => boolean): MarkedProcess[
 }
 
 /**
- * Ends what `find` finds, until it finds nothing: SIGTERM to each whose parent is not among them, for a server ends its
- * own children; after the grace period SIGKILL to all.
+ * Ends processes until `find` returns none. Sends SIGTERM to those whose parent is not among them, because a server
+ * ends its own children. After the grace period it sends SIGKILL to all.
  */
 export async function stopAll(find: () => LiveProcess[], graceMs = 10_000): Promise<LiveProcess[]> {
   const asked = new Map<number, LiveProcess>();

@@ -6,9 +6,9 @@ export interface Work {
 }
 
 export class Gpu<W extends Work> {
-  /** Each with the progress at which it is done; in that order, the first one last: there it is cheap to take away. */
+  /** Sorted by the progress at which each is done, the next one to end last, where it is cheap to remove. */
   readonly #entries: { readonly work: W; readonly doneAt: number }[] = [];
-  /** What each job that was there from the beginning would have got by now, in jobs. */
+  /** Work that a job served from the start would have received by now, in jobs. */
   #progress = 0;
   readonly #waiting: W[] = [];
   #served = 0;
@@ -41,7 +41,7 @@ export class Gpu<W extends Work> {
     this.#entries.splice(from, 0, entry);
   }
 
-  /** Of a job that was given back before it was done. */
+  /** Removes a job that was given back before it was done. */
   abort(work: W): void {
     work.aborted = true;
     this.jobs--;
@@ -50,7 +50,7 @@ export class Gpu<W extends Work> {
 
   /**
    * @param rate jobs a second of all that are served together
-   * @param done hears how long before the end of the time a job was done
+   * @param done called with each finished job, and how long before the end of `seconds` it finished
    * @param places how many jobs are served at a time; the others wait in their order
    */
   run(

@@ -1,6 +1,6 @@
-/** Do batches form with pictures of mixed sizes, and is what margins and padding cost won back? Models sleep. */
+/** Do batches form with pictures of mixed sizes, and do they save more than margins and padding cost? Models sleep. */
 import { CORPORA, type Corpus, type Uploaded, uploadPictures, WEB } from './corpus.js';
-import { type Ground, jobOf, withGround } from './ground.js';
+import { type Harness, jobOf, withHarness } from './harness.js';
 import type { StandIn } from '../make-models.js';
 import { type Benchmark, type Figure, figure, figuresFor, reported, round, simulated } from './result.js';
 
@@ -38,18 +38,18 @@ const MODELS: readonly StandIn[] = [
 ];
 
 export const batching: Benchmark = (asked) =>
-  withGround(MODELS, asked.progress, async (ground) => {
+  withHarness(MODELS, asked.progress, async (harness) => {
     const uploads = new Map<Corpus, Promise<Uploaded[]>>();
     const pictures = (corpus: Corpus) => {
-      const uploaded = uploads.get(corpus) ?? uploadPictures(ground, corpus, PICTURES);
+      const uploaded = uploads.get(corpus) ?? uploadPictures(harness, corpus, PICTURES);
       uploads.set(corpus, uploaded);
       return uploaded;
     };
     const cases = CORPORA.flatMap((corpus) => [
-      ...(corpus === WEB ? [{ name: 'fixed', run: async () => fixedFigures(ground, await pictures(corpus)) }] : []),
+      ...(corpus === WEB ? [{ name: 'fixed', run: async () => fixedFigures(harness, await pictures(corpus)) }] : []),
       ...CURVES.map((one) => ({
         name: `any.${corpus.name}.${one.curve}`,
-        run: async () => anyFigures(ground, corpus, one, await pictures(corpus)),
+        run: async () => anyFigures(harness, corpus, one, await pictures(corpus)),
       })),
     ]);
     return figuresFor(cases, asked, ({ run }) => run());
@@ -57,15 +57,15 @@ export const batching: Benchmark = (asked) =>
 
 type Measured = Awaited<ReturnType<typeof measure>>;
 
-async function measure(ground: Ground, model: string, pictures: readonly Uploaded[]) {
-  await ground.freshWorker();
-  const before = await ground.counted(model);
+async function measure(harness: Harness, model: string, pictures: readonly Uploaded[]) {
+  await harness.freshWorker();
+  const before = await harness.counted(model);
   const output = { format: 'jpeg', maxWidth: 256 } as const;
   const id = (i: number) => `${model}.${i}.${Math.random().toString(36).slice(2)}`;
-  const { seconds, completions } = await ground.run(
+  const { seconds, completions } = await harness.run(
     pictures.map(({ uri }, i) => ({ job: jobOf(id(i), model, uri, { output }) })),
   );
-  const after = await ground.counted(model);
+  const after = await harness.counted(model);
   const plans: Record<string, number> = {};
   for (const step of completions.flatMap(({ steps = [] }) => steps)) plans[step.plan] = (plans[step.plan] ?? 0) + 1;
   return {
@@ -76,15 +76,15 @@ async function measure(ground: Ground, model: string, pictures: readonly Uploade
     plans,
     /** What the planner believes in the end: milliseconds of a launch, and of 256 × 256 pixels. */
     believed: {
-      fixedMs: round((await ground.metric('imagen_planner_launch_seconds', model)) * 1000),
-      eachMs: round((await ground.metric('imagen_planner_megapixel_seconds', model)) * 65.536),
+      fixedMs: round((await harness.metric('imagen_planner_launch_seconds', model)) * 1000),
+      eachMs: round((await harness.metric('imagen_planner_megapixel_seconds', model)) * 65.536),
     },
   };
 }
 
-async function fixedFigures(ground: Ground, pictures: readonly Uploaded[]): Promise<Figure[]> {
-  const alone = await measure(ground, 'fixed_alone', pictures);
-  const batched = await measure(ground, 'fixed_batched', pictures);
+async function fixedFigures(harness: Harness, pictures: readonly Uploaded[]): Promise<Figure[]> {
+  const alone = await measure(harness, 'fixed_alone', pictures);
+  const batched = await measure(harness, 'fixed_batched', pictures);
   const jobsPerSecond = { batched: round(batched.jobsPerSecond), alone: round(alone.jobsPerSecond) };
   const detail = { simulated, pictures: pictures.length, jobsPerSecond };
   return [
@@ -94,13 +94,13 @@ async function fixedFigures(ground: Ground, pictures: readonly Uploaded[]): Prom
 }
 
 async function anyFigures(
-  ground: Ground,
+  harness: Harness,
   corpus: Corpus,
   { curve, fixedMs }: (typeof CURVES)[number],
   pictures: readonly Uploaded[],
 ): Promise<Figure[]> {
-  const whole = await measure(ground, nameOf('whole', curve), pictures);
-  const planned = await measure(ground, nameOf('planned', curve), pictures);
+  const whole = await measure(harness, nameOf('whole', curve), pictures);
+  const planned = await measure(harness, nameOf('planned', curve), pictures);
   const useful = pictures.reduce((sum, { width, height }) => sum + width * height, 0);
   const detailOf = (measured: Measured) => ({
     plans: measured.plans,
@@ -115,7 +115,7 @@ async function anyFigures(
   const detail = { simulated, pictures: pictures.length, planned: detailOf(planned), whole: detailOf(whole) };
   const figures = [figure(name, planned.busyMs / whole.busyMs, '<=', goal, detail)];
   const compare = async (kind: string, suffix: string) => {
-    const other = await measure(ground, nameOf(kind, curve), pictures);
+    const other = await measure(harness, nameOf(kind, curve), pictures);
     const more = { simulated, pictures: pictures.length, ...detailOf(other) };
     figures.push(reported(`${name}.${suffix}`, other.busyMs / whole.busyMs, more));
   };

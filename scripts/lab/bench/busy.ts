@@ -2,11 +2,11 @@
  * Does the GPU ever wait while there is work? A saturated run on sleeping stand-ins that share one GPU, with the settings of
  * the shipped models and with others; and how long an interactive job waits beside it.
  */
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { THUMBNAILS, type Uploaded, uploadPictures } from './corpus.js';
-import { jobOf, withTraffic, withWorkers } from './ground.js';
+import { jobOf, withTraffic, withWorkers } from './harness.js';
 import { type Benchmark, figure, figuresFor, median, quantile, reported, round, simulated } from './result.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 

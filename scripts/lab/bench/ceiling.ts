@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { connectTriton } from '../../../src/adapters/triton/server.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { run } from '../../dev/run.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import { PEERS, peersPython } from './contenders.js';
-import { withTraffic } from './ground.js';
+import { withTraffic } from './harness.js';
 import { type Benchmark, figure, figuresFor, median, reported, round } from './result.js';
 
 const MODEL = 'echo';

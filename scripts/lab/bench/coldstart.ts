@@ -1,9 +1,9 @@
 /** How soon does a new worker work? From the start of its process to the end of its first job, beside plain Python. */
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { Traffic } from '../traffic.js';
 import { type Contender, imagen, peer, peersPython } from './contenders.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
-import { jobOf, withTraffic } from './ground.js';
+import { jobOf, withTraffic } from './harness.js';
 import { type Benchmark, figure, median, reported } from './result.js';
 
 const MODEL = 'echo';

@@ -8,7 +8,7 @@ import { installVenv } from '../../dev/parts/python.js';
 import { run } from '../../dev/run.js';
 import { cacheDir, root } from '../../dev/stack/paths.js';
 import { startWorker } from '../../dev/workers.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 
 export const PEERS = join(root, 'scripts/lab/bench/peers');
 /** Kernel ticks a second, the unit of `/proc/<pid>/stat`. */

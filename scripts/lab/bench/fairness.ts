@@ -4,7 +4,7 @@
  */
 import type { StandIn } from '../make-models.js';
 import { picture, type Sized, THUMBNAILS, uploadPictures, WEB } from './corpus.js';
-import { type Ground, jobOf, type Outcome, type TimedJob, withGround } from './ground.js';
+import { type Harness, jobOf, type Outcome, type TimedJob, withHarness } from './harness.js';
 import {
   type Benchmark,
   type Figure,
@@ -36,25 +36,25 @@ const cutOut: StandIn = {
 
 const CASES = [
   // Every 200 ms they keep a quarter of the GPU busy, every 100 ms half of it.
-  { name: 'size', run: (ground: Ground) => size(ground, 'size', 200) },
-  { name: 'size.busy', run: (ground: Ground) => size(ground, 'size.busy', 100) },
-  { name: 'model', run: (ground: Ground) => model(ground) },
+  { name: 'size', run: (harness: Harness) => size(harness, 'size', 200) },
+  { name: 'size.busy', run: (harness: Harness) => size(harness, 'size.busy', 100) },
+  { name: 'model', run: (harness: Harness) => model(harness) },
 ];
 
 export const fairness: Benchmark = (asked) =>
-  withGround([any, upscale, cutOut], asked.progress, (ground) => figuresFor(CASES, asked, ({ run }) => run(ground)));
+  withHarness([any, upscale, cutOut], asked.progress, (harness) => figuresFor(CASES, asked, ({ run }) => run(harness)));
 
-async function size(ground: Ground, load: 'size' | 'size.busy', everyMs: number): Promise<Figure> {
-  const thumbnails = await uploadPictures(ground, THUMBNAILS, SMALL_ONES, load);
-  const large = await ground.upload(`${load}/large.jpg`, await picture(LARGE));
+async function size(harness: Harness, load: 'size' | 'size.busy', everyMs: number): Promise<Figure> {
+  const thumbnails = await uploadPictures(harness, THUMBNAILS, SMALL_ONES, load);
+  const large = await harness.upload(`${load}/large.jpg`, await picture(LARGE));
   const stream = (run: string) =>
     thumbnails.map(({ uri }, i) => timed(`thumbnail.${load}.${run}.${i}`, any, uri, i * everyMs));
 
-  await ground.freshWorker();
-  await ground.run(stream('warm'));
-  const alone = await ground.run(stream('alone'));
+  await harness.freshWorker();
+  await harness.run(stream('warm'));
+  const alone = await harness.run(stream('alone'));
   // It is decoded before the first thumbnail comes, and not done before the last has gone.
-  const both = await ground.run([timed(`large.${load}`, any, large, 0), ...later(stream('beside'), 2_000)]);
+  const both = await harness.run([timed(`large.${load}`, any, large, 0), ...later(stream('beside'), 2_000)]);
   const detail = {
     simulated,
     everyMs,
@@ -69,18 +69,18 @@ async function size(ground: Ground, load: 'size' | 'size.busy', everyMs: number)
     : reported(`fairness.${load}`, ratio, detail);
 }
 
-async function model(ground: Ground): Promise<Figure> {
-  const pictures = await uploadPictures(ground, WEB, BURST, 'model');
+async function model(harness: Harness): Promise<Figure> {
+  const pictures = await uploadPictures(harness, WEB, BURST, 'model');
   const cutOuts = (run: string) =>
     pictures
       .slice(0, CUT_OUTS)
       .map(({ uri }, i) => timed(`cut.${run}.${i}`, cutOut, uri, i * CUT_OUT_EVERY_MS, 'second'));
   const burst = pictures.map(({ uri }, i) => timed(`burst.${i}`, upscale, uri, 0));
 
-  await ground.freshWorker();
-  await ground.run(cutOuts('warm'));
-  const alone = await ground.run(cutOuts('alone'));
-  const both = await ground.run([...burst, ...later(cutOuts('beside'), 1_000)]);
+  await harness.freshWorker();
+  await harness.run(cutOuts('warm'));
+  const alone = await harness.run(cutOuts('alone'));
+  const both = await harness.run([...burst, ...later(cutOuts('beside'), 1_000)]);
   const lastOfBurst = Math.max(...both.waitsMs('burst'));
   const detail = {
     simulated: `${simulated}, one execution of all at a time`,

@@ -7,7 +7,7 @@ import type { Header } from '../../../src/pipeline/decode.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';
 import { picture } from './corpus.js';
 import type { StandIn } from '../make-models.js';
-import { type Ground, jobOf, withGround } from './ground.js';
+import { type Harness, jobOf, withHarness } from './harness.js';
 import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
 
 const SIDE = 10_000;
@@ -42,24 +42,24 @@ const modelOf = (tile: number): StandIn => ({
 export const memory: Benchmark = (asked) => {
   // glibc keeps an arena for each thread and gives little of it back; few arenas make it a measurement of the worker.
   process.env.MALLOC_ARENA_MAX ??= '2';
-  return withGround([modelOf(128), modelOf(512)], asked.progress, (ground) =>
-    figuresFor(CASES, asked, (one) => measure(ground, one)),
+  return withHarness([modelOf(128), modelOf(512)], asked.progress, (harness) =>
+    figuresFor(CASES, asked, (one) => measure(harness, one)),
   );
 };
 
-async function measure(ground: Ground, one: Case): Promise<Figure> {
+async function measure(harness: Harness, one: Case): Promise<Figure> {
   const { name, input, output, tile, operations } = one;
   const bytes = await largePicture(input);
-  const uri = await ground.upload(`memory/${name}`, bytes);
-  await ground.freshWorker();
+  const uri = await harness.upload(`memory/${name}`, bytes);
+  await harness.freshWorker();
   await sleep(2000);
-  const idle = statusOf(ground.workerPid(), 'VmRSS');
+  const idle = statusOf(harness.workerPid(), 'VmRSS');
   const job = jobOf(`memory.${name}.${Math.random().toString(36).slice(2)}`, '', uri, {
     operations: Array<string>(operations).fill(`echo_${tile}`),
     output: { format: output },
   });
-  const { seconds, completions } = await ground.run([{ job }]);
-  const peak = statusOf(ground.workerPid(), 'VmHWM');
+  const { seconds, completions } = await harness.run([{ job }]);
+  const peak = statusOf(harness.workerPid(), 'VmHWM');
   const [completion] = completions;
   const files = bytes.length + (completion?.output?.bytes ?? 0);
   const bound = boundOf(one, files);

@@ -4,12 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion } from '../../../src/domain/completion.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import { controlModel } from '../../dev/parts/triton.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture } from './corpus.js';
-import { jobOf, withTraffic, withWorkers } from './ground.js';
+import { jobOf, withTraffic, withWorkers } from './harness.js';
 import { type Benchmark, type Figure, figure, figuresFor, round, simulated } from './result.js';
 
 const OUTAGE_MS = 60_000;

@@ -1,11 +1,11 @@
 /** What does the worker add to the codecs? Its processor time a job, beside sharp alone on the same pictures. */
 import sharp from 'sharp';
 import type { JobMessage } from '../../../src/domain/job.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { Traffic } from '../traffic.js';
 import { cpuOf, imagen } from './contenders.js';
 import { CORPORA, type Corpus, type Sized, picture, type Uploaded, uploadPictures } from './corpus.js';
-import { withTraffic } from './ground.js';
+import { withTraffic } from './harness.js';
 import { type Benchmark, figure, figuresFor, median, reported, round } from './result.js';
 
 const PICTURES = 20;

@@ -5,11 +5,11 @@
 import sharp from 'sharp';
 import type { Completion } from '../../../src/domain/completion.js';
 import type { JobMessage } from '../../../src/domain/job.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture } from './corpus.js';
-import { jobOf, withTraffic, withWorkers } from './ground.js';
+import { jobOf, withTraffic, withWorkers } from './harness.js';
 import { type Benchmark, type Figure, figure, figuresFor, mean, median, round, simulated } from './result.js';
 
 const GOOD = 800;

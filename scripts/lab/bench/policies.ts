@@ -1,7 +1,7 @@
 /** What Triton's levels of priority and limits of the queue cost (docs/decisions/0019-no-queue-policies.md). */
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, jobOf, withGround } from './ground.js';
+import { type Harness, jobOf, withHarness } from './harness.js';
 import { type Benchmark, figuresFor, quantile, reported, round } from './result.js';
 
 const PICTURES = 60;
@@ -26,22 +26,22 @@ const CASES = (Object.keys(LOADS) as (keyof typeof LOADS)[]).flatMap((load) =>
 );
 
 export const policies: Benchmark = (asked) =>
-  withGround(MODELS, asked.progress, async (ground) => {
-    const uris = (await uploadPictures(ground, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
+  withHarness(MODELS, asked.progress, async (harness) => {
+    const uris = (await uploadPictures(harness, THUMBNAILS, PICTURES)).map(({ uri }) => uri);
     return figuresFor(CASES, asked, async ({ name, load, instances }) => {
-      const plain = await measure(ground, `plain_${instances}`, uris, load);
-      const limited = await measure(ground, `policies_${instances}`, uris, load);
+      const plain = await measure(harness, `plain_${instances}`, uris, load);
+      const limited = await measure(harness, `policies_${instances}`, uris, load);
       return reported(`policies.${name}`, limited.p95Ms / plain.p95Ms, { instances, plain, limited });
     });
   });
 
-async function measure(ground: Ground, model: string, uris: readonly string[], load: keyof typeof LOADS) {
-  await ground.freshWorker();
+async function measure(harness: Harness, model: string, uris: readonly string[], load: keyof typeof LOADS) {
+  await harness.freshWorker();
   const jobs = uris.map((uri, i) => ({
     job: jobOf(`${model}.${load}.${i}`, model, uri, { output: { format: 'jpeg' } }),
     atMs: LOADS[load](i),
   }));
-  const { seconds, completions } = await ground.run(jobs);
+  const { seconds, completions } = await harness.run(jobs);
   const waits = completions.map(({ timingsMs }) => timingsMs?.inference ?? NaN);
   return { seconds: round(seconds), medianMs: quantile(waits, 0.5), p95Ms: quantile(waits, 0.95) };
 }

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import type { JobMessage } from '../../../src/domain/job.js';
 import { localDir } from '../../dev/stack/paths.js';
 import { startWorker } from '../../dev/workers.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { Traffic } from '../traffic.js';
 import { CORPORA, type Corpus, type Uploaded, uploadPictures } from './corpus.js';
-import { endWorker, withTraffic } from './ground.js';
+import { endWorker, withTraffic } from './harness.js';
 import { type Benchmark, figuresFor, reported, round } from './result.js';
 
 const JOBS: Readonly<Record<Corpus['name'], number>> = { thumbnails: 600, web: 200, camera: 40 };

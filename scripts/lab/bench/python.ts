@@ -5,12 +5,12 @@
  * input back; a job is one request of the whole picture.
  */
 import type { JobMessage } from '../../../src/domain/job.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { type Contender, cpuOf, imagen, peer, peersPython } from './contenders.js';
 import { CORPORA, type Corpus, type Uploaded, uploadPictures } from './corpus.js';
-import { withTraffic } from './ground.js';
+import { withTraffic } from './harness.js';
 import { type Benchmark, type Figure, figure, figuresFor, median, reported, round } from './result.js';
 
 const LAUNCHES = [0, 5, 45];

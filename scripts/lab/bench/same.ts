@@ -2,37 +2,24 @@
  * The same picture gives the same PNG, byte for byte: alone, among others, in tiles and whole, by one worker and by four. On the
  * real models: a minute for each network.
  */
-import { connectTriton } from '../../../src/adapters/triton/server.js';
 import type { ModelServer } from '../../../src/domain/ports.js';
 import type { Raster } from '../../../src/domain/raster.js';
 import { encode } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { seeded } from '../random.js';
-import { withStack } from './ground.js';
-import { type Benchmark, type Figure, figure, figuresFor } from './result.js';
-import { corner, EXACT, type Scheduled, scenery, type Tiled, tiledVersions, workerOf } from './stitch.js';
+import { type Benchmark, type Figure, figure } from './result.js';
+import { corner, EXACT, type Scheduled, scenery, type Tiled, workerOf } from './stitch.js';
+import { forTiledVersions } from './tiled.js';
 
 const PICTURES = 50;
 const COMPANIONS = 30;
 /** Pictures of a burst, beside the companions. */
 const TOGETHER = 10;
 const WORKERS = [1, 4];
-const LIMIT_MS = 1_800_000;
 
 /** One figure for each version whose answers are exact: how many results differ from the picture alone. */
 export const same: Benchmark = (asked) =>
-  withStack(['triton'], asked.progress, async ({ TRITON_URL: url }) => {
-    const models = connectTriton({ url, inferTimeoutMs: LIMIT_MS });
-    try {
-      await models.refresh(new AbortController().signal);
-      const cases = tiledVersions(models)
-        .filter(({ contract }) => contract.seamTolerance <= EXACT)
-        .map((tiled) => ({ name: `${tiled.model.model}.${tiled.version}`, tiled }));
-      return await figuresFor(cases, asked, async ({ name, tiled }) => [await figureOf(models, tiled, name)]);
-    } finally {
-      await models.close();
-    }
-  });
+  forTiledVersions(asked, figureOf, ({ contract }) => contract.seamTolerance <= EXACT);
 
 async function figureOf(models: ModelServer, tiled: Tiled, name: string): Promise<Figure> {
   const next = seeded(20_261_127);

@@ -1,31 +1,20 @@
 /**
  * Seams at the size of real photographs, on the real models: minutes, and gigabytes. The tests try many small sizes.
  */
-import { connectTriton } from '../../../src/adapters/triton/server.js';
+import type { ModelServer } from '../../../src/domain/ports.js';
 import type { Size } from '../../../src/domain/raster.js';
-import { withStack } from './ground.js';
-import { type Benchmark, type Figure, figure, figuresFor, round } from './result.js';
-import { apart, EXACT, scenery, stitched, type Tiled, tiledVersions, whole as wholeOf } from './stitch.js';
+import { type Benchmark, type Figure, figure, round } from './result.js';
+import { apart, EXACT, scenery, stitched, type Tiled, whole as wholeOf } from './stitch.js';
+import { forTiledVersions } from './tiled.js';
 
 const PHOTOGRAPH = { width: 2000, height: 1500 };
 /** For versions that declare a tolerance above the default: these take minutes for a quarter of a megapixel. */
 const TOLERANT = { width: 512, height: 512 };
-const LIMIT_MS = 1_800_000;
 
 /** One figure for each version and tile size: the largest difference as a part of what is tolerated. */
-export const seams: Benchmark = (asked) =>
-  withStack(['triton'], asked.progress, async ({ TRITON_URL: url }) => {
-    const models = connectTriton({ url, inferTimeoutMs: LIMIT_MS });
-    try {
-      await models.refresh(new AbortController().signal);
-      const cases = tiledVersions(models).map((tiled) => ({ name: `${tiled.model.model}.${tiled.version}`, tiled }));
-      return await figuresFor(cases, asked, ({ name, tiled }) => figuresOf(models, tiled, name));
-    } finally {
-      await models.close();
-    }
-  });
+export const seams: Benchmark = (asked) => forTiledVersions(asked, figuresOf);
 
-async function figuresOf(models: ReturnType<typeof connectTriton>, tiled: Tiled, name: string): Promise<Figure[]> {
+async function figuresOf(models: ModelServer, tiled: Tiled, name: string): Promise<Figure[]> {
   const tolerance = Math.max(EXACT, tiled.contract.seamTolerance);
   const size: Size = tolerance > EXACT ? TOLERANT : PHOTOGRAPH;
   const picture = await scenery(size, 'astronaut');

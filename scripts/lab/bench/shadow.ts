@@ -10,7 +10,7 @@ import { until } from '../../dev/until.js';
 import type { StandIn } from '../make-models.js';
 import { seeded } from '../random.js';
 import { picture } from './corpus.js';
-import { type Ground, jobOf, type TimedJob, withGround } from './ground.js';
+import { type Harness, jobOf, type TimedJob, withHarness } from './harness.js';
 import { type Benchmark, type Figure, figure, mean, median, quantile, round, simulated } from './result.js';
 
 const SHARE = 0.2;
@@ -39,7 +39,7 @@ export const shadow: Benchmark = async ({ progress, rounds }) => {
     );
   await route(0);
   try {
-    return await withGround([model], progress, (ground) => beside(ground, route, rounds), {
+    return await withHarness([model], progress, (harness) => beside(harness, route, rounds), {
       env: (env) => ({ IMAGEN_ROUTES_FILE: path, IMAGEN_SHADOW_PREFIX: `${env.IMAGEN_OUTPUT_PREFIX}shadows` }),
     });
   } finally {
@@ -47,16 +47,16 @@ export const shadow: Benchmark = async ({ progress, rounds }) => {
   }
 };
 
-async function beside(ground: Ground, route: (share: number) => Promise<void>, rounds: number): Promise<Figure[]> {
-  const uri = await ground.upload('shadow.jpg', await picture(SIZE));
+async function beside(harness: Harness, route: (share: number) => Promise<void>, rounds: number): Promise<Figure[]> {
+  const uri = await harness.upload('shadow.jpg', await picture(SIZE));
   const run = async (name: string, share: number) => {
     await route(share);
     await sleep(ROUTES_MS);
-    const waits = (await ground.run(arrivals(name, uri))).waitsMs(name);
+    const waits = (await harness.run(arrivals(name, uri))).waitsMs(name);
     // What still waits must not run beside the jobs of the next run: without a shadow in the routes it is dropped.
     await route(0);
     const left = async () =>
-      (await ground.metric('imagen_shadows_waiting')) + (await ground.metric('imagen_shadows_active'));
+      (await harness.metric('imagen_shadows_waiting')) + (await harness.metric('imagen_shadows_active'));
     await until(async () => (await left()) === 0, { limitMs: 60_000, what: 'all shadows have ended' });
     return waits;
   };
@@ -71,7 +71,7 @@ async function beside(ground: Ground, route: (share: number) => Promise<void>, r
   }
   const ratios = pairs.map(({ alone, shadowed }) => mean(shadowed) / mean(alone));
   const [alone, shadowed] = [pairs.flatMap((pair) => pair.alone), pairs.flatMap((pair) => pair.shadowed)];
-  const counted = async (result: string) => ground.metric('imagen_shadows_total', model.name, { result });
+  const counted = async (result: string) => harness.metric('imagen_shadows_total', model.name, { result });
   const detail = {
     ...{ simulated, jobs: JOBS, load: LOAD, share: SHARE, ratios: ratios.map(round), aloneMs: round(mean(alone)) },
     p95: round(quantile(shadowed, 0.95) / quantile(alone, 0.95)),

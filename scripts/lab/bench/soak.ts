@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobMessage } from '../../../src/domain/job.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import { controlModel } from '../../dev/parts/triton.js';
 import { root } from '../../dev/stack/paths.js';
 import { until } from '../../dev/until.js';
@@ -10,7 +10,7 @@ import { metricIn, startWorker, type Worker } from '../../dev/workers.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture, THUMBNAILS, uploadPictures } from './corpus.js';
-import { endWorker, toldBy, withTraffic } from './ground.js';
+import { endWorker, toldBy, withTraffic } from './harness.js';
 import { type Benchmark, type Figure, figure, median, round } from './result.js';
 
 const JOBS = 5_000;

@@ -4,7 +4,7 @@
  */
 import type { StandIn } from '../make-models.js';
 import { picture, type Sized, THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, jobOf, type Outcome, withGround } from './ground.js';
+import { type Harness, jobOf, type Outcome, withHarness } from './harness.js';
 import { type Benchmark, figure, figuresFor, quantile, round } from './result.js';
 
 const SMALL_ONES = 200;
@@ -26,22 +26,22 @@ export const starvation: Benchmark = (asked) => {
   const byName = (env: { readonly STORAGE_EMULATOR_HOST: string }) => ({
     STORAGE_EMULATOR_HOST: env.STORAGE_EMULATOR_HOST.replace('127.0.0.1', 'localhost'),
   });
-  const run = (ground: Ground) => figuresFor(CASES, asked, (one) => beside(ground, one));
-  return withGround([model], asked.progress, run, { env: byName });
+  const run = (harness: Harness) => figuresFor(CASES, asked, (one) => beside(harness, one));
+  return withHarness([model], asked.progress, run, { env: byName });
 };
 
-async function beside(ground: Ground, { name, count, size }: (typeof CASES)[number]) {
-  const thumbnails = await uploadPictures(ground, THUMBNAILS, SMALL_ONES, name);
-  const large = await ground.upload(`${name}/large.jpg`, await picture(size));
+async function beside(harness: Harness, { name, count, size }: (typeof CASES)[number]) {
+  const thumbnails = await uploadPictures(harness, THUMBNAILS, SMALL_ONES, name);
+  const large = await harness.upload(`${name}/large.jpg`, await picture(size));
   const stream = (run: string, count: number, fromMs: number) =>
     thumbnails
       .slice(0, count)
       .map(({ uri }, i) => job(`thumbnail.${name}.${run}.${i}`, uri, 'jpeg', fromMs + i * EVERY_MS));
 
-  await ground.freshWorker();
-  await ground.run(stream('warm', 10, 0));
-  const alone = waitsOf(await ground.run(stream('alone', 50, 0)));
-  const both = await ground.run([
+  await harness.freshWorker();
+  await harness.run(stream('warm', 10, 0));
+  const alone = waitsOf(await harness.run(stream('alone', 50, 0)));
+  const both = await harness.run([
     ...Array.from({ length: count }, (_, i) => job(`large.${name}.${i}`, large, 'avif', 0)),
     ...stream('beside', SMALL_ONES, HEAD_START_MS),
   ]);
@@ -50,7 +50,7 @@ async function beside(ground: Ground, { name, count, size }: (typeof CASES)[numb
   const lastLargeMs = Math.max(...larges);
   if (lastLargeMs < HEAD_START_MS + SMALL_ONES * EVERY_MS) throw new Error('the large ones were over too soon');
   // There is no series before the first.
-  const putBack = (await ground.metric('imagen_deferred_total')) || 0;
+  const putBack = (await harness.metric('imagen_deferred_total')) || 0;
   const waits = waitsOf(both);
   const detail = {
     simulated: 'the model sleeps',

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Storage } from '@google-cloud/storage';
 import { createObjectStore } from '../../../src/adapters/gcs/store.js';
 import { createStorage } from '../google-clients.js';
-import { withStack } from './ground.js';
+import { withStack } from './harness.js';
 import { type Benchmark, figure, figuresFor, median, round } from './result.js';
 
 const BUCKET = 'bench-storage';

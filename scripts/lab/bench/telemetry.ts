@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { destination } from 'pino';
 import { Histogram, Registry } from 'prom-client';
-import { annotate, inSpan } from '../../../src/tracing/spans.js';
+import { addAttributes, inSpan } from '../../../src/tracing/spans.js';
 import { createLogger } from '../../../src/telemetry/logger.js';
 import { cloudTraceFields } from '../../../src/tracing/trace-fields.js';
 import { root } from '../../dev/stack/paths.js';
 import type { StandIn } from '../make-models.js';
 import { THUMBNAILS, uploadPictures } from './corpus.js';
-import { type Ground, jobOf, toldBy, withGround } from './ground.js';
+import { type Harness, jobOf, toldBy, withHarness } from './harness.js';
 import { type Benchmark, figure, median, round, simulated } from './result.js';
 
 /** Thumbnails: the smaller a job's work, the larger the share of what is the same for every job. */
@@ -44,32 +44,32 @@ export const telemetry: Benchmark = async ({ progress }) => {
   process.env.COUNTS = file;
   const start = { preload: [join(root, 'scripts/lab/bench/count-telemetry.js')], logFile };
   try {
-    return await withGround([model], progress, (ground) => measure(ground, file, logFile), start);
+    return await withHarness([model], progress, (harness) => measure(harness, file, logFile), start);
   } finally {
     for (const one of [file, logFile]) rmSync(one, { force: true });
   }
 };
 
-async function measure(ground: Ground, file: string, logFile: string) {
-  const pictures = await uploadPictures(ground, THUMBNAILS, JOBS);
+async function measure(harness: Harness, file: string, logFile: string) {
+  const pictures = await uploadPictures(harness, THUMBNAILS, JOBS);
   const run = (name: string) =>
-    ground.run(pictures.map(({ uri }, i) => ({ job: jobOf(`${name}.${i}`, model.name, uri) })));
+    harness.run(pictures.map(({ uri }, i) => ({ job: jobOf(`${name}.${i}`, model.name, uri) })));
   await run('warm');
-  await toldBy(ground.workerPid(), file); // and begins again
+  await toldBy(harness.workerPid(), file); // and begins again
   const linesBefore = linesIn(logFile).length;
 
-  const before = cpuSeconds(ground.workerPid());
+  const before = cpuSeconds(harness.workerPid());
   const { seconds } = await run('measured');
-  const jobSeconds = (cpuSeconds(ground.workerPid()) - before) / JOBS;
-  const counts = (await toldBy(ground.workerPid(), file)) as Counts;
+  const jobSeconds = (cpuSeconds(harness.workerPid()) - before) / JOBS;
+  const counts = (await toldBy(harness.workerPid(), file)) as Counts;
   if (counts.spans === 0 || counts.metrics === 0) throw new Error(`nothing counted: ${JSON.stringify(counts)}`);
   const lines = linesIn(logFile).slice(linesBefore);
   const line = lines.find((one) => one.includes('"job ended"'));
   if (line === undefined) throw new Error(`no job ended in the log: ${lines.length} lines`);
 
-  const scrapeSeconds = await costOfScrape(ground);
+  const scrapeSeconds = await costOfScrape(harness);
   const emptySpan = () => inSpan('none', { attributes: () => ({}) }, () => undefined);
-  const look = () => annotate(() => ({}));
+  const look = () => addAttributes(() => ({}));
   const perCall = { span: await costOf(emptySpan), look: await costOf(look), metric: await costOf(observe()) };
   const lineSeconds = await costOf(log(line), LINES);
   const perJob = { spans: counts.spans / JOBS, looks: counts.looks / JOBS, metrics: counts.metrics / JOBS };
@@ -101,11 +101,11 @@ const scaled = (values: Readonly<Record<string, number>>, by: number): Record<st
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, round(value * by)]));
 
 /** Processor seconds of the worker for one scrape, beyond what it uses in the same time without. */
-async function costOfScrape(ground: Ground): Promise<number> {
-  const pid = ground.workerPid();
+async function costOfScrape(harness: Harness): Promise<number> {
+  const pid = harness.workerPid();
   const begun = cpuSeconds(pid);
   const startedAt = performance.now();
-  for (let i = 0; i < SCRAPES; i++) await ground.metric('process_cpu_seconds_total', model.name);
+  for (let i = 0; i < SCRAPES; i++) await harness.metric('process_cpu_seconds_total', model.name);
   const tookMs = performance.now() - startedAt;
   const scraped = cpuSeconds(pid);
   await sleep(tookMs);

@@ -7,11 +7,11 @@ import { ensureJobsSubscription, ensureTopic } from '../../../src/adapters/pubsu
 import { PubSubChannel } from '../../../src/adapters/pubsub/channel.js';
 import type { JobMessage } from '../../../src/domain/job.js';
 import { until } from '../../dev/until.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { StandIn } from '../make-models.js';
 import type { Traffic } from '../traffic.js';
 import { picture } from './corpus.js';
-import { withTraffic, withWorkers } from './ground.js';
+import { withTraffic, withWorkers } from './harness.js';
 import { type Benchmark, figure, figuresFor, mean, quantile, round, simulated } from './result.js';
 
 /** Fewer are for a first look: then the figure is not that of the goal. */

@@ -1,10 +1,10 @@
 /** Do several workers disturb each other? Jobs for each second of processor time, with four and with one. */
 import type { JobMessage } from '../../../src/domain/job.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import type { Traffic } from '../traffic.js';
 import { cpuOf, imagen } from './contenders.js';
 import { CORPORA, type Uploaded, uploadPictures } from './corpus.js';
-import { withTraffic } from './ground.js';
+import { withTraffic } from './harness.js';
 import { type Benchmark, figure, figuresFor, median, round } from './result.js';
 
 const PICTURES = 30;

@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import { controlModel, modelProcesses } from '../../dev/parts/triton.js';
 import type { Stack } from '../../dev/stack/up.js';
 import { until } from '../../dev/until.js';
@@ -38,11 +38,11 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
   const restarted: Stack[] = [];
   let stalledUntil = 0;
   let refusing = 0;
-  // Triton has one life at a time: what stops it and what asks it to load come one after the other.
+  // Runs everything that stops Triton or makes it load one after the other.
   let tritonFree: Promise<unknown> = Promise.resolve();
   const whenTritonIsFree = (work: () => Promise<void>) => {
     const mine = tritonFree.then(work);
-    tritonFree = mine.catch(() => undefined); // `mine` is the caller's to await
+    tritonFree = mine.catch(() => undefined); // the caller awaits `mine` and gets its error
     return mine;
   };
 
@@ -57,7 +57,10 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
     await controlModel(parts.stack.ports, model, 'load');
   }
 
-  /** As by a segmentation fault, or by the system when memory is short. What brings it back is the container's watchdog. */
+  /**
+   * Kills a model's process, as a segmentation fault or the out-of-memory killer would. The container's watchdog
+   * restarts it.
+   */
   async function killModel(dice: number): Promise<void> {
     // There is none while it is just being loaded.
     process.kill(await until(() => modelProcesses(parts.dir, dice < 0.5 ? 'quick' : 'steady')[0]), 'SIGKILL');

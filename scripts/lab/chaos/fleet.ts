@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../dev/until.js';
 import { metricIn, type Worker } from '../../dev/workers.js';
 
-/** An end that nobody has asked for, or that was not as it should be. */
+/** A worker that ended without a signal, or with a wrong exit code or too late. */
 export interface BadEnd {
   readonly worker: number;
   readonly how: string;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import { root } from '../../dev/stack/paths.js';
 
 export type Inputs = Awaited<ReturnType<typeof uploadInputs>>;

@@ -42,7 +42,10 @@ export const STAND_INS: readonly StandIn[] = [
 /** Sooner than `slow` can answer. */
 const LATE_MS = 1_500;
 const CANCEL_AFTER_MS = 1_000;
-/** Workers die of such a job again and again, which takes its time: all come so long before the end, or at its beginning. */
+/**
+ * How long before the end of the run the last job that kills its worker is published, in milliseconds: it needs several
+ * attempts.
+ */
 const KILLER_MS = 90_000;
 const BEGINNING = 0.05;
 

@@ -2,7 +2,7 @@
 import type { Message } from '@google-cloud/pubsub';
 import { objectRef } from '../../../src/domain/uri.js';
 import { until } from '../../dev/until.js';
-import type { Parts } from '../ground.js';
+import type { Parts } from '../parts.js';
 import { LATE_BUCKET } from './inputs.js';
 import type { StoredObject } from './judge.js';
 

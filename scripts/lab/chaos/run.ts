@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openParts, type Parts } from '../ground.js';
+import { openParts, type Parts } from '../parts.js';
 import { openTraffic, type Traffic } from '../traffic.js';
 import type { Progress } from '../../dev/progress.js';
 import { run } from '../../dev/run.js';

@@ -6,7 +6,7 @@ import type { Progress } from '../../dev/progress.js';
 import { until } from '../../dev/until.js';
 import type { Plant } from '../autoscale/plant.js';
 import type { Moment } from '../autoscale/world.js';
-import { openParts, type Parts } from '../ground.js';
+import { openParts, type Parts } from '../parts.js';
 import { openTraffic, type Traffic } from '../traffic.js';
 import { Api } from './api.js';
 import { toMs, toSeconds, wholeSeconds } from './clock.js';

@@ -1,4 +1,4 @@
-/** Holds what a run on real controllers gave against the simulation of the same day. */
+/** Compares a run on real controllers with the simulation of the same day. */
 import { quantile } from '../autoscale/compare.js';
 import { PLANT, type Plant } from '../autoscale/plant.js';
 import { shipped } from '../autoscale/policies.js';

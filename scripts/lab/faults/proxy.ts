@@ -5,7 +5,7 @@ import { freePort } from '../../dev/stack/ports.js';
 import { Connection } from './connection.js';
 
 /**
- * A TCP proxy before one server that passes everything on until it is told to do harm. It keeps its address for life.
+ * A TCP proxy in front of one server. It passes everything on until a method injects a fault, and keeps its address.
  */
 export class FaultProxy {
   /** In connections: let through; accepted into a black hole; reset; dead without a word; ended in the middle of an answer. */

@@ -1,4 +1,4 @@
-/** What the dashboards in this folder may say, and what Grafana gets of it. */
+/** The schema of the dashboards in this folder, and the Grafana panels made from it. */
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as grafana from '@grafana/grafana-foundation-sdk/dashboard';
 import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
@@ -104,7 +104,7 @@ function lines(title: string, options: Drawn): timeseries.PanelBuilder {
   return max === undefined ? panel : panel.max(max);
 }
 
-/** One number, as it is now, with its way there behind it. */
+/** One number: its current value, in front of its history. */
 function figure(title: string, options: Drawn): stat.PanelBuilder {
   const { about, queries, unit, width = 4 } = options;
   return new stat.PanelBuilder()

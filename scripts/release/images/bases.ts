@@ -72,7 +72,7 @@ async function makeDebian(options: RunOptions, say: (text: string) => void): Pro
   await run('tar', ['--directory', folder, ...without, '-cf', archive, '.'], options);
 }
 
-/** Where this machine gets its Debian packages from; nothing, where it does not say, and then debootstrap knows. */
+/** The Debian mirror in this machine's package sources; empty if there is none. debootstrap then uses its default. */
 async function mirror(): Promise<string[]> {
   const targets = await outputOf('apt-get', ['indextargets', '--format', '$(ORIGIN) $(SITE)', 'Created-By: Packages']);
   const site = /^Debian (\S+)$/m.exec(targets ?? '')?.[1];

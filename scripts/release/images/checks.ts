@@ -158,8 +158,8 @@ export function checks(): Readonly<Record<string, Check>> {
       await mkdir(folder, { recursive: true });
       const { stack, options, progress } = scene;
       const log = join(imagesDir, 'logs/worker.log');
-      const house = { env: { ...process.env, ...stack.env }, worker: { ...first, port: stack.ports.worker, log } };
-      const place = { house, progress, signal: options.signal, folder };
+      const demoStack = { env: { ...process.env, ...stack.env }, worker: { ...first, port: stack.ports.worker, log } };
+      const place = { demoStack, progress, signal: options.signal, folder };
       const { outcomes, wallMs } = await runJobs(demoJobs({ routed: true }), place);
       assert.deepEqual(
         outcomes.flatMap(({ job, problem }) => (problem ? { ...problem, job: job.name } : [])),

@@ -26,7 +26,7 @@ for (const folder of folders) {
   }
 }
 const of = (custom: boolean) => new Map([...different].filter(([, manifest]) => isCustom(manifest) === custom));
-// A check that takes anything would be found out: one object has a field that there is none of.
+// One object has a field that does not exist. If it passes, the check accepts anything and fails.
 const canary = 'canary';
 const wrong = {
   ...{ apiVersion: 'v1', kind: 'Service', metadata: { name: canary } },

@@ -69,7 +69,7 @@ function strict(schema: Schema, isRoot = false): Schema {
     ...closed,
     ...(properties && {
       properties: Object.fromEntries(
-        // Its metadata is every object's, and not the definition's to say.
+        // Every object has the same metadata, which the definition does not describe.
         Object.entries(properties).map(([name, of]) => [name, isRoot && name === 'metadata' ? of : strict(of)]),
       ),
     }),

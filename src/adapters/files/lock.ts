@@ -10,7 +10,9 @@ import { isAlive } from '../is-alive.js';
 const ownerSchema = z.object({ id: z.string(), host: z.string(), pid: z.number(), by: z.string() });
 type Owner = z.output<typeof ownerSchema>;
 
-/** How often the holder shows that it lives, and after how long without that it is taken for dead, in milliseconds. */
+/**
+ * How often the holder touches the lock's file, and how long after the last touch it counts as dead, in milliseconds.
+ */
 const ALIVE_MS = 5_000;
 const DEAD_MS = 60_000;
 /** How long `withLock` waits for the holder, which writes a few small files, and between two attempts, in milliseconds. */
@@ -18,13 +20,13 @@ const WAIT_MS = 10_000;
 const PAUSE_MS = 20;
 
 export interface Lock {
-  /** Whether it is still ours: a holder that was stopped for a minute has lost it. */
+  /** Whether this process still holds the lock. A process that was stopped for a minute has lost it. */
   held(): Promise<boolean>;
   release(): Promise<void>;
 }
 
 /**
- * @param by who takes it, for those who come second
+ * @param by names the holder in the error of a process that comes second
  * @returns who holds it, if it is held
  */
 export async function takeLock(file: string, by: string): Promise<Lock | { readonly holder: string }> {
@@ -45,7 +47,7 @@ export async function takeLock(file: string, by: string): Promise<Lock | { reado
   const held = async () => (await ownerOf(file))?.id === owner.id;
   const timer = setInterval(() => {
     const now = new Date();
-    utimes(file, now, now).catch(() => undefined); // whoever has lost it finds out before it changes anything
+    utimes(file, now, now).catch(() => undefined); // if the lock is lost, `held` says so
   }, ALIVE_MS);
   timer.unref();
   return {
@@ -101,9 +103,9 @@ async function clear(file: string): Promise<string | undefined> {
   const owner = await ownerOf(file);
   if (!(await isDead(file, owner))) return owner?.by ?? 'another one';
   const aside = `${file}.${randomUUID()}`;
-  await rename(file, aside).catch(() => undefined); // somebody else has removed it
+  await rename(file, aside).catch(() => undefined); // another process has removed it
   const taken = await ownerOf(aside);
-  // Somebody else has removed it and taken a new one: give that back.
+  // Another process has removed it and taken a new lock, which is restored.
   if (taken && taken.id !== owner?.id) await linked(aside, file);
   await rm(aside, { force: true });
   return undefined;

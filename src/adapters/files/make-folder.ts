@@ -16,6 +16,6 @@ export function makeFolder(path: string): void {
   try {
     mkdirSync(path);
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown; // somebody else has made it
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown; // another process has created it
   }
 }

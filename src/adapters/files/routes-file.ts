@@ -36,7 +36,7 @@ export function openRoutesFile(path: string, maxBytes: number): RoutesStore {
     },
     async history(current) {
       const entries = (await entriesIn(await history())).reverse();
-      // It was kept by a writer that did not come to write.
+      // A writer kept this version and was killed before it wrote the document.
       const [newest, ...others] = entries;
       return (newest?.hash === current ? others : entries).map(({ id }) => id);
     },

@@ -1,5 +1,5 @@
 /** Plans and makes changes to buckets, with their access and lifecycle. */
-import { difference, differing, type Property, type Step, StepFailed } from '../plan.js';
+import { difference, differing, type Property, type SetupStep, StepFailed } from '../setup-step.js';
 import { type AdminApi, statusOf } from './admin-api.js';
 import { type Keep, type LifecycleRule, mergeRules, placeOf, wish } from './lifecycle.js';
 
@@ -48,7 +48,7 @@ const ACCESS: readonly Property<Bucket, Bucket>[] = [
   },
 ];
 
-export async function planBucket(api: AdminApi, want: WantedBucket): Promise<Step> {
+export async function planBucket(api: AdminApi, want: WantedBucket): Promise<SetupStep> {
   const { name, keep, location } = want;
   const step = { kind: 'bucket' as const, name, obstacles: [] };
   const found = await lookAt(api, name);

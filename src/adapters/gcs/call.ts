@@ -84,7 +84,7 @@ export class Call implements Dispatcher.DispatchHandlers {
     });
   }
 
-  /** Ends the call. Whoever waits for it gets the reason. */
+  /** Ends the call. Pending waits reject with the reason. */
   giveUp(reason: Error): void {
     this.#end ??= reason;
     this.#headers?.reject(this.#end);

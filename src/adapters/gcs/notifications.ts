@@ -1,6 +1,6 @@
 /** Plans a bucket's notifications of new objects. */
 import { JOB_KEY } from '../../domain/notification.js';
-import { type Step, StepFailed } from '../plan.js';
+import { type SetupStep, StepFailed } from '../setup-step.js';
 import { type AdminApi, statusOf } from './admin-api.js';
 
 const EVENT = 'OBJECT_FINALIZE';
@@ -25,8 +25,11 @@ interface Notification {
   readonly payload_format?: string;
 }
 
-/** A notification cannot be changed. One that differs is an obstacle, since to replace it would miss objects, or tell them twice. */
-export async function planNotification(api: AdminApi, want: WantedNotification): Promise<Step> {
+/**
+ * A notification cannot be changed. One that differs is an obstacle, since a replacement would miss objects or announce
+ * them twice.
+ */
+export async function planNotification(api: AdminApi, want: WantedNotification): Promise<SetupStep> {
   const { bucket, objectPrefix, topic, attributes } = want;
   const name = `gs://${bucket}/${objectPrefix}`;
   const found = (await existing(api, bucket)).filter(

@@ -1,4 +1,4 @@
-/** Replaces and removes objects. Only operators' commands do: workers may create, and nothing else (decision 11). */
+/** Replaces and removes objects, for operators' commands only. Workers may only create objects (decision 11). */
 import type { ObjectRef } from '../../domain/uri.js';
 import { pathOf } from './api.js';
 import { type Doing, refused } from './errors.js';

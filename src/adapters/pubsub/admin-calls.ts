@@ -1,6 +1,6 @@
 /** Calls of Pub/Sub's administration, with a time limit, whose expected refusals are values. */
 import { status } from '@grpc/grpc-js';
-import { StepFailed } from '../plan.js';
+import { StepFailed } from '../setup-step.js';
 import type { PubSubChannel } from './channel.js';
 import { codeOf, untilAnswered } from './retrying.js';
 import type { Methods } from './wire.js';

@@ -1,8 +1,8 @@
 /** Plans and makes changes to topics and subscriptions, with their policies. */
-import { difference, differing, type Step, StepFailed } from '../plan.js';
+import { difference, differing, type SetupStep, StepFailed } from '../setup-step.js';
 import { administer, unlessMissing, unlessThere } from './admin-calls.js';
 import type { PubSubChannel } from './channel.js';
-import { type Delivery, deliveryProperties, kindOf, PULL, stateProblem } from './delivery.js';
+import { type DeliveryType, deliveryProperties, kindOf, PULL, stateProblem } from './delivery-type.js';
 import {
   ackDeadline,
   deadLetters,
@@ -38,7 +38,7 @@ export const DEAD_LETTERS_RETENTION_SECONDS = 31 * 86_400;
 /** The emulator permits no more. */
 export const EMULATOR_RETENTION_SECONDS = 7 * 86_400;
 
-export async function planTopic(channel: PubSubChannel, name: string): Promise<Step> {
+export async function planTopic(channel: PubSubChannel, name: string): Promise<SetupStep> {
   const there = await unlessMissing(`look at ${name}`, () =>
     administer(channel, 'GetTopic', { topic: channel.topic(name) }),
   );
@@ -57,14 +57,14 @@ export function planPlainSubscription(
   topic: string,
   name: string,
   retentionSeconds = JOBS_RETENTION_SECONDS,
-): Promise<Step> {
+): Promise<SetupStep> {
   return planSubscription(channel, { topic, name, properties: [retention(retentionSeconds), NEVER_EXPIRES] });
 }
 
 export interface CompletionsSubscription {
   readonly name: string;
   readonly topic: string;
-  readonly delivery: Delivery;
+  readonly delivery: DeliveryType;
   /** As for {@link JobsSubscription}. */
   readonly filter?: string | undefined;
   /** If undefined, an existing subscription keeps its dead-letter policy, and a new one gets none. */
@@ -78,7 +78,7 @@ export interface CompletionsSubscription {
 const COMPLETION_ATTEMPTS = 100;
 
 /** Plans a subscription for a reader of completions, which is pulled or which Pub/Sub delivers elsewhere. */
-export function planCompletionsSubscription(channel: PubSubChannel, want: CompletionsSubscription): Promise<Step> {
+export function planCompletionsSubscription(channel: PubSubChannel, want: CompletionsSubscription): Promise<SetupStep> {
   const { topic, name, filter, delivery, deadLetterTopic } = want;
   const properties = [
     ...deliveryProperties(delivery),
@@ -95,7 +95,7 @@ export function planCompletionsSubscription(channel: PubSubChannel, want: Comple
  * Plans a subscription for workers. It has a retry policy, and a dead-letter policy, since Pub/Sub counts attempts only with
  * one.
  */
-export function planJobsSubscription(channel: PubSubChannel, name: string, want: JobsSubscription): Promise<Step> {
+export function planJobsSubscription(channel: PubSubChannel, name: string, want: JobsSubscription): Promise<SetupStep> {
   const { topic, filter, maxDeliveryAttempts } = want;
   const deadLetterTopic = channel.topic(want.deadLetterTopic);
   const properties: SubscriptionProperty[] = [
@@ -130,9 +130,9 @@ async function planSubscription(
     readonly filter?: string | undefined;
     readonly properties: readonly SubscriptionProperty[];
     /** If undefined, it is pulled, and not by a reader of completions. */
-    readonly delivery?: Delivery;
+    readonly delivery?: DeliveryType;
   },
-): Promise<Step> {
+): Promise<SetupStep> {
   const { topic, name, properties, delivery = PULL } = want;
   const filter = want.filter ?? '';
   const step = { kind: 'subscription' as const, name };

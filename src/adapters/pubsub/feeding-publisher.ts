@@ -5,14 +5,17 @@ import type { Publisher } from '../../domain/ports.js';
 import type { PubSubChannel } from './channel.js';
 
 const LIMIT_MS = 10_000;
-/** Between two looks, in milliseconds: Pub/Sub limits administrative calls by project, and many messages share a look. */
+/**
+ * Pause between two checks, in milliseconds. Pub/Sub limits administrative calls per project, and many messages share a
+ * check.
+ */
 const APART_MS = 1_000;
 
 /**
- * A publisher of a topic that must feed subscriptions. Pub/Sub accepts a message for a topic that nobody subscribes to, and it
- * is gone. So a publish succeeds only when a look at the subscriptions that began after it has found them on the topic. A topic
- * that was deleted and made again feeds none of the old ones.
- * @param subscriptions names. One that the worker may not look at counts as fed.
+ * A publisher of a topic that must feed subscriptions. Pub/Sub accepts a message for a topic that nobody subscribes to,
+ * and it is gone. So after each publish the subscriptions are checked, and the publish succeeds only if they are on the
+ * topic. A topic that was deleted and created again feeds none of the old ones.
+ * @param subscriptions names. A subscription that the worker may not read counts as fed.
  */
 export function createFeedingPublisher(
   publisher: Publisher,
@@ -32,7 +35,7 @@ export function createFeedingPublisher(
     isFed = true;
   }
 
-  /** One look at a time. @returns the first one that begins after the call */
+  /** Runs one check at a time. @returns the first check that begins after the call */
   async function lookAgain(): Promise<void> {
     await looking?.catch(() => undefined);
     const restMs = lookedAt + APART_MS - performance.now();
@@ -45,7 +48,7 @@ export function createFeedingPublisher(
 
   return {
     async publish(data, attributes, orderingKey) {
-      // No more copies for nobody, once it is known.
+      // The last check failed. Publish no copy that nobody would get.
       if (!isFed) await demandFed();
       await publisher.publish(data, attributes, orderingKey);
       await demandFed();

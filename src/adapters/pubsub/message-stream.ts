@@ -5,9 +5,9 @@ import type { PubSubChannel } from './channel.js';
 import { codeOf, passes, pauseMs } from './retrying.js';
 import type { ReceivedMessage, StreamingPullRequest, StreamingPullResponse } from './wire.js';
 
-/** The service closes a stream on which the client has said nothing for a while. */
+/** Pause between two empty requests, in milliseconds. The service closes a stream on which the client sends nothing. */
 const KEEP_ALIVE_MS = 30_000;
-/** A stream that has lasted for so long was a good one, even if it had nothing to deliver. */
+/** A stream that lasted this long worked, even if it delivered nothing. In milliseconds. */
 const GOOD_AFTER_MS = 10_000;
 /** A refusal of the credentials is final if it comes again with new ones. */
 const MOST_UNAUTHENTICATED = 3;
@@ -31,7 +31,7 @@ export interface MessageStreamOptions {
 export class MessageStream {
   readonly #channel: PubSubChannel;
   readonly #options: MessageStreamOptions;
-  /** By this the service knows the streams of one subscriber. */
+  /** Tells the service which streams belong to this subscriber. */
   readonly #clientId = randomUUID();
   #stream: ClientDuplexStream<StreamingPullRequest, StreamingPullResponse> | undefined;
   #keepingAlive: NodeJS.Timeout | undefined;

@@ -1,5 +1,5 @@
 /** The properties of a subscription that `imagen setup` compares and sets. */
-import { type Property, span } from '../plan.js';
+import { type Property, durationText } from '../setup-step.js';
 import type { Subscription, SubscriptionSettings } from './wire.js';
 
 export type SubscriptionProperty = Property<Subscription, Partial<SubscriptionSettings>>;
@@ -19,7 +19,7 @@ export const NEVER_EXPIRES: SubscriptionProperty = {
   wanted: 'never',
   found: ({ expirationPolicy: policy }) => {
     if (policy && !policy.ttl) return 'never';
-    return `after ${span(policy?.ttl?.seconds ?? DEFAULT_EXPIRATION_SECONDS)} without use`;
+    return `after ${durationText(policy?.ttl?.seconds ?? DEFAULT_EXPIRATION_SECONDS)} without use`;
   },
   patch: { expirationPolicy: { ttl: null } },
 };
@@ -34,8 +34,8 @@ export const RETRIES: SubscriptionProperty = {
 export function ackDeadline(seconds: number): SubscriptionProperty {
   return {
     name: 'ack deadline',
-    wanted: span(seconds),
-    found: ({ ackDeadlineSeconds }) => span(ackDeadlineSeconds),
+    wanted: durationText(seconds),
+    found: ({ ackDeadlineSeconds }) => durationText(ackDeadlineSeconds),
     patch: { ackDeadlineSeconds: seconds },
   };
 }
@@ -43,8 +43,8 @@ export function ackDeadline(seconds: number): SubscriptionProperty {
 export function retention(seconds: number): SubscriptionProperty {
   return {
     name: 'keeps messages',
-    wanted: span(seconds),
-    found: ({ messageRetentionDuration: found }) => span(found?.seconds ?? 0),
+    wanted: durationText(seconds),
+    found: ({ messageRetentionDuration: found }) => durationText(found?.seconds ?? 0),
     patch: { messageRetentionDuration: { seconds } },
   };
 }
@@ -66,7 +66,7 @@ export function merged(properties: readonly SubscriptionProperty[]): Partial<Sub
 
 function backoff(policy: Subscription['retryPolicy']): string {
   if (!policy) return 'at once';
-  return `${span(policy.minimumBackoff?.seconds ?? 0)} to ${span(policy.maximumBackoff?.seconds ?? 0)}`;
+  return `${durationText(policy.minimumBackoff?.seconds ?? 0)} to ${durationText(policy.maximumBackoff?.seconds ?? 0)}`;
 }
 
 function destination(policy: Subscription['deadLetterPolicy']): string {

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { NotPublishable, type Publisher } from '../../domain/ports.js';
-import { annotate, inSpan, SpanKind, traceHeaders } from '../../tracing/spans.js';
+import { addAttributes, inSpan, SpanKind, traceHeaders } from '../../tracing/spans.js';
 import { NoAnswer } from '../within.js';
 import type { PubSubChannel } from './channel.js';
 import { codeOf, untilAnswered } from './retrying.js';
@@ -66,7 +66,7 @@ export function createPublisher(channel: PubSubChannel, topicName: string, limit
     async publish(data, attributes, orderingKey = '') {
       await inSpan(`send ${topicName}`, { kind: SpanKind.PRODUCER, attributes: about(data) }, async () => {
         const id = await inTurn({ data, attributes: inTrace(attributes), orderingKey });
-        annotate(() => ({ 'messaging.message.id': id }));
+        addAttributes(() => ({ 'messaging.message.id': id }));
       });
     },
   };

@@ -6,7 +6,10 @@ import { untilAnswered } from './retrying.js';
 
 /** How long an ack waits for others, in milliseconds. If the worker is killed in between, the message comes again. */
 const GATHER_MS = 50;
-/** How long a settlement is tried again, in milliseconds. After that the lease is over, and the message comes again. */
+/**
+ * How long to retry a settlement, in milliseconds. After that the lease has expired, and the message is delivered
+ * again.
+ */
 const LIMIT_MS = 60_000;
 
 export interface SettlementsOptions {

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { GivenBack } from '../../domain/errors.js';
 import type { Delivery, JobSource, Settlement } from '../../domain/ports.js';
-import { contextIn, happened, inSpan, SpanKind } from '../../tracing/spans.js';
+import { addEvent, contextIn, inSpan, SpanKind } from '../../tracing/spans.js';
 import { ACK_DEADLINE_SECONDS } from './admin.js';
 import type { PubSubChannel } from './channel.js';
 import { type LeaseEvents, Leases } from './leases.js';
@@ -125,7 +125,7 @@ class StreamingSource implements JobSource {
     }
     this.#leases.end(ackId);
     this.#settlements.add(settlement, ackId);
-    happened(settlement);
+    addEvent(settlement);
   }
 }
 

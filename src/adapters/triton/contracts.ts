@@ -1,12 +1,7 @@
 /** Reads all models of a server: which are ready, what each promises, and why the others cannot serve. */
 import { status } from '@grpc/grpc-js';
-import {
-  type Batcher,
-  ContractError,
-  readContract,
-  type ModelContract,
-  type ModelDescription,
-} from '../../domain/contract.js';
+import { type Batcher, ContractError, type ModelContract, type ModelDescription } from '../../domain/contract.js';
+import { readContract } from '../../domain/examine-contract.js';
 import type { CallOptions, Channel } from './channel.js';
 import { isCallFailure, isNotReady } from './errors.js';
 import { keyOf, type ModelName, type Remembered } from './remembered.js';

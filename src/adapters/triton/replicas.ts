@@ -1,6 +1,6 @@
 /**
- * Which replicas of Triton fail at which models by a fault of their own, while they go on answering: their models' requests
- * are kept away from them, and an operator sees them.
+ * Tracks replicas of Triton that answer, but fail at a model through a fault of their own. Requests of that model avoid
+ * such a replica, and a metric shows it.
  *
  * When a model's process dies, Triton (2.51) gives the same error to requests that were executing, that waited in the queue,
  * and that come later. Timing tells them apart. All that were executing together fail at once. For each of the others Triton
@@ -9,15 +9,15 @@
  * - if it is the first to fail of a process that had lived before, or fails together with that one.
  * Any other request was not executing. A worker that comes to a dead process has executed nothing.
  *
- * A process lives when it has answered a request, or when the model was out of use since the last failure: who reloads one
- * leaves it unloaded for two seconds (triton/watchdog.py, `imagen models reload`).
+ * A process counts as alive when it has answered a request, or when the model was unloaded since the last failure. A
+ * reload leaves the model unloaded for two seconds (triton/watchdog.py, `imagen models reload`).
  */
 import type { Fault } from './failures.js';
 
 /** `hang`: a request of the model was late, although the replica answered others. */
 export type SickFault = Fault | 'hang';
 
-/** The process outlives these. */
+/** Faults that the model's process survives. */
 const OUTLIVED: ReadonlySet<SickFault> = new Set(['memory', 'hang']);
 
 export interface SickReplica {
@@ -32,9 +32,9 @@ interface Sickness extends SickReplica {
   /** When the process was first seen to fail, and when a request last failed. `-Infinity` where it was never seen alive. */
   readonly since: number;
   failedAt: number;
-  /** When a request last failed, or was last let go there. */
+  /** When a request last failed there, or was last sent there as a trial. */
   triedAt: number;
-  /** The model was out of use there since: the next failure is another one. */
+  /** Whether the model was unloaded there since. The next failure then belongs to a new process. */
   over: boolean;
 }
 
@@ -42,15 +42,20 @@ export type KnownFault = Readonly<Pick<Sickness, 'replica' | 'fault' | 'since' |
 
 /** All that fail within this time of the first were executed together with it; the next takes a second. */
 const TOGETHER_MS = 500;
-/** Between two requests that find out whether a replica is well again. */
+/** Pause between two trial requests to a failing replica, in milliseconds. */
 const TRIAL_EVERY_MS = 5_000;
-/** A request to a dead process takes a second; this is a little less. */
+/** A request to a dead process takes a second. This limit is a little lower, in milliseconds. */
 const DEAD_TAKES_MS = 900;
 /** Replicas come and go, and with them their addresses. */
 const MOST_REMEMBERED = 1_000;
-/** With several processes a model, one success does not say that all are well. */
+/**
+ * How long after its last failure a replica with several processes counts as failing although it answers, in
+ * milliseconds: one answer says nothing about the other processes.
+ */
 const WELL_AFTER_MS = 10_000;
-/** A replica of which nothing is heard, or that is gone. */
+/**
+ * How long after its last failure a replica is forgotten, in milliseconds. It may get no requests any more, or be gone.
+ */
 const FORGOTTEN_AFTER_MS = 300_000;
 
 export class Replicas {

@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { ModelContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
 import type { InferenceRequest, InferenceResult, ModelServer, VersionStatistics } from '../../domain/ports.js';
-import { annotate } from '../../tracing/spans.js';
+import { addAttributes } from '../../tracing/spans.js';
 import { onAbort } from '../abort.js';
 import { readAbout, type ServerAbout } from './about.js';
 import { Channel } from './channel.js';
@@ -147,7 +147,7 @@ export class Triton implements ModelServer {
     try {
       const result = await this.#attempt(request, signal, (by) => {
         carrier = by;
-        annotate(() => ({ 'imagen.transport': by }));
+        addAttributes(() => ({ 'imagen.transport': by }));
       });
       ended({});
       return result;

@@ -1,6 +1,6 @@
 /**
  * The syntax of protobuf's text format, in which config.pbtxt is written
- * (https://protobuf.dev/reference/protobuf/textformat-spec). It knows no schema: text-schema.ts holds the fields against one.
+ * (https://protobuf.dev/reference/protobuf/textformat-spec). It knows no schema: text-schema.ts checks the fields.
  */
 
 /** A value with the line on which it begins, counted from 1. */

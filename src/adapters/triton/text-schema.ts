@@ -1,4 +1,4 @@
-/** Holds a text in protobuf's text format against a message of a .proto file. */
+/** Checks a text in protobuf's text format against a message type of a .proto file. */
 import { fileURLToPath } from 'node:url';
 import { loadSync } from '@grpc/proto-loader';
 import { parseText, type TextField, TextFormatError, type TextValue } from './text-format.js';

@@ -10,8 +10,8 @@ import { type Cost, chooseShape, DEFAULT_COST, type Outlook } from '../../pipeli
 import { JobContext } from '../../pipeline/job-context.js';
 import { JobState, type RenderOptions } from '../../pipeline/job-state.js';
 import { planJob } from '../../pipeline/plan.js';
-import type { Shape } from '../../pipeline/plans/index.js';
-import type { Routed } from '../../pipeline/route.js';
+import type { Shape } from '../../pipeline/plans/plan.js';
+import type { Routed } from '../../pipeline/routed.js';
 import { renderSteps, runSteps } from '../../pipeline/run.js';
 import { createBudget } from '../../scheduling/budget.js';
 import { codecSlots, createCodecs } from '../../scheduling/codecs.js';

@@ -12,7 +12,7 @@ export interface Report {
   readonly complete: boolean;
   readonly ranOn: RanOn;
   readonly versions: readonly VersionReport[];
-  /** What these figures are not. */
+  /** Limits of these figures, one sentence each. */
   readonly notes: readonly string[];
 }
 

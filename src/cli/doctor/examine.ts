@@ -1,4 +1,4 @@
-/** Runs checks side by side, each within its time, and none hides another. */
+/** Runs checks concurrently, each within its own time limit. A check that fails does not stop the others. */
 import { NoAnswer, within } from '../../adapters/within.js';
 import { type Check, fault, type Result, skipped } from './check.js';
 import type { Deployment } from './deployment.js';

@@ -1,6 +1,6 @@
 /** Pub/Sub: whether it answers, its topics, and who reads the completions and the dead letters. */
 import { status } from '@grpc/grpc-js';
-import { StepFailed } from '../../adapters/plan.js';
+import { StepFailed } from '../../adapters/setup-step.js';
 import { planPlainSubscription, planTopic } from '../../adapters/pubsub/admin.js';
 import { subscriptionsOf, TEMPORARY } from '../../adapters/pubsub/admin-calls.js';
 import { codeOf } from '../../adapters/pubsub/retrying.js';

@@ -46,7 +46,7 @@ function ofPublishers(result: Result): Result {
   return result.verdict === 'fault' ? warning(`${result.message}; only \`imagen submit\` does`, result.cure) : result;
 }
 
-/** @param planned buckets whose absence another check tells */
+/** @param planned buckets that `storage.bucket` reports if they are missing */
 async function tryTo(
   what: string,
   bucket: string,

@@ -2,7 +2,7 @@
 import { planBucket, type WantedBucket } from '../../adapters/gcs/admin.js';
 import { type AdminApi, connectAdmin, statusOf } from '../../adapters/gcs/admin-api.js';
 import { Unanswered } from '../../adapters/gcs/call.js';
-import { StepFailed } from '../../adapters/plan.js';
+import { StepFailed } from '../../adapters/setup-step.js';
 import { parsePrefix } from '../../domain/uri.js';
 import { wantedBuckets } from '../setup/wanted.js';
 import { UsageError } from '../usage.js';

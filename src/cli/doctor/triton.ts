@@ -132,7 +132,7 @@ export const models = check({
 /** @param name a model, or `model/version` */
 export function cureFor(name: string, reason: string): string {
   const [model = name] = name.split('/');
-  // So begin the messages of ContractError.
+  // Messages of ContractError begin like this.
   return reason.startsWith(`model ${model}: `)
     ? `mend its config.pbtxt (triton/README.md), then \`imagen models reload ${model}\``
     : `look at Triton's log, then load it: \`imagen models reload ${model}\``;

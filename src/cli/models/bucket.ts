@@ -2,8 +2,8 @@
  * A model repository in Cloud Storage, which Triton reads by itself. Objects cannot be moved together, so the configuration
  * decides which versions there are: it names them (`version_policy { specific … }`), and is replaced last, in one step.
  *
- * The manifest is created first, and only if there is none: whoever creates it has decided what the version holds, as with
- * the record of a job. A push that was killed is continued by the next one of the same files.
+ * The manifest is created first, and only if there is none: the push that creates it decides what the version holds, as
+ * with the record of a job. A push that was killed is continued by the next one of the same files.
  */
 import { readFile } from 'node:fs/promises';
 import { createReplacer, type ObjectReplacer } from '../../adapters/gcs/replace.js';
@@ -26,7 +26,7 @@ import {
   shows,
   type StoredVersion,
   versionsNamed,
-} from './repository.js';
+} from './push-rules.js';
 
 const BINARY = 'application/octet-stream';
 /** Longest configuration and manifest, in bytes. */
@@ -105,7 +105,7 @@ class Bucket {
     const how = { generation: stored?.generation ?? '0', contentType: 'text/plain', signal: this.#signal };
     const replaced = await this.replacer.replace(this.at(model, CONFIG_FILE), Buffer.from(config), how);
     if (replaced) return outcome;
-    // An answer that was lost, or somebody else.
+    // The answer was lost, or another push was faster.
     const now = await this.#text(this.at(model, CONFIG_FILE));
     return now?.text === config
       ? outcome
@@ -142,7 +142,7 @@ class Bucket {
 
   async #otherContents(parcel: Parcel, claim: Manifest | undefined): Promise<string | undefined> {
     if (claim) return otherContents(parcel, claim.files, claim);
-    // Put there by other means: hold the bytes against it.
+    // The version was put there by other means, so compare the bytes.
     const { model, version } = parcel;
     for (const file of parcel.files) {
       const found = await this.store.stat(this.at(model, version, file.path), this.#signal);

@@ -13,7 +13,7 @@ interface Flags extends EditFlags {
   readonly maxLatencyRatio?: number;
 }
 
-/** Reads a number that fits. @param what was expected, for who gives another */
+/** Creates a parser for a numeric option. @param what completes the message "Expected …" */
 export const between = (what: string, fits: (value: number) => boolean) => (text: string) => {
   const value = text.trim() === '' ? NaN : Number(text);
   if (!fits(value)) throw new InvalidArgumentError(`Expected ${what}.`);

@@ -6,7 +6,8 @@ import { CommandFailed, type Invocation, UsageError, withHelp } from '../usage.j
 import { type ModelDirectory, readModelDirectory } from './directory.js';
 import { VERSION } from './flags.js';
 import { manifestOf } from './manifest.js';
-import { openRepository, type Outcome, type Parcel, refusal, type Repository } from './repository.js';
+import { type Outcome, type Parcel, refusal, type Repository } from './push-rules.js';
+import { openRepository } from './repository.js';
 import { describeFault, examineDirectory, type Fault } from './rules.js';
 
 interface Flags {
@@ -18,7 +19,7 @@ interface Flags {
   readonly json?: boolean;
 }
 
-/** As many letters as a subject line has. */
+/** Longest note, in characters. */
 const MOST_NOTE = 200;
 
 export function pushCommand(invocation: Invocation): Command {

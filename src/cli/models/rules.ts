@@ -55,7 +55,7 @@ export interface Examined {
   readonly config?: FullConfig;
 }
 
-/** Holds a directory against Triton's schema, Triton's rules and the worker's contract. @returns all faults at once */
+/** Checks a directory against Triton's schema, Triton's rules and the worker's contract. @returns all faults at once */
 export function examineDirectory(directory: ModelDirectory): Examined {
   const faults: Fault[] = [];
   const tell: Tell = (field, expected, given) => faults.push({ file: CONFIG_FILE, field, expected, given });

@@ -6,7 +6,8 @@ import { reachTriton } from '../reach.js';
 import { CommandFailed, type Invocation, withHelp } from '../usage.js';
 import { withTriton } from '../with-triton.js';
 import { describe } from './list.js';
-import { openRepository, type StoredVersion } from './repository.js';
+import type { StoredVersion } from './push-rules.js';
+import { openRepository } from './repository.js';
 
 interface Flags {
   readonly repository?: string;

@@ -1,4 +1,4 @@
-/** Runs the versions of a model on a real Triton, and holds their answers and seams against the contract. */
+/** Runs the versions of a model on a real Triton, and checks their answers and seams against the contract. */
 import { isDeepStrictEqual } from 'node:util';
 import type { ModelContract, VersionContract } from '../../domain/contract.js';
 import { JobError } from '../../domain/errors.js';
@@ -7,7 +7,8 @@ import type { Raster, Size } from '../../domain/raster.js';
 import { createTensor, originTensor } from '../../domain/tensor.js';
 import { atOnce } from '../../pipeline/codec.js';
 import { whyImplausible } from '../../pipeline/plausible.js';
-import { PLAN_TABLE, type Send, type Shape } from '../../pipeline/plans/index.js';
+import { PLAN_TABLE } from '../../pipeline/plans/index.js';
+import type { Send, Shape } from '../../pipeline/plans/plan.js';
 import { reachTriton } from '../reach.js';
 import { withTriton } from '../with-triton.js';
 import type { Fault } from './rules.js';

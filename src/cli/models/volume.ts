@@ -29,7 +29,7 @@ import {
   type Repository,
   shows,
   type StoredVersion,
-} from './repository.js';
+} from './push-rules.js';
 
 /** Triton takes folders of the repository for models and this one for a model without versions, which it never loads. */
 const STAGING = '.imagen-push';
@@ -192,7 +192,7 @@ async function place(root: string, staged: string, parcel: Parcel, todo: Plan, l
 
 const arrived = (what: string): string => `${what} has come into the repository meanwhile: try again`;
 
-/** One step for whoever looks. @returns false if something is there */
+/** Renames a file or folder. Readers see the old state or the new one. @returns false if something is there */
 async function moved(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);

@@ -11,7 +11,7 @@ import type { Job, JobMessage } from '../../domain/job.js';
 import type { ModelServer } from '../../domain/ports.js';
 import { NO_ROUTES, routesOf } from '../../domain/routes.js';
 import type { Encoded } from '../../pipeline/encode.js';
-import type { Format } from '../../pipeline/formats/index.js';
+import type { Format } from '../../pipeline/formats/format.js';
 import { JobContext } from '../../pipeline/job-context.js';
 import { JobState } from '../../pipeline/job-state.js';
 import { localSteps, runSteps } from '../../pipeline/run.js';

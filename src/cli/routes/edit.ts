@@ -149,7 +149,7 @@ async function write(open: OpenRoutes, text: string, former: RoutesText | undefi
   );
 }
 
-/** `user@host`: who is at work, for the history. */
+/** `user@host`, for the history. */
 function writer(): string {
   try {
     return `${userInfo().username}@${hostname()}`;

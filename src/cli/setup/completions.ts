@@ -1,7 +1,7 @@
 /** Where `imagen setup` has completions delivered: its options, and the subscriptions that they ask for. */
 import type { Command } from 'commander';
 import type { CompletionsSubscription } from '../../adapters/pubsub/admin.js';
-import { type Delivery, PULL } from '../../adapters/pubsub/delivery.js';
+import { type DeliveryType, PULL } from '../../adapters/pubsub/delivery-type.js';
 import { MOST_FILTER_BYTES } from '../../adapters/pubsub/filters.js';
 import type { Config } from '../../config/index.js';
 import { overlap, parsePrefix } from '../../domain/uri.js';
@@ -69,7 +69,7 @@ export function wantedCompletions(config: Needed, flags: CompletionsFlags): Comp
 }
 
 /** @throws UsageError */
-function named(flag: string, text: string, parse: (value: string) => Delivery | string) {
+function named(flag: string, text: string, parse: (value: string) => DeliveryType | string) {
   const [, name, value] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
   if (name === undefined || value === undefined) {
     throw new UsageError(`${flag}: expected <name of the subscription>=<where to>, given ${text}`);
@@ -80,7 +80,7 @@ function named(flag: string, text: string, parse: (value: string) => Delivery | 
 }
 
 /** @returns a sentence that says what is wrong (`expected …`) */
-function pushTo(text: string, { pubsubEmulator }: Needed, flags: CompletionsFlags): Delivery | string {
+function pushTo(text: string, { pubsubEmulator }: Needed, flags: CompletionsFlags): DeliveryType | string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== 'https:' && !(pubsubEmulator !== undefined && url?.protocol === 'http:')) {
     return 'expected the https:// address of a webhook (http:// only with an emulator)';
@@ -105,7 +105,7 @@ function pushTo(text: string, { pubsubEmulator }: Needed, flags: CompletionsFlag
   };
 }
 
-function writeTable(text: string, { projectId, pubsubEmulator }: Needed): Delivery | string {
+function writeTable(text: string, { projectId, pubsubEmulator }: Needed): DeliveryType | string {
   const [, project = projectId, rest] =
     /^(?:([a-z][a-z0-9:.-]*[a-z0-9])\.)?(\w{1,1024}\.[\w-]{1,1024})$/.exec(text) ?? [];
   if (rest === undefined) return 'expected project.dataset.table, or dataset.table';
@@ -114,7 +114,7 @@ function writeTable(text: string, { projectId, pubsubEmulator }: Needed): Delive
   return { kind: 'BigQuery', config: { table, writeMetadata: true }, warnings: writerWarnings(table, pubsubEmulator) };
 }
 
-function writeFiles(text: string, config: Needed): Delivery | string {
+function writeFiles(text: string, config: Needed): DeliveryType | string {
   const place = parsePrefix(text);
   if (typeof place === 'string') return place;
   for (const [variable, prefix] of [
@@ -159,7 +159,7 @@ function checkDeadLetterTopic(config: Needed, topic: string | undefined): void {
 }
 
 /** @throws UsageError for flags that need others, names that cannot be, and names that come twice */
-function checkTogether(wanted: readonly { name: string; delivery: Delivery }[], flags: CompletionsFlags): void {
+function checkTogether(wanted: readonly { name: string; delivery: DeliveryType }[], flags: CompletionsFlags): void {
   const pushes = flags.completionsPush.length > 0;
   const { completionsFilter, completionsDeadLetterTopic, pushServiceAccount, pushAudience } = flags;
   const problems: (readonly [boolean, string])[] = [

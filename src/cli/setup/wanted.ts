@@ -1,7 +1,7 @@
 /** What `imagen setup` wants: which subscriptions and buckets, with which settings. */
 import type { WantedBucket } from '../../adapters/gcs/admin.js';
 import type { Keep } from '../../adapters/gcs/lifecycle.js';
-import { span } from '../../adapters/plan.js';
+import { durationText } from '../../adapters/setup-step.js';
 import {
   DEAD_LETTERS_RETENTION_SECONDS,
   EMULATOR_RETENTION_SECONDS,
@@ -148,7 +148,7 @@ export function wantedBuckets(
   const stateDays = days('--state-days', flags.stateDays) ?? Math.max(DEFAULT_DAYS, leastDays);
   if (typeof stateDays === 'number' && stateDays < leastDays) {
     problems.push(
-      `--state-days: expected at least ${leastDays}, given ${stateDays}: a message may come until ${span(JOBS_RETENTION_SECONDS)} in its subscription, IMAGEN_MAX_DEFERRED_SECONDS (${span(config.maxDeferredSeconds)}) and another ${span(JOBS_RETENTION_SECONDS)} as a copy are over, and one that finds no record is worked on again`,
+      `--state-days: expected at least ${leastDays}, given ${stateDays}: a message may come until ${durationText(JOBS_RETENTION_SECONDS)} in its subscription, IMAGEN_MAX_DEFERRED_SECONDS (${durationText(config.maxDeferredSeconds)}) and another ${durationText(JOBS_RETENTION_SECONDS)} as a copy are over, and one that finds no record is worked on again`,
     );
   }
   const places = [

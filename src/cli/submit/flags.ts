@@ -60,7 +60,10 @@ export function waitMsOf({ waitSeconds }: Pick<Flags, 'waitSeconds'>): number | 
   throw new UsageError(`--wait-seconds: expected a number of seconds, given ${waitSeconds}`);
 }
 
-/** What is no time at all is refused with the rest of the message. @throws UsageError for a time that has passed */
+/**
+ * A value that is not a time is refused later, with the rest of the message. @throws UsageError for a time that has
+ * passed
+ */
 export function checkDeadline(at: string, deadline: unknown): void {
   if (typeof deadline !== 'string' || !(Date.parse(deadline) <= Date.now())) return;
   throw new UsageError(`${at}: expected a time to come, given ${deadline}`);

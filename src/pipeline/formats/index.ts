@@ -1,24 +1,9 @@
-import type { Sharp } from 'sharp';
 import { type InputFormat, OUTPUT_FORMATS, type OutputFormat } from '../../domain/job.js';
 import { avif } from './avif.js';
 import { jpeg } from './jpeg.js';
 import { png } from './png.js';
 import { webp } from './webp.js';
-
-/** How to write a format. To add a format, add a file beside this one and a line below. */
-export interface Format {
-  readonly contentType: string;
-  readonly extension: string;
-  readonly lossless: boolean;
-  readonly alpha: boolean;
-  /** Longest side that the format or the encoder can hold, in pixels. */
-  readonly maxSide: number;
-  /** Measured memory of the encoder, in bytes per pixel. */
-  readonly encoderBytes: number;
-  /** Measured encoding time on one processor, in nanoseconds per pixel. */
-  readonly encoderNs: number;
-  readonly encode: (picture: Sharp, quality: number | undefined, keepHidden?: boolean) => Sharp;
-}
+import type { Format } from './format.js';
 
 export const FORMATS: Readonly<Record<OutputFormat, Format>> = { png, jpeg, webp, avif };
 

@@ -1,4 +1,4 @@
-import type { Format } from './index.js';
+import type { Format } from './format.js';
 
 export const jpeg: Format = {
   contentType: 'image/jpeg',

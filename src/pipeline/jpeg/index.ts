@@ -1,6 +1,6 @@
 /** Reads a JPEG from its first marker to its last, and finds whether everything in between is there. */
 import { JobError } from '../../domain/errors.js';
-import { exifScreen } from '../preflight/exif.js';
+import { exifPreflight } from '../preflight/exif.js';
 import { type Frame, isFrame, readFrame, readScan, type Scan } from './frame.js';
 import type { TableSource } from './huffman.js';
 import { type Edit, isIcc, renumbered } from './icc.js';
@@ -39,7 +39,7 @@ export class JpegFile {
    * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`; `INPUT_TOO_MANY_PIXELS` above {@link MAX_SCANS} scans
    */
   constructor(readonly jpeg: Buffer) {
-    const screenExif = exifScreen();
+    const screenExif = exifPreflight();
     const profile: Segment[] = [];
     const transforms: number[] = [];
     const scan = this.#nextScan((segment) => {

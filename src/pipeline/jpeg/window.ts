@@ -88,8 +88,8 @@ export class BitWindow {
   }
 
   /**
-   * Whether the byte of the last bit ends as encoders end it: with ones (F.1.2.3). Then bytes that follow are not the rest of
-   * blocks. Data that are lost and became zeros do not end so.
+   * Whether the byte of the last bit ends as encoders end it: with ones (F.1.2.3). Then bytes that follow are not the
+   * rest of blocks. Lost data that became zeros do not end like this.
    */
   get isPadded(): boolean {
     const unused = -this.at & 7;

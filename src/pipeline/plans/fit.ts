@@ -3,7 +3,7 @@ import type { VersionContract } from '../../domain/contract.js';
 import { isSameSize, type Size } from '../../domain/raster.js';
 import { costOf, RESIZE_NS } from '../codec.js';
 import { enlarge } from '../enlarge.js';
-import type { Plan } from './index.js';
+import type { Plan } from './plan.js';
 
 /** Position and size of the image inside the frame. */
 export interface Letterbox extends Size {

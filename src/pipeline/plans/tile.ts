@@ -1,4 +1,4 @@
-import type { Plan } from './index.js';
+import type { Plan } from './plan.js';
 import { borderOf, copyCore, cutWindow, type Span } from './window.js';
 
 /**

@@ -1,10 +1,10 @@
 import { isSameSize } from '../../domain/raster.js';
-import type { Plan } from './index.js';
+import type { Plan } from './plan.js';
 import { borderOf, copyCore, cutWindow, isExact } from './window.js';
 
 /**
- * The image in one request, with the border that its model needs. In a bucket it may be padded to a larger window if the
- * model sees no farther than its margin. A model declares that by permitting exact tiles too.
+ * The image in one request, with the border that its model needs. It may be padded to a larger window, to join a padded
+ * group, if the model sees no farther than its margin. A model declares that by permitting exact tiles too.
  */
 export const whole: Plan = {
   shapes: (contract, { width, height }) => {

@@ -1,7 +1,7 @@
 /** Cuts windows out of an image for the model, and copies the answers to their places. */
 import type { VersionContract } from '../../domain/contract.js';
 import { isSameSize, type Raster, type Size } from '../../domain/raster.js';
-import type { View } from './index.js';
+import type { View } from './plan.js';
 
 /** One axis of a window: where it starts, and which part of it is kept, in pixels of the image. */
 export interface Span {

@@ -1,6 +1,6 @@
 import { JobError } from '../../domain/errors.js';
 import { type Box, childrenOf, corrupt, only, optional, Reader } from './boxes.js';
-import { exifScreen } from './exif.js';
+import { exifPreflight } from './exif.js';
 import { unsupported } from './foreign.js';
 
 /** Limit of grid cells and transparency layers together; also the limit of item locations. */
@@ -28,7 +28,7 @@ export interface Nclx {
  * transparency layer counts with its item. Their sizes may differ from the size that the picture declares.
  * @throws JobError `UNSUPPORTED_FORMAT` if the picture is not coded as AV1; `INPUT_CORRUPT`
  */
-export function screenAvif(file: Buffer) {
+export function preflightAvif(file: Buffer) {
   const top = childrenOf(file, 0, file.length);
   // A file of this format without `meta` and without an AVIF brand is a film.
   if (!optional(top, 'meta') && file.toString('latin1', 8, 11) !== 'avi') {
@@ -39,7 +39,7 @@ export function screenAvif(file: Buffer) {
   const items = readItems(file, boxes);
   const [exif, second] = [...items.types].filter(([, type]) => type === 'Exif');
   if (second) throw corrupt('expected EXIF once');
-  if (exif) exifScreen()(contentOf(file, exif[0], boxes));
+  if (exif) exifPreflight()(contentOf(file, exif[0], boxes));
   const pitm = new Reader(file, only(boxes, 'pitm'));
   const primary = headOf(pitm).version === 0 ? pitm.number(2) : pitm.number(4);
   const nclx = items.colours.get(primary);

@@ -14,7 +14,7 @@ const STARTS = ['II*\0', 'MM\0*'];
  * 2.4 KB whose 200 entries all point to itself keeps libexif busy for 86 s, and sharp makes it read EXIF several times.
  * @returns the check, which throws JobError `INPUT_CORRUPT` above 20,000 visited entries in all blocks together
  */
-export function exifScreen(): (block: Buffer) => void {
+export function exifPreflight(): (block: Buffer) => void {
   let visits = 0;
   const visit = (): void => {
     if (++visits > MAX_ENTRIES) throw new JobError('INPUT_CORRUPT', `expected at most ${MAX_ENTRIES} entries of EXIF`);

@@ -7,9 +7,9 @@
 import { GifFile, type Placed } from '../gif.js';
 import { JpegFile } from '../jpeg/index.js';
 import { TiffFile } from '../tiff/index.js';
-import { type Nclx, screenAvif } from './avif.js';
-import { screenPng } from './png.js';
-import { screenWebp } from './webp.js';
+import { type Nclx, preflightAvif } from './avif.js';
+import { preflightPng } from './png.js';
+import { preflightWebp } from './webp.js';
 
 /** Facts from the structure that sharp's metadata lacks. */
 export interface Preflight {
@@ -56,11 +56,11 @@ const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
 export function preflight(bytes: Buffer): Preflight {
   const starts = (at: number, text: string) => bytes.toString('latin1', at, at + text.length) === text;
   if (starts(0, '\xff\xd8')) return ofJpeg(new JpegFile(bytes));
-  if (starts(0, '\x89PNG')) return { chunks: screenPng(bytes) };
+  if (starts(0, '\x89PNG')) return { chunks: preflightPng(bytes) };
   if (starts(0, 'GIF8')) return ofGif(new GifFile(bytes));
   if (TIFF_STARTS.some((start) => starts(0, start))) return ofTiff(new TiffFile(bytes));
-  if (starts(0, 'RIFF') && starts(8, 'WEBP')) screenWebp(bytes);
-  else if (starts(4, 'ftyp')) return screenAvif(bytes);
+  if (starts(0, 'RIFF') && starts(8, 'WEBP')) preflightWebp(bytes);
+  else if (starts(4, 'ftyp')) return preflightAvif(bytes);
   return {};
 }
 

@@ -1,7 +1,7 @@
 import { inflateSync } from 'node:zlib';
 import { JobError } from '../../domain/errors.js';
 import { notRead } from './foreign.js';
-import { exifScreen } from './exif.js';
+import { exifPreflight } from './exif.js';
 
 /** Limit for all compressed texts of a file together. libpng permits 1,000 of 8 MB each, and keeps five copies. */
 export const MAX_TEXT_BYTES = 4 * 1024 * 1024;
@@ -12,9 +12,9 @@ export const MAX_CHUNKS = 10_000;
  * @returns the chunks before the pixels, by type; the last one of a type counts
  * @throws JobError `INPUT_TOO_LARGE` for too much compressed text, `INPUT_CORRUPT` for too many chunks
  */
-export function screenPng(png: Buffer): ReadonlyMap<string, Buffer> {
+export function preflightPng(png: Buffer): ReadonlyMap<string, Buffer> {
   const found = new Map<string, Buffer>();
-  const screenExif = exifScreen();
+  const screenExif = exifPreflight();
   let left = MAX_TEXT_BYTES;
   let chunks = 0;
   // Chunks after the pixels are not read.

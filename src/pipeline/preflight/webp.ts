@@ -1,5 +1,5 @@
 import { JobError } from '../../domain/errors.js';
-import { exifScreen } from './exif.js';
+import { exifPreflight } from './exif.js';
 
 /** Limit of chunks. libwebp takes n² steps to list n frames: about 30 ms for 5,000, eleven seconds for 100,000. */
 export const MAX_CHUNKS = 5_000;
@@ -19,8 +19,8 @@ const ZEROS_PER_PIXEL = 1 / 8;
  * @throws JobError `INPUT_TOO_MANY_PIXELS` for more than {@link MAX_CHUNKS} frames and other chunks; `INPUT_CORRUPT` for more
  * zeros than an encoder can write: an upload that broke off, or a lost sector
  */
-export function screenWebp(webp: Buffer): void {
-  const screenExif = exifScreen();
+export function preflightWebp(webp: Buffer): void {
+  const screenExif = exifPreflight();
   let chunks = 0;
   // Bytes behind the length that the file states are no chunks.
   const end = Math.min(webp.length, 8 + webp.readUInt32LE(4));

@@ -22,12 +22,8 @@ export class Families {
     labels: readonly L[] = [],
     expected: () => Iterable<Readonly<Record<L, string>>> = () => [],
   ): Counter<L> {
-    this.made.push({ name, type: 'counter', labels });
     return new Counter({
-      name,
-      help,
-      labelNames: labels,
-      registers: [this.registry],
+      ...this.#add('counter', name, help, labels),
       collect() {
         for (const values of expected()) this.inc(values, 0);
       },
@@ -41,8 +37,7 @@ export class Families {
     labels: readonly L[],
     buckets: readonly number[],
   ): Histogram<L> {
-    this.made.push({ name, type: 'histogram', labels });
-    return new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers: [this.registry] });
+    return new Histogram({ ...this.#add('histogram', name, help, labels), buckets: [...buckets] });
   }
 
   /** One number, read at every scrape. */
@@ -57,16 +52,18 @@ export class Families {
     labels: readonly L[],
     read: () => Iterable<readonly [Readonly<Record<L, string>>, number]>,
   ): void {
-    this.made.push({ name, type: 'gauge', labels });
     new Gauge({
-      name,
-      help,
-      labelNames: labels,
-      registers: [this.registry],
+      ...this.#add('gauge', name, help, labels),
       collect() {
         this.reset();
         for (const [values, value] of read()) this.set(values, value);
       },
     });
+  }
+
+  /** Lists a family. @returns the options that all kinds share */
+  #add<L extends string>(type: Family['type'], name: string, help: string, labels: readonly L[]) {
+    this.made.push({ name, type, labels });
+    return { name, help, labelNames: labels, registers: [this.registry] };
   }
 }

@@ -42,8 +42,8 @@ it('takes a new document, and asks for what is newer than the last one', async (
   expect(routes.missing).toBe(true);
   await routes.open(signal);
   expect([routes.missing, version()]).toEqual([false, '1']);
-  await routes.look(signal);
-  await routes.look(signal);
+  await routes.poll(signal);
+  await routes.poll(signal);
   expect(version()).toBe('2');
   expect(told).toEqual(['read', 'read', 'changed g2', 'read']);
   expect(known).toEqual([undefined, 'g1', 'g1']);
@@ -57,13 +57,13 @@ it('keeps the last good one while a broken one lies there, which is told once', 
     found(text('2'), 'g3'),
   );
   await routes.open(signal);
-  await routes.look(signal);
-  await routes.look(signal);
+  await routes.poll(signal);
+  await routes.poll(signal);
   expect(version()).toBe('1');
   expect(told.filter((line) => line.startsWith('broken'))).toEqual([
     expect.stringMatching(/^broken g2: IMAGEN_ROUTES_FILE: expected an object of routes, given gs:.*: expected JSON/),
   ]);
-  await routes.look(signal);
+  await routes.poll(signal);
   expect(known).toEqual([undefined, 'g1', 'g2', 'g2']);
   expect(version()).toBe('2');
 });
@@ -74,7 +74,7 @@ it('keeps the last good one when the document is deleted, or storage is away', a
     reason: 'too large',
   });
   await routes.open(signal);
-  for (let i = 0; i < 3; i++) await routes.look(signal);
+  for (let i = 0; i < 3; i++) await routes.poll(signal);
   expect(version()).toBe('1');
   expect(told.slice(1)).toEqual(['trouble: there is none any more', 'trouble: Error: no answer', 'trouble: too large']);
 });
@@ -111,7 +111,7 @@ it('takes no document by which the worker cannot work', async () => {
   await expect(liveUnless(refuse, found(shadow, 'g')).routes.open(signal)).rejects.toThrow('IMAGEN_SHADOW_PREFIX');
   const { routes, told, version } = liveUnless(refuse, found(text('1'), 'g1'), found(shadow, 'g2'));
   await routes.open(signal);
-  await routes.look(signal);
+  await routes.poll(signal);
   expect(version()).toBe('1');
   expect(told).toEqual(['read', 'broken g2: IMAGEN_SHADOW_PREFIX: expected a place', 'read']);
 });

@@ -9,7 +9,7 @@ import type { Connections } from '../../../src/app/connections.js';
 import { createSchedulers } from '../../../src/app/schedulers.js';
 import { createShadows } from '../../../src/app/shadows.js';
 import type { WorkerConfig } from '../../../src/config/index.js';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';

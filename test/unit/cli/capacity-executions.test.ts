@@ -4,7 +4,7 @@ import { fitCost } from '../../../src/cli/capacity/costs.js';
 import { measureExecutions } from '../../../src/cli/capacity/executions.js';
 import { VersionMeter } from '../../../src/cli/capacity/measure.js';
 import { capacityOf } from '../../../src/domain/capacity.js';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { InferenceRequest, InferenceResult, ModelServer } from '../../../src/domain/ports.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readModelDirectory } from '../../../src/cli/models/directory.js';
 import { manifestOf } from '../../../src/cli/models/manifest.js';
-import { openRepository, type Parcel } from '../../../src/cli/models/repository.js';
+import type { Parcel } from '../../../src/cli/models/push-rules.js';
+import { openRepository } from '../../../src/cli/models/repository.js';
 import { codeOf, configOf, contentsOf, NEGATE, writeModel } from '../../support/model-folders.js';
 
 let root: string;

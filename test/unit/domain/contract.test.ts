@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { capacityOf } from '../../../src/domain/capacity.js';
-import { type ModelDescription, readContract, smallestRequest } from '../../../src/domain/contract.js';
+import { type ModelDescription, smallestRequest } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 
 const tensor = (name: string, datatype: string, dims: number[], optional = false) => ({
   name,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Arm, ArmEnd, GuardLimits } from '../../../src/domain/experiment.js';
 import { parseJob } from '../../../src/domain/job.js';

@@ -1,7 +1,7 @@
 /** What becomes of transparent and of grey pictures between decode and encode, with models made for it. */
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import type { Raster } from '../../../src/domain/raster.js';
 import { createTensor } from '../../../src/domain/tensor.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import type { OutputRequest } from '../../../src/domain/job.js';
 import type { Header } from '../../../src/pipeline/decode.js';
 import { memoryOf } from '../../../src/pipeline/memory.js';

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { type ModelDescription, readContract } from '../../../src/domain/contract.js';
+import type { ModelDescription } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import { parseJob } from '../../../src/domain/job.js';
 import { chooseShape, DEFAULT_COST, type Outlook } from '../../../src/pipeline/cost.js';
 import type { Codec } from '../../../src/pipeline/codec.js';
 import { chooseFormat, planJob } from '../../../src/pipeline/plan.js';
 import { fit, letterbox } from '../../../src/pipeline/plans/fit.js';
 import { createTensor } from '../../../src/domain/tensor.js';
-import type { Routed } from '../../../src/pipeline/route.js';
+import type { Routed } from '../../../src/pipeline/routed.js';
 
 const image = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
 const mask = { name: 'mask', datatype: 'UINT8', dims: [-1, -1, 1], optional: false };

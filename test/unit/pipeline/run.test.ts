@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { NO_CAPACITY } from '../../../src/domain/capacity.js';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
@@ -10,7 +10,7 @@ import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { JobContext } from '../../../src/pipeline/job-context.js';
 import type { Reserve } from '../../../src/pipeline/memory.js';
-import type { Routed } from '../../../src/pipeline/route.js';
+import type { Routed } from '../../../src/pipeline/routed.js';
 import { JobState } from '../../../src/pipeline/job-state.js';
 import { jobSteps, renderSteps, runSteps } from '../../../src/pipeline/run.js';
 import type { RequestScheduler } from '../../../src/pipeline/transform.js';

@@ -5,7 +5,7 @@ import { atOnce } from '../../../src/pipeline/codec.js';
 import { fittedSide, layOut, tile } from '../../../src/pipeline/plans/tile.js';
 import { whole } from '../../../src/pipeline/plans/whole.js';
 import { cutWindow } from '../../../src/pipeline/plans/window.js';
-import type { Send } from '../../../src/pipeline/plans/index.js';
+import type { Send } from '../../../src/pipeline/plans/plan.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 
 function noise(width: number, height: number): Raster {

@@ -5,7 +5,7 @@ import type { ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
-import type { Shape } from '../../../src/pipeline/plans/index.js';
+import type { Shape } from '../../../src/pipeline/plans/plan.js';
 import { transform } from '../../../src/pipeline/transform.js';
 import { NO_CAPACITY } from '../../../src/domain/capacity.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';

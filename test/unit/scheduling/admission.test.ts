@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as admission from '../../../src/scheduling/admission.js';
-import type { Entrant, Occupancy } from '../../../src/scheduling/admission.js';
+import type { Occupancy } from '../../../src/scheduling/admission.js';
+import { type Entrant, WaitingJobs } from '../../../src/scheduling/waiting-jobs.js';
 import { TenantTurns } from '../../../src/scheduling/tenant-turns.js';
-import { WaitingJobs } from '../../../src/scheduling/waiting-jobs.js';
 
 let arrivals = 0;
 const job = (more: Partial<Entrant> = {}): Entrant => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import type { ModelServer, VersionStatistics } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { DEFAULT_COST, predictedTime } from '../../../src/pipeline/cost.js';
@@ -66,12 +66,12 @@ describe('createCostModel', () => {
   it('shares out what Triton has measured', async () => {
     const { model, server, run } = simulate(45, 5 / 65_536);
     expect(model.shareOf('m', '1', { requests: 1, pixels: 100 })).toBeUndefined();
-    await model.look(server, signal);
+    await model.poll(server, signal);
     const work: { requests: number; pixels: number }[] = [];
     for (let i = 0; i < 40; i++) {
       const [side, batchSize] = [128 + 64 * (i % 5), 1 + ((i * 3) % 8)];
       await run(side, batchSize);
-      await model.look(server, signal);
+      await model.poll(server, signal);
       work.push({ requests: batchSize, pixels: batchSize * side * side });
     }
     const shared = work.reduce((sum, one) => sum + (model.shareOf('m', '1', one) ?? expect.fail()), 0);
@@ -91,13 +91,13 @@ describe('createCostModel', () => {
     [1.25, 5],
   ])('learns a launch of %d ms and %d ms per 256 x 256', async (fixed, each) => {
     const { model, server, run } = simulate(fixed, each / 65_536);
-    await model.look(server, signal);
+    await model.poll(server, signal);
     let state = 5;
     const oneOf = <T>(choices: readonly T[]) =>
       choices[(state = (state * 48_271) % 2_147_483_647) % choices.length] ?? expect.fail();
     for (let i = 0; i < 400; i++) {
       await run(oneOf([64, 100, 128, 256, 400, 512]), oneOf([1, 2, 4, 8]));
-      await model.look(server, signal);
+      await model.poll(server, signal);
     }
     const cost = model.costOf('m', '1');
     // The planner weighs one against the other, so their ratio is what matters.
@@ -112,7 +112,7 @@ describe('createCostModel', () => {
     const { model, server, run } = simulate(10, 10 / 65_536);
     for (let i = 0; i < 5; i++) {
       await run(256, 1);
-      await model.look(server, signal);
+      await model.poll(server, signal);
     }
     const { fixed, perPixel } = model.costOf('m', '1');
     expect(fixed / perPixel).toBeCloseTo(DEFAULT_COST.fixed / DEFAULT_COST.perPixel, 0);
@@ -121,25 +121,25 @@ describe('createCostModel', () => {
 
   it('waits until both sides have counted the same requests, for some looks', async () => {
     const { model, server, run } = simulate(10, 10 / 65_536);
-    await model.look(server, signal);
+    await model.poll(server, signal);
     const [answer] = await server.statistics();
     if (!answer) throw new TypeError('no statistics');
     await run(256, 1);
     const late = { ...server, statistics: () => Promise.resolve([answer]) };
-    await model.look(late, signal);
+    await model.poll(late, signal);
     expect(model.learned()).toEqual([]);
-    await model.look(server, signal);
+    await model.poll(server, signal);
     const { fixed, perPixel } = model.costOf('m', '1');
     expect(fixed + perPixel * 65_536).toBeCloseTo(20, 3);
   });
 
   it('takes the pictures of other workers to be like its own', async () => {
     const { model, server, run } = simulate(10, 10 / 65_536);
-    await model.look(server, signal);
+    await model.poll(server, signal);
     for (let i = 0; i < 10; i++) {
       await run(256, 1);
       await run(256, 1, 'by another worker');
-      await model.look(server, signal);
+      await model.poll(server, signal);
     }
     const { fixed, perPixel } = model.costOf('m', '1');
     expect(fixed + perPixel * 65_536).toBeCloseTo(20, 3);
@@ -147,10 +147,10 @@ describe('createCostModel', () => {
 
   it('believes no cost that is out of all proportion', async () => {
     const { model, server, run } = simulate(1000, 0);
-    await model.look(server, signal);
+    await model.poll(server, signal);
     for (let i = 0; i < 2000; i++) {
       await run(i % 16 < 8 ? 64 : 512, 1);
-      await model.look(server, signal);
+      await model.poll(server, signal);
     }
     const { fixed, perPixel } = model.costOf('m', '1');
     expect(perPixel).toBeGreaterThan(0);
@@ -164,13 +164,13 @@ describe('looking', () => {
     await run(64, 1); // by somebody else, long ago
     let looks = 0;
     const counting = { ...server, statistics: () => (looks++, server.statistics()) };
-    await model.look(counting, signal);
-    await model.look(counting, signal);
+    await model.poll(counting, signal);
+    await model.poll(counting, signal);
     expect(looks).toBe(1); // nothing was sent since
     expect(model.costOf('m', '1')).toEqual(DEFAULT_COST);
     for (let i = 0; i < 60; i++) {
       await run(64, 1);
-      await model.look(counting, signal);
+      await model.poll(counting, signal);
     }
     expect(looks).toBeGreaterThan(25);
     expect(looks).toBeLessThan(35);

@@ -6,13 +6,13 @@ function setUp() {
   const jobs = { active: 0, atTriton: 0 };
   let time = 0;
   const pace = createPace({ active: () => jobs.active, atTriton: () => jobs.atTriton, now: () => time });
-  pace.look();
-  /** Lets time pass, with a look every ten milliseconds, and these jobs. */
+  pace.update();
+  /** Lets time pass, with an update every ten milliseconds, and these jobs. */
   const pass = (ms: number, active: number, atTriton: number) => {
     Object.assign(jobs, { active, atTriton });
     for (let passed = 0; passed < ms; passed += 10) {
       time += 10;
-      pace.look();
+      pace.update();
     }
   };
   /** A request of a shadow that takes so long, beside these jobs. */
@@ -25,10 +25,10 @@ function setUp() {
   /** Time until nothing is owed, with jobs in work that have no request at Triton. */
   const untilEven = (active = 1) => {
     const since = time;
-    while (!pace.even) pass(10, active, 0);
+    while (!pace.withinBudget) pass(10, active, 0);
     return time - since;
   };
-  /** Lets time pass without a look. */
+  /** Lets time pass without an update. */
   const skip = (ms: number) => (time += ms);
   return { pace, pass, skip, shadow, untilEven };
 }
@@ -37,13 +37,13 @@ describe('the pace of shadows', () => {
   it('lets them go on while no job comes', async () => {
     const { pace, shadow } = setUp();
     await shadow(60_000, 0, 0);
-    expect(pace.even).toBe(true);
+    expect(pace.withinBudget).toBe(true);
   });
 
   it('is a two-hundredth of the time that jobs spend', async () => {
     const { pace, shadow, untilEven } = setUp();
     await shadow(100, 1, 1);
-    expect(pace.even).toBe(false);
+    expect(pace.withinBudget).toBe(false);
     // 100 ms of one job, less what it has spent meanwhile.
     expect(Math.abs(untilEven() - 19_900)).toBeLessThan(400);
   });
@@ -51,7 +51,7 @@ describe('the pace of shadows', () => {
   it('counts no request of a job that has no shadow beside it', () => {
     const { pace, pass } = setUp();
     pass(10_000, 4, 4);
-    expect(pace.even).toBe(true);
+    expect(pace.withinBudget).toBe(true);
   });
 
   it('counts the jobs that wait behind the delayed one, the more the busier Triton is', async () => {
@@ -83,7 +83,7 @@ describe('the pace of shadows', () => {
     expect(Math.abs(untilEven(0) - 300_000)).toBeLessThan(1_000);
   });
 
-  it('saves nothing for later, and takes a long time without looks for a short one', async () => {
+  it('saves nothing for later, and takes a long time without updates for a short one', async () => {
     const { pass, shadow, untilEven } = setUp();
     pass(600_000, 32, 0);
     await shadow(100, 1, 1);
@@ -101,7 +101,7 @@ describe('the pace of shadows', () => {
     expect(pace.crowded).toBe(false);
   });
 
-  it('knows nothing of a time without looks', () => {
+  it('knows nothing of a time without updates', () => {
     const { pace, pass, skip } = setUp();
     pass(10, 1, 0);
     skip(60_000);

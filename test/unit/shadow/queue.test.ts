@@ -16,7 +16,12 @@ function setUp() {
   const begun: { jobId: string; hold: Hold; finish: (how?: Error) => void }[] = [];
   const told: string[] = [];
   const queue = createShadowQueue({
-    load: { quiet: () => load.quiet, pressed: () => load.pressed, even: () => load.even, look: () => undefined },
+    load: {
+      quiet: () => load.quiet,
+      pressed: () => load.pressed,
+      withinBudget: () => load.even,
+      update: () => undefined,
+    },
     whyNot: ({ job: { jobId } }) => (withdrawn.has(jobId) ? 'withdrawn' : undefined),
     work: ({ job: { jobId } }, hold) =>
       new Promise((resolve, reject) => {
@@ -82,7 +87,7 @@ describe('shadows', () => {
     const trace = new AsyncLocalStorage<string>();
     const seen: (string | undefined)[] = [];
     const queue = createShadowQueue({
-      load: { quiet: () => true, pressed: () => false, even: () => true, look: () => undefined },
+      load: { quiet: () => true, pressed: () => false, withinBudget: () => true, update: () => undefined },
       whyNot: () => undefined,
       work({ job: { jobId } }) {
         seen.push(trace.getStore());

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { CompletionOutput, Step } from '../../../src/domain/completion.js';
-import { readContract } from '../../../src/domain/contract.js';
+import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';

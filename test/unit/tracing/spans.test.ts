@@ -14,9 +14,9 @@ import { MOST_ATTEMPT_SPANS } from '../../../src/pipeline/attempts.js';
 import { transformOnArm } from '../../../src/pipeline/fallback.js';
 import { transform } from '../../../src/pipeline/transform.js';
 import {
-  annotate,
+  addAttributes,
   contextIn,
-  failed,
+  markFailed,
   inSpan,
   isSampled,
   traceHeaders,
@@ -92,7 +92,7 @@ describe('with an SDK', () => {
     const attributes = () => {
       throw new Error('asked for');
     };
-    await inSpan('a', { parent, attributes }, () => inSpan('b', { attributes }, () => annotate(attributes)));
+    await inSpan('a', { parent, attributes }, () => inSpan('b', { attributes }, () => addAttributes(attributes)));
     expect(spans()).toEqual([]);
   });
 
@@ -100,7 +100,7 @@ describe('with an SDK', () => {
     const thrown = new JobError('INPUT_NOT_FOUND', 'no object');
     await expect(inSpan('a', {}, () => Promise.reject(thrown))).rejects.toBe(thrown);
     await expect(inSpan('b', {}, () => Promise.reject(new GivenBack('stopping')))).rejects.toThrow('stopping');
-    await inSpan('c', {}, () => failed({ code: 'INTERNAL', message: 'x' }));
+    await inSpan('c', {}, () => markFailed({ code: 'INTERNAL', message: 'x' }));
     const told = spans().map(({ status, attributes, events }) => [
       ...[status.code, attributes['error.type'], events.map(({ name }) => name)],
     ]);

@@ -107,7 +107,7 @@ describe('an arm that takes too long', () => {
     guard.ended(arm('v3'), 'failed', late);
     expect([arm('v2'), arm('v3')].map((one) => guard.stoppedFor(one))).toEqual(['slow', 'failures']);
     await settled();
-    await other.guard.look(never);
+    await other.guard.poll(never);
     expect(other.guard.stoppedFor(arm('v2'))).toBe('slow');
     expect(other.told).toContainEqual({
       stop: expect.objectContaining({ failures: 4, slow: 2 }) as ArmStop,
@@ -176,7 +176,7 @@ describe('a decision', () => {
     one.end(arm('v2'), 'failed', 5);
     await settled();
     expect(other.guard.stopped(arm('v2'))).toBe(false);
-    for (let i = 0; i < 3; i++) for (const { guard } of [one, other]) await guard.look(never);
+    for (let i = 0; i < 3; i++) for (const { guard } of [one, other]) await guard.poll(never);
     expect(other.guard.stopped(arm('v2'))).toBe(true);
     const [[uri, { bytes }] = expect.fail(), ...more] = [...objects];
     expect(more).toEqual([]);
@@ -208,7 +208,7 @@ describe('a decision', () => {
     const both = [worker('one'), worker('other')];
     for (const { end } of both) end(arm('v2'), 'failed', 4);
     await settled();
-    for (const { guard } of both) await guard.look(never);
+    for (const { guard } of both) await guard.poll(never);
     expect(objects.size).toBe(1);
     for (const { told } of both) expect(told).toHaveLength(1);
   });
@@ -222,10 +222,10 @@ describe('a decision', () => {
     end(arm('v2'), 'failed', 4);
     await settled();
     expect(guard.stopped(arm('v2'))).toBe(true);
-    await expect(guard.look(never)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    await expect(guard.poll(never)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
     expect(objects.size).toBe(0);
     fail(undefined);
-    await guard.look(never);
+    await guard.poll(never);
     expect(objects.size).toBe(1);
     expect(told).toHaveLength(1);
   });
@@ -243,7 +243,7 @@ describe('a decision', () => {
       ...{ store, statePrefix: 'gs://state/records', worker: 'b', arms: () => [arm('v2')] },
       onStop: (stop, here) => told.push({ stop, here }),
     });
-    await late.look(never);
+    await late.poll(never);
     expect(late.stopped(arm('v2'))).toBe(true);
     expect(told).toMatchObject([{ stop: { experiment: 'x', arm: 'v2' }, here: false }]);
     expect(objects.size).toBe(1);
@@ -257,7 +257,7 @@ describe('a decision', () => {
     await settled();
     const before = arm('v2');
     edit({ minOperations: 5 });
-    await guard.look(never);
+    await guard.poll(never);
     expect(guard.stopped(arm('v2'))).toBe(false);
     end(arm('v2'), 'failed', 4);
     expect(guard.stopped(arm('v2'))).toBe(false);
@@ -267,7 +267,7 @@ describe('a decision', () => {
     expect(objects.size).toBe(2);
     // And edited back, it is what it was.
     edit({});
-    await guard.look(never);
+    await guard.poll(never);
     expect(arm('v2').revision).toBe(before.revision);
     expect(guard.stopped(arm('v2'))).toBe(true);
   });

@@ -3,7 +3,7 @@ import type { Delivery } from '../../../src/domain/ports.js';
 import { JobError } from '../../../src/domain/errors.js';
 import {
   awayForMs,
-  careOf,
+  precautionsOf,
   deferredAttributes,
   type Known,
   lastErrorOf,
@@ -115,15 +115,15 @@ describe('a deferred message', () => {
   it('tells the next worker how careful to be, also beside a long error and after one that says nothing', () => {
     const error = new JobError('MODEL_UNAVAILABLE', 'x'.repeat(5_000));
     const since = performance.now();
-    const suspect = copyOf(first, 1, { ...away, error, care: { suspectSince: since } });
+    const suspect = copyOf(first, 1, { ...away, error, precautions: { suspectSince: since } });
     // Pub/Sub's times are whole milliseconds.
-    expect(careOf(suspect).suspectSince).toBeGreaterThanOrEqual(since - 1);
-    expect(careOf(suspect).alone).toBeUndefined();
-    const crowded = copyOf(first, 1, { ...away, error, care: { alone: true } });
-    expect(careOf(crowded)).toEqual({ alone: true });
-    expect(careOf(copyOf(crowded, 1))).toEqual({ alone: true });
-    expect(careOf(copyOf(first, 1, { ...away, error }))).toEqual({});
-    expect(careOf({ ...first, attributes: { lastError: '{"apart":"yes","alone":1}' } })).toEqual({});
+    expect(precautionsOf(suspect).suspectSince).toBeGreaterThanOrEqual(since - 1);
+    expect(precautionsOf(suspect).alone).toBeUndefined();
+    const crowded = copyOf(first, 1, { ...away, error, precautions: { alone: true } });
+    expect(precautionsOf(crowded)).toEqual({ alone: true });
+    expect(precautionsOf(copyOf(crowded, 1))).toEqual({ alone: true });
+    expect(precautionsOf(copyOf(first, 1, { ...away, error }))).toEqual({});
+    expect(precautionsOf({ ...first, attributes: { lastError: '{"apart":"yes","alone":1}' } })).toEqual({});
   });
 
   it.each([

@@ -280,7 +280,7 @@ describe('the handler', () => {
     const { handler, sent, store } = setUp();
     const message = delivery(job());
     for (const attempt of [2, 3]) {
-      await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt } }, never);
+      await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', raw: { ...message, attempt } }, never);
     }
     expect(await handler()({ ...message, attempt: 4 }, never)).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ status: 'failed', error: { code: 'WORKER_LOST' } }]);
@@ -311,7 +311,7 @@ describe('the handler', () => {
     const handle = handler();
     const message = delivery(job());
     // The second delivery was begun and not ended; the third lay in a worker that died.
-    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', raw: { ...message, attempt: 2 } }, never);
     expect(await handle({ ...message, attempt: 4 }, never)).toBe('ack');
     expect(sent).toMatchObject([{ topic: 'jobs', attributes: { attempts: '2' } }]);
     // Its copy has one attempt left, and is worked on.
@@ -324,7 +324,7 @@ describe('the handler', () => {
     const { handler, sent, store } = setUp();
     const handle = handler();
     const message = delivery(job());
-    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', raw: { ...message, attempt: 2 } }, never);
     const create = store.create.bind(store);
     store.create = (ref, ...rest) =>
       ref.name.endsWith('.json') ? Promise.reject(new TypeError('a fault of ours')) : create(ref, ...rest);
@@ -369,7 +369,7 @@ describe('the handler', () => {
     expect(told).toContain('deferred Unbegun');
     const culprit = delivery(job('culprit'), 4);
     for (const attempt of [2, 3]) {
-      await leaveAttemptMarker(store, 'gs://state', { jobId: 'culprit', given: { ...culprit, attempt } }, never);
+      await leaveAttemptMarker(store, 'gs://state', { jobId: 'culprit', raw: { ...culprit, attempt } }, never);
     }
     expect(await handle(culprit, never)).toBe('ack');
     expect(parsed(sent)).toMatchObject([{ jobId: 'culprit', error: { code: 'WORKER_LOST' }, attempt: 4 }]);
@@ -434,7 +434,7 @@ describe('the handler', () => {
     expect(await handle(delivery(job('b'), 2), never)).toBe('ack');
     expect(createdAtOnce).toEqual([]);
     const message = delivery(job());
-    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', given: { ...message, attempt: 2 } }, never);
+    await leaveAttemptMarker(store, 'gs://state', { jobId: 'a', raw: { ...message, attempt: 2 } }, never);
     expect(await handle({ ...message, attempt: 3 }, never)).toBe('ack');
     expect(createdAtOnce).toEqual([expect.stringMatching(/3[.]begun$/)]);
   });

@@ -130,7 +130,10 @@ export function createBoard(options: BoardOptions) {
       timingsMs: completion?.timingsMs,
       error: error && { code: error.code, stage: error.stage, message: clip(error.message) },
       warnings: (completion?.warnings ?? []).slice(0, MAX_STEPS).map(clip),
-      /** Those that a browser may ask for, in the words that make their addresses new when they are. */
+      /**
+       * The pictures that a browser may request. The text changes with the picture, so that a new picture has a new
+       * address.
+       */
       pictures: {
         // The same before and after the job has ended, so that the picture is loaded once.
         ...(showBefore ? { before: String(entry.serial) } : {}),

@@ -1,5 +1,5 @@
 /** How messages leave a subscription: they are pulled, pushed to a webhook, or written to BigQuery or Cloud Storage. */
-import { span } from '../plan.js';
+import { durationText } from '../setup-step.js';
 import type { SubscriptionProperty } from './properties.js';
 import type { BigQueryConfig, CloudStorageConfig, PushConfig, Subscription } from './wire.js';
 
@@ -10,7 +10,7 @@ interface Common {
   readonly warnings: readonly string[];
 }
 
-export type Delivery = Common &
+export type DeliveryType = Common &
   (
     | { readonly kind: 'pull' }
     | { readonly kind: 'push'; readonly config: PushConfig }
@@ -18,16 +18,16 @@ export type Delivery = Common &
     | { readonly kind: 'Cloud Storage'; readonly config: CloudStorageConfig }
   );
 
-export const PULL: Delivery = { kind: 'pull', warnings: [] };
+export const PULL: DeliveryType = { kind: 'pull', warnings: [] };
 
-export function kindOf({ pushConfig, bigqueryConfig, cloudStorageConfig }: Subscription): Delivery['kind'] {
+export function kindOf({ pushConfig, bigqueryConfig, cloudStorageConfig }: Subscription): DeliveryType['kind'] {
   if (bigqueryConfig) return 'BigQuery';
   if (cloudStorageConfig) return 'Cloud Storage';
   return pushConfig?.pushEndpoint ? 'push' : 'pull';
 }
 
 /** @returns one property, or none for a subscription that is pulled */
-export function deliveryProperties(delivery: Delivery): SubscriptionProperty[] {
+export function deliveryProperties(delivery: DeliveryType): SubscriptionProperty[] {
   switch (delivery.kind) {
     case 'pull':
       return [];
@@ -83,7 +83,7 @@ function filesInWords(config: CloudStorageConfig | null): string {
   const { bucket, filenamePrefix, filenameDatetimeFormat, filenameSuffix, avroConfig, maxDuration } = config;
   return [
     `gs://${bucket}/${filenamePrefix}${filenameDatetimeFormat}…${filenameSuffix} as ${avroConfig ? 'Avro' : 'text'}`,
-    `a file for at most ${span(maxDuration?.seconds ?? 0)} or ${config.maxBytes} bytes`,
+    `a file for at most ${durationText(maxDuration?.seconds ?? 0)} or ${config.maxBytes} bytes`,
     ...(config.maxMessages ? [`or ${config.maxMessages} messages`] : []),
     ...writerInWords(config),
   ].join(', ');

@@ -1,4 +1,4 @@
-/** What benchmarks and fault runs stand on: real parts in a folder of their own, and an outsider's clients. */
+/** The real parts of a benchmark or fault run, in a folder of their own, with Google's clients for an outside view. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

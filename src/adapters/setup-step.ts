@@ -2,7 +2,7 @@
 
 import { NoAnswer } from './within.js';
 
-export interface Step {
+export interface SetupStep {
   readonly kind: 'topic' | 'subscription' | 'bucket' | 'notification';
   readonly name: string;
   readonly todo: 'create' | 'update' | 'nothing';
@@ -48,7 +48,7 @@ export function difference<Found>({ name, wanted, found }: Property<Found, unkno
 }
 
 /** A duration in days if it is a whole number of days, otherwise in seconds. */
-export function span(seconds: number): string {
+export function durationText(seconds: number): string {
   const days = seconds / 86_400;
   if (!Number.isInteger(days) || days === 0) return `${seconds} s`;
   return days === 1 ? '1 day' : `${days} days`;

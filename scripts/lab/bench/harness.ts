@@ -1,4 +1,4 @@
-/** What a benchmark runs on: parts, workers, and jobs that are published each at its time. */
+/** Runs benchmarks: starts parts and workers, and publishes each job at its time. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { localDir } from '../../dev/stack/paths.js';
 import { upStack } from '../../dev/stack/up.js';
 import { until } from '../../dev/until.js';
 import { metricIn, startWorker, type Worker, type WorkerStart } from '../../dev/workers.js';
-import { openParts, type Parts, type PartsOptions } from '../ground.js';
+import { openParts, type Parts, type PartsOptions } from '../parts.js';
 import type { StandIn } from '../make-models.js';
 import { openTraffic, type Traffic } from '../traffic.js';
 
@@ -29,7 +29,7 @@ export interface GroundOptions extends WorkerStart {
   readonly env?: (env: StackEnv) => Readonly<Record<string, string>>;
 }
 
-export type Ground = Awaited<ReturnType<typeof openGround>>;
+export type Harness = Awaited<ReturnType<typeof openHarness>>;
 export type Outcome = Awaited<ReturnType<typeof runJobs>>;
 
 const SECOND_TOPIC = 'bench-second';
@@ -86,7 +86,7 @@ export async function endWorker(worker: Worker): Promise<void> {
   await worker.exit;
 }
 
-/** What a module beside a worker leaves in the file, as JSON, when the worker gets SIGUSR2. */
+/** Sends SIGUSR2 to a worker. @returns the JSON that a module preloaded into the worker then writes to the file */
 export function toldBy(pid: number, file: string): Promise<unknown> {
   rmSync(file, { force: true });
   process.kill(pid, 'SIGUSR2');
@@ -100,23 +100,23 @@ export function toldBy(pid: number, file: string): Promise<unknown> {
   return until(told, { limitMs: 30_000, what: `the worker leaves ${file}` });
 }
 
-/** Parts with one worker that can be had anew, for as long as the work takes. */
-export const withGround = <T>(
+/** Runs `work` with parts and one worker, which `freshWorker` restarts. */
+export const withHarness = <T>(
   models: readonly StandIn[],
   progress: Progress,
-  work: (ground: Ground) => Promise<T>,
+  work: (harness: Harness) => Promise<T>,
   options: GroundOptions = {},
 ): Promise<T> =>
   withTraffic({ models, progress }, async (parts, traffic) => {
-    const ground = await openGround(parts, traffic, options);
+    const harness = await openHarness(parts, traffic, options);
     try {
-      return await work(ground);
+      return await work(harness);
     } finally {
-      await ground.close();
+      await harness.close();
     }
   });
 
-async function openGround(parts: Parts, traffic: Traffic, { env: more, ...start }: GroundOptions) {
+async function openHarness(parts: Parts, traffic: Traffic, { env: more, ...start }: GroundOptions) {
   const { env } = parts;
   const channel = new PubSubChannel({ projectId: env.GOOGLE_CLOUD_PROJECT, emulator: env.PUBSUB_EMULATOR_HOST });
   await ensureTopic(channel, SECOND_TOPIC);

@@ -2,7 +2,7 @@ import type { Status } from '../domain/completion.js';
 import { JobError } from '../domain/errors.js';
 
 /** What happens to a job that could not be finished. */
-export type Verdict =
+export type EndOrPutOff =
   /** Something that the job needs is away, or the cause is unknown. */
   | { readonly kind: 'put off' }
   | {
@@ -19,7 +19,7 @@ export interface Patience {
 }
 
 /** The verdict, a pure function of the error and of how long what the job needs has been away. */
-export function settle(error: JobError, { awayMs, maxDeferredMs }: Patience): Verdict {
+export function endOrPutOff(error: JobError, { awayMs, maxDeferredMs }: Patience): EndOrPutOff {
   switch (error.verdict) {
     case 'fail':
     case 'reject':
@@ -40,7 +40,7 @@ export function settle(error: JobError, { awayMs, maxDeferredMs }: Patience): Ve
  * the subscription does not count.
  * @returns undefined while attempts are left
  */
-export function overBudget(
+export function attemptsExhausted(
   attempt: number,
   maxAttempts: number,
   lastError: JobError | undefined,

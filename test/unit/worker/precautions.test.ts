@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { JobError } from '../../../src/domain/errors.js';
 import type { PlannedRequest, RequestScheduler } from '../../../src/pipeline/transform.js';
-import { careAfter, withCare } from '../../../src/worker/care.js';
+import { precautionsAfter, withPrecautions } from '../../../src/worker/precautions.js';
 
 describe('the care that a job needs', () => {
   it.each([
@@ -10,13 +10,13 @@ describe('the care that a job needs', () => {
     ['a lack of memory', { outOfMemory: true, costsAttempt: true }, { alone: true }],
     ['an outage', {}, {}],
   ])('after %s', (_what, options, care) => {
-    expect(careAfter({}, new JobError('MODEL_UNAVAILABLE', 'x', options))).toEqual(care);
+    expect(precautionsAfter({}, new JobError('MODEL_UNAVAILABLE', 'x', options))).toEqual(care);
   });
 
   it('is kept, whatever comes later', () => {
     const care = { suspectSince: 1, alone: true };
-    expect(careAfter(care, new JobError('MODEL_UNAVAILABLE', 'x'))).toEqual(care);
-    expect(careAfter(care, new Error('the worker is stopping'))).toEqual(care);
+    expect(precautionsAfter(care, new JobError('MODEL_UNAVAILABLE', 'x'))).toEqual(care);
+    expect(precautionsAfter(care, new Error('the worker is stopping'))).toEqual(care);
   });
 
   it('goes with each of its requests', async () => {
@@ -27,8 +27,8 @@ describe('the care that a job needs', () => {
     };
     const request: PlannedRequest = { model: 'm', version: '1', priority: 'batch', shape: { width: 1, height: 1 } };
     const { signal } = new AbortController();
-    await withCare(schedule, { suspectSince: 7 })(request, () => Promise.resolve(), signal);
-    await withCare(schedule, { alone: true })(request, () => Promise.resolve(), signal);
+    await withPrecautions(schedule, { suspectSince: 7 })(request, () => Promise.resolve(), signal);
+    await withPrecautions(schedule, { alone: true })(request, () => Promise.resolve(), signal);
     expect(seen).toEqual([7, undefined]);
   });
 });

@@ -1,4 +1,7 @@
-/** The parts, the topics and buckets, and one worker: all that a job needs. With a page to watch it, if it is to stay. */
+/**
+ * Starts everything that a job needs: the parts, the topics and buckets, and one worker. With `keep`, also the live
+ * page.
+ */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -16,18 +19,18 @@ import { upStack, type Stack } from '../stack/up.js';
 import { until } from '../until.js';
 import { cli } from '../workers.js';
 
-interface HouseOptions {
+interface DemoStackOptions {
   readonly keep: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   readonly logs: string;
 }
 
-export interface House {
+export interface DemoStack {
   readonly env: Readonly<Record<string, string | undefined>> & Stack['env'];
   readonly borrowed: boolean;
   readonly worker: Worker;
-  /** The live page's process; only in a house that is kept. */
+  /** The live page's process; only in a demo that is kept. */
   readonly page?: Page | undefined;
   close(): Promise<void>;
   leave(): Promise<void>;
@@ -46,11 +49,11 @@ const needed: readonly PartId[] = ['pubsub', 'gcs', 'triton'];
 const tellSteps = join(root, 'scripts/dev/demo/tell-steps.js');
 const readyMs = 60_000;
 const drainMs = 30_000;
-/** For a reader who has asked for an end: the jobs in work are nobody's any more. */
+/** Drain time after an interruption, in milliseconds: nobody waits for the jobs in work. */
 const hurriedMs = 3_000;
 
-/** Where it rejects, nothing that it started is left. */
-export async function openHouse({ keep, progress, signal, logs }: HouseOptions): Promise<House> {
+/** If it rejects, it has ended everything that it started. */
+export async function openDemoStack({ keep, progress, signal, logs }: DemoStackOptions): Promise<DemoStack> {
   await removeRemains();
   const up = readState(defaultStackDir);
   const borrowed = needed.every((id) => up?.parts[id]);
@@ -62,14 +65,15 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
     await rm(dir, { recursive: true, force: true });
   };
   const options = { dir, ports: own ? 'free' : 'default', parts: needed, outlive: keep, progress, signal } as const;
-  // What is kept is the stack that `stack up` starts, with the developer's models.
+  // With `keep`, the stack is the one that `stack up` starts, with the developer's models.
   const stack = await upStack({ ...options, modelRepositories: keep ? [ownModels()] : [] }).catch(
     async (error: unknown) => {
       await clearAway().catch(() => undefined); // it may not even have begun to log
       throw error;
     },
   );
-  // Should this process be killed, what it started dies with it; unless it is to stay, the stack has seen to that.
+  // If this process is killed, everything that it started ends. Without `keep`, `upStack` ensures that; with it, this
+  // watchdog does until `leave`.
   const watchdog = keep ? guard(dir, stack.marker[markerOfRun] ?? '') : undefined;
 
   const alive: ProcessId[] = [];
@@ -90,7 +94,7 @@ export async function openHouse({ keep, progress, signal, logs }: HouseOptions):
   try {
     const port = await freeOr(stack.ports.worker);
     await prepare(stack, port, working);
-    // Before the worker, whose steps it shows.
+    // The page starts before the worker whose steps it shows.
     const page = showing && (await startPage(stack, port, showing, onSpawn));
     const worker = await startWorker(stack, { port, keep, page }, working, onSpawn);
     const leave = async () => watchdog?.release();
