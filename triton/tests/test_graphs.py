@@ -64,6 +64,23 @@ class Effects(unittest.TestCase):
     def test_comic_in_tiles_is_comic_whole(self):
         self.tiles_equal_whole(comic.build, comic.MARGIN)
 
+    def test_comic_keeps_the_shadows_of_a_night_picture(self):
+        session = support.session(comic.build(None))
+        column = np.linspace(9, 34, 80).astype(np.uint8)[:, None, None]
+        night = np.broadcast_to(column, (80, 90, 3)).copy()
+        night[30:60, 40:44] = 240  # a lamp
+        made = run(session, night[None])[0].astype(float)
+        dark = night.max(axis=2) < 200
+        self.assertLess((made.max(axis=2)[dark] < 8).mean(), 0.15)
+        self.assertGreater(made[dark].mean(), 0.6 * night[dark].mean())
+        self.assertGreater(made[75, 10].mean() - made[5, 10].mean(), 6)  # the sky keeps its gradient
+
+    def test_comic_never_makes_what_is_lighter_darker(self):
+        session = support.session(comic.build(None))
+        greys = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None, None], (256, 8, 8, 3)).copy()
+        made = np.concatenate([run(session, greys[i : i + 64]) for i in range(0, 256, 64)])
+        self.assertGreaterEqual(np.diff(made[:, 4, 4, 0].astype(int)).min(), 0)
+
     def test_aged_in_tiles_is_aged_whole(self):
         self.tiles_equal_whole(aged.build, aged.BLUR_RADIUS)
 

@@ -17,10 +17,13 @@ const MB = 1e6;
 const IN_FLIGHT = 16;
 /** What does not grow with the picture: buffers that V8 has not collected yet, libraries, compiled code, heap. */
 const CONSTANT_MB = 150;
+/** Side of the tiles of the TIFF that is read. */
+const TIFF_TILE = 1024;
+const FORMAT_OF = { jpeg: 'jpeg', turned: 'jpeg', alpha: 'png', tiff: 'tiff', gif: 'gif' } as const;
 
 interface Case {
   readonly name: string;
-  readonly input: 'jpeg' | 'turned' | 'alpha';
+  readonly input: 'jpeg' | 'turned' | 'alpha' | 'tiff' | 'gif';
   readonly output: OutputFormat;
   readonly tile: 128 | 512;
   readonly operations: number;
@@ -33,6 +36,8 @@ const CASES: readonly Case[] = [
   { name: 'turned', input: 'turned', output: 'jpeg', tile: 512, operations: 1 },
   { name: 'alpha', input: 'alpha', output: 'png', tile: 512, operations: 1 },
   { name: 'webp', input: 'jpeg', output: 'webp', tile: 512, operations: 1 },
+  { name: 'tiff', input: 'tiff', output: 'jpeg', tile: 512, operations: 1 },
+  { name: 'gif', input: 'gif', output: 'jpeg', tile: 512, operations: 1 },
 ];
 
 const modelOf = (tile: number): StandIn => ({
@@ -77,8 +82,9 @@ async function measure(harness: Harness, one: Case): Promise<Figure> {
 /** What the worker reserves for the picture, and what comes on top (docs/pixels.md). */
 function boundOf({ input, output, tile, operations }: Case, files: number): number {
   const header: Header = {
-    ...{ width: SIDE, height: SIDE, format: input === 'alpha' ? 'png' : 'jpeg' },
+    ...{ width: SIDE, height: SIDE, format: FORMAT_OF[input] },
     ...{ hasAlpha: input === 'alpha', turned: input === 'turned', progressive: false, deep: false },
+    heldBytes: input === 'tiff' ? 3 * TIFF_TILE ** 2 * 3 : 0,
   };
   const step = { model: { output: 'image' }, contract: { scale: 1 } } as const;
   const pixels = memoryOf(header, Array<typeof step>(operations).fill(step), { format: output });
@@ -91,6 +97,9 @@ async function largePicture(input: Case['input']): Promise<Buffer> {
   const large = sharp(await picture({ width: 500, height: 500 })).resize(SIDE, SIDE, { kernel: 'nearest' });
   if (input === 'jpeg') return large.jpeg({ quality: 80 }).toBuffer();
   if (input === 'turned') return large.withMetadata({ orientation: 6 }).jpeg({ quality: 80 }).toBuffer();
+  const tiles = { tile: true, tileWidth: TIFF_TILE, tileHeight: TIFF_TILE };
+  if (input === 'tiff') return large.tiff({ compression: 'lzw', ...tiles }).toBuffer();
+  if (input === 'gif') return large.gif({ colours: 64, dither: 0, effort: 1 }).toBuffer();
   const alpha = Buffer.alloc(PIXELS);
   for (let y = 0; y < SIDE; y++) alpha.fill(y % 256, y * SIDE, (y + 1) * SIDE);
   const raw = { width: SIDE, height: SIDE, channels: 1 } as const;

@@ -34,6 +34,8 @@ describe('memoryOf', () => {
     ['a WebP', header({ format: 'webp' }), [step(1)], { format: 'jpeg' }, 8],
     ['an AVIF of 8 bits', header({ format: 'avif' }), [step(1)], { format: 'jpeg' }, 23],
     ['an AVIF of 10', header({ format: 'avif', deep: true }), [step(1)], { format: 'jpeg' }, 29],
+    ['a GIF', header({ format: 'gif' }), [step(1)], { format: 'jpeg' }, 11],
+    ['a TIFF of large strips', header({ format: 'tiff', heldBytes: 5 * MP }), [step(1)], { format: 'jpeg' }, 8],
     // 3 and 16 times 3, and half a byte for each of 16.
     ['one that is enlarged', header(), [step(4)], {}, 3 + 48 + 8],
     ['one that is enlarged and then written as AVIF', header(), [step(4)], { format: 'avif' }, 3 + 48 + 16 * 36],

@@ -17,6 +17,13 @@ SECTORS = 8
 TONES = 5.0
 INK_RADIUS = 6
 
+# The lowest of five tones is black, so night pictures would lose their shadows. A pixel of luminance y (0..1) keeps at
+# least y / (1 + y / SHADOW): nearly all where it is dark, less than the tones give where it is light. It rises with y, as
+# the tones do, so nothing that was lighter than its surroundings becomes darker than them.
+SHADOW = 0.2
+# Ink fills what is darker: wholly below the first luminance, not at all above the second.
+INK_SHADOW = (0.008, 0.04)
+
 
 def sectors() -> np.ndarray:
     """Kernels [8, side, side]: a soft slice of the disc in each of eight directions."""
@@ -51,7 +58,7 @@ def kuwahara(graph: Graph, rgb: str) -> str:
 
 
 def gather_tones(graph: Graph, rgb: str) -> str:
-    """Luminance in five soft steps, with more contrast and more colour."""
+    """Luminance in five soft steps, with more contrast and more colour; night pictures keep their shadows."""
     y = graph.luma(rgb)
     t = graph.mul(graph.op("Sqrt", graph.add(y, 1e-6)), TONES)
     floor = graph.op("Floor", t)
@@ -61,7 +68,8 @@ def gather_tones(graph: Graph, rgb: str) -> str:
     bend = graph.mul(graph.mul(q, graph.sub(1.0, q)), graph.sub(graph.mul(q, 2.0), 1.0))
     curved = graph.add(graph.mul(q, 1.03), graph.mul(bend, 0.9))
     gain = graph.clip(graph.div(curved, graph.add(y, 0.02)), 0.0, 2.5)
-    toned = graph.mul(rgb, gain)
+    least = graph.div(1.0, graph.add(graph.mul(y, 1.0 / SHADOW), 1.0))
+    toned = graph.mul(rgb, graph.op("Max", gain, least))
     return graph.clip(graph.lerp(graph.luma(toned), toned, 1.5))
 
 
@@ -83,7 +91,7 @@ def build(_archive: None) -> onnx.ModelProto:
     ink = ink_lines(graph, first)  # none are left
     second = kuwahara(graph, first)  # 2 are left
     flat = graph.filter(gather_tones(graph, second), gaussian(0.55, 1), 3)  # 1 is left
-    shadow = graph.sub(1.0, graph.smoothstep(0.03, 0.10, graph.luma(graph.crop(second, 2))))
+    shadow = graph.sub(1.0, graph.smoothstep(*INK_SHADOW, graph.luma(graph.crop(second, 2))))
     drawn = graph.mul(graph.crop(flat, 1), graph.sub(1.0, graph.mul(graph.mul(ink, 0.95), ink_strength)))
     drawn = graph.mul(drawn, graph.sub(1.0, graph.mul(graph.mul(shadow, 0.7), ink_strength)))
     graph.image_output(graph.lerp(image, drawn, strength))
