@@ -58,7 +58,7 @@ export async function openParts({
     modelRepositories: [{ folder: repository }],
   };
   const stack = await upStack(options);
-  const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'warn', IMAGEN_ROUTES_FILE: '', ...moreEnv };
+  const env = { ...process.env, ...stack.env, ...stack.marker, LOG_LEVEL: 'info', IMAGEN_ROUTES_FILE: '', ...moreEnv };
   const projectId = env.GOOGLE_CLOUD_PROJECT;
   const storage = createStorage({ projectId, emulator: env.STORAGE_EMULATOR_HOST });
   const pubsub = createPubSub({ projectId, emulator: env.PUBSUB_EMULATOR_HOST });

@@ -12,6 +12,7 @@ import { triton as part } from '../../scripts/dev/parts/triton.js';
 import { cacheDir, localDir, root, testModels } from '../../scripts/dev/stack/paths.js';
 import { freePorts, type Ports } from '../../scripts/dev/stack/ports.js';
 import { inspect } from '../../scripts/dev/stack/processes.js';
+import { until } from '../../scripts/dev/until.js';
 import { connect, connectionServices } from '../../src/app/connections.js';
 import { readConfig, WORKER_SETTINGS } from '../../src/config/index.js';
 import { createLogger } from '../../src/telemetry/logger.js';
@@ -95,12 +96,10 @@ class Server {
   }
 
   async ready(): Promise<void> {
-    const limit = Date.now() + 20_000;
-    while ((await statusOf(`${this.http}/v2/health/ready`).catch(() => undefined)) !== 200) {
-      if (this.#child.exitCode !== null || Date.now() > limit)
-        throw new Error(`the server did not start\n${this.#log}`);
-      await sleep(50);
-    }
+    const hasEnded = () => this.#child.exitCode !== null;
+    const isReady = async () => (await statusOf(`${this.http}/v2/health/ready`).catch(() => undefined)) === 200;
+    await until(async () => hasEnded() || (await isReady()), { limitMs: 20_000 }).catch(() => undefined);
+    if (hasEnded() || !(await isReady())) throw new Error(`the server did not start\n${this.#log}`);
   }
 
   get log(): string {
@@ -221,6 +220,9 @@ it.each([
   expect(await post(server, path, overHttp)).not.toBe(403);
 });
 
+/** How long a probe waits for its answer, and the pause after two of them, in milliseconds. */
+const [PROBE_LIMIT_MS, PROBE_EVERY_MS] = [100, 25];
+
 it('stays ready while a model is loaded, and while another cannot be', async () => {
   await mkdir(join(models, 'late/1'), { recursive: true });
   const config = 'name: "late" backend: "python" instance_group [ { kind: KIND_CPU } ]';
@@ -234,9 +236,9 @@ it('stays ready while a model is loaded, and while another cannot be', async () 
   while (loaded === undefined) {
     for (const probe of ['ready', 'live']) {
       const answer = statusOf(`${server.http}/v2/health/${probe}`);
-      seen.push(String(await Promise.race([answer, sleep(100, 'late')])));
+      seen.push(String(await Promise.race([answer, sleep(PROBE_LIMIT_MS, 'late')])));
     }
-    await sleep(25);
+    await sleep(PROBE_EVERY_MS);
   }
   await loading;
   expect({ loaded, seen: [...new Set(seen)].sort().filter((answer) => answer !== 'late') }).toEqual({

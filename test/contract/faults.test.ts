@@ -99,8 +99,10 @@ describe('Cloud Storage', () => {
   });
 
   it('reset in the middle, and connecting refused', async () => {
+    const before = proxy.counts.accepted;
     const many = Array.from({ length: 8 }, (_, i) => create(retrying, `r-${i}`));
-    await sleep(20);
+    // Four of them need a new connection. When those are there, the uploads are on their way.
+    await until(() => proxy.counts.accepted >= before + 4, 2_000);
     proxy.reset();
     // After a lost answer the retry finds what the first attempt has written.
     for (const done of await Promise.all(many)) expect(done.kind === 'created' || done.sameBytes).toBe(true);
@@ -117,6 +119,10 @@ describe('Cloud Storage', () => {
 describe('Pub/Sub', () => {
   const PINGS = { everyMs: 1_000, answerMs: 1_000 };
   const LIMIT_MS = 1_500;
+  /** How long to wait for a message before the next one is published, in milliseconds. */
+  const ARRIVES_MS = 200;
+  /** Without a message for so long, an emulator has had four pings. It might end the connection at any of them. */
+  const IDLE_MS = 4.5 * PINGS.everyMs;
   let scene: Scene;
   let proxy: FaultProxy;
   let source: JobSource;
@@ -160,10 +166,15 @@ describe('Pub/Sub', () => {
   async function flows(text: string, limitMs: number): Promise<number> {
     const begun = performance.now();
     const here = () => seen.some((one) => one.startsWith(text));
+    const arrives = () =>
+      until(here, ARRIVES_MS).then(
+        () => true,
+        () => false,
+      );
     for (let i = 0; !here(); i++) {
       expect(performance.now() - begun, `${text} among ${seen.join()}`).toBeLessThan(limitMs);
       await scene.publishRaw(`${text} ${i}`);
-      await sleep(200);
+      await arrives();
     }
     return performance.now() - begun;
   }
@@ -186,7 +197,8 @@ describe('Pub/Sub', () => {
   it('black hole of new connections too, until it heals', async () => {
     proxy.blackHole('swallow');
     expect(await endOf(LIMIT_MS, publish('lost'))).not.toBe('ok');
-    await sleep(2_500);
+    // A dead connection has been given up, and the new one is swallowed.
+    await until(() => proxy.counts.swallowed > 0, 10_000);
     proxy.heal();
     await flows('healed', 10_000);
     expect(await endOf(LIMIT_MS, publish('next'))).toBe('ok');
@@ -205,7 +217,7 @@ describe('Pub/Sub', () => {
 
   it('is not taken for an attacker by an emulator that has nothing to say', async () => {
     const before = proxy.counts.accepted;
-    await sleep(4.5 * PINGS.everyMs);
+    await sleep(IDLE_MS);
     expect(await flows('idle', 2_000)).toBeLessThan(1_000);
     expect(proxy.counts.accepted).toBe(before);
   });

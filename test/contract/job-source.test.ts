@@ -7,6 +7,7 @@ import { shortcomings } from '../../src/adapters/pubsub/shortcomings.js';
 import { createPublisher } from '../../src/adapters/pubsub/publisher.js';
 import { createJobSource } from '../../src/adapters/pubsub/source.js';
 import type { Delivery, JobSource, Publisher } from '../../src/domain/ports.js';
+import { type Arrived, publisherContract } from '../support/contracts/publisher.js';
 import { PUBSUBS } from '../support/pubsubs.js';
 import { until } from '../support/scene.js';
 
@@ -14,6 +15,11 @@ import { until } from '../support/scene.js';
 vi.setConfig({ maxConcurrency: 20 });
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The ack deadline of the subscriptions is 10 s: a message whose lease has ended comes again before this, in milliseconds. */
+const LONGER_THAN_LEASE_MS = 13_000;
+/** A message that is not to come again has had its time, in milliseconds. */
+const QUIET_MS = 500;
 
 interface Fixture {
   readonly channel: PubSubChannel;
@@ -53,6 +59,17 @@ const aloneOn = (emulator: string) => (test: (fixture: Fixture) => Promise<void>
 describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host }) => {
   const alone = aloneOn(host);
 
+  publisherContract((test) =>
+    alone(async ({ source, publisher }) => {
+      const arrived: Arrived[] = [];
+      source.start((delivery) => {
+        arrived.push(delivery);
+        return Promise.resolve('ack');
+      });
+      await test({ publisher, arrived: () => arrived });
+    }),
+  );
+
   it(
     'says what a subscription lacks',
     alone(async ({ channel, topic, subscription: name }) => {
@@ -84,7 +101,7 @@ describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host })
       await until(() => seen.length > 0, 10_000);
       expect(seen[0]).toMatchObject({ data: Buffer.from('hello'), attributes: { model: 'upscale' }, attempt: 1 });
       expect(Math.abs(Date.now() - (seen[0]?.publishedAt.getTime() ?? 0))).toBeLessThan(5_000);
-      await pause(500);
+      await pause(QUIET_MS);
       expect(seen).toHaveLength(1);
     }),
   );
@@ -111,12 +128,12 @@ describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host })
       let deliveries = 0;
       source.start(async () => {
         deliveries++;
-        await pause(13_000);
+        await pause(LONGER_THAN_LEASE_MS);
         return 'ack';
       });
       await publisher.publish(Buffer.from('x'), {});
       await until(() => deliveries > 0, 10_000);
-      await pause(14_000);
+      await pause(LONGER_THAN_LEASE_MS + QUIET_MS);
       expect(deliveries).toBe(1);
       expect(leases.extended).toBeGreaterThan(0);
       expect(leases.lost).toBe(0);
@@ -144,7 +161,7 @@ describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host })
         again++;
         return Promise.resolve('ack');
       });
-      await pause(12_000);
+      await pause(LONGER_THAN_LEASE_MS);
       await second.stop(2_000);
       expect(again).toBe(0);
     }),
@@ -154,9 +171,11 @@ describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host })
     'never takes longer than its cap, and aborts who does',
     alone(async ({ source, publisher }) => {
       let reason: unknown;
+      let begun = false;
       source.start(
         (_delivery, signal) =>
           new Promise((_, reject) => {
+            begun = true;
             signal.addEventListener('abort', () => {
               reason = signal.reason;
               reject(signal.reason as Error);
@@ -164,7 +183,7 @@ describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host })
           }),
       );
       await publisher.publish(Buffer.from('x'), {});
-      await pause(1_000);
+      await until(() => begun, 10_000);
       const startedAt = Date.now();
       await source.stop(3_000);
       expect(Date.now() - startedAt).toBeLessThan(4_000);
@@ -174,9 +193,14 @@ describe.concurrent.each(PUBSUBS)('JobSource and Publisher on $name', ({ host })
 
   it(
     'reports that it is closed when its subscription is gone',
-    alone(async ({ channel, subscription, source }) => {
-      source.start(() => Promise.resolve('ack'));
-      await pause(500);
+    alone(async ({ channel, subscription, source, publisher }) => {
+      let pulls = false;
+      source.start(() => {
+        pulls = true;
+        return Promise.resolve('ack');
+      });
+      await publisher.publish(Buffer.from('x'), {});
+      await until(() => pulls, 10_000);
       await channel.call('DeleteSubscription', { subscription: channel.subscription(subscription) }, 5_000);
       const reason = await Promise.race([source.closed, pause(20_000)]);
       expect(reason).toBeInstanceOf(Error);

@@ -22,6 +22,8 @@ afterAll(() => server.down());
 
 describe.each(['unary', 'stream', 'shm'] as const)('Triton by %s', (transport) => {
   const LIMIT_MS = 800;
+  /** A request is on its way by then, in milliseconds. Triton does not say what it has received before it has answered. */
+  const SENT_MS = 100;
   let proxy: FaultProxy;
   let triton: Triton;
   const image = createTensor('image', 'UINT8', [256, 256, 3], randomBytes(256 * 256 * 3));
@@ -69,7 +71,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('Triton by %s', (transport) =
     expect(await endOf(LIMIT_MS, infer())).toBe('MODEL_UNAVAILABLE');
     await worksAgain();
     const underWay = endOf(LIMIT_MS, infer('sleep', { ms: 500 }));
-    await sleep(100);
+    await sleep(SENT_MS);
     proxy.reset();
     expect(await underWay).toBe('MODEL_UNAVAILABLE');
     await worksAgain();
@@ -83,7 +85,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('Triton by %s', (transport) =
       );
     expect(await end(infer('sleep', { ms: 2_500 }))).toBe('late');
     const underWay = end(infer('sleep', { ms: 500 }));
-    await sleep(100); // so that it is sent
+    await sleep(SENT_MS);
     proxy.reset();
     expect(await underWay).toBe('lost');
     await worksAgain();

@@ -14,6 +14,10 @@ import { OwnTriton } from '../support/own-triton.js';
 const patient = new AbortController().signal;
 const POLL_MS = 200;
 const image = createTensor('image', 'UINT8', [8, 8, 3], Buffer.alloc(192, 5));
+/** A caller's pause after a failure, in milliseconds: without it, the failures of a model that is away keep the processor busy. */
+const AGAIN_MS = 20;
+/** A request is on its way by then, in milliseconds. Triton does not say what it has received before it has answered. */
+const SENT_MS = 300;
 const ask = (model: string, more: Partial<InferenceRequest> = {}): InferenceRequest => ({
   ...{ model, version: '1', inputs: [image], output: 'image', priority: 'batch', parameters: {} },
   ...more,
@@ -205,16 +209,21 @@ describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport
       while (!done) {
         const outcome = await triton.infer(ask('echo'), patient).then(() => 'ok', codeOf);
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-        if (outcome !== 'ok') await sleep(20);
+        if (outcome !== 'ok') await sleep(AGAIN_MS);
       }
     });
-    await sleep(200);
+    const count = (outcome: string) => outcomes.get(outcome) ?? 0;
+    const untilMore = async (outcome: string) => {
+      const before = count(outcome);
+      await expect.poll(() => count(outcome), { timeout: 15_000 }).toBeGreaterThan(before + load.length);
+    };
+    await untilMore('ok');
     await server.unload('echo');
-    await sleep(500);
+    await untilMore('MODEL_UNAVAILABLE');
     await server.load('echo');
     await comesBack(triton);
     await server.load('echo'); // of a model that is loaded: the old one serves until the new one can
-    await sleep(200);
+    await untilMore('ok');
     done = true;
     await Promise.all(load);
     expect([...outcomes.keys()].sort()).toEqual(['MODEL_UNAVAILABLE', 'ok']);
@@ -240,7 +249,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('inference by %s', (transport
     const eight = () => Promise.all(Array.from({ length: 8 }, () => triton.infer(ask('echo'), patient)));
     await eight();
     const underWay = [1, 2, 3].map(() => triton.infer(ask('sleep', { parameters: { ms: 3_000 } }), patient));
-    await sleep(300);
+    await sleep(SENT_MS);
     const begun = performance.now();
     server.kill();
     const outcomes = await Promise.allSettled(underWay);

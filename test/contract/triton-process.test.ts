@@ -19,6 +19,9 @@ const ask = (parameters: InferenceRequest['parameters'] = {}): InferenceRequest 
 const needs = { kind: 'model', name: 'mortal' };
 const away = (costsAttempt: boolean) => ({ code: 'MODEL_UNAVAILABLE', needs, costsAttempt, outOfMemory: false });
 
+/** A request that comes alone is executing by then, in milliseconds. Triton does not say so before it has answered. */
+const BEGINS_MS = 200;
+
 /** Nothing brings a process back but the tests. */
 const alone = { TRITON_WATCHDOG: 'off' };
 const one = new OwnTriton('process-a', alone);
@@ -49,9 +52,9 @@ describe.each(['unary', 'stream', 'shm'] as const)('by %s', (transport) => {
 
   it('suspects the request during which the process died, and none that waited or came later', async () => {
     const executing = infer({ ms: 5_000 });
-    await sleep(200); // so that it is executing when the others come
+    await sleep(BEGINS_MS);
     const waiting = [infer(), infer()];
-    await sleep(200);
+    await expect.poll(() => one.pending('mortal'), { timeout: 5_000 }).toBe(waiting.length);
     one.killModel('mortal');
     expect(await executing).toMatchObject(away(true));
     const later = infer();
@@ -69,7 +72,7 @@ describe.each(['unary', 'stream', 'shm'] as const)('by %s', (transport) => {
 
   it('suspects nothing of a worker that comes to a process which has died before', async () => {
     one.killModel('mortal');
-    await sleep(500);
+    await expect.poll(() => one.hasProcess('mortal')).toBe(false);
     const newcomer = connectTriton({ url: one.url, transport, pollMs: 200 });
     newcomer.start();
     try {

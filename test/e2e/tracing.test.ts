@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ReceivedSpan, type Receiver, startReceiver } from '../support/otlp.js';
@@ -6,6 +7,8 @@ import { CLI, createScene, type Scene, showOnFailure, until } from '../support/s
 
 const photo = new URL('../fixtures/photos/chelsea.jpg', import.meta.url).pathname;
 const RPC = 'inference.GRPCInferenceService/ModelInfer';
+/** Spans that were to be sent have been by then: it is longer than the worker and Triton wait for more of them, in milliseconds. */
+const SENT_MS = 600;
 const [INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER] = [1, 2, 3, 4, 5];
 
 describe('a trace', () => {
@@ -188,7 +191,7 @@ describe('a trace', () => {
     const [announced] = await scene.completions(1, 'untraced');
     expect(announced?.completion.status).toBe('succeeded');
     expect(announced?.attributes.traceparent).toMatch(new RegExp(`^00-${id}-[0-9a-f]{16}-00$`));
-    await new Promise((resolve) => setTimeout(resolve, 600)); // longer than either side waits before it sends
+    await sleep(SENT_MS);
     expect(ofTrace(id)).toEqual([]);
   });
 });

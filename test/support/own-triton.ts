@@ -1,6 +1,5 @@
 import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { endModelProcesses, modelProcesses } from '../../scripts/dev/parts/triton.js';
 import { LOCAL_ADMIN_KEY } from '../../scripts/dev/stack/env.js';
 import { localDir, root } from '../../scripts/dev/stack/paths.js';
@@ -8,6 +7,8 @@ import type { Ports } from '../../scripts/dev/stack/ports.js';
 import { inspect } from '../../scripts/dev/stack/processes.js';
 import { readState } from '../../scripts/dev/stack/state.js';
 import { upStack, type Stack } from '../../scripts/dev/stack/up.js';
+import { until } from '../../scripts/dev/until.js';
+import { metricIn } from '../../scripts/dev/workers.js';
 
 /** A Triton with a repository of its own, for tests that unload its models, change them, stop it or kill it. */
 export class OwnTriton {
@@ -57,7 +58,7 @@ export class OwnTriton {
   async restart(options: { without?: string } = {}): Promise<void> {
     const pid = this.#pid;
     this.kill();
-    while (inspect(pid)) await sleep(10);
+    await until(() => !inspect(pid), { everyMs: 10 });
     await this.start(options);
   }
 
@@ -77,10 +78,22 @@ export class OwnTriton {
     for (const pid of pids) process.kill(pid, 'SIGKILL');
   }
 
+  /** Whether a model of the Python backend has a process. */
+  hasProcess(model: string): boolean {
+    return modelProcesses(this.#dir, model).length > 0;
+  }
+
+  /** How many requests of a model wait for others to end. */
+  async pending(model: string): Promise<number> {
+    const text = await (await fetch(`http://127.0.0.1:${this.metricsPort}/metrics`)).text();
+    return metricIn(text, 'nv_inference_pending_request_count', { model });
+  }
+
   /** Makes it a server that accepts and never answers. Its threads stop one after another: settles when all have. */
   async hang(): Promise<void> {
     process.kill(this.#pid, 'SIGSTOP');
-    while ((await threadStates(this.#pid)).some((state) => state !== 'T')) await sleep(5);
+    const isStopped = async () => (await threadStates(this.#pid)).every((state) => state === 'T');
+    await until(isStopped, { everyMs: 5 });
   }
 
   /** After `hang`. */

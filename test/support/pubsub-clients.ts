@@ -20,6 +20,9 @@ export interface Received {
   readonly atMs: number;
 }
 
+/** The pause after a pull that gave too few, in milliseconds: a pull does not wait for messages. */
+const PULL_AGAIN_MS = 50;
+
 export type Clients = ReturnType<typeof connect>;
 export type Fixture = Awaited<ReturnType<Clients['fresh']>>;
 
@@ -59,7 +62,7 @@ export function connect(host: string) {
           ...{ subscription: from, maxMessages: 100, returnImmediately: true },
         });
         all.push(...(receivedMessages ?? []).map((one) => received(one, askedMs)));
-        if (all.length < count) await sleep(50);
+        if (all.length < count) await sleep(PULL_AGAIN_MS);
       }
       return all;
     }

@@ -2,11 +2,10 @@
  * A place of its own for a test: topics, subscriptions and buckets with unique names on the shared real parts, made by
  * `imagen setup`, with an outside publisher and subscriber, and workers started as processes.
  */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import type { Message } from '@google-cloud/pubsub';
 import { expect, inject, onTestFailed } from 'vitest';
+import { metricIn, spawnWorker } from '../../scripts/dev/workers.js';
 import { createPubSub, createStorage } from '../../scripts/lab/google-clients.js';
 import { PubSubChannel } from '../../src/adapters/pubsub/channel.js';
 import { type Completion, completionSchema } from '../../src/domain/completion.js';
@@ -22,9 +21,9 @@ export interface WorkerProcess {
   readonly port: number;
   /** Everything that it has logged. */
   readonly log: () => string;
-  /** One metric's value summed over its labels, or over those that match. */
+  /** One metric's value summed over its labels, or over those that match; 0 if it has none. */
   readonly metric: (name: string, labels?: Readonly<Record<string, string>>) => Promise<number>;
-  readonly signal: (signal: NodeJS.Signals) => void;
+  readonly signal: (signal: NodeJS.Signals) => boolean;
   readonly exit: Promise<number | null>;
 }
 
@@ -107,34 +106,20 @@ export async function createScene(more: Readonly<Record<string, string>> = {}) {
     return `gs://uploads-${id}/${name}`;
   }
 
+  /** Starts a worker, and waits until it is ready. */
   async function startWorker(extra: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
-    const child = spawn(process.execPath, [CLI, 'worker'], { env: { ...env, ...extra } });
     let log = '';
-    child.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
-    const exit = once(child, 'exit').then(([code]) => code as number | null);
+    const port = extra.PORT === undefined ? {} : { port: Number(extra.PORT) };
+    const child = await spawnWorker({ ...env, ...extra }, { ...port, onLog: (text) => (log += text) });
+    const exit = child.exit.then(({ code }) => code);
     workers.push(async () => {
-      child.kill('SIGKILL');
+      child.signal('SIGKILL');
       await exit;
     });
-    await until(
-      () => log.includes('"pulling jobs"') || child.exitCode !== null,
-      30_000,
-      () => log,
-    );
-    const port = Number(/"port":(\d+)/.exec(log)?.[1]);
-    expect(port, log).toBeGreaterThan(0);
+    expect(await child.untilReady(), log).toBe(true);
     const worker: WorkerProcess = {
-      port,
-      log: () => log,
-      signal: (signal) => child.kill(signal),
-      exit,
-      async metric(name, labels = {}) {
-        const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-        const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
-        const matching = lines.filter((line) => Object.entries(labels).every(([k, v]) => line.includes(`${k}="${v}"`)));
-        return matching.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
-      },
+      ...{ port: child.port, log: () => log, signal: child.signal, exit },
+      metric: async (name, labels) => metricIn(await child.metrics(), name, labels) || 0,
     };
     started.push(worker);
     void exit.then(() => started.splice(started.indexOf(worker), 1));

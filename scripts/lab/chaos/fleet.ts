@@ -12,11 +12,13 @@ export interface BadEnd {
 export type Fleet = ReturnType<typeof startFleet>;
 
 const AGAIN_MS = 200;
+/** A worker that starts while completions are refused, or while Triton is away, is ready only after that. */
+const READY_LIMIT_MS = 180_000;
 
 /** @param drainMs the limit for an exit after SIGTERM. @param isCrash whether a process has died of a job on purpose */
 export function startFleet(
   size: number,
-  start: (worker: number) => Promise<Worker>,
+  spawn: (worker: number) => Promise<Worker>,
   drainMs: number,
   isCrash: (pid: number) => boolean,
 ) {
@@ -30,16 +32,19 @@ export function startFleet(
 
   async function keepUp(place: number): Promise<void> {
     while (!isOver()) {
-      const worker = await start(place).catch((error: unknown) => void bad(place, String(error)));
-      if (!worker) {
-        await sleep(AGAIN_MS);
-        continue;
-      }
-      up.add(worker);
-      if (isOver()) terminate(worker);
+      const worker = await spawn(place);
+      const isReady = await worker.untilReady(READY_LIMIT_MS);
+      if (isReady) up.add(worker);
+      if (isReady && isOver()) terminate(worker);
       const { code, signal } = await worker.exit;
       up.delete(worker);
-      judge(place, worker.pid, code, signal);
+      if (isReady) {
+        judge(place, worker.pid, code, signal);
+      } else {
+        // One that dies of its first job may do so before it is seen to be ready.
+        if (!isCrash(worker.pid)) bad(place, `did not start\n${worker.lastLog()}`);
+        await sleep(AGAIN_MS);
+      }
     }
   }
 
@@ -60,7 +65,7 @@ export function startFleet(
   return {
     up: (): readonly Worker[] => [...up],
     badEnds: badEnds as readonly BadEnd[],
-    /** Signals one that pulls jobs; waits for one if there is none. @param dice from 0 to 1: which */
+    /** Signals one that is ready; waits for one if there is none. @param dice from 0 to 1: which */
     async signal(name: 'SIGKILL' | 'SIGTERM', dice: number): Promise<void> {
       const worker = await until(() => {
         const free = [...up].filter(({ pid }) => !terminated.has(pid) && !killed.has(pid));

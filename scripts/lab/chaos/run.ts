@@ -7,7 +7,7 @@ import { openTraffic, type Traffic } from '../traffic.js';
 import type { Progress } from '../../dev/progress.js';
 import { run } from '../../dev/run.js';
 import { until } from '../../dev/until.js';
-import { cli, startWorker } from '../../dev/workers.js';
+import { cli, spawnWorker } from '../../dev/workers.js';
 import { seeded } from '../random.js';
 import { type Crash, crashPoints, readCrashes, refusalPoints } from './crashes.js';
 import { createFaults, openProxies, type Proxies } from './faults.js';
@@ -153,7 +153,7 @@ function openFleet(parts: Parts, proxies: Proxies, crashes: string, refusals: st
   const start = (place: number) => {
     const name = `worker-${place}`;
     const how = { preload: [crashPoints, refusalPoints], logFile: join(logs, `${name}.log`) };
-    return startWorker({ ...env, HOSTNAME: name }, how);
+    return spawnWorker({ ...env, HOSTNAME: name }, how);
   };
   const isCrash = (pid: number) => readCrashes(crashes).some((crash) => crash.pid === pid);
   return startFleet(WORKERS, start, DRAIN_SECONDS * 1_000 + SLACK_MS, isCrash);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openRoutesFile } from '../../../src/adapters/files/routes-file.js';
 import type { RoutesText } from '../../../src/domain/ports.js';
@@ -67,6 +68,9 @@ it('lets exactly one of many writers win', async () => {
   expect(await open().history(undefined, signal)).toHaveLength(1);
 });
 
+/** A writer looks at a lock every 20 ms. */
+const FIVE_ATTEMPTS_MS = 100;
+
 it('takes the lock of a process that has ended, and waits for one that lives', async () => {
   const ended = spawn(process.execPath, ['-e', '']);
   await once(ended, 'exit');
@@ -79,7 +83,7 @@ it('takes the lock of a process that has ended, and waits for one that lives', a
   const waiting = open()
     .write('two', await found(), signal)
     .finally(() => (done = true));
-  await new Promise((resolve) => setTimeout(resolve, 100)); // five attempts
+  await sleep(FIVE_ATTEMPTS_MS);
   expect(done).toBe(false);
   await rm(`${path}.lock`);
   expect(await waiting).toMatchObject({ kind: 'written' });

@@ -12,10 +12,10 @@ import type { WorkerConfig } from '../../../src/config/index.js';
 import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
-import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
 import type { DoneJob } from '../../../src/domain/shadow.js';
 import type { Guard } from '../../../src/worker/canary-guard.js';
+import { memoryModels } from '../../support/memory-models.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const never = new AbortController().signal;
@@ -42,15 +42,7 @@ async function setUp(infer: (signal: AbortSignal) => Promise<never>, more: Parti
     .png()
     .toBuffer();
   await memory.store.create({ bucket: 'in', name: 'a.png' }, bytes, { contentType: 'image/png', signal: never });
-  const models = {
-    contracts: () => new Map([['m', contract]]),
-    unready: () => new Map(),
-    refresh: () => Promise.resolve(),
-    contractsNow: () => Promise.resolve([]),
-    faultOf: () => Promise.resolve(undefined),
-    statistics: () => Promise.resolve([]),
-    infer: (_: InferenceRequest, signal: AbortSignal) => infer(signal),
-  } satisfies ModelServer;
+  const models = memoryModels([contract], (_, signal) => infer(signal));
   const connections = { models, store: memory.store, routes: { current: () => routes } } as unknown as Connections;
   const schedulers = createSchedulers(config, connections, guard, pino({ enabled: false }), never);
   const told: string[] = [];

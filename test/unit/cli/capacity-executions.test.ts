@@ -6,8 +6,10 @@ import { VersionMeter } from '../../../src/cli/capacity/measure.js';
 import { capacityOf } from '../../../src/domain/capacity.js';
 import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
-import type { InferenceRequest, InferenceResult, ModelServer } from '../../../src/domain/ports.js';
+import type { InferenceRequest } from '../../../src/domain/ports.js';
+import type { Tensor } from '../../../src/domain/tensor.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
+import { type Answer, memoryModels } from '../../support/memory-models.js';
 
 const BATCH = 8;
 const FIXED_MS = 4;
@@ -17,7 +19,7 @@ const image = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: f
 
 interface Waiting {
   readonly request: InferenceRequest;
-  readonly resolve: (result: InferenceResult) => void;
+  readonly resolve: (output: Tensor) => void;
 }
 
 /** A server with one instance and a batcher like Triton's. It sleeps for what an execution costs, and gives the images back. */
@@ -46,32 +48,27 @@ function simulate({
       const count = counts.get(batch.length) ?? { executions: 0, ms: 0 };
       counts.set(batch.length, { executions: count.executions + 1, ms: count.ms + ms });
       requests += batch.length + foreign;
-      for (const { request, resolve } of batch) resolve({ version: '1', output: request.inputs[0] ?? expect.fail() });
+      for (const { request, resolve } of batch) resolve(request.inputs[0] ?? expect.fail());
     }
     computing = false;
   };
   const pixelsOf = ({ inputs }: InferenceRequest) => (inputs[0]?.shape[0] ?? 0) * (inputs[0]?.shape[1] ?? 0);
-  const models: ModelServer = {
-    contracts: () => new Map([['m', contract]]),
-    unready: () => new Map(),
-    refresh: () => Promise.resolve(),
-    contractsNow: () => Promise.resolve([contract]),
-    faultOf: () => Promise.resolve(undefined),
+  const answer: Answer = (request) => {
+    if (fails) return Promise.reject(fails);
+    windows.add(request.inputs[0]?.shape.join('x') ?? '');
+    return new Promise((resolve) => {
+      queue.push({ request, resolve });
+      if (!computing) void compute();
+    });
+  };
+  const models = memoryModels([contract], answer, {
     statistics: () => {
       const batches = [...counts].map(([batchSize, { executions, ms }]) => ({
         ...{ batchSize, executions, meanMs: ms / executions },
       }));
       return Promise.resolve([{ version: '1', requests, batches }]);
     },
-    infer: (request) => {
-      if (fails) return Promise.reject(fails);
-      windows.add(request.inputs[0]?.shape.join('x') ?? '');
-      return new Promise((resolve) => {
-        queue.push({ request, resolve });
-        if (!computing) void compute();
-      });
-    },
-  };
+  });
   const share = createFairShare({
     capacityOf: () => capacityOf(contract),
     costOf: () => ({ fixed: 1, perPixel: 1 }),

@@ -6,7 +6,7 @@ import { beginning, kindOf, readPicture } from '../../../scripts/dev/demo/live/p
 import { MAX_BODY_BYTES, type PageServer, startPageServer } from '../../../scripts/dev/demo/live/server.js';
 import type { Order } from '../../../scripts/dev/demo/live/submit.js';
 import { JobError } from '../../../src/domain/errors.js';
-import type { ObjectStore } from '../../../src/domain/ports.js';
+import { memoryStore } from '../../support/memory-store.js';
 
 const picture = { bytes: Buffer.from('picture'), contentType: 'image/png' };
 const submit = vi.fn((order: Order) =>
@@ -158,14 +158,12 @@ describe('answers', () => {
 });
 
 describe('pictures', () => {
-  const storeOf = (bytes: Buffer): ObjectStore => ({
-    read: () => Promise.resolve({ kind: 'found', bytes, generation: '1' }),
-    stat: () => Promise.reject(new Error('not asked')),
-    create: () => Promise.reject(new Error('not asked')),
-    list: () => Promise.reject(new Error('not asked')),
-    checkAccess: () => Promise.reject(new Error('not asked')),
-  });
   const ref = { bucket: 'out', name: 'x.png' };
+  const storeOf = (bytes: Buffer) => {
+    const { store, replace } = memoryStore();
+    replace(ref, bytes);
+    return store;
+  };
 
   it('are what their bytes say, and nothing else is given', async () => {
     const photo = await readFile('test/fixtures/photos/chelsea.jpg');

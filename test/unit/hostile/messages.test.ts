@@ -13,6 +13,7 @@ import { completionOfUnreadable } from '../../../src/worker/complete.js';
 import { deadLetterAttributes } from '../../../src/worker/dead-letter.js';
 import { flipped, rearranged, truncated } from '../../support/hostile/mutations.js';
 import { random } from '../../support/hostile/random.js';
+import { memoryStore } from '../../support/memory-store.js';
 
 const valid = {
   schemaVersion: 1,
@@ -219,12 +220,13 @@ describe('an address', () => {
       expect(parsed.code).toBe('INVALID_MESSAGE');
       return refs;
     }
-    const store = {
-      read: (ref: ObjectRef) => {
+    const store: ObjectStore = {
+      ...memoryStore().store,
+      read: (ref) => {
         refs.push({ bucket: ref.bucket, name: ref.name });
         return Promise.resolve({ kind: 'found', bytes: Buffer.alloc(1), generation: '1' });
       },
-    } as unknown as ObjectStore;
+    };
     try {
       refs.push(chooseTarget(parsed, { outputPrefix: 'gs://mine/a/b/', allowedOutputs: PREFIXES })(FORMATS.png));
       const options = { allowedInputs: PREFIXES, maxBytes: 1 };

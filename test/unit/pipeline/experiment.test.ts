@@ -5,7 +5,6 @@ import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { Arm, ArmEnd, GuardLimits } from '../../../src/domain/experiment.js';
 import { parseJob } from '../../../src/domain/job.js';
-import type { InferenceRequest, InferenceResult, ModelServer } from '../../../src/domain/ports.js';
 import { parseRoutes } from '../../../src/domain/routes.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
@@ -14,19 +13,17 @@ import { JobContext } from '../../../src/pipeline/job-context.js';
 import { JobState } from '../../../src/pipeline/job-state.js';
 import { localSteps, runSteps } from '../../../src/pipeline/run.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
+import { type Answer, memoryModels } from '../../support/memory-models.js';
 
-type Behaviour = (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceResult>;
-
-const gives: Behaviour = ({ version, inputs: [image = expect.fail()] }) =>
-  Promise.resolve({ version, output: createTensor('image', 'UINT8', [...image.shape], image.data) });
+const gives: Answer = ({ inputs: [image = expect.fail()] }) => image;
 const throws =
-  (...[code, words = 'no', options]: Partial<ConstructorParameters<typeof JobError>>): Behaviour =>
+  (...[code, words = 'no', options]: Partial<ConstructorParameters<typeof JobError>>): Answer =>
   () =>
     Promise.reject(new JobError(code ?? 'INTERNAL', words, options));
 
 interface World {
   /** Of the one model there is, by version. */
-  readonly versions?: Readonly<Record<string, Behaviour>>;
+  readonly versions?: Readonly<Record<string, Answer>>;
   /** Beside those that hold for all its versions. */
   readonly contract?: Readonly<Record<string, string>>;
   readonly stopped?: boolean;
@@ -73,19 +70,11 @@ async function run(world: World) {
     ...{ inputs: [tensor], outputs: [tensor], readyVersions: Object.keys(versions) },
     parameters: { 'imagen.plans': '["tile"]', 'imagen.tile_sizes': '[16]', 'imagen.margin': '2', ...contract },
   });
-  const models: ModelServer = {
-    contracts: () => new Map([['m', model]]),
-    unready: () => new Map(),
-    refresh: () => Promise.resolve(),
-    contractsNow: () => Promise.resolve([]),
-    faultOf: () => Promise.resolve(undefined),
-    statistics: () => Promise.resolve([]),
-    infer(request, signal) {
-      asked.push(request.version);
-      if (world.abortWith) setImmediate(() => limit.abort(world.abortWith));
-      return (versions[request.version] ?? expect.fail())(request, signal);
-    },
-  };
+  const models = memoryModels([model], (request, signal) => {
+    asked.push(request.version);
+    if (world.abortWith) setImmediate(() => limit.abort(world.abortWith));
+    return (versions[request.version] ?? expect.fail())(request, signal);
+  });
   const job = parseJob(Buffer.from(JSON.stringify({ jobId: 'a', operations, input: { uri: 'gs://in/a' } })));
   const limit = new AbortController();
   const context = new JobContext(limit.signal, 0);
@@ -198,10 +187,9 @@ describe('a job of an experiment', () => {
 });
 
 describe("an operation that fails on its arm's version", () => {
-  const wrongSize: Behaviour = ({ version }) =>
-    Promise.resolve({ version, output: createTensor('image', 'UINT8', [1, 1, 3], Buffer.alloc(3)) });
+  const wrongSize: Answer = () => createTensor('image', 'UINT8', [1, 1, 3], Buffer.alloc(3));
 
-  it.each<[string, Behaviour]>([
+  it.each<[string, Answer]>([
     ['an error of its own', throws('INFERENCE_FAILED')],
     ['a refusal', throws('MODEL_REJECTED_INPUT')],
     ['an answer of another size', wrongSize],
@@ -222,9 +210,9 @@ describe("an operation that fails on its arm's version", () => {
   });
 
   it('goes there when the arm turns a picture black', async () => {
-    const black: Behaviour = async (request, signal) => {
-      const { output, ...answer } = await gives(request, signal);
-      return { ...answer, output: { ...output, data: Buffer.alloc(output.data.length) } };
+    const black: Answer = async (request, signal) => {
+      const output = await gives(request, signal);
+      return { ...output, data: Buffer.alloc(output.data.length) };
     };
     const rgb = Buffer.from(Array.from({ length: 40 * 40 * 3 }, (_, i) => (i * 7) % 256));
     const picture = await sharp(rgb, { raw: { width: 40, height: 40, channels: 3 } })
@@ -238,7 +226,7 @@ describe("an operation that fails on its arm's version", () => {
 
   it('takes the others of its job along: each falls back by itself', async () => {
     let calls = 0;
-    const first: Behaviour = (request, signal) =>
+    const first: Answer = (request, signal) =>
       request.inputs[0] && calls++ === 0 ? throws('MODEL_REJECTED_INPUT')(request, signal) : gives(request, signal);
     const { steps, ends, last } = await run({ versions: { 1: gives, 2: first }, operations: ['m', 'm'], side: 12 });
     expect(steps).toMatchObject([{ fallbackFrom: '2', servedVersion: '1' }, ON_ARM]);
@@ -287,10 +275,10 @@ describe("an operation that fails on its arm's version", () => {
 describe('an operation on an arm with a time limit', () => {
   const guard = { maxSeconds: 0.1 };
   /** Ends only when the request is given up. */
-  const hangs: Behaviour = (_request, signal) =>
+  const hangs: Answer = (_request, signal) =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
   const after =
-    (ms: number): Behaviour =>
+    (ms: number): Answer =>
     async (request, signal) => {
       await sleep(ms, undefined, { signal });
       return gives(request, signal);
@@ -304,7 +292,7 @@ describe('an operation on an arm with a time limit', () => {
   });
 
   it('does not tell that its request went unanswered, so that its job is no suspect', async () => {
-    const silent: Behaviour = async (request, signal) => {
+    const silent: Answer = async (request, signal) => {
       await sleep(30, undefined, { signal });
       return throws('MODEL_UNAVAILABLE', 'late', { unanswered: 'late' })(request, signal);
     };

@@ -2,7 +2,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readContract } from '../../../src/domain/examine-contract.js';
-import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import type { Raster } from '../../../src/domain/raster.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
@@ -12,6 +11,7 @@ import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { isGrey } from '../../../src/pipeline/grey.js';
 import { PLAN_TABLE } from '../../../src/pipeline/plans/index.js';
 import { transform } from '../../../src/pipeline/transform.js';
+import { memoryModels } from '../../support/memory-models.js';
 
 const SIDE = 40;
 type Colour = readonly [number, number, number];
@@ -35,18 +35,12 @@ function modelOf(
   });
   const contract = model.versions.get('1') ?? expect.fail();
   const sent: Buffer[] = [];
-  const models = {
-    refresh: () => Promise.resolve(),
-    contractsNow: () => Promise.resolve([model]),
-    faultOf: () => Promise.resolve(undefined),
-    async infer({ inputs: [image = expect.fail()] }: InferenceRequest) {
-      const [height = 0, width = 0] = image.shape;
-      sent.push(Buffer.from(image.data));
-      const data = await answer(image.data, width, height);
-      const shape = [height * scale, width * scale, output === 'mask' ? 1 : 3];
-      return { version: '1', output: createTensor(output, 'UINT8', shape, data) };
-    },
-  } as unknown as ModelServer;
+  const models = memoryModels([model], async ({ inputs: [image = expect.fail()] }) => {
+    const [height = 0, width = 0] = image.shape;
+    sent.push(Buffer.from(image.data));
+    const data = await answer(image.data, width, height);
+    return createTensor(output, 'UINT8', [height * scale, width * scale, output === 'mask' ? 1 : 3], data);
+  });
   const run = (raster: Raster, keepHidden = false) =>
     transform(
       raster,

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { ModelContract } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import type { ModelServer } from '../../../src/domain/ports.js';
 import { NO_ROUTES, parseRoutes } from '../../../src/domain/routes.js';
 import { createUnknown, route } from '../../../src/pipeline/route.js';
+import { memoryModels } from '../../support/memory-models.js';
 
 const never = new AbortController().signal;
 
@@ -13,15 +15,10 @@ function serverOf(unready: Record<string, string> = {}) {
     versions: new Map(versions.map((one) => [one, { parameters }])),
   });
   const contracts = new Map([['echo', contract(['1'])]]);
-  const server = {
-    contracts: () => contracts as never,
+  const server = memoryModels(contracts as unknown as Map<string, ModelContract>, undefined, {
     unready: () => new Map(Object.entries(unready)),
-    refresh: (_: AbortSignal, about?: unknown) => Promise.resolve(void asked.push(about)),
-    contractsNow: ({ model }) => Promise.resolve([contracts.get(model) as never]),
-    faultOf: () => Promise.resolve(undefined),
-    statistics: () => Promise.resolve([]),
-    infer: () => Promise.reject(new Error('not here')),
-  } satisfies ModelServer as ModelServer;
+    refresh: (_, about) => Promise.resolve(void asked.push(about)),
+  });
   return {
     server,
     asked,

@@ -1,10 +1,10 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { NO_CAPACITY } from '../../../src/domain/capacity.js';
+import type { ModelContract } from '../../../src/domain/contract.js';
 import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
-import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
@@ -15,33 +15,27 @@ import { JobState } from '../../../src/pipeline/job-state.js';
 import { jobSteps, renderSteps, runSteps } from '../../../src/pipeline/run.js';
 import type { RequestScheduler } from '../../../src/pipeline/transform.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
+import { memoryModels } from '../../support/memory-models.js';
 import { png } from '../../support/pictures.js';
 
 /** Models that repeat each pixel `scale` times a side, and count what they are asked. */
 function doubles() {
   const seen = { requests: 0, atOnce: 0, most: 0 };
   const scaleOf = (model: string) => Number(/\d+$/.exec(model)?.[0] ?? 1);
-  const models = {
-    contracts: () => new Map(),
-    unready: () => new Map(),
-    refresh: () => Promise.resolve(),
-    contractsNow: () => Promise.resolve([]),
-    faultOf: () => Promise.resolve(undefined),
-    statistics: () => Promise.resolve([]),
-    async infer({ model, version, inputs: [image = expect.fail()] }: InferenceRequest) {
-      seen.requests++;
-      seen.most = Math.max(seen.most, ++seen.atOnce);
-      await new Promise((resolve) => setImmediate(resolve));
-      seen.atOnce--;
-      const [height = 0, width = 0] = image.shape;
-      const scale = scaleOf(model);
-      const data = await sharp(image.data, { raw: { width, height, channels: 3 } })
-        .resize(width * scale, height * scale, { kernel: 'nearest' })
-        .raw()
-        .toBuffer();
-      return { version, output: createTensor('image', 'UINT8', [height * scale, width * scale, 3], data) };
-    },
-  } satisfies ModelServer;
+  const contracts = new Map<string, ModelContract>();
+  const models = memoryModels(contracts, async ({ model, inputs: [image = expect.fail()] }) => {
+    seen.requests++;
+    seen.most = Math.max(seen.most, ++seen.atOnce);
+    await new Promise((resolve) => setImmediate(resolve));
+    seen.atOnce--;
+    const [height = 0, width = 0] = image.shape;
+    const scale = scaleOf(model);
+    const data = await sharp(image.data, { raw: { width, height, channels: 3 } })
+      .resize(width * scale, height * scale, { kernel: 'nearest' })
+      .raw()
+      .toBuffer();
+    return createTensor('image', 'UINT8', [height * scale, width * scale, 3], data);
+  });
   const routed = (model: string): Routed => {
     const tensor = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
     const contract = readContract({
@@ -61,6 +55,7 @@ function doubles() {
         'imagen.scale': String(scaleOf(model)),
       },
     });
+    contracts.set(model, contract);
     const version = contract.versions.get('1') ?? expect.fail();
     return { operation: { model }, model: contract, version: '1', contract: version, parameters: {} };
   };

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelContract, VersionContract } from '../../../src/domain/contract.js';
 import { JobError } from '../../../src/domain/errors.js';
-import type { ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
@@ -9,9 +8,17 @@ import type { Shape } from '../../../src/pipeline/plans/plan.js';
 import { transform } from '../../../src/pipeline/transform.js';
 import { NO_CAPACITY } from '../../../src/domain/capacity.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
+import { memoryModels } from '../../support/memory-models.js';
 
 const contract = { plans: ['whole', 'tile'], scale: 1, margin: 0, tileSizes: [16] } as unknown as VersionContract;
-const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false } as unknown as ModelContract;
+const versions = new Map([['1', contract]]);
+const model = {
+  model: 'm',
+  maxBatchSize: 8,
+  output: 'image',
+  takesOrigin: false,
+  versions,
+} as unknown as ModelContract;
 const routed = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
 const whole: Shape = { plan: 'whole', width: 32, height: 32, requests: 1 };
 const tile: Shape = { plan: 'tile', width: 16, height: 16, requests: 4 };
@@ -20,17 +27,12 @@ const raster = { width: 32, height: 32, rgb: Buffer.alloc(32 * 32 * 3, 7) };
 /** A model that has memory for so many pixels at once. */
 function modelFor(pixels: number) {
   const asked: string[] = [];
-  const models = {
-    infer: ({ inputs: [image] }: Parameters<ModelServer['infer']>[0]) => {
-      const [height = 0, width = 0] = image?.shape ?? [];
-      asked.push(`${width}x${height}`);
-      if (height * width > pixels) {
-        return Promise.reject(new JobError('MODEL_UNAVAILABLE', 'out of memory', { outOfMemory: true }));
-      }
-      const data = image?.data ?? Buffer.alloc(0);
-      return Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [height, width, 3], data) });
-    },
-  } as unknown as ModelServer;
+  const models = memoryModels([model], ({ inputs: [image = expect.fail()] }) => {
+    const [height = 0, width = 0] = image.shape;
+    asked.push(`${width}x${height}`);
+    if (height * width > pixels) throw new JobError('MODEL_UNAVAILABLE', 'out of memory', { outOfMemory: true });
+    return image;
+  });
   const run = (shapes: readonly Shape[]) =>
     transform(
       raster,
@@ -65,12 +67,10 @@ describe('a model that has not enough memory for a picture', () => {
 
 it('asks with a black picture and without parameters whether a version answers, and then with the picture', async () => {
   const asked: object[] = [];
-  const models = {
-    infer: ({ inputs: [image], parameters, copies }: Parameters<ModelServer['infer']>[0]) => {
-      asked.push({ shape: image?.shape, colours: [...new Set(image?.data)], parameters, copies });
-      return Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [32, 32, 3], raster.rgb) });
-    },
-  } as unknown as ModelServer;
+  const models = memoryModels([model], ({ inputs: [image], parameters, copies }) => {
+    asked.push({ shape: image?.shape, colours: [...new Set(image?.data)], parameters, copies });
+    return createTensor('image', 'UINT8', [32, 32, 3], raster.rgb);
+  });
   const { raster: done } = await transform(
     raster,
     { routed: { ...routed, parameters: { how: 'hang' } }, shapes: [whole] },
@@ -96,12 +96,9 @@ describe('a model that does not keep to its contract', () => {
     replicas: readonly (ModelContract | undefined)[] | JobError,
     error = new JobError('MODEL_OUTPUT_INVALID', 'too small'),
   ) => {
-    const models = {
-      refresh: () => Promise.resolve(),
+    const models = memoryModels([model], () => Promise.reject(error), {
       contractsNow: () => (replicas instanceof JobError ? Promise.reject(replicas) : Promise.resolve(replicas)),
-      faultOf: () => Promise.resolve(undefined),
-      infer: () => Promise.reject(error),
-    } as unknown as ModelServer;
+    });
     return transform(
       raster,
       { routed, shapes: [whole] },
@@ -141,13 +138,12 @@ describe('a time limit that passes', () => {
   /** @param answers what the model does with each request, in order; it leaves the others without an answer */
   const run = (...answers: (JobError | 'answered')[]) => {
     const over = new AbortController();
-    const infer: ModelServer['infer'] = ({ inputs: [image = expect.fail()] }, signal) => {
+    const models = memoryModels([model], ({ inputs: [image = expect.fail()] }) => {
       const answer = answers.shift();
       if (answers.length === 0) setTimeout(() => over.abort(new JobError('EXECUTION_TIMEOUT', 'too late')));
-      if (answer instanceof JobError) return Promise.reject(answer);
-      if (answer) return Promise.resolve({ version: '1', output: { ...image, name: 'image' } });
-      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
-    };
+      if (answer instanceof JobError) throw answer;
+      return answer ? image : new Promise<never>(() => undefined);
+    });
     const share = createFairShare({
       capacityOf: () => NO_CAPACITY,
       costOf: () => DEFAULT_COST,
@@ -157,7 +153,7 @@ describe('a time limit that passes', () => {
       raster,
       { routed, shapes: [tile] },
       {
-        ...{ models: { infer } as unknown as ModelServer, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }) },
+        ...{ models, predict: () => ({ ...DEFAULT_COST, jobsAtOnce: 1 }) },
         ...{ schedule: share.scheduler({}), priority: 'batch', codec: atOnce, signal: over.signal },
       },
     );

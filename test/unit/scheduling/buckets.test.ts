@@ -33,9 +33,9 @@ describe('buckets', () => {
     checked = [];
     const { store } = memory;
     const checking: Pick<ObjectStore, 'checkAccess'> = {
-      checkAccess: (probe, access) => {
+      checkAccess: (probe, access, signal) => {
         checked.push(`${access} ${probe.bucket}/${probe.name}`);
-        return store.checkAccess(probe, access);
+        return store.checkAccess(probe, access, signal);
       },
     };
     create = (more = {}) => (buckets = createBuckets(checking, { ...places, ...more }));

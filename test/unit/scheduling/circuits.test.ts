@@ -3,6 +3,7 @@ import { JobError, type ModelNeed } from '../../../src/domain/errors.js';
 import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { type Circuits, createCircuits } from '../../../src/scheduling/circuits.js';
+import { memoryModels } from '../../support/memory-models.js';
 
 const need = (name: string, more: Partial<ModelNeed> = {}): ModelNeed => ({ kind: 'model', name, ...more });
 const request = (model: string, version: string): InferenceRequest => ({
@@ -28,18 +29,14 @@ describe('circuits', () => {
     time = 0;
     outcome = 'well';
     [ready, unready, versions] = [['a', 'b'], [], [['1', {}]]];
-    const server = {
+    const server = memoryModels([], undefined, {
       contracts: () => new Map(ready.map((name) => [name, { versions: new Map(versions) } as never])),
       unready: () => new Map(unready),
-      refresh: () => Promise.resolve(),
-      contractsNow: () => Promise.resolve([]),
-      faultOf: () => Promise.resolve(undefined),
-      statistics: () => Promise.resolve([]),
       infer: () =>
         outcome === 'well'
           ? Promise.resolve({ version: '1', output: createTensor('image', 'UINT8', [0], Buffer.alloc(0)) })
           : Promise.reject(outcome),
-    } satisfies ModelServer;
+    });
     circuits = createCircuits(server, { now: () => time, versionFor: ({ key }) => key });
     watched = circuits.watch(server);
   });

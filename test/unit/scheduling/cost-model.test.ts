@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { readContract } from '../../../src/domain/examine-contract.js';
-import type { ModelServer, VersionStatistics } from '../../../src/domain/ports.js';
+import type { VersionStatistics } from '../../../src/domain/ports.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { DEFAULT_COST, predictedTime } from '../../../src/pipeline/cost.js';
 import { createCostModel } from '../../../src/scheduling/cost-model.js';
+import { memoryModels } from '../../support/memory-models.js';
 
 const image = { name: 'image', datatype: 'UINT8', dims: [-1, -1, 3], optional: false };
 const contract = readContract({
@@ -24,12 +25,7 @@ const signal = new AbortController().signal;
 function simulate(fixed: number, perPixel: number) {
   let requests = 0;
   const batches = new Map<number, { executions: number; totalMs: number }>();
-  const server = {
-    contracts: () => new Map([['m', contract]]),
-    unready: () => new Map(),
-    refresh: () => Promise.resolve(),
-    contractsNow: () => Promise.resolve([]),
-    faultOf: () => Promise.resolve(undefined),
+  const server = memoryModels([contract], undefined, {
     statistics: () =>
       Promise.resolve<VersionStatistics[]>([
         {
@@ -42,8 +38,7 @@ function simulate(fixed: number, perPixel: number) {
           })),
         },
       ]),
-    infer: ({ inputs }) => Promise.resolve({ version: '1', output: inputs[0] ?? expect.fail() }),
-  } satisfies ModelServer;
+  });
   const model = createCostModel();
   const watched = model.watch(server);
   async function run(side: number, batchSize: number, others?: 'by another worker') {
@@ -75,7 +70,7 @@ describe('createCostModel', () => {
       work.push({ requests: batchSize, pixels: batchSize * side * side });
     }
     const shared = work.reduce((sum, one) => sum + (model.shareOf('m', '1', one) ?? expect.fail()), 0);
-    const [{ batches } = expect.fail()] = await server.statistics();
+    const [{ batches } = expect.fail()] = await server.statistics('m', signal);
     const measured = batches.reduce((sum, { executions, meanMs }) => sum + executions * meanMs, 0);
     expect(shared / measured).toBeGreaterThan(0.9);
     expect(shared / measured).toBeLessThan(1.1);
@@ -122,7 +117,7 @@ describe('createCostModel', () => {
   it('waits until both sides have counted the same requests, for some looks', async () => {
     const { model, server, run } = simulate(10, 10 / 65_536);
     await model.poll(server, signal);
-    const [answer] = await server.statistics();
+    const [answer] = await server.statistics('m', signal);
     if (!answer) throw new TypeError('no statistics');
     await run(256, 1);
     const late = { ...server, statistics: () => Promise.resolve([answer]) };
@@ -163,7 +158,7 @@ describe('looking', () => {
     const { model, server, run } = simulate(10, 0);
     await run(64, 1); // by somebody else, long ago
     let looks = 0;
-    const counting = { ...server, statistics: () => (looks++, server.statistics()) };
+    const counting = { ...server, statistics: () => (looks++, server.statistics('m', signal)) };
     await model.poll(counting, signal);
     await model.poll(counting, signal);
     expect(looks).toBe(1); // nothing was sent since

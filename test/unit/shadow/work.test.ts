@@ -4,7 +4,6 @@ import type { CompletionOutput, Step } from '../../../src/domain/completion.js';
 import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
-import type { InferenceRequest, ModelServer } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { Dropped } from '../../../src/domain/shadow.js';
 import { createTensor } from '../../../src/domain/tensor.js';
@@ -14,6 +13,7 @@ import type { PipelineOptions } from '../../../src/pipeline/job-state.js';
 import { type Shadow, shadowsOf } from '../../../src/shadow/plan.js';
 import { listReports, readReport } from '../../../src/shadow/reports.js';
 import { workOn } from '../../../src/shadow/work.js';
+import { memoryModels } from '../../support/memory-models.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 /*
@@ -29,25 +29,17 @@ const contract = readContract({
 });
 
 /** Version 1 gives its input back, 2 doubles it, and 3 makes it a level darker. */
-const models = {
-  contracts: () => new Map([['twice', contract]]),
-  unready: () => new Map(),
-  refresh: () => Promise.resolve(),
-  contractsNow: () => Promise.resolve([]),
-  faultOf: () => Promise.resolve(undefined),
-  statistics: () => Promise.resolve([]),
-  async infer({ version, inputs: [image = expect.fail()] }: InferenceRequest) {
-    const [height = 0, width = 0] = image.shape;
-    const scale = version === '2' ? 2 : 1;
-    const picture = sharp(image.data, { raw: { width, height, channels: 3 } });
-    const data = await picture
-      .resize(width * scale, height * scale, { kernel: 'nearest' })
-      .raw()
-      .toBuffer();
-    const darker = version === '3' ? data.map((level) => level - 1) : data;
-    return { version, output: createTensor('image', 'UINT8', [height * scale, width * scale, 3], Buffer.from(darker)) };
-  },
-} satisfies ModelServer;
+const models = memoryModels([contract], async ({ version, inputs: [image = expect.fail()] }) => {
+  const [height = 0, width = 0] = image.shape;
+  const scale = version === '2' ? 2 : 1;
+  const picture = sharp(image.data, { raw: { width, height, channels: 3 } });
+  const data = await picture
+    .resize(width * scale, height * scale, { kernel: 'nearest' })
+    .raw()
+    .toBuffer();
+  const darker = version === '3' ? data.map((level) => level - 1) : data;
+  return createTensor('image', 'UINT8', [height * scale, width * scale, 3], Buffer.from(darker));
+});
 
 const pipeline: PipelineOptions = {
   ...{ maxInputPixels: 1_000_000, maxOutputPixels: 1_000_000 },
@@ -75,19 +67,19 @@ async function setUp(version: string) {
     .toBuffer();
   const create = (bucket: string, name: string) =>
     memory.store.create({ bucket, name }, bytes, { contentType: 'image/png', signal: never });
-  await create('in', 'a.png');
-  await create('out', 'a/result.png');
+  const { info: input } = await create('in', 'a.png');
+  const { info: result } = await create('out', 'a/result.png');
   const message = { jobId: 'a', operations: ['twice'], input: { uri: 'gs://in/a.png' } };
   const output: CompletionOutput = {
-    ...{ uri: 'gs://out/a/result.png', generation: '1', contentType: 'image/png', bytes: bytes.length },
-    ...{ width: 40, height: 30, crc32c: '' },
+    ...{ uri: 'gs://out/a/result.png', generation: result.generation, contentType: 'image/png', bytes: bytes.length },
+    ...{ width: 40, height: 30, crc32c: result.crc32c },
   };
   const steps: Step[] = [{ model: 'twice', servedVersion: '1', plan: 'whole', requests: 1 }];
   const done = {
     job: parseJob(Buffer.from(JSON.stringify(message))),
     completion: {
       ...{ schemaVersion: 1 as const, eventId: 'e', jobId: 'a', status: 'succeeded' as const, output, steps },
-      input: { uri: 'gs://in/a.png', generation: '1' },
+      input: { uri: 'gs://in/a.png', generation: input.generation },
     },
     inferenceSeconds: [0.5],
   };

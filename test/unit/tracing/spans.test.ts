@@ -6,8 +6,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, readConfig, TRACING_SETTINGS } from '../../../src/config/index.js';
 import type { ModelContract, VersionContract } from '../../../src/domain/contract.js';
 import { GivenBack, JobError } from '../../../src/domain/errors.js';
-import type { ModelServer } from '../../../src/domain/ports.js';
-import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { MOST_ATTEMPT_SPANS } from '../../../src/pipeline/attempts.js';
@@ -25,6 +23,7 @@ import {
 import { cloudTraceFields } from '../../../src/tracing/trace-fields.js';
 import { isTracingOn } from '../../../src/tracing/tracing.js';
 import { deferredAttributes, ownAttributes } from '../../../src/worker/defer.js';
+import { memoryModels } from '../../support/memory-models.js';
 
 const ID = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
@@ -137,15 +136,6 @@ describe('with an SDK', () => {
 
   it('tells a picture of many tiles by its first attempts, retries among them, and counts the rest', async () => {
     let sent = 0;
-    const models = {
-      infer: ({ inputs: [image] }: Parameters<ModelServer['infer']>[0]) => {
-        sent += 1;
-        if (sent === 1) return Promise.reject(new JobError('INFERENCE_FAILED', 'once'));
-        const [height = 0, width = 0] = image?.shape ?? [];
-        const output = createTensor('image', 'UINT8', [height, width, 3], Buffer.alloc(height * width * 3));
-        return Promise.resolve({ version: '1', output });
-      },
-    } as unknown as ModelServer;
     const contract = {
       plans: ['tile'],
       tileSizes: [8],
@@ -153,7 +143,19 @@ describe('with an SDK', () => {
       scale: 1,
       parameters: {},
     } as unknown as VersionContract;
-    const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false } as unknown as ModelContract;
+    const versions = new Map([['1', contract]]);
+    const model = {
+      model: 'm',
+      maxBatchSize: 8,
+      output: 'image',
+      takesOrigin: false,
+      versions,
+    } as unknown as ModelContract;
+    const models = memoryModels([model], ({ inputs: [image = expect.fail()] }) => {
+      sent += 1;
+      if (sent === 1) throw new JobError('INFERENCE_FAILED', 'once');
+      return image;
+    });
     const routed = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
     const shape = { plan: 'tile' as const, width: 8, height: 8, requests: 100, ownShape: false };
     const raster = { width: 80, height: 80, rgb: Buffer.alloc(80 * 80 * 3) };
@@ -182,21 +184,19 @@ describe('with an SDK', () => {
   });
 
   it('tells an operation that falls back by the version that failed, with the other below it', async () => {
-    const models = {
-      refresh: () => Promise.resolve(),
-      contractsNow: () => Promise.resolve([]),
-      faultOf: () => Promise.resolve(undefined),
-      contracts: () => new Map([['m', { ...model, versions: new Map([['2', contract]]) }]]),
-      infer: ({ version, inputs: [image] }: Parameters<ModelServer['infer']>[0]) =>
-        version === '2'
-          ? Promise.reject(new JobError('MODEL_REJECTED_INPUT', 'no'))
-          : Promise.resolve({
-              version,
-              output: createTensor('image', 'UINT8', [8, 8, 3], image?.data ?? Buffer.alloc(0)),
-            }),
-    } as unknown as ModelServer;
     const contract = { plans: ['whole'], scale: 1 } as unknown as VersionContract;
-    const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false } as unknown as ModelContract;
+    const versions = new Map(['1', '2'].map((version) => [version, contract]));
+    const model = {
+      model: 'm',
+      maxBatchSize: 8,
+      output: 'image',
+      takesOrigin: false,
+      versions,
+    } as unknown as ModelContract;
+    const models = memoryModels([model], ({ version, inputs: [image = expect.fail()] }) => {
+      if (version === '2') throw new JobError('MODEL_REJECTED_INPUT', 'no');
+      return image;
+    });
     const fallback = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
     const arm = { model: 'm', experiment: 'x', revision: 'r', name: 'b', version: '2', defaultVersion: '1', weight: 1 };
     const shapes = [{ plan: 'whole' as const, width: 8, height: 8, requests: 1 }];

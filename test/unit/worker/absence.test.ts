@@ -8,6 +8,7 @@ import { deferredAttributes } from '../../../src/worker/defer.js';
 import { receive } from '../../../src/worker/message.js';
 import { absenceOf } from '../../../src/worker/put-back.js';
 import { createSightings } from '../../../src/worker/sightings.js';
+import { memoryModels } from '../../support/memory-models.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const signal = new AbortController().signal;
@@ -32,7 +33,7 @@ describe('what is away, and for how long', () => {
     const circuits = { broken, refuse: broken, mayTry: () => false };
     const availability = createAvailability({ circuits, buckets });
     worker = { parts: { availability }, sightings: createSightings() } as unknown as Worker;
-    models = availability.watch({ infer: () => Promise.resolve({}) } as unknown as ModelServer);
+    models = availability.watch(memoryModels([], undefined, { infer: () => Promise.resolve({} as never) }));
   });
   afterEach(() => buckets.close());
 

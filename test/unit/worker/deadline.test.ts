@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { JobError } from '../../../src/domain/errors.js';
 import { parseJob } from '../../../src/domain/job.js';
@@ -6,6 +7,8 @@ import { timeLimit } from '../../../src/worker/deadline.js';
 const job = (more: object) =>
   parseJob(Buffer.from(JSON.stringify({ jobId: 'a', operations: ['x'], input: { uri: 'gs://in/a' }, ...more })));
 const outer = new AbortController().signal;
+/** A limit that is to fire has had its turn by then, in milliseconds. */
+const TURN_MS = 20;
 
 describe('timeLimit', () => {
   it('has fired already when the deadline is past', () => {
@@ -24,7 +27,7 @@ describe('timeLimit', () => {
     const { signal } = timeLimit(job({ timeoutSeconds: 0.9 }), [outer]);
     const from = Date.now();
     while (Date.now() - from < 1_500); // nothing of the process runs, as if it had been stopped
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(TURN_MS);
     expect(signal.aborted).toBe(false);
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     expect((signal.reason as JobError).code).toBe('EXECUTION_TIMEOUT');
@@ -32,7 +35,7 @@ describe('timeLimit', () => {
 
   it('does not fire for a deadline beyond the reach of a timer', async () => {
     const { signal, clear } = timeLimit(job({ deadline: '2200-01-01T00:00:00Z' }), [outer]);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(TURN_MS);
     expect(signal.aborted).toBe(false);
     clear();
   });

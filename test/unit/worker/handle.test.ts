@@ -4,7 +4,7 @@ import { NO_CAPACITY } from '../../../src/domain/capacity.js';
 import { GivenBack, JobError } from '../../../src/domain/errors.js';
 import { fingerprint } from '../../../src/domain/fingerprint.js';
 import { parseJob } from '../../../src/domain/job.js';
-import type { Delivery, ModelServer, Publisher } from '../../../src/domain/ports.js';
+import type { Delivery } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
@@ -20,6 +20,8 @@ import { decodeRecord } from '../../../src/records/record.js';
 import { requestOf } from '../../../src/records/request.js';
 import { createOutlet } from '../../../src/worker/outlet.js';
 import { createWaitingRoom } from '../../../src/scheduling/waiting-room.js';
+import { memoryModels } from '../../support/memory-models.js';
+import { memoryPublisher } from '../../support/memory-publisher.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 const DAY_MS = 86_400_000;
@@ -33,15 +35,7 @@ const ONE_ATTEMPT = { unavailableMs: 0, failedAttempts: 1 };
 /** Models that the server knows and cannot serve. */
 let away: string[] = [];
 
-const models = {
-  contracts: () => new Map(),
-  unready: () => new Map(away.map((name) => [name, 'unloaded'])),
-  refresh: () => Promise.resolve(),
-  contractsNow: () => Promise.resolve([]),
-  faultOf: () => Promise.resolve(undefined),
-  statistics: () => Promise.resolve([]),
-  infer: () => Promise.reject(new JobError('INFERENCE_FAILED', 'not reached')),
-} satisfies ModelServer;
+const models = memoryModels([], undefined, { unready: () => new Map(away.map((name) => [name, 'unloaded'])) });
 
 /** @param storage how long to wait in place for storage */
 function setUp(storage = ONE_ATTEMPT) {
@@ -53,14 +47,9 @@ function setUp(storage = ONE_ATTEMPT) {
   const createdAtOnce: string[] = [];
   let broken: string | undefined;
   const publisher = (topic: string) => {
-    const plain = {
-      publish: (data, attributes, orderingKey) => {
-        if (broken === topic) return Promise.reject(new Error('not accepted'));
-        sent.push({ topic, body: data.toString(), attributes, ...(orderingKey ? { orderingKey } : {}) });
-        return Promise.resolve();
-      },
-    } satisfies Publisher;
-    return createOutlet(plain, (reason) => told.push(reason ? `${topic} refused` : `${topic} accepted`));
+    const inMemory = memoryPublisher(({ data, ...more }) => sent.push({ topic, body: data.toString(), ...more }));
+    inMemory.refuse(() => (broken === topic ? new Error('not accepted') : undefined));
+    return createOutlet(inMemory.publisher, (reason) => told.push(reason ? `${topic} refused` : `${topic} accepted`));
   };
   const circuits = createCircuits(models);
   const buckets = createBuckets(memory.store, {
@@ -444,12 +433,12 @@ describe('the handler', () => {
     const read = store.read.bind(store);
     let [asking, most] = [0, 0];
     const asked: string[] = [];
-    store.read = async (ref) => {
+    store.read = async (ref, options) => {
       asked.push(ref.name);
       most = Math.max(most, ++asking);
       await new Promise((resolve) => setTimeout(resolve, 2));
       asking--;
-      return read(ref);
+      return read(ref, options);
     };
     const handle = handler();
     const batch = Array.from({ length: 200 }, (_, i) => handle(delivery(job(`batch-${i}`)), never));

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readContract } from '../../../src/domain/examine-contract.js';
 import { JobError, type Need } from '../../../src/domain/errors.js';
-import type { Delivery, ModelServer, ObjectStore } from '../../../src/domain/ports.js';
+import type { Delivery, ObjectStore } from '../../../src/domain/ports.js';
 import { NO_ROUTES } from '../../../src/domain/routes.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
@@ -14,6 +14,7 @@ import { type Message, parse, receive } from '../../../src/worker/message.js';
 import { runAttempt } from '../../../src/worker/run-attempt.js';
 import { createSightings } from '../../../src/worker/sightings.js';
 import { withoutWaiting } from '../../../src/worker/without-waiting.js';
+import { memoryModels } from '../../support/memory-models.js';
 import { memoryStore } from '../../support/memory-store.js';
 
 /*
@@ -40,18 +41,10 @@ const contracts = new Map([1, 4].map((scale) => [`times${scale}`, contractOf(`ti
 function setUp() {
   const { store, objects, fail } = memoryStore();
   let inferences = 0;
-  const models = {
-    contracts: () => contracts,
-    unready: () => new Map(),
-    refresh: () => Promise.resolve(),
-    contractsNow: ({ model }) => Promise.resolve([contracts.get(model)]),
-    faultOf: () => Promise.resolve(undefined),
-    statistics: () => Promise.resolve([]),
-    infer: ({ version, inputs: [image = expect.fail()] }) => {
-      inferences++;
-      return Promise.resolve({ version, output: image });
-    },
-  } satisfies ModelServer as ModelServer;
+  const models = memoryModels(contracts, ({ inputs: [image = expect.fail()] }) => {
+    inferences++;
+    return image;
+  });
   let broken: Need | undefined;
   const limits = { unavailableMs: 60_000, failedAttempts: 1 };
   const patient: ObjectStore = retryingStore(store, limits);
