@@ -54,7 +54,7 @@ describe('a bomb', async () => {
 
   it.each(all)('is refused within 50 ms and 50 MB: %s', { timeout: 60_000 }, async (name, { bytes, outcome }) => {
     // The best of three, or of ten where the machine has much other work; all of them have to be refused.
-    const tries = [];
+    const tries: Awaited<ReturnType<Patient['feed']>>[] = [];
     const isQuick = () => tries.some(({ ms }) => ms < 50);
     while (tries.length < 3 || (tries.length < 10 && !isQuick())) tries.push(await patient.feed({ name, bytes }));
     expect(new Set(tries.map((end) => end.outcome))).toEqual(new Set([outcome]));
