@@ -2,17 +2,19 @@ import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { JobError } from '../domain/errors.js';
 import type { InputFormat } from '../domain/job.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
+import { divideByAlpha, partAlpha } from './alpha.js';
 import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
 import { convert } from './colour/convert.js';
-import { spaceOf } from './colour/meaning.js';
+import { cicpOf, spaceOf } from './colour/meaning.js';
+import { densityFrom, INCH_METRES } from './density.js';
 import { densityOf } from './exif.js';
+import { evenOut } from './grey.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
-import { isUsable } from './profile.js';
+import { isOneChannel, isUsable } from './profile.js';
 import { unsupported } from './preflight/foreign.js';
 import type { Placed } from './gif.js';
 import { type Preflight, preflight } from './preflight/index.js';
-import { inTurns } from './turns.js';
 
 // The bytes of a file select the decoder, and they may be hostile. So only the formats that the README promises stay
 // enabled. The HEIF loader reads AVIF; in sharp's own build it has no other codec.
@@ -146,6 +148,7 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
     }),
   );
   const raster = onCanvas(await rasterOf(pixels), structure.placed);
+  if (file.icc && isOneChannel(file.space)) await evenOut(raster);
   if (structure.premultiplied) await divideByAlpha(raster);
   if (!isSameSize(raster, header)) {
     // The job is planned for the header's size.
@@ -172,7 +175,8 @@ async function readPixels(bytes: Buffer, header: FileHeader, maxSeconds: number)
   // libjpeg warns of things that viewers show whole. Where every block was found, its warnings say nothing more.
   const failOn = structure.jpeg?.isWalked ? 'error' : 'warning';
   const numbers = spaceOf(file, structure);
-  const profile = !numbers && icc !== undefined && isUsable(icc, space) ? icc : undefined;
+  const isNamed = numbers !== undefined || cicpOf(structure.chunks) !== undefined;
+  const profile = !isNamed && icc !== undefined && isUsable(icc, space) ? icc : undefined;
   const upright = toSrgb(
     open(bytes, { ignoreIcc: !profile, failOn, unlimited: structure.unlimited ?? false }).autoOrient(),
     space,
@@ -245,41 +249,15 @@ function firstLine(text: string): string {
   return text.split('\n', 1)[0] ?? text;
 }
 
-/** Splits RGBA in place: moves the colours together, and returns the alpha unless every pixel is opaque. */
-async function partAlpha(rgba: Buffer): Promise<{ readonly rgb: Buffer; readonly alpha?: Buffer }> {
-  const pixels = rgba.length / 4;
-  const alpha = Buffer.allocUnsafe(pixels);
-  let least = 255;
-  await inTurns(pixels, 1, (from, to) => {
-    for (let i = from; i < to; i++) {
-      const value = rgba[i * 4 + 3] ?? 0;
-      alpha[i] = value;
-      if (value < least) least = value;
-      rgba[i * 3] = rgba[i * 4] ?? 0;
-      rgba[i * 3 + 1] = rgba[i * 4 + 1] ?? 0;
-      rgba[i * 3 + 2] = rgba[i * 4 + 2] ?? 0;
-    }
-  });
-  return { rgb: rgba.subarray(0, pixels * 3), ...(least === 255 ? {} : { alpha }) };
-}
-
 /** Pixels per inch, if the file states them: sharp says 72 of a file that does not. */
 function statedDensity({ file, structure: { checked, chunks } }: FileHeader): number | undefined {
   const pHYs = chunks?.get('pHYs');
-  if (pHYs) return pHYs[8] === 1 ? file.density : undefined;
+  // Unit 1 is the metre. Any other states the shape of a pixel.
+  if (pHYs)
+    return pHYs[8] === 1
+      ? densityFrom(pHYs.readUInt32BE() * INCH_METRES, pHYs.readUInt32BE(4) * INCH_METRES)
+      : undefined;
   return checked?.density ?? densityOf(file.exif);
-}
-
-/** Undoes the multiplication of colours by alpha, in place. What is below alpha 0 is unknown and stays black. */
-async function divideByAlpha({ rgb, alpha }: Raster): Promise<void> {
-  if (!alpha) return;
-  await inTurns(alpha.length, 1, (from, to) => {
-    for (let i = from; i < to; i++) {
-      const value = alpha[i] ?? 0;
-      if (value === 0 || value === 255) continue;
-      for (let at = i * 3; at < i * 3 + 3; at++) rgb[at] = Math.min(255, Math.round(((rgb[at] ?? 0) * 255) / value));
-    }
-  });
 }
 
 /** Puts a picture on a transparent canvas. */

@@ -4,7 +4,7 @@ import type { Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
 import type { Format } from './formats/format.js';
 import { clearHidden, extendColours } from './hidden-colours.js';
-import { carrierOf, type KeptMetadata, withDensity } from './metadata.js';
+import { carrierOf, isAnyKept, type KeptMetadata, withDensity } from './metadata.js';
 
 /** The pixels to write: a picture, or a mask as a picture of one channel. */
 export interface Pixels extends Size {
@@ -51,7 +51,8 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
   }
   if (resized) picture = picture.resize(size.width, size.height, { fit: 'fill' });
   if (pixels.channels === 1) picture = picture.toColourspace('b-w');
-  if (options.metadata) picture = await withMetadata(options.metadata, picture, size, codec);
+  if (options.metadata && isAnyKept(options.metadata))
+    picture = await withMetadata(options.metadata, picture, size, codec);
   if (isGrey) picture = picture.toColourspace('b-w');
   const file = format.encode(picture, options.quality, options.keepHidden);
   const costMs = costOf(size, format.encoderNs) + (resized ? costOf(pixels, RESIZE_NS) : 0);
@@ -87,8 +88,14 @@ async function withMetadata(metadata: KeptMetadata, picture: Sharp, size: Size, 
   const carrier = await codec(HEADER_MS, () => carrierOf(metadata, channels === 4, size));
   const carried = sharp(carrier)
     .resize(width, height, { fit: 'fill', kernel: 'nearest' })
-    .boolean(data, 'or', raw(info, channels))
-    .keepMetadata();
+    .boolean(data, 'or', raw(info, channels));
+  const { exif, iptc, density } = metadata;
+  if (exif ?? iptc ?? density) {
+    // libvips adds a colour space of "uncalibrated" to EXIF that states none.
+    carried.keepMetadata().withExifMerge({ IFD2: { ColorSpace: '1' } });
+  } else {
+    carried.keepXmp(); // and write no EXIF where there was none
+  }
   return channels === 1 ? carried.toColourspace('b-w') : carried;
 }
 

@@ -1,16 +1,36 @@
 /** Reads and changes EXIF blocks in place (CIPA DC-008; TIFF 6.0, section 2). */
 
+import { densityFrom, INCH_CENTIMETRES } from './density.js';
+
 export const TAG = {
   width: 0x0100,
   height: 0x0101,
   bits: 0x0102,
   orientation: 0x0112,
   xResolution: 0x011a,
+  yResolution: 0x011b,
   resolutionUnit: 0x0128,
   exif: 0x8769,
   interoperability: 0xa005,
   colourSpace: 0xa001,
   interoperabilityIndex: 0x0001,
+} as const;
+
+/** What the directories of a block say about the file that was read, and not about the photograph. */
+export const UNTRUE_TAGS = {
+  /** How its pixels were stored, in which colours, and other blocks that belong to it. */
+  first: [
+    ...[TAG.width, TAG.height, TAG.bits, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011c],
+    ...[0x012d, 0x013e, 0x013f, 0x0211, 0x0212, 0x0214], // TransferFunction, WhitePoint, PrimaryChromaticities, YCbCr*, ReferenceBlackWhite
+    ...[0x0142, 0x0143, 0x0144, 0x0145, 0x014a, 0x0201, 0x0202], // tiles, SubIFDs, thumbnail
+    ...[0x02bc, 0x83bb, 0x8649, 0x8773], // XMP, IPTC, Photoshop, ICC
+  ],
+  /** CompressedBitsPerPixel, Gamma. */
+  details: [0x9102, 0xa500],
+  /** SubjectArea, SubjectLocation, FocalPlane*: they count pixels. */
+  detailsOfSize: [0x9214, 0xa214, 0xa20e, 0xa20f, 0xa210],
+  /** RelatedImageFileFormat, RelatedImageWidth, RelatedImageHeight. */
+  interoperability: [0x1000, 0x1001, 0x1002],
 } as const;
 
 /** Most bytes that a segment of a JPEG can hold (ITU-T T.81, B.1.1.4), and so the longest block of EXIF. */
@@ -68,10 +88,10 @@ export class Exif {
     return entry && this.read(entry.value, 4);
   }
 
-  /** The first value of an entry as a whole number, whatever its type. */
+  /** The first value of an entry, whatever its type. NaN or infinite for a rational without a denominator. */
   number({ type, value }: Entry): number | undefined {
     const size = SIZES[type] ?? 0;
-    if (type === 5 || type === 10) return Math.round(this.read(value, 4) / this.read(value + 4, 4));
+    if (type === 5 || type === 10) return this.read(value, 4) / this.read(value + 4, 4);
     return size === 1 || size === 2 || size === 4 ? this.read(value, size) : undefined;
   }
 
@@ -111,13 +131,15 @@ export function densityOf(block: Buffer | undefined): number | undefined {
   try {
     const exif = new Exif(block);
     const entries = exif.entries(exif.first);
-    const [resolution, unit] = [TAG.xResolution, TAG.resolutionUnit].map((tag) =>
-      entries.find((one) => one.tag === tag),
-    );
-    if (!resolution) return undefined;
-    const inches = unit && exif.number(unit) === 3 ? 2.54 : 1;
-    const density = Math.round((exif.number(resolution) ?? 0) * inches);
-    return density > 0 && density <= 65_535 && density !== 72 ? density : undefined;
+    const numberOf = (tag: number) => {
+      const entry = entries.find((one) => one.tag === tag);
+      return entry && exif.number(entry);
+    };
+    const unit = numberOf(TAG.resolutionUnit) ?? 2;
+    const inches = unit === 2 ? 1 : unit === 3 ? INCH_CENTIMETRES : 0; // 1 means that only the shape of a pixel is stated
+    const across = numberOf(TAG.xResolution) ?? 0;
+    const density = densityFrom(across * inches, (numberOf(TAG.yResolution) ?? across) * inches);
+    return density === 72 ? undefined : density;
   } catch {
     return undefined; // an offset leads out of the block
   }

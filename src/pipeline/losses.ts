@@ -1,6 +1,6 @@
 import type { Metadata } from 'sharp';
 import { type WarningCode, warning } from '../domain/warnings.js';
-import { spaceOf } from './colour/meaning.js';
+import { cicpOf, spaceOf } from './colour/meaning.js';
 import type { Preflight } from './preflight/index.js';
 import { isUsable } from './profile.js';
 
@@ -16,7 +16,7 @@ export function lossesOf(metadata: Metadata, structure: Preflight): string[] {
   if (metadata.depth !== 'uchar') codes.push('bits');
   if (spaceOf(metadata, structure)?.range) codes.push('hdr');
   // libpng drops a bad profile before sharp sees it.
-  const hasBetter = chunks.has('cICP') || (!metadata.icc && chunks.has('sRGB'));
+  const hasBetter = cicpOf(chunks) !== undefined || (!metadata.icc && chunks.has('sRGB'));
   const unusable = metadata.icc ? !isUsable(metadata.icc, metadata.space) : chunks.has('iCCP');
   if (unusable && !hasBetter) codes.push('profile');
   return [...new Set(codes)].map((code) => warning(code, { count }));

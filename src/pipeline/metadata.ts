@@ -1,8 +1,9 @@
 /** Copies EXIF, XMP and IPTC from one file to another, and corrects them for pixels that are upright sRGB now. */
 import { crc32 } from '@node-rs/crc32';
 import sharp, { type Metadata } from 'sharp';
-import type { Size } from '../domain/raster.js';
-import { Exif, SEGMENT_BYTES, TAG } from './exif.js';
+import { isSameSize, type Size } from '../domain/raster.js';
+import { densityOf, Exif, SEGMENT_BYTES, TAG, UNTRUE_TAGS } from './exif.js';
+import { trueIptc } from './iptc.js';
 import { uprightXmp } from './xmp.js';
 
 /** The blocks of a file as sharp returns them. */
@@ -11,6 +12,11 @@ export interface KeptMetadata extends Pick<Metadata, 'exif' | 'xmp' | 'iptc'> {
   readonly density?: number | undefined;
   /** Size of the picture that was read; undefined if it was turned. */
   readonly size?: Size | undefined;
+}
+
+/** Whether a file holds anything that could be kept. */
+export function isAnyKept({ exif, xmp, iptc, density }: KeptMetadata): boolean {
+  return [exif, xmp, iptc, density].some((one) => one !== undefined);
 }
 
 const XMP_PREFIX = 'http://ns.adobe.com/xap/1.0/\0';
@@ -31,11 +37,11 @@ export async function carrierOf(kept: KeptMetadata, alpha: boolean, to: Size): P
   const scaling = from && { from, to };
   const blocks: readonly (readonly [number, Buffer])[] = [
     ...(density === undefined ? [] : [[0xe0, jfif(density)] as const]),
-    ...(fits(exif) ? [[0xe1, uprightExif(exif)] as const] : []),
+    ...(fits(exif) ? [[0xe1, uprightExif(exif, from !== undefined && isSameSize(from, to))] as const] : []),
     ...(fits(xmp)
       ? [[0xe1, Buffer.from(XMP_PREFIX + uprightXmp(xmp.toString('latin1'), scaling), 'latin1')] as const]
       : []),
-    ...(fits(iptc) ? [[0xed, iptc] as const] : []),
+    ...(fits(iptc) ? [[0xed, trueIptc(iptc)] as const] : []),
   ];
   const segments = blocks
     .filter(([, content]) => content.length > 0 && content.length <= SEGMENT_BYTES)
@@ -56,10 +62,11 @@ function fits(block: Buffer | undefined): block is Buffer {
 }
 
 /**
- * Sets orientation 1 and colour space sRGB, and removes the size of the file that was read and the second directory, which would
- * be a thumbnail of it.
+ * Sets orientation 1 and colour space sRGB, and removes what is said of the file that was read, a density that cannot be, and the
+ * second directory, which would be a thumbnail of it.
+ * @param isSame whether the result has the pixels of the file where they were, so that what counts them stays true
  */
-function uprightExif(block: Buffer): Buffer {
+function uprightExif(block: Buffer, isSame: boolean): Buffer {
   const exif = new Exif(block);
   try {
     const { first } = exif;
@@ -68,16 +75,25 @@ function uprightExif(block: Buffer): Buffer {
     for (const entry of [...exif.entries(first), ...(details === undefined ? [] : exif.entries(details))]) {
       if (entry.tag === TAG.orientation || entry.tag === TAG.colourSpace) exif.setShort(entry, 1);
     }
-    // R98 is sRGB (DCF).
-    const name =
-      index === undefined ? undefined : exif.entries(index).find(({ tag }) => tag === TAG.interoperabilityIndex);
-    if (name?.type === 2 && name.count === 4) exif.tiff.write('R98', name.value, 'latin1');
     exif.write(exif.linkOf(first), 4, 0);
-    exif.remove(first, [TAG.width, TAG.height, TAG.bits]);
+    // libvips writes 72 then, which stands for "unknown".
+    const density = densityOf(block) === undefined ? [TAG.xResolution, TAG.yResolution, TAG.resolutionUnit] : [];
+    exif.remove(first, [...UNTRUE_TAGS.first, ...density]);
+    if (details !== undefined)
+      exif.remove(details, [...UNTRUE_TAGS.details, ...(isSame ? [] : UNTRUE_TAGS.detailsOfSize)]);
+    if (index !== undefined) uprightIndex(exif, index);
   } catch {
     return Buffer.alloc(0); // an offset points outside the block, so none of it can be trusted
   }
   return exif.block;
+}
+
+/** @param index the directory of interoperability */
+function uprightIndex(exif: Exif, index: number): void {
+  const name = exif.entries(index).find(({ tag }) => tag === TAG.interoperabilityIndex);
+  // R98 is sRGB (DCF).
+  if (name?.type === 2 && name.count === 4) exif.tiff.write('R98', name.value, 'latin1');
+  exif.remove(index, UNTRUE_TAGS.interoperability);
 }
 
 /**

@@ -11,6 +11,11 @@ const CLASSES = ['mntr', 'scnr', 'prtr', 'spac'];
 /** Tags that a conversion needs (ICC.1:2022, clause 8), unless the profile has a table instead. */
 const MATRIX = ['rXYZ', 'gXYZ', 'bXYZ', 'rTRC', 'gTRC', 'bTRC'];
 const TABLE_TYPES = ['mft1', 'mft2', 'mAB '];
+const CHANNELS = { GRAY: 1, 'RGB ': 3, CMYK: 4 } as const;
+/** Connection spaces. */
+const CONNECTIONS = ['XYZ ', 'Lab '];
+/** The newest version that Little CMS reads. */
+const NEWEST = 0x05000000;
 
 /**
  * Whether the profile is readable and has the same channels as the picture. The check is needed because sharp silently
@@ -19,15 +24,40 @@ const TABLE_TYPES = ['mft1', 'mft2', 'mAB '];
  */
 export function isUsable(icc: Buffer, space: string): boolean {
   if (icc.length < HEADER_BYTES + 4 || text(icc, 36) !== 'acsp' || !CLASSES.includes(text(icc, 12))) return false;
-  const channels = space === 'cmyk' ? 'CMYK' : space === 'b-w' || space === 'grey16' ? 'GRAY' : 'RGB ';
-  if (text(icc, 16) !== channels) return false;
+  const channels = space === 'cmyk' ? 'CMYK' : isOneChannel(space) ? 'GRAY' : 'RGB ';
+  if (text(icc, 16) !== channels || !CONNECTIONS.includes(text(icc, 20)) || icc.readUInt32BE(8) > NEWEST) return false;
 
-  const types = typesOfTags(icc);
-  const isTable = (tag: string) => TABLE_TYPES.includes(types.get(tag) ?? '');
-  if (isTable('A2B0') || isTable('A2B1')) return true;
+  const tags = tagsOf(icc);
+  const tables = [tags.get('A2B0'), tags.get('A2B1')].filter((tag) => tag && TABLE_TYPES.includes(text(tag, 0)));
+  if (tables.length > 0) return tables.every((table) => table && isWholeTable(table, CHANNELS[channels]));
   const needed = channels === 'RGB ' ? MATRIX : channels === 'GRAY' ? ['kTRC'] : [];
-  const fits = (tag: string) => (tag.endsWith('TRC') ? ['curv', 'para'] : ['XYZ ']).includes(types.get(tag) ?? '');
-  return needed.length > 0 && needed.every(fits);
+  const isWhole = (name: string) => {
+    const tag = tags.get(name);
+    if (!tag) return false;
+    return name.endsWith('TRC') ? curveOf(tag) !== undefined : text(tag, 0) === 'XYZ ' && tag.length >= 20;
+  };
+  return needed.length > 0 && needed.every(isWhole);
+}
+
+/** @param space sharp's name for the colour space of the file */
+export function isOneChannel(space: string): boolean {
+  return space === 'b-w' || space === 'grey16';
+}
+
+/**
+ * Whether a table takes the picture's channels, and is not cut short (ICC.1:2022, 10.10 to 10.12). Of the newest kind only the
+ * places of its parts are looked at.
+ */
+function isWholeTable(tag: Buffer, channels: number): boolean {
+  if (tag.length < 32 || tag[8] !== channels || tag[9] !== 3) return false;
+  if (text(tag, 0) === 'mAB ') {
+    const parts = [12, 16, 20, 24, 28].map((at) => tag.readUInt32BE(at));
+    return parts[0] !== 0 && parts.every((part) => part < tag.length);
+  }
+  if (tag.length < 52) return false;
+  const grid = (tag[10] ?? 0) ** channels * 3;
+  if (text(tag, 0) === 'mft1') return tag.length >= 48 + channels * 256 + grid + 3 * 256;
+  return tag.length >= 52 + 2 * (channels * tag.readUInt16BE(48) + grid + 3 * tag.readUInt16BE(50));
 }
 
 /**
@@ -35,12 +65,19 @@ export function isUsable(icc: Buffer, space: string): boolean {
  * @returns light from 0 to 1 for a value from 0 to 1; undefined if there is none, or it is of a kind that is not known
  */
 export function greyCurve(icc: Buffer): ((value: number) => number) | undefined {
-  const count = icc.readUInt32BE(HEADER_BYTES);
-  const entries = Array.from({ length: Math.min(count, MAX_TAGS) }, (_, i) => HEADER_BYTES + 4 + i * ENTRY_BYTES);
-  const entry = entries.find((at) => at + ENTRY_BYTES <= icc.length && text(icc, at) === 'kTRC');
-  if (entry === undefined) return undefined;
-  const from = icc.readUInt32BE(entry + 4);
-  const tag = icc.subarray(from, from + icc.readUInt32BE(entry + 8));
+  const tag = tagsOf(icc).get('kTRC');
+  const curve = tag && curveOf(tag);
+  // With Lab as connection space, the curve gives lightness.
+  return curve && text(icc, 20) === 'Lab ' ? (value) => lightOf(curve(value)) : curve;
+}
+
+/** Light of CIE 1976 lightness. @param lightness from 0 to 1 */
+function lightOf(lightness: number): number {
+  const f = (lightness * 100 + 16) / 116;
+  return f > 6 / 29 ? f ** 3 : 3 * (6 / 29) ** 2 * (f - 4 / 29);
+}
+
+function curveOf(tag: Buffer): ((value: number) => number) | undefined {
   if (tag.length < 12) return undefined;
   return text(tag, 0) === 'curv' ? sampled(tag) : text(tag, 0) === 'para' ? parametric(tag) : undefined;
 }
@@ -74,17 +111,20 @@ function parametric(tag: Buffer): ((value: number) => number) | undefined {
   return (v) => (v >= d ? (a * v + b) ** g + e : c * v + f);
 }
 
-/** The type of each tag that lies within the profile. Empty if there are more tags than Little CMS reads. */
-function typesOfTags(icc: Buffer): Map<string, string> {
-  const types = new Map<string, string>();
+/** The tags that lie within the profile, by name. Empty if there are more tags than Little CMS reads. */
+function tagsOf(icc: Buffer): Map<string, Buffer> {
+  const tags = new Map<string, Buffer>();
   const count = icc.readUInt32BE(HEADER_BYTES);
-  if (count > MAX_TAGS) return types;
+  if (count > MAX_TAGS) return tags;
+  // Little CMS reads no further than the length that the profile states.
+  const length = Math.min(icc.length, icc.readUInt32BE());
   const end = HEADER_BYTES + 4 + count * ENTRY_BYTES;
-  for (let entry = HEADER_BYTES + 4; entry + ENTRY_BYTES <= Math.min(end, icc.length); entry += ENTRY_BYTES) {
-    const offset = icc.readUInt32BE(entry + 4);
-    if (offset + icc.readUInt32BE(entry + 8) <= icc.length) types.set(text(icc, entry), text(icc, offset));
+  for (let entry = HEADER_BYTES + 4; entry + ENTRY_BYTES <= Math.min(end, length); entry += ENTRY_BYTES) {
+    const from = icc.readUInt32BE(entry + 4);
+    const to = from + icc.readUInt32BE(entry + 8);
+    if (to <= length) tags.set(text(icc, entry), icc.subarray(from, to));
   }
-  return types;
+  return tags;
 }
 
 function text(icc: Buffer, at: number): string {

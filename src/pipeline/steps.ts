@@ -112,7 +112,10 @@ export const decodeStep: PipelineStep = {
   timing: 'decode',
   async run(state) {
     const { raster, metadata, warnings } = await decode(state.bytes, state.header, { codec: state.codec });
-    state.raster = (await isGrey(raster)) ? { ...raster, grey: true } : raster;
+    // Colours that are kept count, although nobody sees them.
+    const { width, height, rgb } = raster;
+    const counted = state.job.output.keepHidden ? { width, height, rgb } : raster;
+    state.raster = (await isGrey(counted)) ? { ...raster, grey: true } : raster;
     state.metadata = metadata;
     state.context.warnings.push(...warnings);
   },

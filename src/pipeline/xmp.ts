@@ -1,5 +1,5 @@
 /** Removes from XMP what is not true of the result. XMP is text, and is changed as text. */
-import type { Size } from '../domain/raster.js';
+import { isSameSize, type Size } from '../domain/raster.js';
 
 /**
  * Properties about the file that was read: its size, its colours, its thumbnails, and other pictures and films in it (motion
@@ -7,12 +7,21 @@ import type { Size } from '../domain/raster.js';
  */
 const UNTRUE = [
   /^(?:xmp|xap):Thumbnails$/,
-  /^tiff:(?:ImageWidth|ImageLength|BitsPerSample|PhotometricInterpretation|SamplesPerPixel|Compression)$/,
-  /^exif:(?:PixelXDimension|PixelYDimension|ColorSpace)$/,
+  /^tiff:(?:ImageWidth|ImageLength|BitsPerSample|PhotometricInterpretation|SamplesPerPixel|Compression|PlanarConfiguration)$/,
+  /^tiff:(?:TransferFunction|WhitePoint|PrimaryChromaticities|YCbCr\w+|ReferenceBlackWhite)$/,
+  /^exif:(?:PixelXDimension|PixelYDimension|ColorSpace|CompressedBitsPerPixel)$/,
+  /^exifEX:Gamma$/,
+  /^dc:format$/,
+  /^xmpNote:HasExtendedXMP$/, // the rest of the XMP is in other segments, which are not kept
   /^photoshop:(?:ICCProfile|ColorMode)$/,
   /^(?:GCamera|Camera|OpCamera):(?:MotionPhoto|MicroVideo|HDRP|hdrp)/,
   /^(?:hdrgm|HDRGainMap|HDRGainMapMetadata|apdi|GContainer|Container|GDepth|GImage|GAudio|Device):/,
 ];
+
+/** Properties that count pixels. */
+const OF_SIZE = /^exif:(?:SubjectArea|SubjectLocation|FocalPlane\w+)$/;
+/** Properties that say where something is, as a share of the width and height: faces. */
+const OF_PLACE = /^(?:mwg-rs:Regions|MP:RegionInfo)$/;
 
 /** Properties of a panorama that count pixels (Google's Photo Sphere XMP). */
 const ACROSS =
@@ -28,16 +37,20 @@ export interface Scaling {
 
 /**
  * The XMP of the upright sRGB picture: orientation 1, and nothing of the file that was read.
- * @param scaling by which a panorama's numbers of pixels are scaled; without it, or if they are not those of the picture that was
- *   read, its properties go
+ * @param scaling by which a panorama's numbers of pixels are scaled; if they are not those of the picture that was read, its
+ *   properties go. Absent if the picture was turned: then all properties of places go
  */
 export function uprightXmp(xmp: string, scaling?: Scaling): string {
+  const isSame = scaling && isSameSize(scaling.from, scaling.to);
   const panorama = scaling && isPanoramaOf(xmp, scaling.from) ? scaling : undefined;
   const isUntrue = (name: string) =>
-    UNTRUE.some((pattern) => pattern.test(name)) || (!panorama && name.startsWith('GPano:'));
+    UNTRUE.some((pattern) => pattern.test(name)) ||
+    (!panorama && name.startsWith('GPano:')) ||
+    (!scaling && OF_PLACE.test(name)) ||
+    (!isSame && OF_SIZE.test(name));
   const kept = withoutElements(panorama ? scaledPanorama(xmp, panorama) : xmp, isUntrue);
   return kept
-    .replace(/\s([A-Za-z]+:\w+)\s*=\s*(?:"[^"]*"|'[^']*')/g, (all, name: string) => (isUntrue(name) ? '' : all))
+    .replace(/\s([A-Za-z][\w-]*:\w+)\s*=\s*(?:"[^"]*"|'[^']*')/g, (all, name: string) => (isUntrue(name) ? '' : all))
     .replace(/(tiff:Orientation\s*=\s*["'])\d(["'])/g, '$11$2')
     .replace(/(<tiff:Orientation>)\s*\d\s*(<)/g, '$11$2');
 }
@@ -48,7 +61,7 @@ function withoutElements(xml: string, isUnwanted: (name: string) => boolean): st
   const unclosed = new Set<string>();
   let done = 0;
   for (let from = xml.indexOf('<'); from >= 0; from = xml.indexOf('<', from + 1)) {
-    const name = /^[A-Za-z]+:\w+/.exec(xml.slice(from + 1, from + 80))?.[0];
+    const name = /^[A-Za-z][\w-]*:\w+/.exec(xml.slice(from + 1, from + 80))?.[0];
     if (name === undefined || !isUnwanted(name) || unclosed.has(name)) continue;
     const tagEnd = xml.indexOf('>', from);
     const endTag = `</${name}>`;

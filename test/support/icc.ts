@@ -26,9 +26,12 @@ export const adobeRgbProfile = (): Buffer => rgbProfile(ADOBE_RGB_D50, 563 / 256
 /** sRGB's primaries without a tone curve: twice the number is twice the light. */
 export const linearProfile = (): Buffer => rgbProfile(SRGB_D50, 1);
 
-/** A grey whose numbers are light to the power of 1/gamma. */
-export const greyProfile = (gamma: number): Buffer =>
-  profile('GRAY', 'mntr', 'XYZ ', { wtpt: xyz(D50), kTRC: curve(gamma) });
+/**
+ * A grey whose numbers are light to the power of 1/gamma, or have the light of a table.
+ * @param pcs connection space; with Lab the curve gives lightness instead of light
+ */
+export const greyProfile = (gamma: number | readonly number[], pcs: 'XYZ ' | 'Lab ' = 'XYZ '): Buffer =>
+  profile('GRAY', 'mntr', pcs, { wtpt: xyz(D50), kTRC: curve(gamma) });
 
 /**
  * A press of one's own invention.
@@ -85,12 +88,13 @@ function xyz(values: Triple): Buffer {
   return tag;
 }
 
-/** One entry is a gamma, in 1/256; none would be the identity. */
-function curve(gamma: number): Buffer {
-  const tag = Buffer.alloc(14);
+/** One entry is a gamma, in 1/256; none would be the identity. More are light, of 65,535. */
+function curve(gamma: number | readonly number[]): Buffer {
+  const entries = typeof gamma === 'number' ? [Math.round(gamma * 256)] : gamma;
+  const tag = Buffer.alloc(12 + entries.length * 2);
   tag.write('curv', 'latin1');
-  tag.writeUInt32BE(1, 8);
-  tag.writeUInt16BE(Math.round(gamma * 256), 12);
+  tag.writeUInt32BE(entries.length, 8);
+  entries.forEach((entry, i) => tag.writeUInt16BE(entry, 12 + i * 2));
   return tag;
 }
 

@@ -1,8 +1,12 @@
 import type { Metadata } from 'sharp';
 import { isAdobeRgb } from '../exif.js';
+import type { Nclx } from '../preflight/avif.js';
 import type { Preflight } from '../preflight/index.js';
 import { greyCurve, isUsable } from '../profile.js';
 import { adobeRgb, byCodePoints, byGamma, type ColourSpace, type Primaries } from './spaces.js';
+
+/** ITU-T H.273: nobody says what the numbers mean. */
+const UNSPECIFIED = 2;
 
 /**
  * The colour space of a file's numbers, if the worker has to convert it: libvips converts by profiles alone, and 16-bit grey
@@ -11,8 +15,8 @@ import { adobeRgb, byCodePoints, byGamma, type ColourSpace, type Primaries } fro
  */
 export function spaceOf({ icc, space, exif, format }: Metadata, { chunks, nclx }: Preflight): ColourSpace | undefined {
   if (space === 'cmyk') return undefined;
-  const cicp = chunks?.get('cICP');
-  if (cicp && cicp.length >= 4) return byCodePoints(cicp[0] ?? 1, cicp[1] ?? 1);
+  const cicp = cicpOf(chunks);
+  if (cicp) return byCodePoints(cicp.primaries, cicp.transfer);
   if (icc && isUsable(icc, space)) {
     const light = space === 'grey16' ? greyCurve(icc) : undefined;
     return light && { light };
@@ -20,6 +24,16 @@ export function spaceOf({ icc, space, exif, format }: Metadata, { chunks, nclx }
   if (nclx) return byCodePoints(nclx.primaries, nclx.transfer);
   if (format === 'jpeg') return isAdobeRgb(exif) ? adobeRgb() : undefined;
   return chunks && !icc && !chunks.has('sRGB') ? byChunks(chunks) : undefined;
+}
+
+/**
+ * The numbers of a PNG's cICP, which rank above its profile (PNG, third edition, 11.3.2.6).
+ * @returns undefined without one, and if it says nothing: both numbers are 2, or the matrix is not that of RGB
+ */
+export function cicpOf(chunks: ReadonlyMap<string, Buffer> | undefined): Nclx | undefined {
+  const [primaries = 2, transfer = 2, matrix] = chunks?.get('cICP') ?? [];
+  if (matrix !== 0 || (primaries === UNSPECIFIED && transfer === UNSPECIFIED)) return undefined;
+  return { primaries, transfer };
 }
 
 function byChunks(chunks: ReadonlyMap<string, Buffer>): ColourSpace | undefined {

@@ -1,5 +1,6 @@
 /** Reads a JPEG from its first marker to its last, and finds whether everything in between is there. */
 import { JobError } from '../../domain/errors.js';
+import { densityFrom, INCH_CENTIMETRES } from '../density.js';
 import { exifPreflight } from '../preflight/exif.js';
 import { type Frame, isFrame, readFrame, readScan, type Scan } from './frame.js';
 import type { TableSource } from './huffman.js';
@@ -188,8 +189,8 @@ export class JpegFile {
     const { jpeg } = this;
     if (jpeg.length < 18 || jpeg.readUInt32BE(0) !== 0xffd8ffe0 || jpeg.toString('latin1', 6, 11) !== 'JFIF\0')
       return undefined;
-    const density = Math.round(jpeg.readUInt16BE(14) * (jpeg[13] === 2 ? 2.54 : 1));
-    return jpeg[13] !== 0 && density > 0 && density <= 65_535 ? density : undefined;
+    const inches = jpeg[13] === 1 ? 1 : jpeg[13] === 2 ? INCH_CENTIMETRES : 0;
+    return densityFrom(jpeg.readUInt16BE(14) * inches, jpeg.readUInt16BE(16) * inches);
   }
 
   /** The file, or a copy in which what was found so far is put right, so that a decoder does not stumble over it. */

@@ -1,5 +1,9 @@
 import { JobError } from '../../domain/errors.js';
 
+/** Bytes of a text that are looked at. */
+const TEXT_BYTES = 2048;
+const MANGLED = 'a picture that was read as text and written as UTF-8, which destroys it: send it as binary';
+
 /** First bytes of formats that people send and the worker does not read, and what to do about them. */
 const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words: string])[] = [
   [4, ['ftyphei', 'ftyphev', 'ftypmif1', 'ftypmsf1'], 'HEIC, which phones write: export it as JPEG'],
@@ -9,12 +13,21 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [0, ['\0\0\x01\0'], 'ICO: convert it to PNG'],
   [0, ['8BPS'], 'a Photoshop file: export it as PNG or JPEG'],
   [0, ['%PDF'], 'PDF: render its pages as PNG'],
-  [0, ['<svg', '<?xml', '<!DOCTYPE svg'], 'SVG: render it as PNG'],
+  [4, ['ftypavis'], 'an animated AVIF: send a frame of it as AVIF, PNG or JPEG'],
   [4, ['ftyp'], 'a film, or a picture of another codec'],
   [0, ['PK\x03\x04'], 'a ZIP archive'],
   [0, ['\x1f\x8b'], 'a gzip file'],
-  [0, ['<!doctype html', '<!DOCTYPE html', '<html'], 'a web page'],
+  [0, ['\xef\xbf\xbd', '\xef\xbf\xbdPNG', 'RIFF\xef\xbf\xbd'], MANGLED],
+  [0, ['\xc3\xbf\xc3\x98', '\xc2\x89PNG'], MANGLED],
+  [0, ['\x89PNG\n'], 'a PNG whose line ends were changed on the way: send it as binary'],
+  [0, ['data:image/', '/9j/', 'iVBORw0KGgo', 'UklGR', 'R0lGOD'], 'Base64: decode it first'],
   [8, ['WAVE', 'AVI '], 'sound or a film'],
+];
+/** Texts that come in the place of a picture, such as the answer of a server that has an error. */
+const TEXTS: readonly (readonly [pattern: RegExp, words: string])[] = [
+  [/^<(?:\?xml|!DOCTYPE svg)[^]*<svg[\s>]|^<svg[\s>]/i, 'SVG: render it as PNG'],
+  [/^(?:<!DOCTYPE html|<html)/i, 'a web page'],
+  [/^<\?xml/, 'XML, such as the error of a server'],
 ];
 /** An AVIF begins like a film, and may name another brand first. A WebP or a GIF may begin like a text. */
 const PICTURE = /^(?:GIF8[79]a|[^]{4}ftyp[^]{0,53}avi[fs]|RIFF[^]{4}WEBP)/;
@@ -24,6 +37,7 @@ export const notRead = (given: string) => `expected JPEG, PNG, WebP, AVIF, TIFF 
 
 /** @param given what the decoder calls the format */
 export function unsupported(bytes: Buffer, given?: string, cause?: unknown): JobError {
+  if (bytes.length === 0) return new JobError('UNSUPPORTED_FORMAT', notRead('an empty file'), { cause });
   const words = foreign(bytes) ?? given ?? plain(bytes) ?? `bytes that begin with ${bytes.toString('hex', 0, 8)}`;
   return new JobError('UNSUPPORTED_FORMAT', notRead(words), { cause });
 }
@@ -43,7 +57,10 @@ export function refuseForeign(bytes: Buffer, what: string): void {
 
 function foreign(bytes: Buffer): string | undefined {
   const start = bytes.toString('latin1', 0, 32);
-  return FOREIGN.find(([at, starts]) => starts.some((one) => start.startsWith(one, at)))?.[2];
+  const known = FOREIGN.find(([at, starts]) => starts.some((one) => start.startsWith(one, at)));
+  if (known) return known[2];
+  const text = bytes.toString('latin1', 0, TEXT_BYTES).replace(/^(?:\xef\xbb\xbf)?\s+|^\xef\xbb\xbf/, '');
+  return TEXTS.find(([pattern]) => pattern.test(text))?.[1];
 }
 
 /** Whether the file begins with text: nothing but printable characters and white space, in UTF-8. */

@@ -14,6 +14,7 @@ export const TAG = {
   rowsPerStrip: 278,
   stripBytes: 279,
   xResolution: 282,
+  yResolution: 283,
   planar: 284,
   fax3Options: 292,
   resolutionUnit: 296,

@@ -1,10 +1,10 @@
 /** Reads the structure of a TIFF, and finds whether every pixel of its first page is there. */
+import { densityFrom, INCH_CENTIMETRES } from '../density.js';
 import { Directory, TAG, TiffBytes } from './directory.js';
 import { exifOf } from './exif.js';
 import { type Layout, layoutOf } from './layout.js';
 import { checkSegments } from './segments.js';
 
-const INCH = 2.54;
 /** Bits of NewSubfileType: a smaller copy, a mask. */
 const NO_PAGE = 1 | 4;
 
@@ -43,8 +43,9 @@ export class TiffFile {
   /** Pixels per inch that the file states. */
   get density(): number | undefined {
     const unit = this.#first.number(TAG.resolutionUnit, 2);
-    const density = Math.round(this.#first.number(TAG.xResolution) * (unit === 3 ? INCH : 1));
-    return unit > 1 && density > 0 && density <= 65_535 ? density : undefined;
+    const inches = unit === 2 ? 1 : unit === 3 ? INCH_CENTIMETRES : 0;
+    const across = this.#first.number(TAG.xResolution);
+    return densityFrom(across * inches, this.#first.number(TAG.yResolution, across) * inches);
   }
 
   /** The EXIF of the first page, as a block of its own. */

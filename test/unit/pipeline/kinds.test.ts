@@ -6,10 +6,13 @@ import type { Raster } from '../../../src/domain/raster.js';
 import { createTensor } from '../../../src/domain/tensor.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
+import { readHeader } from '../../../src/pipeline/decode.js';
 import { encode } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { isGrey } from '../../../src/pipeline/grey.js';
+import type { JobState } from '../../../src/pipeline/job-state.js';
 import { PLAN_TABLE } from '../../../src/pipeline/plans/index.js';
+import { decodeStep } from '../../../src/pipeline/steps.js';
 import { transform } from '../../../src/pipeline/transform.js';
 import { memoryModels } from '../../support/memory-models.js';
 
@@ -224,6 +227,23 @@ describe('a grey picture', () => {
     ],
   ])('is told from one %s', async (_name, picture, grey) => expect(await isGrey(picture)).toBe(grey));
 });
+
+it.each([true, false])(
+  'colours that are hidden count for grey only if they are kept: keepHidden %s',
+  async (keepHidden) => {
+    const { width, height, rgb, alpha } = pictureOf(box, () => [90, 90, 90], [200, 30, 30]);
+    const bytes = await sharp(rgb, { raw: { width, height, channels: 3 } })
+      .joinChannel(alpha, { raw: { width, height, channels: 1 } })
+      .png()
+      .toBuffer();
+    const state = {
+      ...{ bytes, header: await readHeader(bytes, { maxPixels: 1e6 }), codec: atOnce },
+      ...{ job: { output: { keepHidden } }, context: { warnings: [] } },
+    } as unknown as JobState;
+    await decodeStep.run(state);
+    expect(state.raster.grey).toBe(keepHidden ? undefined : true);
+  },
+);
 
 describe('an answer that cannot be right', () => {
   const photo = pictureOf(

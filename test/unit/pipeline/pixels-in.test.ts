@@ -3,6 +3,7 @@ import sharp, { type Metadata } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readFileSync } from 'node:fs';
 import { warning } from '../../../src/domain/warnings.js';
+import { isGrey } from '../../../src/pipeline/grey.js';
 import { decodeFile } from '../../support/decode.js';
 import { fromAdobeRgb, fromDisplayP3, fromGamma, fromLab, fromLinear, type Rgb } from '../../support/colour.js';
 import { adobeRgbProfile, cmykProfile, greyProfile, linearProfile } from '../../support/icc.js';
@@ -454,7 +455,19 @@ const CASES: Readonly<Record<string, Case>> = {
   'PNG, sRGB by cICP beside a profile': {
     make: () => numbered({ cICP: Buffer.from([1, 13, 0, 1]) }, adobe),
     is: { format: 'png' },
-    rgb: fromAdobeRgb(GREEN), // cICP says what libpng's sRGB means, so the profile stays
+    rgb: GREEN, // cICP ranks above iCCP (PNG, third edition, 4.3)
+    within: 1,
+  },
+  'PNG, a cICP that says nothing beside a profile': {
+    make: () => numbered({ cICP: Buffer.from([2, 2, 0, 1]) }, adobe),
+    is: { hasProfile: true },
+    rgb: fromAdobeRgb(GREEN),
+    within: 1,
+  },
+  'PNG, a cICP with a matrix, which RGB has none of': {
+    make: () => numbered({ cICP: Buffer.from([9, 16, 9, 1]) }, adobe),
+    is: { hasProfile: true },
+    rgb: fromAdobeRgb(GREEN),
     within: 1,
   },
   'PNG, 16-bit Display P3 by cICP': {
@@ -733,6 +746,63 @@ describe('16-bit grey with a profile', () => {
     for (let x = 0; x < width; x++) {
       near([raster.rgb[x * 3] ?? 0], [fromGamma((x * 16) / 257, Math.round(exponent * 256) / 256)], 0.56);
     }
+  });
+});
+
+describe('grey with a profile', () => {
+  const table = Array.from({ length: 256 }, (_, i) => Math.round((i / 255) ** 1.8 * 65_535));
+  const ramp = (depth: 8 | 16, icc: Buffer) =>
+    png({ width: 256, height: 1, colour: 'grey', depth, pixel: (x) => (depth === 8 ? [x] : [x, x]), icc });
+
+  it.each([8, 16] as const)('of a table, as scanners have it, stays grey: %i bits', async (depth) => {
+    const { raster } = await decodeFile(ramp(depth, greyProfile(table)), LIMIT);
+    expect(await isGrey(raster)).toBe(true);
+    for (let x = 0; x < 256; x++) near([raster.rgb[x * 3] ?? 0], [fromGamma(x, 1.8)], 1.5);
+  });
+
+  it.each([8, 16] as const)('whose curve gives lightness has that lightness: %i bits', async (depth) => {
+    const { raster } = await decodeFile(ramp(depth, greyProfile(1, 'Lab ')), LIMIT);
+    for (let x = 0; x < 256; x++) near([raster.rgb[x * 3] ?? 0], [fromLab([(x / 255) * 100, 0, 0])[1]], 1);
+  });
+});
+
+describe('a broken profile', () => {
+  const tag = (name: string, type: string, ...bytes: number[]) => [name, type, bytes] as const;
+  /** A profile of three channels whose tag is replaced. */
+  const broken = ([name, type, bytes]: ReturnType<typeof tag>) => {
+    const icc = Buffer.from(adobe);
+    // A table takes the place of the description, which nobody needs.
+    const entry = icc.indexOf(name === 'A2B0' ? 'desc' : name, 132, 'latin1');
+    icc.write(name, entry, 'latin1');
+    const body = Buffer.alloc(Math.max(32, 8 + bytes.length));
+    body.write(type, 'latin1');
+    body.set(bytes, 8);
+    const replaced = Buffer.concat([icc, body]);
+    replaced.writeUInt32BE(replaced.length);
+    replaced.writeUInt32BE(icc.length, entry + 4);
+    replaced.writeUInt32BE(body.length, entry + 8);
+    return replaced;
+  };
+  const changed = (at: number, bytes: readonly number[]) => {
+    const icc = Buffer.from(adobe);
+    icc.set(bytes, at);
+    return icc;
+  };
+
+  it.each<[string, () => Buffer]>([
+    ['a curve that is cut short', () => broken(tag('rTRC', 'curv', 0, 0, 0x13, 0x88))],
+    ['a curve of a kind that does not exist', () => broken(tag('gTRC', 'para', 0, 9, 0, 0))],
+    ['a table that is cut short', () => broken(tag('A2B0', 'mft2', 3, 3, 33, 0))],
+    ['a table of four channels', () => broken(tag('A2B0', 'mAB ', 4, 3, 0, 0, 0, 0, 0, 20))],
+    ['a table of no parts', () => broken(tag('A2B0', 'mAB ', 3, 3, 0, 0))],
+    ['a connection space that does not exist', () => changed(20, [...Buffer.from('RGB ')])],
+    ['a version that does not exist', () => changed(8, [9, 0, 0, 0])],
+    ['a length of 0', () => changed(0, [0, 0, 0, 0])],
+  ])('is left out, and named: %s', async (_, make) => {
+    const jpeg = withJpegProfile(await solid(GREEN).jpeg(FINE).toBuffer(), make());
+    const { raster, warnings } = await decodeFile(jpeg, LIMIT);
+    expect(warnings).toEqual(['the colour profile cannot be used and was left out']);
+    near([...raster.rgb.subarray(0, 3)], GREEN, 2);
   });
 });
 
