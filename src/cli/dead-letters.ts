@@ -58,7 +58,7 @@ function showCommand(invocation: Invocation): Command {
   const command = new Command('show')
     .description('print a dead letter, with its message')
     .argument('<id>', 'a job id, or the id of a message')
-    .option('--json', 'print JSON, which it does anyway')
+    .option('--json', 'print JSON, which is the default')
     .action(async (id: string) => {
       const found = (await letters(invocation, MOST_LETTERS, {})).filter((letter) => isNamed(letter, [id]));
       if (found.length === 0)
@@ -73,8 +73,8 @@ function showCommand(invocation: Invocation): Command {
 function purgeCommand(invocation: Invocation): Command {
   const command = withFilter(new Command('purge').description('remove dead letters for good'), NOT_FOR_LETTERS)
     .argument('[id...]', 'job ids, or ids of messages')
-    .option('--all', 'all that are there')
-    .option('-n, --dry-run', 'say what would be removed, and remove nothing')
+    .option('--all', 'all dead letters')
+    .option('-n, --dry-run', 'show what would be removed, and remove nothing')
     .option('--json', 'print one JSON array')
     .action((ids: string[], flags: PurgeFlags) => purge(invocation, ids, flags));
   return withHelp(

@@ -11,15 +11,15 @@ interface Entry {
 /** Only the command that is called is loaded, since all of them together take a second. */
 const COMMANDS: Readonly<Record<string, Entry>> = {
   worker: {
-    about: 'pull jobs and work on them until SIGTERM; every setting is a variable (docs/configuration.md)',
+    about: 'pull jobs and process them until SIGTERM; every setting is a variable (docs/configuration.md)',
     load: async () => (await import('./worker.js')).workerCommand,
   },
   setup: {
-    about: 'create topics, subscriptions with their policies, and buckets, and mend what differs; safe to run again',
+    about: 'create topics, subscriptions with their policies, and buckets, and correct differences; safe to run again',
     load: async () => (await import('./setup.js')).setupCommand,
   },
   doctor: {
-    about: 'look at everything that a worker depends on, and say what to do about each fault; changes nothing',
+    about: 'check everything that a worker depends on, and say what to do about each fault; changes nothing',
     load: async () => (await import('./doctor.js')).doctorCommand,
   },
   submit: {
@@ -27,7 +27,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./submit.js')).submitCommand,
   },
   process: {
-    about: 'local pictures straight through Triton, without Pub/Sub and Cloud Storage',
+    about: 'process local pictures directly with Triton, without Pub/Sub and Cloud Storage',
     load: async () => (await import('./process.js')).processCommand,
   },
   models: {
@@ -39,7 +39,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./routes.js')).routesCommand,
   },
   shadow: {
-    about: 'have another version do some jobs again, without publishing, and compare the results',
+    about: 'let another version repeat some jobs, without publishing, and compare the results',
     load: async () => (await import('./shadow.js')).shadowCommand,
   },
   capacity: {
@@ -47,11 +47,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./capacity.js')).capacityCommand,
   },
   cancel: {
-    about: 'end a job as canceled, wherever it is; the worker that meets it publishes the completion',
+    about: 'end a job as canceled, in the queue or in a worker; the worker that gets it publishes the completion',
     load: async () => (await import('./cancel.js')).cancelCommand,
   },
   status: {
-    about: 'say what became of jobs',
+    about: 'show the outcome of jobs',
     load: async () => (await import('./status.js')).statusCommand,
   },
   jobs: {
@@ -60,16 +60,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   redrive: {
     about:
-      'do jobs again, as <jobId>~r1, ~r2 …: those that are named, or all that match; repeating the command publishes no job twice',
+      'repeat the named jobs, or all that match, as <jobId>~r1, ~r2 …; running the command again publishes no job twice',
     load: async () => (await import('./redrive.js')).redriveCommand,
   },
   watch: {
     about:
-      'print completions as they are published, by a subscription that is deleted at the end; nobody else misses any',
+      'print completions as they are published; uses its own subscription, which it deletes at the end, so other readers miss none',
     load: async () => (await import('./watch.js')).watchCommand,
   },
   'dead-letters': {
-    about: 'look at the dead letters, which stay where they are, or remove some',
+    about: 'list and show dead letters, which removes none, or purge some',
     load: async () => (await import('./dead-letters.js')).deadLettersCommand,
   },
   completion: {

@@ -31,7 +31,7 @@ function listCommand(invocation: Invocation): Command {
     .addOption(new Option('--limit <n>', 'most jobs to list').argParser(wholeNumber(1, 1_000_000)).default(LIMIT))
     .addOption(new Option('--after <jobId>', 'go on behind this one, the last of the page before').argParser(jobIdOf))
     .option('--count', 'only count them, by status and code')
-    .option('--watch', 'go on, and list each job when it ends, until interrupted; with --json a line each')
+    .option('--watch', 'continue, and list each job when it ends, until interrupted; with --json a line each')
     .option('--json', 'print one JSON document')
     .action((flags: ListFlags) => {
       if (flags.count && flags.watch) throw new UsageError('--count and --watch: expected one of them, given both');
@@ -135,7 +135,7 @@ function showCommand(invocation: Invocation): Command {
   const command = new Command('show')
     .description('print the record of a job: its completion, and its request')
     .argument('<jobId>', 'its id', jobIdOf)
-    .option('--json', 'print JSON, which it does anyway')
+    .option('--json', 'print JSON, which is the default')
     .action((jobId: string) =>
       connected(invocation, async (client) => {
         const found = await client.status(jobId);

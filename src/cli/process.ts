@@ -14,7 +14,7 @@ export function processCommand(invocation: Invocation): Command {
       'a single picture: where the result goes; the name says the format; - is standard output',
     )
     .option('--out <folder>', 'several pictures: save the results here, in the same folders as the pictures')
-    .option('--report <file>', 'several pictures: write what became of each to a .json or .csv file')
+    .option('--report <file>', 'several pictures: write the outcome of each to a .json or .csv file')
     .option('--json', 'print one JSON document')
     .action(async (pictures: string[], flags: ProcessFlags) => {
       const [first = ''] = pictures;

@@ -23,12 +23,18 @@ const AT_ONCE = 16;
 
 export function redriveCommand(invocation: Invocation): Command {
   const command = withFilter(new Command('redrive').argument('[jobId...]', 'ids of jobs', jobIdsOf))
-    .option('-n, --dry-run', 'say what would be done, and publish nothing')
-    .option('--force', 'also what has succeeded, was canceled, would fail in the same way, or was redriven 5 times')
+    .option('-n, --dry-run', 'show what would be published, and publish nothing')
+    .option(
+      '--force',
+      'also repeat jobs that succeeded, were canceled, would fail in the same way, or were redriven 5 times',
+    )
     .addOption(
       new Option('--deadline <time>', 'a new deadline; the old one is kept unless it has passed').argParser(deadlineOf),
     )
-    .option('--dead-letters', 'all dead letters, or those of a --code, --since, --until or --prefix; they stay there')
+    .option(
+      '--dead-letters',
+      'all dead letters, or those that match --code, --since, --until or --prefix; none is removed',
+    )
     .option('--json', 'print one JSON document')
     .action((jobIds: string[] | undefined, flags: Flags) => redriveJobs(jobIds ?? [], flags, invocation));
   return withHelp(

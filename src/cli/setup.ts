@@ -35,23 +35,29 @@ const WOULD_CHANGE = 3;
 
 export function setupCommand(invocation: Invocation): Command {
   const command = new Command('setup')
-    .option('--dry-run', `say what would be done, and do nothing; exit ${WOULD_CHANGE} if there is something to do`)
+    .option('--dry-run', `show what would change, and change nothing; exit ${WOULD_CHANGE} if something would`)
     .option('--per-model <model,…>', 'a filtered subscription for each of these models, and one for the rest')
     .option('--per-tenant <tenant,…>', 'a filtered subscription for each of these tenants, and one for the rest')
     .option('--per-priority', 'two filtered subscriptions: interactive and the rest')
-    .option('--allow-overlap', 'even if jobs are then delivered by two subscriptions: to move from some to others')
+    .option(
+      '--allow-overlap',
+      'permit that two subscriptions deliver the same job, to move from old subscriptions to new ones',
+    )
     .option('--location <location>', 'where new buckets are made')
-    .option('--state-days <days>', `delete records after so many days, or never (${DEFAULT_DAYS}, or more if need be)`)
-    .option('--upload-days <days>', `delete uploads after so many days, or never (${DEFAULT_DAYS})`)
-    .option('--shadow-days <days>', `delete what shadows store after so many days, or never (${DEFAULT_DAYS})`)
+    .option(
+      '--state-days <days>',
+      `delete records after this many days, or never (${DEFAULT_DAYS}, or more if necessary)`,
+    )
+    .option('--upload-days <days>', `delete uploads after this many days, or never (${DEFAULT_DAYS})`)
+    .option('--shadow-days <days>', `delete results of shadows after this many days, or never (${DEFAULT_DAYS})`)
     .option(
       '--results-days <days>',
-      'delete results after so many days, or never; unless given, their rule is left alone',
+      'delete results after this many days, or never; by default their rule stays as it is',
     )
     .option('--notify <gs://…>', 'also make jobs of the new objects of a bucket, or of a prefix in it')
-    .addOption(operationOption('with --notify: what is done with them, as for submit'))
+    .addOption(operationOption('with --notify: operations for these objects, as for submit'))
     .option('--output-prefix <gs://…>', 'with --notify: prefix of the results')
-    .option('--keep-access', 'leave the access settings of buckets that are there as they are')
+    .option('--keep-access', 'leave the access settings of existing buckets unchanged')
     .option('--json', 'print one JSON document')
     .action(async (flags: SetupFlags) => {
       invocation.exitCode = await setUp(flags, invocation.env);

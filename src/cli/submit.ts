@@ -15,21 +15,21 @@ export function submitCommand(invocation: Invocation): Command {
   for (const option of RENDER_OPTIONS) command.addOption(option);
   command
     .option('--job-id <id>', 'the idempotency key; the default is made of the file name and a random part')
-    .option('--redrive-of <id>', 'the job that this one does again; the default id is <id>~r1')
+    .option('--redrive-of <id>', 'the job that this one repeats; the default id is <id>~r1')
     .option('--group <label>', 'label of the jobs that belong together')
     .option('--group-total <number>', 'number of jobs in the group, if it is known')
-    .option('--tenant <label>', 'for whom it is: tenants take turns, however many jobs each of them has')
+    .option('--tenant <label>', 'tenant of the job: tenants take turns, however many jobs each of them has')
     .option('--output-uri <gs://…>', 'exact address of the result')
     .option('--output-prefix <gs://…>', 'prefix of the result')
-    .option('--experiment-key <key>', 'for whom it is: the same key gets the same arm of an experiment')
+    .option('--experiment-key <key>', 'key of the job for experiments: the same key gets the same arm')
     .addOption(
-      new Option('--priority <priority>', 'how urgent it is; default: interactive, or batch for several').choices(
+      new Option('--priority <priority>', 'urgency of the job; default: interactive, or batch for several').choices(
         PRIORITIES,
       ),
     )
     .option('--deadline <time>', 'absolute, such as 2026-12-01T12:00:00Z')
-    .option('--timeout <seconds>', 'limit of one attempt')
-    .option('--metadata <json>', 'object to be echoed in the completion')
+    .option('--timeout <seconds>', 'time limit of one attempt')
+    .option('--metadata <json>', 'object that the completion repeats')
     .option('--republish', 'publish even if the job was submitted before and has not ended')
     .option('--wait', 'wait for the outcome; exit 1 unless it succeeded (several pictures: the default)')
     .option('--no-wait', 'only publish')
@@ -39,7 +39,7 @@ export function submitCommand(invocation: Invocation): Command {
     )
     .option('-o, --download <file>', 'with --wait: save the result of a single picture here; - is standard output')
     .option('--out <folder>', 'several pictures: save the results here, in the same folders as the pictures')
-    .option('--report <file>', 'several pictures: write what became of each to a .json or .csv file')
+    .option('--report <file>', 'several pictures: write the outcome of each to a .json or .csv file')
     .option('--json', 'print the outcome, or without --wait the job, as JSON on standard output')
     .action(async (pictures: string[], flags: Flags) => {
       if (given.has('no-wait') && flags.waitSeconds !== undefined) {

@@ -59,6 +59,6 @@ it('is what docs/scale.md says: for a new picture, its job, and a job in a group
   await scene.completions(1, 'with-others');
   // It is counted in its group after its own completion.
   let counted: Requests = { a: 0, b: 0 };
-  const ofEnd = told('its end in a group with a total, at the least');
+  const ofEnd = told('its end in a group with a total, at least');
   await expect.poll(() => (counted = sum(counted, counter.take())), { timeout: 10_000 }).toEqual(sum(ofJob, ofEnd));
 });

@@ -13,7 +13,7 @@ interface Flags {
 
 export function checkCommand(invocation: Invocation): Command {
   const command = new Command('check')
-    .description("hold a model's directory against the contract and Triton's schema; no server is needed")
+    .description("check a model's directory against the contract and Triton's schema; needs no server")
     .argument('<folder>', 'directory of one model, with config.pbtxt and a folder for each version')
     .option('--triton', 'also run each version that the Triton at TRITON_URL serves, and measure its seams')
     .option('--json', 'print one JSON document')

@@ -32,7 +32,7 @@ const wait = () =>
 export function loadCommand(invocation: Invocation): Command {
   const command = new Command('load')
     .description(
-      'load a model, or what is new of it, at every replica of Triton; versions that are served stay so meanwhile',
+      'load a model, or its new versions, at every replica of Triton; served versions keep serving meanwhile',
     )
     .argument('<name>', 'name of the model')
     .addOption(VERSION('wait for this version; version_policy in config.pbtxt says which ones Triton loads'))

@@ -13,7 +13,7 @@ const VERSION = '1';
 
 export function newCommand(): Command {
   const command = new Command('new')
-    .description('write the directory of a small model that works, as a start for one of your own')
+    .description('write the directory of a small working model, as a start for your own')
     .argument('<name>', 'name of the model, as jobs will name it')
     .option('--into <folder>', 'where its directory is made', '.')
     .option('--json', 'print one JSON document')

@@ -24,13 +24,15 @@ const MOST_NOTE = 200;
 
 export function pushCommand(invocation: Invocation): Command {
   const command = new Command('push')
-    .description('put one version of a model into the repository that Triton reads; nobody sees half of it')
+    .description(
+      'put one version of a model into the repository that Triton reads; no server sees an incomplete version',
+    )
     .argument('<folder>', 'directory of one model, with config.pbtxt and a folder for each version')
     .requiredOption('--repository <place>', 'a folder, such as a mounted volume, or gs://<bucket>/<prefix>')
     .addOption(VERSION('which version to push, where the folder has several'))
     .option('--note <text>', 'kept in the manifest of the version')
     .option('--triton', 'refuse a version that the Triton at TRITON_URL serves, unless it is the same')
-    .option('--dry-run', 'check everything, say what would be done, and change nothing')
+    .option('--dry-run', 'check everything, show what would change, and change nothing')
     .option('--json', 'print one JSON document')
     .action(async (folder: string, _: unknown, command: Command) => {
       invocation.exitCode = await push(invocation, folder, command.optsWithGlobals<Flags>());

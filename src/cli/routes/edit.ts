@@ -30,7 +30,7 @@ export const withEditOptions = (command: Command): Command =>
         return text;
       }),
     )
-    .option('--force', 'also where Triton does not serve a version, or does not answer')
+    .option('--force', 'write even if Triton does not serve a version, or does not answer')
     .option('--dry-run', 'only show what would change')
     .option('--json', 'print one JSON document');
 

@@ -36,7 +36,7 @@ export function historyCommand(invocation: Invocation): Command {
 export function restoreCommand(invocation: Invocation): Command {
   const command = withEditOptions(
     new Command('restore')
-      .description('bring former routes back, all models at once')
+      .description('restore former routes, of all models at once')
       .argument('<id>', 'as `imagen routes history` shows it'),
   ).action((id: string, flags: EditFlags) =>
     editRoutes(invocation, flags, {

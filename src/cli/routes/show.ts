@@ -17,7 +17,9 @@ type Look = (model: string, version: string) => Served;
 
 export function showCommand(invocation: Invocation): Command {
   const command = new Command('show')
-    .description('show the routes in force, whether Triton serves what they name, and which arms a guard has stopped')
+    .description(
+      'show the current routes, whether Triton serves the versions in them, and which arms a guard has stopped',
+    )
     .option('--json', 'print one JSON document')
     .action(async ({ json }: { readonly json?: boolean }) => {
       const open = openRoutes(invocation.env);

@@ -39,12 +39,15 @@ export function completionsOptions(command: Command): Command {
   return command
     .option('--completions-subscription <name>', `${reader}, for a reader of yours (may be repeated)`, collect, [])
     .option('--completions-push <name=url>', `${reader} that posts each one to a webhook`, collect, [])
-    .option('--push-service-account <email>', 'with --completions-push: whose token the requests bear')
+    .option('--push-service-account <email>', 'with --completions-push: account whose token the requests carry')
     .option('--push-audience <text>', 'with --push-service-account: audience of the token (default: the url)')
     .option('--completions-bigquery <name=table>', `${reader} that fills a table of BigQuery`, collect, [])
     .option('--completions-bucket <name=gs://…>', `${reader} that writes files of JSON lines`, collect, [])
-    .option('--completions-filter <filter>', 'of these subscriptions, on attributes, such as NOT attributes:type')
-    .option('--completions-dead-letter-topic <name>', 'where a webhook or table leads that refuses one 100 times');
+    .option('--completions-filter <filter>', 'filter of these subscriptions on attributes, such as NOT attributes:type')
+    .option(
+      '--completions-dead-letter-topic <name>',
+      'topic for completions that a webhook or table has refused 100 times',
+    );
 }
 
 /** The subscriptions to completions that the flags ask for. @throws UsageError */

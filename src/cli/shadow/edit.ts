@@ -11,7 +11,7 @@ interface StartFlags extends EditFlags {
 export function startCommand(invocation: Invocation): Command {
   const command = withEditOptions(
     new Command('start')
-      .description("write into the routes that a version does a share of the model's jobs once more")
+      .description("let a version repeat a share of the model's jobs; writes this into the routes")
       .argument('<model>', 'its name')
       .argument('<version>', 'number of the version', versionOf)
       .addOption(

@@ -22,7 +22,7 @@ const WORST = 5;
 export function reportCommand(invocation: Invocation): Command {
   const command = new Command('report')
     .description(
-      'say how the results of shadows differ from those of the jobs, by the reports that workers have stored',
+      'show how the results of shadows differ from those of the jobs, from the reports that workers have stored',
     )
     .option('--model <name>', 'only shadows of this model')
     .option('--json', 'print one JSON document')

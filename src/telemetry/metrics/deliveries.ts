@@ -8,26 +8,26 @@ export function deliveryMetrics(families: Families, labels: Labels) {
   const deliveries = families.counter('imagen_deliveries_total', 'Messages received');
   const redeliveries = families.counter(
     'imagen_redeliveries_total',
-    'Of those, the ones that had been delivered before, by the attempt that Pub/Sub counts',
+    'Messages received that had been delivered before, by the attempt that Pub/Sub counts',
   );
   const deferred = families.counter(
     'imagen_deferred_total',
-    'Messages that were put back into the queue because their job could not be done then, by the reason',
+    'Messages that the worker put back into the queue because it could not do their job then, by reason',
     ['code'],
     () => ERROR_CODES.filter((code) => ERRORS[code].verdict === 'defer').map((code) => ({ code })),
   );
   const unreadable = families.counter(
     'imagen_unreadable_records_total',
-    'Times that something else was found in the place of a job’s record, at each look',
+    'Times that a worker found something else in the place of a job’s record',
   );
   const givenBack = families.counter(
     'imagen_given_back_total',
-    'Deliveries that were nacked to be tried again, by the reason',
+    'Deliveries that were nacked, so that Pub/Sub delivers them again, by reason',
     ['code'],
   );
   const ignored = families.counter(
     'imagen_notifications_ignored_total',
-    'Notifications of buckets that are no jobs, by the reason: a deletion, a result or a record of this service, a folder, an object for which nobody has named operations',
+    'Notifications of buckets that are not jobs, by reason: a deletion, a result or a record of this service, a folder, an object without operations',
     ['reason'],
     () => IGNORED.map((reason) => ({ reason })),
   );
@@ -43,7 +43,7 @@ export function deliveryMetrics(families: Families, labels: Labels) {
   );
   const lost = families.counter(
     'imagen_leases_lost_total',
-    'Messages whose lease had run out while they were in work, so that another worker may have them too',
+    'Messages whose lease ran out while they were in work, so that another worker may get them, too',
   );
 
   return {

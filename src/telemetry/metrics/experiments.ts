@@ -31,19 +31,19 @@ export function experimentMetrics(
   );
   const operations = families.counter(
     'imagen_experiment_operations_total',
-    'Operations on the arm of an experiment that ended, by how its version did',
+    'Ended operations on the arm of an experiment, by the outcome of its version',
     ['model', 'version', 'arm', 'outcome'],
     () => arms().flatMap((arm) => ARM_ENDS.map((outcome) => ({ ...labels.ofArm(arm), outcome }))),
   );
   const fallbacks = families.counter(
     'imagen_fallbacks_total',
-    'Operations done by the default version after the version of an arm had failed at them',
+    "Operations that the default version did after an arm's version had failed at them",
     ['model', 'version', 'arm'],
     () => arms().map((arm) => labels.ofArm(arm)),
   );
   families.gauges(
     'imagen_experiment_stopped',
-    '1 for an arm that gets no more jobs because it failed too often or is too slow, 0 for one that is watched for that',
+    '1 for an arm that a guard stopped because it failed too often or is too slow, 0 for a guarded arm that still gets jobs',
     ['model', 'arm', 'reason'],
     () =>
       arms()

@@ -23,19 +23,15 @@ export interface InferenceFacts {
 
 export function inferenceMetrics(families: Families, labels: Labels, facts: InferenceFacts) {
   const byPlan = ['model', 'version', 'plan'] as const;
-  const requests = families.counter(
-    'imagen_inference_requests_total',
-    'Requests that finished operations needed',
-    byPlan,
-  );
+  const requests = families.counter('imagen_inference_requests_total', 'Requests of finished operations', byPlan);
   const computed = families.counter(
     'imagen_inference_pixels_computed_total',
-    'Pixels that the requests of finished operations had, margins and padding included',
+    'Pixels in the requests of finished operations, including margins and padding',
     byPlan,
   );
   const useful = families.counter(
     'imagen_inference_pixels_useful_total',
-    'Of those, the pixels that are the picture, each once',
+    'Pixels of the pictures themselves in these requests, each counted once',
     byPlan,
   );
 
@@ -53,13 +49,13 @@ export function inferenceMetrics(families: Families, labels: Labels, facts: Infe
   gauges('imagen_inference_waiting', 'Requests that wait until they may be sent', facts.load, ({ waiting }) => waiting);
   gauges(
     'imagen_planner_launch_seconds',
-    'What an execution costs whatever its size, as the planner has learned from Triton',
+    "Fixed cost of an execution, independent of its size, as the planner estimates it from Triton's statistics",
     facts.learnedCosts,
     ({ fixed }) => fixed / 1000,
   );
   gauges(
     'imagen_planner_megapixel_seconds',
-    'What a million pixels of an execution cost, as the planner has learned from Triton',
+    "Cost of a million pixels of an execution, as the planner estimates it from Triton's statistics",
     facts.learnedCosts,
     ({ perPixel }) => perPixel * 1000,
   );

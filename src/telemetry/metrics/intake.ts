@@ -24,7 +24,7 @@ export function intakeMetrics(families: Families, facts: IntakeFacts): void {
   families.gauge('imagen_jobs_waiting', 'Jobs pulled that wait for a place', facts.jobsWaiting);
   families.gauge(
     'imagen_jobs_parked',
-    'Jobs pulled that stand aside until their model or bucket can be used again',
+    'Pulled jobs that stand aside until their model or bucket works again',
     facts.jobsParked,
   );
   families.gauge('imagen_decoded_bytes', 'Memory reserved for the pictures in work', facts.decodedBytes);
@@ -33,13 +33,13 @@ export function intakeMetrics(families: Families, facts: IntakeFacts): void {
   families.gauge('imagen_codecs_waiting', 'Pictures that wait for their turn at that', facts.codecsWaiting);
   families.gauges(
     'imagen_bucket_unavailable',
-    '1 for each bucket, or folder of a configured prefix, that the last check has found to be unusable, and whose jobs stand aside',
+    '1 for each bucket, or folder of a configured prefix, that the last check found unusable; its jobs stand aside',
     ['bucket', 'folder', 'access'],
     () => facts.bucketsOpen().map(({ name: bucket, folder = '', access }) => [{ bucket, folder, access }, 1] as const),
   );
   families.gauges(
     'imagen_intake_paused',
-    '1 for each reason why no further job can begin in this worker now',
+    '1 for each reason why this worker can start no further job now',
     ['reason'],
     () => {
       const now = facts.paused();

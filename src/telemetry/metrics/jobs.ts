@@ -51,13 +51,13 @@ export function jobMetrics(families: Families, labels: Labels, { arms }: Pick<Ex
   );
   const stages = families.histogram(
     'imagen_stage_duration_seconds',
-    'Time that jobs spent in each stage; queued is the time between publish and the beginning of the work',
+    'Time that jobs spent in each stage; queued is the time from publish to the start of the work',
     ['stage'],
     STAGE_BUCKETS,
   );
   const replays = families.counter(
     'imagen_replays_total',
-    'Deliveries of jobs that had ended before, answered from their record',
+    'Deliveries of jobs that had already ended, answered from their record',
   );
 
   return {

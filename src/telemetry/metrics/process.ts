@@ -24,7 +24,7 @@ export function processMetrics(families: Families, { build }: ProcessFacts): voi
   collectDefaultMetrics({ register: families.registry });
   families.gauge(
     'imagen_memory_limit_bytes',
-    'Memory that this process may have: of its container, else of the machine',
+    "Memory limit of this process: its container's, or else the machine's",
     memoryLimit,
   );
   families.gauges(

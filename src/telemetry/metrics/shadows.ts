@@ -44,7 +44,7 @@ export function shadowMetrics(
   const which = ['model', 'version'] as const;
   const shadows = families.counter(
     'imagen_shadows_total',
-    'Shadows that ended: jobs that another version did once more, or was to do',
+    'Ended shadows: jobs that another version repeated or was to repeat',
     [...which, 'result', 'reason'],
     () => shadowed().flatMap(({ model, version }) => ENDS.map((end) => ({ ...labels.served(model, version), ...end }))),
   );

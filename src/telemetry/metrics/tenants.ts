@@ -36,7 +36,7 @@ export function tenantMetrics(families: Families, labels: Labels, { tenants, job
   );
   const queued = families.histogram(
     'imagen_tenant_queued_seconds',
-    'Time between publish and the beginning of the work, by tenant',
+    'Time from publish to the start of the work, by tenant',
     ['tenant'],
     QUEUED_BUCKETS,
   );

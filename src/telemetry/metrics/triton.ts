@@ -32,13 +32,13 @@ const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export function tritonMetrics(families: Families, labels: Labels, facts: TritonFacts) {
   const roundTrips = families.histogram(
     'imagen_triton_round_trip_seconds',
-    'Time of one answered request to Triton, its queue included, as the worker sees it',
+    "Time of one answered request to Triton as the worker sees it, including Triton's queue",
     ['model', 'version', 'transport'],
     BUCKETS,
   );
   const errors = families.counter(
     'imagen_triton_errors_total',
-    'Attempts at an inference that failed, those included that were tried again',
+    'Failed attempts at an inference, including those that were retried',
     ['model', 'code'],
   );
   families.gauge('imagen_triton_ready', '1 when the last look at the models of Triton succeeded', () =>
@@ -46,7 +46,7 @@ export function tritonMetrics(families: Families, labels: Labels, facts: TritonF
   );
   families.gauges(
     'imagen_model_ready',
-    '1 for a model that serves, 0 for one that Triton knows and cannot serve',
+    '1 for a model that serves, 0 for one that Triton knows but cannot serve',
     ['model'],
     () => {
       // A name with a slash is one version of a model that serves others.
@@ -59,14 +59,14 @@ export function tritonMetrics(families: Families, labels: Labels, facts: TritonF
   );
   families.gauges(
     'imagen_model_circuit_open',
-    '1 for a model that inferences have found unavailable, and whose jobs stand aside',
+    '1 for a model that inferences found unavailable; its jobs stand aside',
     ['model'],
     () => facts.circuitsOpen().map((model) => [{ model: labels.model(model) }, 1] as const),
   );
 
   families.gauges(
     'imagen_replica_failing',
-    '1 for a replica of Triton that answers, but fails at a model by a fault of its own',
+    '1 for a replica of Triton that answers, but fails at a model through its own fault',
     ['model', 'version', 'replica', 'fault'],
     () =>
       facts.sick().map(({ model, version, replica, fault }) => {
