@@ -1,4 +1,24 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { groupOf } from './test/support/groups.js';
+
+/** Mixes the groups of `real` evenly, so that each has a file among those that wait for their turn. */
+class GroupsMixed extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const real = sorted.filter(({ project }) => project.name === 'real');
+    const sizes = new Map<string, number>();
+    const placed = real.map((file) => {
+      const group = groupOf(file.moduleId);
+      const place = sizes.get(group) ?? 0;
+      sizes.set(group, place + 1);
+      return { file, group, place };
+    });
+    const mixed = placed.map(({ file, group, place }) => ({ file, part: (place + 0.5) / (sizes.get(group) ?? 1) }));
+    mixed.sort((a, b) => a.part - b.part);
+    return [...sorted.filter((file) => !real.includes(file)), ...mixed.map(({ file }) => file)];
+  }
+}
 
 const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
 /** They ask the networks about hundreds of pictures: only with `npm run test:pixels`, which also runs all of golden.test.ts. */
@@ -22,6 +42,7 @@ const LANES = 15;
  */
 export default defineConfig({
   test: {
+    sequence: { sequencer: GroupsMixed },
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], exclude: APART, isolate: false, ...UNIT } },
       { test: { name: 'unit apart', include: APART, ...UNIT } },

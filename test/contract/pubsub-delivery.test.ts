@@ -65,8 +65,10 @@ describe.concurrent.each(PUBSUBS)('delivery on $name', ({ host, isGoogles }) => 
   it('gives nothing to a pull that was given up', async () => {
     const { subscription, publish, pull } = await fresh();
     const given = subscriber.pull({ subscription, maxMessages: 1 }, { timeout: 500, retry: null });
-    // Google's emulator knows the deadline, and answers with nothing just before it.
-    expect(await codeOf(given)).toBe(isGoogles ? status.OK : status.DEADLINE_EXCEEDED);
+    // Google's emulator knows the deadline, and tries to answer with nothing just before it.
+    expect(isGoogles ? [status.OK, status.DEADLINE_EXCEEDED] : [status.DEADLINE_EXCEEDED]).toContain(
+      await codeOf(given),
+    );
     await publish('1');
     expect(textsOf(await pull(1, LEASE_MS / 2))).toEqual(['1']);
   });

@@ -3,7 +3,7 @@ import { CRASH_STEPS } from '../../scripts/lab/chaos/crashes.js';
 import { FAULTS } from '../../scripts/lab/chaos/plan.js';
 import { runProgram } from '../support/program.js';
 
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 300_000;
 
 it(
   'a fault run loses nothing, says nothing twice and leaves nothing behind',

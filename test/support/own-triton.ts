@@ -75,7 +75,7 @@ export class OwnTriton {
   killModel(model: string): void {
     const pids = modelProcesses(this.#dir, model);
     if (pids.length === 0) throw new Error(`model ${model} has no process`);
-    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    for (const pid of pids) killIfThere(pid);
   }
 
   /** Whether a model of the Python backend has a process. */
@@ -148,4 +148,13 @@ async function threadStates(pid: number): Promise<string[]> {
     return stat.charAt(stat.lastIndexOf(')') + 2); // after the name, which may hold anything
   });
   return Promise.all(states);
+}
+
+/** While a process starts another one, that has the same command for a moment, and may be gone before the signal comes. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }

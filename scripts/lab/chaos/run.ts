@@ -44,7 +44,7 @@ const WORKER_ENV = {
   IMAGEN_MAX_DECODED_BYTES: String(LARGEST_BYTES),
 };
 /** A killed worker costs an attempt of all that it held; a killer needs all attempts, at ten seconds each. */
-const maxAttempts = (durationMs: number) => (durationMs < SHORT_MS ? 4 : 7);
+const maxAttempts = (durationMs: number) => (durationMs < SHORT_MS ? 5 : 7);
 const SHORT_MS = 120_000;
 /** A lease and some more: what was held at the last fault has come again so long after it. */
 const SETTLED_MS = 15_000;
