@@ -16,7 +16,7 @@ class GroupsMixed extends BaseSequencer {
     });
     const mixed = placed.map(({ file, group, place }) => ({ file, part: (place + 0.5) / (sizes.get(group) ?? 1) }));
     mixed.sort((a, b) => a.part - b.part);
-    return [...sorted.filter((file) => !real.includes(file)), ...mixed.map(({ file }) => file)];
+    return [...sorted.filter(({ project }) => project.name !== 'real'), ...mixed.map(({ file }) => file)];
   }
 }
 
@@ -25,7 +25,7 @@ const PATIENT = { testTimeout: 60_000, hookTimeout: 120_000 };
 const LONG = ['test/contract/seams.test.ts'];
 const ALL_PIXELS = process.env.IMAGEN_TEST_PIXELS === 'all';
 const COMPUTING = [...(ALL_PIXELS ? LONG : []), 'test/e2e/golden.test.ts', 'test/e2e/kinds.test.ts'];
-/** They change what a process has once: its tracer, what grpc-js reads when it is loaded, or which loaders sharp has. */
+/** These files change state that a process has only once: its tracer, the settings that grpc-js reads on load, or the loaders of sharp. */
 const APART = [
   'test/unit/tracing/*.test.ts',
   'test/unit/adapters/pubsub-channel.test.ts',

@@ -29,7 +29,7 @@ export interface StandIn {
   /** A limit of the queue, in requests, and nothing else of that kind. */
   readonly queueSize?: number;
   /**
-   * What the model does at a picture whose first pixel is red: it raises an error for the whole batch, ends its
+   * What the model does when the first pixel of a picture is red: it raises an error for the whole batch, ends its
    * process, or hangs.
    */
   readonly red?: 'raise' | 'die' | 'hang';

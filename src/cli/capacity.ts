@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readConfig } from '../config/index.js';
+import { commaSeparated } from '../config/readers.js';
 import { OUTPUT_FORMATS, type OutputFormat } from '../domain/job.js';
 import { MEASURE_SETTINGS, measureAll } from './capacity/measure-all.js';
 import { parseSizes } from './capacity/pictures.js';
@@ -23,10 +24,7 @@ interface Flags {
 
 /** Each name once, for each is measured. @throws InvalidArgumentError if there is none */
 function names(value: string, before: string[] = []): string[] {
-  const given = value
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
+  const given = commaSeparated(value);
   if (given.length === 0) throw new InvalidArgumentError('Expected names, separated by commas.');
   return [...new Set([...before, ...given])];
 }

@@ -3,7 +3,8 @@ import { tenantSchema } from '../domain/job.js';
 import { parseObjectUri, parsePrefix } from '../domain/uri.js';
 import { expected, type Reader } from './setting.js';
 
-const list = (value: string) =>
+/** The items of a list, trimmed; empty ones are left out. */
+export const commaSeparated = (value: string): string[] =>
   value
     .split(',')
     .map((item) => item.trim())
@@ -19,7 +20,7 @@ export const word: Reader<string> = (value) =>
 export const prefix: Reader<string> = (value) =>
   typeof parsePrefix(value) === 'string' ? expected('gs://<bucket>/<prefix>') : value;
 export const prefixes: Reader<readonly string[]> = (value) => {
-  const items = list(value);
+  const items = commaSeparated(value);
   return items.every((item) => typeof parsePrefix(item) !== 'string')
     ? items
     : expected('gs:// prefixes, separated by commas');
@@ -33,7 +34,7 @@ export const pathOrObject: Reader<string> = (value) => {
 export const tenants =
   (most: number): Reader<readonly string[]> =>
   (value) => {
-    const items = list(value);
+    const items = commaSeparated(value);
     return items.length <= most && items.every((item) => tenantSchema.safeParse(item).success)
       ? items
       : expected(`at most ${most} labels of tenants, separated by commas`);
@@ -75,7 +76,7 @@ const canBeDecoded = (value: string) => {
 const pairs =
   (pair: RegExp): Reader<string> =>
   (value) =>
-    list(value).every((item) => pair.test(item) && canBeDecoded(item))
+    commaSeparated(value).every((item) => pair.test(item) && canBeDecoded(item))
       ? value
       : expected('key=value pairs, separated by commas and percent-encoded', 'something else');
 export const headers = pairs(/^[\w!#$%&'*+.^`|~-]+\s*=\s*[^\s;][^;]*$/);
@@ -86,7 +87,7 @@ export interface WeightedSubscription {
   readonly weight?: number;
 }
 export const subscriptions: Reader<readonly WeightedSubscription[]> = (value) => {
-  const parsed = list(value).map((item) => /^([A-Za-z][\w.~+%-]*)(?:=([1-9][0-9]{0,3}))?$/.exec(item));
+  const parsed = commaSeparated(value).map((item) => /^([A-Za-z][\w.~+%-]*)(?:=([1-9][0-9]{0,3}))?$/.exec(item));
   if (new Set(parsed.map((match) => match?.[1])).size < parsed.filter(Boolean).length) {
     return expected('each subscription once');
   }

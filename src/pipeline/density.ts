@@ -6,11 +6,17 @@ export const INCH_METRES = 0.0254;
 const MOST = 65_535;
 
 /**
- * The density of a picture whose pixels are square.
+ * Rounds a density to whole pixels per inch.
  * @param across,down pixels per inch
  * @returns undefined if it is impossible, or if the pixels are not square: a result states one number
  */
 export function densityFrom(across: number, down: number): number | undefined {
   const [x, y] = [Math.round(across), Math.round(down)];
   return x === y && x > 0 && x <= MOST ? x : undefined;
+}
+
+/** Reads a density as TIFF and EXIF state it. @param unit 2 for inches, 3 for centimetres; 1 states only the shape of a pixel */
+export function densityIn(unit: number, across: number, down: number): number | undefined {
+  const inches = unit === 2 ? 1 : unit === 3 ? INCH_CENTIMETRES : 0;
+  return densityFrom(across * inches, down * inches);
 }

@@ -1,6 +1,6 @@
 /** Reads and changes EXIF blocks in place (CIPA DC-008; TIFF 6.0, section 2). */
 
-import { densityFrom, INCH_CENTIMETRES } from './density.js';
+import { densityIn } from './density.js';
 
 export const TAG = {
   width: 0x0100,
@@ -135,10 +135,8 @@ export function densityOf(block: Buffer | undefined): number | undefined {
       const entry = entries.find((one) => one.tag === tag);
       return entry && exif.number(entry);
     };
-    const unit = numberOf(TAG.resolutionUnit) ?? 2;
-    const inches = unit === 2 ? 1 : unit === 3 ? INCH_CENTIMETRES : 0; // 1 means that only the shape of a pixel is stated
     const across = numberOf(TAG.xResolution) ?? 0;
-    const density = densityFrom(across * inches, (numberOf(TAG.yResolution) ?? across) * inches);
+    const density = densityIn(numberOf(TAG.resolutionUnit) ?? 2, across, numberOf(TAG.yResolution) ?? across);
     return density === 72 ? undefined : density;
   } catch {
     return undefined; // an offset leads out of the block

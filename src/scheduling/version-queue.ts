@@ -38,9 +38,9 @@ const SHARED_MS = 1_000;
  *
  * Triton's batcher takes its queue in order, and a request of another shape ends the batch. So the queue sends requests
  * of one shape in runs of at most a batch. Tenants take turns at leading a run, and so do the jobs of each tenant.
- * Other requests of the same shape join it, and pictures that may be padded form the group that saves most. Only as
- * many runs are in flight as keep the model busy, since a request that is not sent yet can still be matched with later
- * ones.
+ * Other requests of the same shape join it, and pictures that may be padded form the group that saves most. The queue
+ * keeps no more runs in flight than the model needs to stay busy, because requests that are not sent yet can still join
+ * later ones.
  *
  * Requests that failed together are retried apart, in ever smaller groups. Nothing else of this worker is in flight with
  * such a group. So a few executions find the one request of eight that fails them all.

@@ -85,7 +85,8 @@ it('ships a version while jobs run, and none fails', async () => {
   expect(loaded, loaded.all).toMatchObject({ code: 0 });
   expect(JSON.parse(loaded.stdout)).toMatchObject({ replicas: [{ versions: ['1'] }] });
   isLoaded = true;
-  const [process1 = expect.fail()] = modelProcesses(dir, model);
+  const pids = () => modelProcesses(dir, model).map(({ pid }) => pid);
+  const [process1 = expect.fail()] = pids();
 
   const early = await models('load', model, '--version', '2');
   expect(early.code).toBe(1);
@@ -95,7 +96,7 @@ it('ships a version while jobs run, and none fails', async () => {
   expect(await models('push', own, '--repository', repository, '--version', '2')).toMatchObject({ code: 0 });
   const second = await models('load', model, '--version', '2');
   expect(second, second.all).toMatchObject({ code: 0 });
-  expect(modelProcesses(dir, model)).toContain(process1); // it has served meanwhile
+  expect(pids()).toContain(process1); // it has served meanwhile
   await scene.publish({ jobId: 'new-version', operations: [{ model, version: '2' }], input: { uri } });
   const [{ completion } = expect.fail()] = await scene.completions(1, 'new-version');
   expect(completion).toMatchObject({ status: 'succeeded', steps: [{ model, servedVersion: '2' }] });

@@ -1,10 +1,16 @@
-import type { ModelContract } from '../../src/domain/contract.js';
+import type { ModelContract, VersionContract } from '../../src/domain/contract.js';
 import { JobError } from '../../src/domain/errors.js';
 import type { InferenceRequest, ModelServer } from '../../src/domain/ports.js';
 import type { Tensor } from '../../src/domain/tensor.js';
 
 /** What a model answers. The answer may share its bytes with the request: the server copies them. */
 export type Answer = (request: InferenceRequest, signal: AbortSignal) => Tensor | Promise<Tensor>;
+
+/** The model `m`, of which a test needs only the versions. */
+export function modelOf(versions: ReadonlyMap<string, VersionContract>): ModelContract {
+  const model = { model: 'm', maxBatchSize: 8, output: 'image', takesOrigin: false, versions };
+  return model as unknown as ModelContract;
+}
 
 const ELEMENT_BYTES = { UINT8: 1, INT32: 4, FP32: 4 } as const;
 

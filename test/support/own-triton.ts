@@ -4,7 +4,7 @@ import { endModelProcesses, modelProcesses } from '../../scripts/dev/parts/trito
 import { LOCAL_ADMIN_KEY } from '../../scripts/dev/stack/env.js';
 import { localDir, root } from '../../scripts/dev/stack/paths.js';
 import type { Ports } from '../../scripts/dev/stack/ports.js';
-import { inspect } from '../../scripts/dev/stack/processes.js';
+import { inspect, signal } from '../../scripts/dev/stack/processes.js';
 import { readState } from '../../scripts/dev/stack/state.js';
 import { upStack, type Stack } from '../../scripts/dev/stack/up.js';
 import { until } from '../../scripts/dev/until.js';
@@ -73,9 +73,9 @@ export class OwnTriton {
 
   /** Kills the process in which a model of the Python backend runs, as the system does when memory is short. */
   killModel(model: string): void {
-    const pids = modelProcesses(this.#dir, model);
-    if (pids.length === 0) throw new Error(`model ${model} has no process`);
-    for (const pid of pids) killIfThere(pid);
+    const processes = modelProcesses(this.#dir, model);
+    if (processes.length === 0) throw new Error(`model ${model} has no process`);
+    for (const one of processes) signal(one, 'SIGKILL');
   }
 
   /** Whether a model of the Python backend has a process. */
@@ -148,13 +148,4 @@ async function threadStates(pid: number): Promise<string[]> {
     return stat.charAt(stat.lastIndexOf(')') + 2); // after the name, which may hold anything
   });
   return Promise.all(states);
-}
-
-/** While a process starts another one, that has the same command for a moment, and may be gone before the signal comes. */
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
 }

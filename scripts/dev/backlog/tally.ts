@@ -46,7 +46,7 @@ export function createTally(now: () => number = Date.now) {
       const { firstId, deferrals } = message;
       if (deferrals > 0) {
         const before = { firstId, deferrals: deferrals - 1 };
-        // If a message was put back twice, its first copy has closed it.
+        // If a message was put back twice, the first copy that was seen has closed its entry.
         const closed = closeFirst((one) => lifeOf(one) === lifeOf(before));
         if (!closed && !seen.has(`closed ${lifeOf(before)}`)) early.put(lifeOf(before));
         seen.add(`closed ${lifeOf(before)}`);

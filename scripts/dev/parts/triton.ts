@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { LOCAL_ADMIN_KEY } from '../stack/env.js';
 import { root } from '../stack/paths.js';
 import type { Ports } from '../stack/ports.js';
-import { findMarked, stopAll } from '../stack/processes.js';
+import { findMarked, type ProcessId, stopAll } from '../stack/processes.js';
 import type { Context, ModelRepository, Part } from './part.js';
 import { answers } from './probe.js';
 import { installVenv, missingPython, requirePython, type Python } from './python.js';
@@ -105,10 +105,9 @@ export async function endModelProcesses(dir: string): Promise<void> {
   await stopAll(() => allModelProcesses(dir), 1_000);
 }
 
-export const modelProcesses = (dir: string, model: string): number[] =>
-  allModelProcesses(dir)
-    .filter(({ command }) => command.includes(`/${model}/`))
-    .map(({ pid }) => pid);
+/** A process that starts another one is listed twice for a moment, so one of these may have ended before it gets a signal. */
+export const modelProcesses = (dir: string, model: string): ProcessId[] =>
+  allModelProcesses(dir).filter(({ command }) => command.includes(`/${model}/`));
 
 export async function controlModel({ tritonHttp }: Ports, model: string, verb: 'load' | 'unload'): Promise<void> {
   const url = `http://127.0.0.1:${tritonHttp}/v2/repository/models/${model}/${verb}`;

@@ -95,7 +95,8 @@ export function listenerOn(port: number): LiveProcess | undefined {
     .find((process) => process !== undefined);
 }
 
-function signal(target: ProcessId, name: NodeJS.Signals): void {
+/** Sends a signal to a process, unless it has ended. */
+export function signal(target: ProcessId, name: NodeJS.Signals): void {
   if (isAlive(target)) attempt(() => process.kill(target.pid, name)); // it may end at this moment
 }
 

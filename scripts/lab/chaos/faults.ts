@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../faults/proxy.js';
 import type { Parts } from '../parts.js';
 import { controlModel, modelProcesses } from '../../dev/parts/triton.js';
+import { signal } from '../../dev/stack/processes.js';
 import type { Stack } from '../../dev/stack/up.js';
 import { until } from '../../dev/until.js';
 import type { Fleet } from './fleet.js';
@@ -63,7 +64,7 @@ export function createFaults(parts: Parts, proxies: Proxies, fleet: Fleet, longe
    */
   async function killModel(dice: number): Promise<void> {
     // There is none while it is just being loaded.
-    process.kill(await until(() => modelProcesses(parts.dir, dice < 0.5 ? 'quick' : 'steady')[0]), 'SIGKILL');
+    signal(await until(() => modelProcesses(parts.dir, dice < 0.5 ? 'quick' : 'steady')[0]), 'SIGKILL');
   }
 
   /** For a time, and in any case until a completion has been refused: while Triton is away, none may come. */

@@ -10,6 +10,7 @@ import {
 import { shareOut } from '../../adapters/pubsub/filters.js';
 import { JOBS_RETENTION_SECONDS } from '../../adapters/pubsub/properties.js';
 import type { Config } from '../../config/index.js';
+import { commaSeparated } from '../../config/readers.js';
 import { tenantSchema } from '../../domain/job.js';
 import { isPermitted, parsePrefix, under } from '../../domain/uri.js';
 import { MARKER_SUFFIXES } from '../../records/markers.js';
@@ -96,10 +97,7 @@ export function wantedSubscriptions(
 /** @throws UsageError */
 function namesOf(flag: string, text: string | undefined, what: string, is: (name: string) => boolean): string[] {
   if (text === undefined) return [];
-  const names = text
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
+  const names = commaSeparated(text);
   if (names.length > 0 && names.every(is)) return names;
   throw new UsageError(`${flag}: expected ${what}, separated by commas, given ${text}`);
 }

@@ -40,12 +40,12 @@ export class JpegFile {
    * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`; `INPUT_TOO_MANY_PIXELS` above {@link MAX_SCANS} scans
    */
   constructor(readonly jpeg: Buffer) {
-    const screenExif = exifPreflight();
+    const checkExif = exifPreflight();
     const profile: Segment[] = [];
     const transforms: number[] = [];
     const scan = this.#nextScan((segment) => {
       if (segment.marker === MARKER.APP1 && jpeg.toString('latin1', segment.from, segment.from + 4) === 'Exif') {
-        screenExif(jpeg.subarray(segment.from, segment.to));
+        checkExif(jpeg.subarray(segment.from, segment.to));
       }
       if (isIcc(jpeg, segment)) profile.push(segment);
       if (isAdobe(jpeg, segment)) transforms.push(segment.from + ADOBE_TRANSFORM);

@@ -17,8 +17,7 @@ const FOREIGN: readonly (readonly [at: number, starts: readonly string[], words:
   [4, ['ftyp'], 'a film, or a picture of another codec'],
   [0, ['PK\x03\x04'], 'a ZIP archive'],
   [0, ['\x1f\x8b'], 'a gzip file'],
-  [0, ['\xef\xbf\xbd', '\xef\xbf\xbdPNG', 'RIFF\xef\xbf\xbd'], MANGLED],
-  [0, ['\xc3\xbf\xc3\x98', '\xc2\x89PNG'], MANGLED],
+  [0, ['\xef\xbf\xbd', 'RIFF\xef\xbf\xbd', '\xc3\xbf\xc3\x98', '\xc2\x89PNG'], MANGLED],
   [0, ['\x89PNG\n'], 'a PNG whose line ends were changed on the way: send it as binary'],
   [0, ['data:image/', '/9j/', 'iVBORw0KGgo', 'UklGR', 'R0lGOD'], 'Base64: decode it first'],
   [8, ['WAVE', 'AVI '], 'sound or a film'],
@@ -59,7 +58,7 @@ function foreign(bytes: Buffer): string | undefined {
   const start = bytes.toString('latin1', 0, 32);
   const known = FOREIGN.find(([at, starts]) => starts.some((one) => start.startsWith(one, at)));
   if (known) return known[2];
-  const text = bytes.toString('latin1', 0, TEXT_BYTES).replace(/^(?:\xef\xbb\xbf)?\s+|^\xef\xbb\xbf/, '');
+  const text = bytes.toString('latin1', 0, TEXT_BYTES).replace(/^(?:\xef\xbb\xbf)?\s*/, '');
   return TEXTS.find(([pattern]) => pattern.test(text))?.[1];
 }
 

@@ -14,7 +14,7 @@ export const MAX_CHUNKS = 10_000;
  */
 export function preflightPng(png: Buffer): ReadonlyMap<string, Buffer> {
   const found = new Map<string, Buffer>();
-  const screenExif = exifPreflight();
+  const checkExif = exifPreflight();
   let left = MAX_TEXT_BYTES;
   let chunks = 0;
   // Chunks after the pixels are not read.
@@ -31,7 +31,7 @@ export function preflightPng(png: Buffer): ReadonlyMap<string, Buffer> {
     const end = at + 8 + png.readUInt32BE(at);
     if (end + 4 <= png.length) found.set(type, png.subarray(at + 8, end));
     if (type === 'zTXt' || type === 'iTXt') left -= inflatedBytes(type, png.subarray(at + 8, end), left);
-    if (type === 'eXIf') screenExif(png.subarray(at + 8, end));
+    if (type === 'eXIf') checkExif(png.subarray(at + 8, end));
     at = end + 4;
   }
   return found;

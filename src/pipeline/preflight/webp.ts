@@ -20,7 +20,7 @@ const ZEROS_PER_PIXEL = 1 / 8;
  * zeros than an encoder can write: an upload that broke off, or a lost sector
  */
 export function preflightWebp(webp: Buffer): void {
-  const screenExif = exifPreflight();
+  const checkExif = exifPreflight();
   let chunks = 0;
   // Bytes behind the length that the file states are no chunks.
   const end = Math.min(webp.length, 8 + webp.readUInt32LE(4));
@@ -31,7 +31,7 @@ export function preflightWebp(webp: Buffer): void {
     const length = webp.readUInt32LE(at + 4);
     const name = webp.toString('latin1', at, at + 4);
     const data = webp.subarray(at + 8, at + 8 + length);
-    if (name === 'EXIF') screenExif(data);
+    if (name === 'EXIF') checkExif(data);
     else screenZeros(name, data);
     at += 8 + length + (length & 1);
   }

@@ -1,5 +1,5 @@
 /** Reads the structure of a TIFF, and finds whether every pixel of its first page is there. */
-import { densityFrom, INCH_CENTIMETRES } from '../density.js';
+import { densityIn } from '../density.js';
 import { Directory, TAG, TiffBytes } from './directory.js';
 import { exifOf } from './exif.js';
 import { type Layout, layoutOf } from './layout.js';
@@ -42,10 +42,8 @@ export class TiffFile {
 
   /** Pixels per inch that the file states. */
   get density(): number | undefined {
-    const unit = this.#first.number(TAG.resolutionUnit, 2);
-    const inches = unit === 2 ? 1 : unit === 3 ? INCH_CENTIMETRES : 0;
     const across = this.#first.number(TAG.xResolution);
-    return densityFrom(across * inches, this.#first.number(TAG.yResolution, across) * inches);
+    return densityIn(this.#first.number(TAG.resolutionUnit, 2), across, this.#first.number(TAG.yResolution, across));
   }
 
   /** The EXIF of the first page, as a block of its own. */

@@ -17,7 +17,7 @@ export interface Arrived {
 
 const ARRIVES_MS = 20_000;
 
-/** @param alone gives a test a publisher of its own, whose topic is empty, for as long as it runs */
+/** @param alone runs a test with its own publisher and an empty topic, and closes both at its end */
 export function publisherContract(
   alone: (test: (under: PublisherUnderTest) => Promise<void>) => () => Promise<void>,
 ): void {

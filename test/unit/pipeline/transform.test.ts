@@ -8,17 +8,11 @@ import type { Shape } from '../../../src/pipeline/plans/plan.js';
 import { transform } from '../../../src/pipeline/transform.js';
 import { NO_CAPACITY } from '../../../src/domain/capacity.js';
 import { createFairShare } from '../../../src/scheduling/fair-share.js';
-import { memoryModels } from '../../support/memory-models.js';
+import { memoryModels, modelOf } from '../../support/memory-models.js';
 
 const contract = { plans: ['whole', 'tile'], scale: 1, margin: 0, tileSizes: [16] } as unknown as VersionContract;
 const versions = new Map([['1', contract]]);
-const model = {
-  model: 'm',
-  maxBatchSize: 8,
-  output: 'image',
-  takesOrigin: false,
-  versions,
-} as unknown as ModelContract;
+const model = modelOf(versions);
 const routed = { operation: { model: 'm' }, model, version: '1', contract, parameters: {} };
 const whole: Shape = { plan: 'whole', width: 32, height: 32, requests: 1 };
 const tile: Shape = { plan: 'tile', width: 16, height: 16, requests: 4 };

@@ -4,7 +4,7 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, readConfig, TRACING_SETTINGS } from '../../../src/config/index.js';
-import type { ModelContract, VersionContract } from '../../../src/domain/contract.js';
+import type { VersionContract } from '../../../src/domain/contract.js';
 import { GivenBack, JobError } from '../../../src/domain/errors.js';
 import { atOnce } from '../../../src/pipeline/codec.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
@@ -23,7 +23,7 @@ import {
 import { cloudTraceFields } from '../../../src/tracing/trace-fields.js';
 import { isTracingOn } from '../../../src/tracing/tracing.js';
 import { deferredAttributes, ownAttributes } from '../../../src/worker/defer.js';
-import { memoryModels } from '../../support/memory-models.js';
+import { memoryModels, modelOf } from '../../support/memory-models.js';
 
 const ID = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
@@ -144,13 +144,7 @@ describe('with an SDK', () => {
       parameters: {},
     } as unknown as VersionContract;
     const versions = new Map([['1', contract]]);
-    const model = {
-      model: 'm',
-      maxBatchSize: 8,
-      output: 'image',
-      takesOrigin: false,
-      versions,
-    } as unknown as ModelContract;
+    const model = modelOf(versions);
     const models = memoryModels([model], ({ inputs: [image = expect.fail()] }) => {
       sent += 1;
       if (sent === 1) throw new JobError('INFERENCE_FAILED', 'once');
@@ -186,13 +180,7 @@ describe('with an SDK', () => {
   it('tells an operation that falls back by the version that failed, with the other below it', async () => {
     const contract = { plans: ['whole'], scale: 1 } as unknown as VersionContract;
     const versions = new Map(['1', '2'].map((version) => [version, contract]));
-    const model = {
-      model: 'm',
-      maxBatchSize: 8,
-      output: 'image',
-      takesOrigin: false,
-      versions,
-    } as unknown as ModelContract;
+    const model = modelOf(versions);
     const models = memoryModels([model], ({ version, inputs: [image = expect.fail()] }) => {
       if (version === '2') throw new JobError('MODEL_REJECTED_INPUT', 'no');
       return image;
