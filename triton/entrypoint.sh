@@ -2,8 +2,8 @@
 # What a container of triton-imagen does:
 #
 #   serve [argument…]   (default) runs Triton with all models of MODEL_REPOSITORY; arguments go to tritonserver
-#   seed FOLDER         copies the image's models into FOLDER if that is empty. Two may do so at once, and one that was
-#                       cut short is continued by the next: a model is there whole or not at all
+#   seed FOLDER         copies the image's models into FOLDER if that is empty. Two may do so at once, and the next one
+#                       continues a copy that was cut short: a model is there whole or not at all
 #
 # Environment of serve; an empty variable counts as unset:
 #   MODEL_REPOSITORY      a folder, several with colons between them, or gs://bucket/path; by default the models beside
@@ -14,11 +14,12 @@
 #   TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT
 #                         8000, 8001 and 8002 by default
 #   TRITON_BACKENDS       the folder of the backends; the server's own by default
-#   TRITON_RESTRICTED     protocols that only the key opens; model-repository,shared-memory by default. trace and
-#                         logging, which name files for the server to write to, always are. Without shared-memory in it,
-#                         workers on the same host may share memory, also with a Triton that refuses that by default
+#   TRITON_RESTRICTED     protocols that only the key opens; model-repository,shared-memory by default. The key alone
+#                         always opens trace and logging, which name files for the server to write to. If the list lacks
+#                         shared-memory, workers on the same host may share memory, also with a Triton that refuses that
+#                         by default
 #   TRITON_ADMIN_KEY      the key: header imagen-admin over HTTP, triton-grpc-protocol-imagen-admin over gRPC. By default
-#                         a random one that nobody has
+#                         a random one that nobody knows
 #   TRITON_WATCHDOG       off: a model whose process has died is not loaded again
 set -eu
 
@@ -40,7 +41,7 @@ models_in() {
   done
 }
 
-# What a file system puts into its root, and our own lock, do not count.
+# Entries that a file system puts into its root, and our own lock, do not count.
 is_empty() {
   for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
     [ -e "$entry" ] || [ -L "$entry" ] || continue

@@ -55,13 +55,13 @@ program.name('npm run stack --');
 program
   .command('up')
   .description('installs and starts the parts; they keep running')
-  .addArgument(new Argument('[parts...]', 'all of them unless named').choices(ids))
+  .addArgument(new Argument('[parts...]', 'the parts to start; all of them by default').choices(ids))
   .option('--test-models', 'Triton serves the models of the tests as well')
   .action(up);
 program
   .command('down')
   .description('stops them')
-  .option('--all', 'those of every test and demo of this checkout as well')
+  .option('--all', 'stops the parts of every test and demo of this checkout as well')
   .action(down);
 program.command('env').description('prints the variables that a worker needs').action(env);
 

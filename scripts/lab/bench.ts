@@ -48,9 +48,9 @@ const GROUPS = {
 };
 const { args } = program
   .name('npm run bench --')
-  .argument('[names...]', `beginnings of figures: ${Object.keys(GROUPS).join(', ')}, or more of a name`)
+  .argument('[names...]', `how the names of the figures begin: ${Object.keys(GROUPS).join(', ')}, or longer`)
   .option('--json', 'a JSON line for each figure')
-  .option('--rounds <count>', 'how often to measure, where a figure is a median', Number, 3)
+  .option('--rounds <count>', 'how often to measure a figure that is a median', Number, 3)
   .parse();
 const { json, rounds } = program.opts<{ json?: true; rounds: number }>();
 const chosen = args.length > 0 ? args : Object.keys(GROUPS);

@@ -21,10 +21,10 @@ function positive(text: string): number {
 
 const { jobs, seed, minutes, json } = program
   .name('npm run chaos --')
-  .option('--jobs <count>', 'how many are published', positive, 1000)
+  .option('--jobs <count>', 'number of jobs to publish', positive, 1000)
   .option('--seed <number>', 'plans the same jobs and faults each time', positive, 1)
-  .option('--minutes <number>', 'for how long; by default as many as they need', positive)
-  .option('--json', 'the last line is JSON')
+  .option('--minutes <number>', 'how long to run; by default as long as the jobs need', positive)
+  .option('--json', 'print JSON as the last line')
   .parse()
   .opts<{ jobs: number; seed: number; minutes?: number; json?: true }>();
 const durationMs = minutes === undefined ? Math.max(LEAST_MS, (jobs / JOBS_A_SECOND) * 1_000) : minutes * 60_000;
@@ -45,7 +45,7 @@ try {
     ...badEnds.map(({ worker, how }) => `worker ${worker}: ${how}`),
     ...(above > 0 ? [`${above} samples above the limits`] : []),
     ...(limits.samples === 0 ? ['no worker was ever asked how much it has in work'] : []),
-    ...short.map((kind) => `${kind}: came to pass too seldom`),
+    ...short.map((kind) => `${kind}: happened too seldom`),
   ];
   for (const breach of breaches.slice(0, SHOWN)) console.error(breach);
   if (breaches.length > SHOWN) console.error(`and ${breaches.length - SHOWN} more`);

@@ -13,11 +13,11 @@ import { type SoundFile, soundFile } from './damage/sound.js';
 import { seeded } from './random.js';
 
 const { files, seed, folder, formats, verbose } = program
-  .option('--files <n>', 'how many sound files, and how many damaged ones', Number, 1_000)
+  .option('--files <n>', 'number of sound files, and of damaged ones', Number, 1_000)
   .option('--seed <n>', 'the same files for the same number', Number, 1)
   .option('--folder <path>', 'sound files by other encoders')
   .option('--formats <names>', 'only these, such as tiff,gif')
-  .option('--verbose', 'a line for each file that is not as it has to be')
+  .option('--verbose', 'print a line for each file with a wrong result')
   .parse()
   .opts<{ files: number; seed: number; folder?: string; formats?: string; verbose?: true }>();
 

@@ -69,7 +69,7 @@ export function watchArms(guard: Guard, log: Logger): (signal: AbortSignal) => P
   const outage = createOutage({
     away: (error, awaySeconds) =>
       log.warn({ error, awaySeconds }, 'cannot read which arms were stopped; what is known so far holds'),
-    back: (awaySeconds) => log.info({ awaySeconds }, 'it is known again which arms were stopped'),
+    back: (awaySeconds) => log.info({ awaySeconds }, 'can read again which arms were stopped'),
   });
   return async (signal) => {
     try {
@@ -96,15 +96,13 @@ export function unserved(routes: Routes, models: Pick<ModelServer, 'contracts' |
 
 function whyUnserved({ model, version }: Routes['named'][number], { shadows }: Routes): string {
   const isShadow = shadows.some((one) => one.model === model && one.version === version);
-  const so = isShadow
-    ? 'its shadows fail, and jobs that it is to do go to another version'
-    : 'its jobs go to another version';
+  const so = isShadow ? 'its shadows fail, and its jobs go to another version' : 'its jobs go to another version';
   return `the routes file names it, and Triton does not serve it: ${so}`;
 }
 
 const FAULTS = {
   process: 'its process has ended, and the server has not started another',
-  device: "its GPU's context is broken, until its process is started anew",
+  device: "its GPU's context is broken until its process is started again",
   memory: 'there is not enough memory',
   hang: 'a request was not answered in time',
 } as const;

@@ -44,7 +44,7 @@ export function createSubscriptions(
     for (const { name } of config.jobsSubscriptions) {
       try {
         for (const lack of await shortcomings(pubsub, name, config.maxAttempts, config.jobsTopic)) {
-          log.warn({ subscription: name }, `${lack}; "imagen doctor" says what mends that`);
+          log.warn({ subscription: name }, `${lack}; "imagen doctor" says how to mend that`);
         }
       } catch (error) {
         log.info({ subscription: name, error }, 'cannot see the policies of the subscription');

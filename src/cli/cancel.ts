@@ -15,7 +15,7 @@ interface Flags {
 export function cancelCommand(invocation: Invocation): Command {
   const command = new Command('cancel')
     .argument('<jobId>', 'its id', jobIdOf)
-    .option('--force', 'also if no such job is known: another program may have published it, or will')
+    .option('--force', 'cancel the job even if it is not known, because another program has published it, or will')
     .option('--json', 'print one JSON document')
     .action((jobId: string, { force = false, json = false }: Flags) =>
       connected(invocation, async (client) => {

@@ -136,7 +136,7 @@ async function programFor(name: string, invocation: Invocation): Promise<Command
     program,
     ['submit photo.jpg -p enhance --wait -o enhanced.png', 'status order-8841.front', 'doctor', 'jobs list --help'],
     {
-      1: 'failure: of a job, or of a service',
+      1: 'a job or a service failed',
       [INTERRUPTED]: 'interrupted',
       [READER_GONE]: 'nobody reads standard output any more, as in `imagen jobs list | head -1`',
     },

@@ -29,7 +29,9 @@ export function jobsCommand(invocation: Invocation): Command {
 function listCommand(invocation: Invocation): Command {
   const command = withFilter(new Command('list').description('list jobs that have ended, in the order of their ids'))
     .addOption(new Option('--limit <n>', 'most jobs to list').argParser(wholeNumber(1, 1_000_000)).default(LIMIT))
-    .addOption(new Option('--after <jobId>', 'go on behind this one, the last of the page before').argParser(jobIdOf))
+    .addOption(
+      new Option('--after <jobId>', 'go on after this job, the last one of the previous page').argParser(jobIdOf),
+    )
     .option('--count', 'only count them, by status and code')
     .option('--watch', 'continue, and list each job when it ends, until interrupted; with --json a line each')
     .option('--json', 'print one JSON document')

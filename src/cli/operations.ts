@@ -49,7 +49,7 @@ export const RENDER_OPTIONS = [
   operationOption('operations in order: NAME or NAME@VERSION, separated by commas').makeOptionMandatory(),
   new Option(
     '--param <[operation.]name=value>',
-    'a parameter of an operation; its name may go without saying if there is only one (may be repeated)',
+    'a parameter of an operation, whose name may be left out if there is only one (may be repeated)',
   ).argParser(collect),
   new Option('--format <format>', 'format of the result').choices(OUTPUT_FORMATS),
   new Option('--quality <1-100>', 'quality of JPEG, WebP and AVIF'),

@@ -43,7 +43,7 @@ export function setupCommand(invocation: Invocation): Command {
       '--allow-overlap',
       'permit that two subscriptions deliver the same job, to move from old subscriptions to new ones',
     )
-    .option('--location <location>', 'where new buckets are made')
+    .option('--location <location>', 'location of new buckets')
     .option(
       '--state-days <days>',
       `delete records after this many days, or never (${DEFAULT_DAYS}, or more if necessary)`,
@@ -172,7 +172,7 @@ async function warnOfNoReader(pubsub: PubSubChannel, { completionsTopic }: Setup
   const listed = await subscriptionsOf(pubsub, completionsTopic);
   if (listed?.some((name) => !name.startsWith(TEMPORARY))) return;
   say(
-    `note: nothing that lasts subscribes to ${completionsTopic}, so completions are lost to whoever wants to read them. For a reader of yours: imagen setup --completions-subscription NAME. To look: imagen watch`,
+    `note: ${completionsTopic} has no lasting subscription, so nobody can read its completions later. Make one for your reader: imagen setup --completions-subscription NAME. See them as they come: imagen watch`,
   );
 }
 

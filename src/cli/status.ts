@@ -29,7 +29,7 @@ export function statusCommand(invocation: Invocation): Command {
       }),
     );
   return withHelp(command, ['status order-8841.front', 'status --json a b c | jq -r ".[].state"'], {
-    1: 'of one of them nothing is known, or its record cannot be read',
+    1: 'nothing is known of one of them, or its record cannot be read',
   });
 }
 

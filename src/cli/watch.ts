@@ -20,8 +20,8 @@ type Flags = Pick<FilterFlags, 'status' | 'code' | 'model' | 'prefix' | 'group' 
 
 export function watchCommand(invocation: Invocation): Command {
   const command = withFilter(new Command('watch'), ['since', 'until'])
-    .addOption(new Option('--limit <n>', 'end after so many').argParser(wholeNumber(1, 1_000_000)))
-    .addOption(new Option('--seconds <n>', 'end after so long').argParser(wholeNumber(1, 1_000_000)))
+    .addOption(new Option('--limit <n>', 'end after this many completions').argParser(wholeNumber(1, 1_000_000)))
+    .addOption(new Option('--seconds <n>', 'end after this time').argParser(wholeNumber(1, 1_000_000)))
     .option('--json', 'print each completion as JSON, a line each')
     .action((flags: Flags) => watch(flags, invocation));
   return withHelp(command, ['watch', 'watch --status failed,expired', 'watch --group album-17 --json --limit 200'], {

@@ -13,7 +13,7 @@ const millis = z.number().nonnegative();
 const step = z.strictObject({
   model: z.string(),
   requestedVersion: z.string().optional(),
-  servedVersion: z.string().describe("The version that answered, in Triton's own word"),
+  servedVersion: z.string().describe('The version that answered, as Triton names it'),
   plan: z.enum(PLANS),
   requests: z.int().nonnegative(),
   gpuMs: millis
@@ -22,7 +22,7 @@ const step = z.strictObject({
       'Its share of the time for which an instance was busy, estimated from what Triton has measured; absent before that',
     ),
   experiment: z.string().optional(),
-  arm: z.string().optional().describe('Of the experiment, by which the version was chosen'),
+  arm: z.string().optional().describe('Arm of the experiment, which chose the version'),
   fallbackFrom: z.string().optional().describe("The arm's version, which failed before this one answered"),
 });
 

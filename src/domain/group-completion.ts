@@ -8,12 +8,14 @@ const count = z.int().nonnegative();
 
 export const groupCompletionSchema = z.strictObject({
   schemaVersion: z.literal(SCHEMA_VERSION),
-  type: z.literal('group').describe('Tells it from the completion of a job, as the attribute of the same name does'),
+  type: z
+    .literal('group')
+    .describe('Distinguishes it from the completion of a job, as the attribute of the same name does'),
   eventId: z.string().describe('The same for every publish'),
   group: groupSchema.required(),
   counts: z
     .strictObject({ succeeded: count, failed: count, expired: count, canceled: count })
-    .describe('Jobs by how they ended first; a redrive counts as its job. Together they are the total'),
+    .describe('Number of jobs by how each first ended; a redrive counts as its job. They add up to the total'),
   closedBy: z.string().describe('The job whose end was the last to be counted'),
   endedAt: z.iso.datetime(),
 });

@@ -77,7 +77,7 @@ export const groupSchema = z.strictObject({
   total: z.int().min(1).max(MAX_GROUP_TOTAL).optional().describe('Number of jobs in the group, if it is known'),
 });
 
-export const tenantSchema = label.describe('For whom the job is: tenants take turns at what a worker has');
+export const tenantSchema = label.describe('Customer that the job is for: tenants take turns at what a worker has');
 
 export const jobSchema = z
   .strictObject({

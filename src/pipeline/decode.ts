@@ -112,7 +112,7 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
     throw new JobError('INPUT_TOO_MANY_PIXELS', `expected at most ${maxPixels} pixels, given ${pixels}`);
   }
   if (codedPixels > pixels * MOST_CODED + SPARE_PIXELS) {
-    throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels holds ${codedPixels} to be decoded`);
+    throw new JobError('INPUT_TOO_MANY_PIXELS', `a picture of ${pixels} pixels has ${codedPixels} to decode`);
   }
   const converted = spaceOf(file, structure) !== undefined;
   const { hasAlpha, orientation = 1, isProgressive: progressive, depth, autoOrient } = file;

@@ -8,7 +8,7 @@ const MOST = 65_535;
 /**
  * Rounds a density to whole pixels per inch.
  * @param across,down pixels per inch
- * @returns undefined if it is impossible, or if the pixels are not square: a result states one number
+ * @returns undefined if it is impossible, or if the pixels are not square, because a result states one number
  */
 export function densityFrom(across: number, down: number): number | undefined {
   const [x, y] = [Math.round(across), Math.round(down)];

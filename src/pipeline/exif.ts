@@ -95,7 +95,7 @@ export class Exif {
     return size === 1 || size === 2 || size === 4 ? this.read(value, size) : undefined;
   }
 
-  /** Makes an entry a single SHORT. Readers that expect another type for the tag do not exist: SHORT is permitted for all of them. */
+  /** Makes an entry a single SHORT. The standard permits SHORT for every tag that is set like this. */
   setShort({ at }: Entry, number: number): void {
     this.write(at + 2, 2, 3);
     this.write(at + 4, 4, 1);

@@ -1,9 +1,9 @@
-/** Keeps of a Photoshop block (APP13 of a JPEG) what describes the photograph. */
+/** Keeps the parts of a Photoshop block (APP13 of a JPEG) that describe the photograph. */
 
 const SIGNATURE = 'Photoshop 3.0\0';
 const RESOURCE = '8BIM';
 /**
- * IPTC, the checksum that says whether it was changed, and the marks of copyright. Other resources speak of the file that was
+ * IPTC, the checksum that says whether it was changed, and the marks of copyright. Other resources describe the file that was
  * read: its thumbnail, density, profile and EXIF.
  */
 const DESCRIPTIVE: ReadonlySet<number> = new Set([0x0404, 0x0425, 0x040a, 0x040b]);

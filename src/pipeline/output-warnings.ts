@@ -6,7 +6,7 @@ import type { Format } from './formats/format.js';
 const EXTENSION = /\.(png|jpe?g|jfif|webp|avif|gif|tiff?|bmp|heic|heif|jxl)$/i;
 const SAME: Readonly<Record<string, string>> = { jpeg: 'jpg', jfif: 'jpg' };
 
-/** What the job asks of its output that its format does not do. Nobody has to mend it, but silence would mislead. */
+/** What the job asks of its output and the format does not support. The job still succeeds, but silence would mislead. */
 export function outputWarnings({ quality, uri = '' }: OutputRequest, { extension, lossless }: Format): string[] {
   const said = EXTENSION.exec(uri)?.[1]?.toLowerCase();
   const named = said === undefined ? extension : (SAME[said] ?? said);

@@ -1,11 +1,11 @@
 /** Answers that have the right shape and cannot be right. */
 import type { View } from './plans/plan.js';
 
-/** The request is compared with its answer at so many positions across and down. */
+/** The request is compared with its answer at this many positions across and down. */
 const SAMPLES = 32;
-/** The answer is looked at as a whole, and in so many blocks across and down. */
+/** The answer is checked as a whole, and in this many blocks across and down. */
 const BLOCKS = 4;
-/** Requests with a shorter side are not judged: a filter may make one colour of them. */
+/** Requests with a shorter side are not checked: a filter may make one colour of them. */
 const LEAST_SIDE = 32;
 /** Standard deviation, in levels of 255, from which a picture or a block is not even. */
 const VARIED = 10;

@@ -237,7 +237,7 @@ export function ask(
   );
 }
 
-/** Asks for a black picture, without the job's parameters: it must tell whether the version answers, whatever the job is. */
+/** Asks with a black picture, without the job's parameters: it must show whether the version answers, whatever the job is. */
 function askBlank(
   { width, height }: Size,
   planned: PlannedStep,

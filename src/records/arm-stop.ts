@@ -13,16 +13,16 @@ const armStopSchema = z.strictObject({
   model: z.string(),
   arm: z.string(),
   version: z.string(),
-  operations: z.int().describe('That the worker had counted in the window'),
-  failures: z.int().describe('Of those, the ones that the version had failed at'),
+  operations: z.int().describe('Operations that the worker had counted in the window'),
+  failures: z.int().describe('Number of these that the version had failed at'),
   reason: z.enum(STOP_REASONS).optional().describe('Absent in decisions of workers that know only failures'),
-  slow: z.int().optional().describe('Of the failures, the ones that took longer than `maxSeconds`'),
+  slow: z.int().optional().describe('Number of the failures that took longer than `maxSeconds`'),
   latencyRatio: z
     .number()
     .optional()
-    .describe('Of the arm to the default version, by medians of requests of like size'),
-  jobId: z.string().optional().describe('Of the last failure'),
-  error: z.string().optional().describe('Of the last failure: its code and message'),
+    .describe('Ratio of the arm to the default version, by medians of requests of like size'),
+  jobId: z.string().optional().describe('The job of the last failure'),
+  error: z.string().optional().describe('Code and message of the last failure'),
   worker: z.string(),
   time: z.string(),
 });

@@ -78,7 +78,7 @@ function mostForOneModel({ places, models }: Occupancy): number {
   return models > 1 ? withoutQuarter(places) : places;
 }
 
-/** Of that many places. While one tenant is alone, only one of many is left, for the first job of another. */
+/** How many of that many places one tenant may hold. A tenant alone leaves only one of many, for the first job of another. */
 function mostForOneTenant(of: number, { places, tenants }: Occupancy): number {
   if (tenants > 1) return withoutQuarter(of);
   return tenants === 1 && places >= MANY_PLACES ? of - 1 : of;

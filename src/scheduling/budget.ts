@@ -19,7 +19,7 @@ const OVERTAKEN_MS = 10_000;
  *   and works beside small pictures only. Then the pictures may together exceed the limit by the size of the reserved part.
  * - The budget serves what fits in turn (`createWaitQueue`), and what fits may overtake what does not. Once a large picture
  *   has waited ten seconds, it alone gets all common memory that is released, after large pictures of the tenants that have
- *   their turn before. Of several, it is that of the tenant whose turn it is; of one tenant's, the one that has waited longest.
+ *   their turn before. Among several such pictures, the tenant whose turn it is decides, then the longest wait.
  *
  * So a small picture waits, in the worst case, until the reserved part has served the small pictures before it. A large one
  * waits ten seconds, then for the release of what was given out in that time, and for the large pictures before it: those of

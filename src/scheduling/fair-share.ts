@@ -11,9 +11,9 @@ import { VersionQueue } from './version-queue.js';
 import type { Sent, AnswerHistory } from './answer-history.js';
 
 /**
- * Shares each model version's requests in flight among the tenants of this worker, and each tenant's among its jobs. A picture of a thousand tiles then delays a
- * thumbnail by a batch or two instead of a thousand tiles. Versions do not wait for each other: each has its own instances
- * and queue.
+ * Shares each model version's requests in flight among the tenants of this worker, and each tenant's among its jobs. A
+ * picture of a thousand tiles then delays a thumbnail by a batch or two instead of a thousand tiles. Versions do not wait
+ * for each other: each has its own instances and queue.
  */
 export interface FairShare {
   /**

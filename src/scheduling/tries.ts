@@ -125,7 +125,7 @@ export class Tries {
     return again(0);
   }
 
-  /** Goes apart once. After that, what the request left unanswered is either its own doing or an outage. */
+  /** Sends the request apart once. If that is not answered either, the request itself is the cause, or there is an outage. */
   #unanswered(error: JobError, sent: Sent, { giveUpAt }: Circumstances): Next {
     const before = this.#suspectSince;
     if (before !== undefined && isCause(error.unanswered, sent, before)) return end(error.with({ costsAttempt: true }));

@@ -157,10 +157,10 @@ function slowRatio(
   return compared >= Math.min(minOperations, MOST_KEPT) && ratio >= maxLatencyRatio ? ratio : undefined;
 }
 
-/** Only an operation that was given up ends so: a job's own time limit is not the arm's failure, and is not counted. */
+/** Only an operation that was given up ends like this. A job's own time limit is not the arm's failure and is not counted. */
 const tookTooLong = (about: ArmFailure | undefined): boolean => about?.error?.code === 'EXECUTION_TIMEOUT';
 
-/** Whose time the step tells: the arm's, the default version's of the same model, or neither's. */
+/** Whose time the step measured: the arm's, that of the same model's default version, or neither's. */
 function sideOf(arm: Arm, step: Step): 'arm' | 'default' | undefined {
   if (step.model !== arm.model) return undefined;
   if (step.servedVersion === arm.defaultVersion) return 'default';

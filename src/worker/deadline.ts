@@ -6,7 +6,7 @@ import { anyOf } from '../domain/signals.js';
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The time of an attempt is counted in slices, in milliseconds. */
 const SLICE_MS = 250;
-/** Of a slice that took longer, this much counts beyond it: the event loop was busy. The rest is a process that was stopped. */
+/** If a slice takes longer, at most this much more counts, for a busy event loop. For the rest the process was stopped. */
 const LATE_MS = 250;
 
 export interface TimeLimit {

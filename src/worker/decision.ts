@@ -10,7 +10,7 @@ export interface Decision {
   readonly deadLetter: boolean;
   /** The choice for the last operation, if this delivery reached it. */
   readonly last?: Choice | undefined;
-  /** Of each operation: the time of its requests, summed, in seconds. Only if this delivery has done the work. */
+  /** Summed time of each operation's requests, in seconds. Present only if this delivery has done the work. */
   readonly inferenceSeconds?: readonly number[] | undefined;
   /** Whether a record holds it. Without one, nothing makes it final, and it is the end of a message and not of a job. */
   readonly recorded: boolean;

@@ -147,7 +147,7 @@ async function runInTurn(worker: Worker, message: Message, signal: AbortSignal):
     const stale = entry.met || entry.waitedMs > RECALL_AGAIN_MS;
     const known = stale ? await recallJob(inside, message, signal).catch(interruptedRecall) : undefined;
     if (known) return known;
-    // An attempt that only finds a need away shall not count, so it leaves no marker.
+    // An attempt that only finds a need away must not count, so it leaves no marker.
     const refusal = refusalOf(inside, message);
     const unmarked = refusal ? undefined : await beginAttempt(inside, message, signal);
     if (unmarked) return unmarked;

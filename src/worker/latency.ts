@@ -1,8 +1,8 @@
-/** How long an arm's requests take beside those of the default version. */
+/** Compares how long an arm's requests take with those of the default version. */
 
-/** Most operations that are kept of each side. */
+/** Limit of operations to keep for each side. */
 export const MOST_KEPT = 500;
-/** Least operations of the default version in a size class, before an arm's are compared with their median. */
+/** Operations that the default version needs in a size class before an arm's are compared with their median. */
 const LEAST_TO_COMPARE = 5;
 
 export interface Latencies {
@@ -47,7 +47,7 @@ export function createLatencies(windowMs: number, now: () => number = () => perf
   };
 }
 
-/** The lower one of two middle values; 0 of none. */
+/** The lower one of two middle values; 0 if there are none. */
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? 0;
 }

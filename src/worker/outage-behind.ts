@@ -10,7 +10,7 @@ import type { Worker } from './context.js';
 import type { Message } from './message.js';
 import { unavailable } from './outcome.js';
 
-/** A service that needs longer for a small request is away, in milliseconds. */
+/** A service that takes longer than this for a small request counts as away, in milliseconds. */
 const ANSWERS_WITHIN_MS = 1_000;
 
 /** Time limit to look for a fault at all replicas, in milliseconds. */
@@ -40,7 +40,7 @@ export async function outageBehind(
   const away = parts.availability.broken(needs);
   if (away) return unavailable(away, stage);
   const probes: Probe[] = [];
-  // Whatever the stage is: the job has been routed by what Triton says, and that may have taken the time.
+  // This applies at every stage: routing asks Triton, and that may have taken the time.
   const operation = job.operations[context.steps.length];
   if (operation) {
     const { model } = operation;
@@ -64,7 +64,7 @@ export async function outageBehind(
   }
 }
 
-/** Without the version that the routes have chosen, which is not kept: any version that fails may explain the wait. */
+/** Leaves out the version that the routes chose, because it is not kept. Any version that fails may explain the wait. */
 const nameOf = ({ model, version }: Job['operations'][number]) =>
   version === undefined ? { model } : { model, version };
 

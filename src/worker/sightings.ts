@@ -1,4 +1,4 @@
-/** Since when this worker has found something that jobs need to be away, without a break. */
+/** Remembers since when the worker has found something away, without a break, that jobs need. */
 export interface Sightings {
   /**
    * Notes that it is away now.

@@ -94,7 +94,7 @@ describe('into a folder', () => {
     expect(done.map(({ code }) => code).sort(), done.map(({ stderr }) => stderr).join()).toEqual([0, 1]);
     const lost = done.find(({ code }) => code === 1);
     expect(lost?.stderr).toMatch(
-      /negative\/2 is not pushed: (another push of negative is under way|version 2 is there with other contents)/,
+      /negative\/2 is not pushed: (another push of negative is under way|version 2 exists with other contents)/,
     );
     const winner = done.findIndex(({ code }) => code === 0);
     expect((await contentsOf(repository))['negative/2/model.py']).toBe(
@@ -216,8 +216,8 @@ describe('into Cloud Storage', () => {
     };
     const before = await contents(bucket);
     expect(await refusalOf(open1)).toContain('expected specific { versions');
-    expect(await refusalOf(NEW)).toContain('push one first that names the versions that are there');
-    expect(await refusalOf(OLD, '1', '1 - image')).toContain('is there with other contents (model.py');
+    expect(await refusalOf(NEW)).toContain('first push one that names the existing versions');
+    expect(await refusalOf(OLD, '1', '1 - image')).toContain('exists with other contents (model.py');
     expect(await contents(bucket)).toEqual(before);
     expect(await refusalOf(OLD, '1', NEGATE)).toBe('already there'); // with a configuration that names it
     expect(await refusalOf(configOf('negative', names(1, 2, 3)))).toContain('given 3 too');

@@ -104,7 +104,7 @@ it('ships a version while jobs run, and none fails', async () => {
   await writeModel(folder, model, config, { '2/model.py': codeOf('image') });
   const changed = await models('push', own, '--repository', repository, '--version', '2', '--triton');
   expect(changed.code).toBe(1);
-  expect(changed.stderr).toContain('is there with other contents (model.py');
+  expect(changed.stderr).toContain('exists with other contents (model.py');
   await rm(join(repository, model, '2'), { recursive: true });
   const served = await models('push', own, '--repository', repository, '--version', '2', '--triton');
   expect(served.stderr).toMatch(/version 2 is served by ipv4:[\d.:]+, and versions never change/);

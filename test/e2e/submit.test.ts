@@ -100,7 +100,9 @@ describe('imagen submit', () => {
     expect(again.stderr).not.toContain('note:');
     // They were submitted without a group, and so that group never ends.
     const grouped = await scene.imagen('submit', ...args, join(folder, 'third.json'), '--group', 'late');
-    expect(grouped.stderr).toContain('note: 100 jobs that were submitted before with another group, which holds');
+    expect(grouped.stderr).toContain(
+      'note: 100 jobs that were submitted before with another group: the earlier one holds',
+    );
 
     const ids = new Set(after.jobs.flatMap(({ jobId }) => jobId ?? []));
     expect(ids.size).toBe(COUNT - 1); // one picture is there twice

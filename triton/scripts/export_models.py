@@ -78,11 +78,11 @@ def install(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, default=ROOT / ".imagen" / "cache", help="where packages are kept")
-    parser.add_argument("--output", type=Path, help="what is made; by default .imagen/model_repository[-BACKEND]")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".imagen" / "cache", help="folder that keeps packages")
+    parser.add_argument("--output", type=Path, help="folder to make; by default .imagen/model_repository[-BACKEND]")
     parser.add_argument("--backend", choices=BACKENDS, default="python", help="what runs the networks")
-    parser.add_argument("--models", default="", help="models or versions, separated by commas; all where left out")
-    parser.add_argument("--force", action="store_true", help="build or install again what is there already")
+    parser.add_argument("--models", default="", help="models or versions, separated by commas; by default all")
+    parser.add_argument("--force", action="store_true", help="build or install again what exists already")
     parser.add_argument("--install-onnx", type=Path, metavar="FILE", help="a network of your own")
     parser.add_argument("--model", help="with --install-onnx: the model that it becomes a version of")
     parser.add_argument("--version", type=int, help="with --install-onnx: the version's number")

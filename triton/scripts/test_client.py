@@ -181,7 +181,7 @@ def main() -> None:
         latency = "-" if result.milliseconds is None else "%.1f ms" % result.milliseconds
         print(row % (result.model, result.version, "OK" if result.ok else "FAIL", latency, result.detail))
     failed = sum(not result.ok for result in results)
-    print("%d of %d checks are well" % (len(results) - failed, len(results)))
+    print("%d of %d checks passed" % (len(results) - failed, len(results)))
     sys.exit(1 if failed else 0)
 
 

@@ -46,7 +46,7 @@ export function demoJobs({ routed }: { routed: boolean }): DemoJob[] {
     {
       name: 'cut-out-comic',
       title: 'Cut out, then comic',
-      text: 'Two operations in one job, one after the other in memory, with no way through storage in between.',
+      text: 'Two operations in one job, one after the other in memory, without storage in between.',
       photo: photo('astronaut'),
       operations: ['background_remove', 'style_comic'],
       detail: { zoom: 1, x: 0.5, y: 0.08 },

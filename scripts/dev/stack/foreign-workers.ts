@@ -22,4 +22,4 @@ const onThisMachine = (address: string): string =>
   address.trim().replace(/^(?:localhost|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?=:\d+$)/i, '127.0.0.1');
 
 export const warningOf = ({ pid, command }: LiveProcess): string =>
-  `warning: process ${pid} (${command.slice(0, 100)}) is a worker that this stack has not started. It takes the jobs of whatever runs at this address. To end it: kill ${pid}`;
+  `warning: process ${pid} (${command.slice(0, 100)}) is a worker that this stack has not started. It takes jobs from the parts at this address. To end it: kill ${pid}`;

@@ -8,7 +8,7 @@ export const ABOUT: Readonly<Record<Arrivals, string>> = {
   calm: 'an even load of 0.4',
   step: 'an hour of 0.2, then 2.5 for four hours, then 0.2 again',
   bursts: '0.1, and every 80 minutes a batch at once: an hour of work for a load of 1',
-  restless: 'switches between 0.1 and 2, each phase 15 minutes in the mean',
+  restless: 'switches between 0.1 and 2, each phase 15 minutes on average',
   diurnal: 'a sine over the day, from 0.1 to 2.5',
 };
 

@@ -19,7 +19,7 @@ const shared = {
 };
 const drawn = {
   ...shared,
-  /** Of Grafana's: `s`, `bytes`, `percentunit`, `reqps`, `short` … */
+  /** One of Grafana's units: `s`, `bytes`, `percentunit`, `reqps`, `short` … */
   unit: z.string(),
   width: z.number().optional(),
   max: z.number().optional(),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What imagen needs of a Google Cloud project and only Google Cloud has: APIs, an image repository, identities and their
-# rights. Topics, subscriptions and buckets are made by `imagen setup`, which this calls in between. Safe to run again;
-# what is there stays. Makes no keys. Why each right is given: docs/google-cloud.md.
+# Makes what imagen needs of a Google Cloud project and only Google Cloud has: APIs, an image repository, identities and their
+# rights. In between it calls `imagen setup`, which makes topics, subscriptions and buckets. Safe to run again: it keeps what
+# exists. Makes no keys. docs/google-cloud.md says why each right is given.
 set -euo pipefail
 
 usage() {
@@ -11,21 +11,21 @@ scripts/release/gcp/setup.sh --project PROJECT --region REGION [options] [-- fla
   --project PROJECT             id of the project
   --region REGION               of the image repository and of new buckets, such as europe-west4
   --bucket-prefix PREFIX        buckets are named PREFIX-uploads, -results, -state and -models (PROJECT-imagen)
-  --cluster CLUSTER             GKE cluster whose Kubernetes service accounts get the identities; later will do, too
+  --cluster CLUSTER             GKE cluster whose Kubernetes service accounts get the identities; a later run may name it
   --cluster-location LOCATION   of that cluster (REGION)
   --node-service-account EMAIL  identity of the cluster's nodes, which then may pull the images
-  --per-model MODEL,…           as of `imagen setup`: a subscription for each of these models
-  --per-tenant TENANT,…         as of `imagen setup`: a subscription for each of these tenants
-  --per-priority                as of `imagen setup`: a subscription for each priority
+  --per-model MODEL,…           as for `imagen setup`: a subscription for each of these models
+  --per-tenant TENANT,…         as for `imagen setup`: a subscription for each of these tenants
+  --per-priority                as for `imagen setup`: a subscription for each priority
   --completions-push NAME=URL, --completions-bigquery NAME=TABLE, --completions-bucket NAME=gs://…
-                                as of `imagen setup`, each may be repeated: where completions go, with what Pub/Sub needs
-                                for it: the table, the bucket, and its rights there
+                                as for `imagen setup`, each may be repeated: where completions go. This also makes what
+                                Pub/Sub needs for that: the table, the bucket, and its rights there
   --push-service-account EMAIL, --push-audience TEXT, --completions-filter FILTER, --completions-dead-letter-topic NAME
-                                as of `imagen setup`, for these
-  --no-setup                    topics, subscriptions and buckets are there already: leave `imagen setup` out
+                                as for `imagen setup`, for these
+  --no-setup                    do not run `imagen setup`: topics, subscriptions and buckets exist already
   --dry-run                     print every command and run none; needs neither gcloud nor credentials
 
-Names come from the variables that workers read (IMAGEN_JOBS_TOPIC, IMAGEN_STATE_PREFIX and so on) where they are set.
+If the variables that workers read (IMAGEN_JOBS_TOPIC, IMAGEN_STATE_PREFIX and so on) are set, names come from them.
 END
 }
 
@@ -68,7 +68,7 @@ while [[ $# -gt 0 ]]; do
     --)
       setup_flags=("$@")
       for flag in "$@"; do
-        [[ $flag != --dry-run ]] || problem '--dry-run: expected before --, given after it: everything else would be done'
+        [[ $flag != --dry-run ]] || problem '--dry-run: expected before --, given after it, where everything else would still be done'
       done
       break
       ;;
@@ -218,7 +218,7 @@ run_bq() { # bq's words
   [[ -n $dry_run ]] || bq --project_id "$project" "$@"
 }
 
-# Whether gcloud finds it. Any other failure than that ends everything: to go on as if it were not there might be wrong.
+# Whether gcloud finds it. Any failure but "not found" ends the script, because going on as if it did not exist might be wrong.
 found() { # gcloud's words
   local answer
   if answer=$(gcloud "$@" "${in_project[@]}" --format=none 2>&1); then return 0; fi
@@ -240,7 +240,7 @@ ensure() { # <words that look for it> -- <words that make it>
   run "$@"
 }
 
-# Rights are added, which changes nothing where they are given already. A service account that was made a moment ago is
+# Adds rights, which changes nothing if they are given already. A service account that was made a moment ago is
 # not known everywhere yet, and then gcloud says that it does not exist.
 bind() { # gcloud's words up to add-iam-policy-binding's own
   local answer try
@@ -426,7 +426,7 @@ if [[ ${#sink_flags[@]} -gt 0 ]]; then
   if [[ -n $push_service_account ]]; then
     on_account() { bind iam service-accounts add-iam-policy-binding "$push_service_account" --member "$1" --role "$2" --condition None; }
     on_account "$agent" roles/iam.serviceAccountTokenCreator
-    # Who makes such a subscription must be permitted to have that account's tokens sent.
+    # To make such a subscription, one must be permitted to have that account's tokens sent.
     on_account "$operator" roles/iam.serviceAccountUser
   fi
   imagen_setup "${sink_flags[@]}"
@@ -464,7 +464,7 @@ else
   }
   pod imagen-worker imagen/imagen-worker
   pod imagen-triton imagen/triton
-  # Who scales reads the backlog: the adapter of the HPA's external metrics, and KEDA. Neither needs an identity of ours.
+  # The adapter of the HPA's external metrics and KEDA read the backlog. Neither needs an identity of ours.
   pool_path=principal://iam.googleapis.com/projects/$number/locations/global/workloadIdentityPools/$pool
   for one in custom-metrics/sa/custom-metrics-stackdriver-adapter keda/sa/keda-operator; do
     bind projects add-iam-policy-binding "$project" --member "$pool_path/subject/ns/$one" \

@@ -178,7 +178,7 @@ export function checks(): Readonly<Record<string, Check>> {
       return `${Date.now() - begun} ms`;
     },
 
-    'worker: SIGTERM ends also what has no handler for it': async (scene) => {
+    'worker: SIGTERM also ends a command without a handler for it': async (scene) => {
       const waiting = await Container.start('no-handler', scene.worker, scene.options, {
         ...{ entrypoint: ['/usr/bin/tini', '--', 'node', '-e'], command: ['setInterval(() => {}, 1000)'] },
       });

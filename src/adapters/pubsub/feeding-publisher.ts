@@ -68,4 +68,4 @@ async function demandTopic(channel: PubSubChannel, name: string, topic: string):
 
 /** The sentence about a subscription of another topic. */
 export const strayed = (name: string, found: string, topic: string): string =>
-  `subscription ${name} belongs to ${found}: expected the jobs' topic ${topic}, or what is put back into the queue is lost`;
+  `subscription ${name} belongs to ${found}: expected the jobs' topic ${topic}, or jobs that are put back into the queue are lost`;

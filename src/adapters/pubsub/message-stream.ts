@@ -18,8 +18,8 @@ export interface MessageStreamOptions {
   /** Length of the lease that a delivery gives a message, in seconds. */
   readonly leaseSeconds: number;
   /**
-   * The server sends no more while so many are neither settled nor expired. The emulator does not keep to it. The stream is
-   * read all the same: a message that waits in a buffer gets no extension, so it would expire and use up its attempts.
+   * The server sends no more messages while this many are neither settled nor expired. The emulator ignores it. The stream
+   * reads them anyway: a message that waits in a buffer gets no extension, so it would expire and use up its attempts.
    */
   readonly maxMessages: number;
   readonly maxBytes: number;

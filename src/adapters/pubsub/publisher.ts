@@ -98,7 +98,7 @@ class PublishRequests {
     });
   }
 
-  /** At the end of this turn of the event loop, so that what is published together goes together. */
+  /** Sends at the end of this turn of the event loop, so that messages published together go together. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;

@@ -14,7 +14,7 @@ const PULL_LIMIT_MS = 5_000;
 /** Empty answers in a row after which there are no more. One alone says little, since the service is many servers. */
 const EMPTY_ANSWERS = 2;
 const PAUSE_MS = 200;
-/** While somebody looks, nobody else gets the messages. If the process dies, they come again after this time. */
+/** Lease during a look, when no other reader gets the messages. If the process dies, they come again after this time. */
 const LEASE_SECONDS = 120;
 const CALL_LIMIT_MS = 20_000;
 
@@ -74,7 +74,7 @@ async function pullAll(
 
 async function pull(channel: PubSubChannel, subscription: string, maxMessages: number): Promise<Reviewed[]> {
   try {
-    // The emulator may hand messages to a call that has been given up, so there the call is not let wait.
+    // The emulator may hand messages to a call that has been given up, so there the call does not wait.
     const request = { subscription, maxMessages, returnImmediately: channel.isEmulator };
     const { receivedMessages } = await channel.call('Pull', request, PULL_LIMIT_MS);
     return receivedMessages.flatMap(({ ackId, message, deliveryAttempt }) =>

@@ -25,6 +25,6 @@ export async function shortcomings(
     ...(limit > 0 && limit <= attempts
       ? [`its dead-letter policy allows ${limit} attempts: expected more than IMAGEN_MAX_ATTEMPTS, ${attempts}`]
       : []),
-    ...(found.retryPolicy ? [] : ['it has no retry policy: what is given back comes again at once']),
+    ...(found.retryPolicy ? [] : ['it has no retry policy: messages that are given back come again at once']),
   ];
 }

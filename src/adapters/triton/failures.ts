@@ -33,7 +33,7 @@ const BACKEND = [status.INTERNAL, status.UNKNOWN, undefined];
 const ID = String.raw`^(?:\[request id: [^\]]*\] )?`;
 const RAISED = String.raw`(?:Failed to process the request\(s\) for model (?:instance )?'[^']*', message: )`;
 
-/** How the runtime of the shipped models begins an error of its network's (triton/runtime/imagen_onnx.py). */
+/** How an error of a shipped model's network begins (triton/runtime/imagen_onnx.py). */
 const SHIPPED = 'inference failed: ';
 
 /** ONNX Runtime: its Python classes (onnxruntime_pybind_exceptions.cc), and its text in its Triton backend. */

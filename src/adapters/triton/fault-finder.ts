@@ -1,8 +1,8 @@
 /**
  * Finds out with a blank picture whether a model still answers at every replica.
  *
- * Triton takes a second to say that a model's process has ended. A job with a shorter time limit is over before, and so are
- * all jobs behind it, so that nobody would ever notice.
+ * Triton takes a second to say that a model's process has ended. A job with a shorter time limit ends before that, and so do
+ * all jobs behind it, so nobody would ever notice.
  */
 import { status } from '@grpc/grpc-js';
 import { type ModelContract, smallestRequest } from '../../domain/contract.js';

@@ -136,7 +136,7 @@ export class Replicas {
     return (this.#alive.get(keyOf(model, version, replica)) ?? -Infinity) >= at;
   }
 
-  /** The replicas that a request of this version should not go to. Each gets one from time to time all the same. */
+  /** The replicas that requests of this version should avoid. Each still gets a request from time to time. */
   toAvoid(model: string, version: string): string[] {
     const now = this.#now();
     const avoided: string[] = [];

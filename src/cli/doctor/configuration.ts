@@ -21,13 +21,13 @@ export const unknown = check({
   run(_, { env }) {
     const known = Object.values(SETTINGS).map(({ name }) => name);
     const strangers = unknownVariables(env);
-    if (strangers.length === 0) return [ok('no variable looks like a setting and is none')];
+    if (strangers.length === 0) return [ok('no variable looks like a setting without being one')];
     return strangers.map((name) => {
       const meant = nearest(name, known);
       const message = `${name} is no setting, so it has no effect`;
       return meant === undefined
-        ? warning(message, 'take it away, or look for its name in docs/configuration.md')
-        : fault(message, `rename it if ${meant} is meant, or take it away`);
+        ? warning(message, 'remove it, or look for the right name in docs/configuration.md')
+        : fault(message, `rename it if ${meant} is meant, or remove it`);
     });
   },
 });

@@ -27,7 +27,7 @@ export const rights = check({
       wanted.map(async (one) => ({ ...one, has: await permitted(channel, one.resource, one.permissions) })),
     );
     if (answers.every(({ has }) => has === undefined)) {
-      return [skipped('the service does not tell rights, as the emulator does not')];
+      return [skipped('the service does not report rights; the emulator never does')];
     }
     return answers.map(({ name, permissions, role, has = [] }) => {
       const lacks = permissions.filter((permission) => !has.includes(permission));

@@ -72,7 +72,7 @@ export const gap = check({
       return lost.map((sentence) =>
         fault(
           `${sentence}, so they are lost`,
-          'create all that share out the jobs, with `imagen setup --per-tenant` or `--per-model`',
+          'create all subscriptions that divide the jobs, with `imagen setup --per-tenant` or `--per-model`',
         ),
       );
     });

@@ -67,7 +67,7 @@ export const restricted = check({
     if (await opens(tritonUrl, {}, signal)) {
       return [
         warning(
-          'the model repository is open: whoever reaches Triton can have it run code',
+          'the model repository is open: anybody who reaches Triton can have it run code',
           'start Triton with TRITON_RESTRICTED=model-repository and a TRITON_ADMIN_KEY (docs/images.md)',
         ),
       ];
@@ -79,7 +79,7 @@ export const restricted = check({
     return [
       fault(
         'TRITON_ADMIN_KEY does not open the model repository, so `imagen models load` and `reload` are refused',
-        'set TRITON_ADMIN_KEY, or TRITON_ADMIN_KEY_FILE, to the key that Triton was started with, or take it away (docs/images.md)',
+        'set TRITON_ADMIN_KEY, or TRITON_ADMIN_KEY_FILE, to the key that Triton was started with, or remove it (docs/images.md)',
       ),
     ];
   },

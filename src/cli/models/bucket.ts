@@ -120,7 +120,7 @@ class Bucket {
   ): string | undefined {
     if (!versionsNamed(config)) return needsNames(version);
     if (isVisible) {
-      return `the ${CONFIG_FILE} that is there lets servers load version ${version} before all its files have come: push one first that names the versions that are there (docs/versions.md)`;
+      return `the existing ${CONFIG_FILE} lets servers load version ${version} before all its files have come: first push one that names the existing versions (docs/versions.md)`;
     }
     const differs = claim !== undefined && differing(claim.files, manifest.files).length > 0;
     if (!differs || isAbandoned(claim)) return undefined;
@@ -135,7 +135,7 @@ class Bucket {
     const strangers = named?.filter((one) => one !== parcel.version && !known.includes(one)) ?? [];
     if (!named && !isOpen) return needsNames(parcel.version);
     if (strangers.length > 0) {
-      return `version_policy: expected versions that are there and ${parcel.version}, given ${strangers.join(', ')} too`;
+      return `version_policy: expected existing versions and ${parcel.version}, given ${strangers.join(', ')} too`;
     }
     return stored === undefined ? undefined : changedPromise(stored, parcel, known);
   }
@@ -147,7 +147,7 @@ class Bucket {
     for (const file of parcel.files) {
       const found = await this.store.stat(this.at(model, version, file.path), this.#signal);
       if (found?.crc32c !== crc32c(await readFile(file.place))) {
-        return `version ${version} is there with other contents (${file.path}), and versions never change: expected another --version`;
+        return `version ${version} exists with other contents (${file.path}), and versions never change: expected another --version`;
       }
     }
     return undefined;
@@ -158,7 +158,7 @@ class Bucket {
       const found = await this.store.read(this.at(model, path), { maxBytes: bytes, signal: this.#signal });
       if (found.kind === 'missing') continue;
       if (found.kind === 'found' && found.bytes.equals(await readFile(place))) continue;
-      return `${path} is there with other contents, and all versions share it: expected it in the version's folder`;
+      return `${path} exists with other contents, and all versions share it: expected it in the version's folder`;
     }
     return undefined;
   }

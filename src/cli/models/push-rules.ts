@@ -46,7 +46,7 @@ export function otherContents({ version, manifest }: Parcel, there: Readonly<Rec
   const paths = differing(there, manifest.files);
   if (paths.length === 0) return undefined;
   const who = by === undefined ? '' : `, pushed by ${by.pushedBy} at ${by.pushedAt}`;
-  return `version ${version} is there with other contents (${paths.join(', ')}${who}), and versions never change: expected another --version`;
+  return `version ${version} exists with other contents (${paths.join(', ')}${who}), and versions never change: expected another --version`;
 }
 
 /**
@@ -80,7 +80,7 @@ export function changedPromise(
     ...changedRunners(stored, config),
   ];
   if (fields.length > 0) {
-    return `config.pbtxt changes ${fields.join(', ')}, which version ${others.join(', ')} shares: expected it as it is there, or a model of another name`;
+    return `config.pbtxt changes ${fields.join(', ')}, which version ${others.join(', ')} shares: expected it unchanged, or a model of another name`;
   }
   const all = [...others, pushed];
   const left = servedBy(stored, all).filter((one) => one !== pushed && !servedBy(config, all).includes(one));

@@ -114,7 +114,7 @@ async function obstacle(stored: ModelDirectory, parcel: Parcel): Promise<string 
   for (const file of parcel.shared) {
     const same = stored.shared.find(({ path }) => path === file.path);
     if (same && (await sha256Of(same.place)) !== (await sha256Of(file.place))) {
-      return `${file.path} is there with other contents, and all versions share it: expected it in the version's folder`;
+      return `${file.path} exists with other contents, and all versions share it: expected it in the version's folder`;
     }
   }
   if (config === undefined || config === parcel.config) return undefined;

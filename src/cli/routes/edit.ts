@@ -25,7 +25,7 @@ const MOST_NOTE = 500;
 export const withEditOptions = (command: Command): Command =>
   command
     .addOption(
-      new Option('--note <text>', 'why, for the history').argParser((text: string) => {
+      new Option('--note <text>', 'the reason, for the history').argParser((text: string) => {
         if (text.length > MOST_NOTE) throw new UsageError(`--note: expected at most ${MOST_NOTE} characters`);
         return text;
       }),

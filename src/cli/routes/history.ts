@@ -91,7 +91,7 @@ async function readFormers(open: OpenRoutes, limit: number): Promise<Former[]> {
 }
 
 function inWords({ id, change, differs }: Former): string {
-  const by = change ? `${change.at} by ${change.by}` : 'nobody says by whom';
+  const by = change ? `${change.at} by ${change.by}` : 'author unknown';
   const what = differs === null ? 'not comparable' : `before a change of ${differs.join(', ') || 'no model'}`;
   return `${id}  ${by}, ${what}${change?.note === undefined ? '' : `: ${change.note}`}`;
 }

@@ -146,7 +146,7 @@ export function wantedBuckets(
   const stateDays = days('--state-days', flags.stateDays) ?? Math.max(DEFAULT_DAYS, leastDays);
   if (typeof stateDays === 'number' && stateDays < leastDays) {
     problems.push(
-      `--state-days: expected at least ${leastDays}, given ${stateDays}: a message may come until ${durationText(JOBS_RETENTION_SECONDS)} in its subscription, IMAGEN_MAX_DEFERRED_SECONDS (${durationText(config.maxDeferredSeconds)}) and another ${durationText(JOBS_RETENTION_SECONDS)} as a copy are over, and one that finds no record is worked on again`,
+      `--state-days: expected at least ${leastDays}, given ${stateDays}: a message may come for ${durationText(JOBS_RETENTION_SECONDS)} in its subscription, plus IMAGEN_MAX_DEFERRED_SECONDS (${durationText(config.maxDeferredSeconds)}), plus another ${durationText(JOBS_RETENTION_SECONDS)} as a copy, and a job without a record is worked on again`,
     );
   }
   const places = [

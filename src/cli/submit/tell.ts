@@ -18,7 +18,7 @@ export function describeIgnored(submitted: readonly Pick<Submitted, 'ignored'>[]
   if (others.length === 0) return undefined;
   const fields = [...new Set(others.flatMap(({ ignored }) => ignored))].join(', ');
   const jobs = others.length === 1 ? 'a job that was' : `${others.length} jobs that were`;
-  return `note: ${jobs} submitted before with another ${fields}, which holds: that of this call has no effect`;
+  return `note: ${jobs} submitted before with another ${fields}: the earlier one holds, and that of this call has no effect`;
 }
 
 function describeStep({ model, servedVersion, experiment, arm, fallbackFrom }: Step): string {

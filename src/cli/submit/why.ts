@@ -7,7 +7,7 @@ import { anyOf } from '../../domain/signals.js';
 const LOOK_MS = 4_000;
 
 /** Said where the looks took too long. */
-export const NOT_FOUND_OUT = 'why could not be found out in the time';
+export const NOT_FOUND_OUT = 'the cause could not be found in time';
 
 /**
  * Looks at the topic's subscriptions and, where TRITON_URL is set, at the job's models.

@@ -15,8 +15,8 @@ const UNCHANGED = [
 const HLG_PEAK = 1_000 / 203;
 
 /**
- * Converts colours to 8-bit sRGB. Light outside of sRGB is cut off, channel by channel; high dynamic range is compressed first, by
- * the largest channel, so that hues stay.
+ * Converts colours to 8-bit sRGB. Light outside of sRGB is clipped, channel by channel. High dynamic range is compressed before
+ * that, by the largest channel, so that hues stay.
  * @param data interleaved channels: red, green, blue, perhaps alpha, which is only reduced to 8 bits
  */
 export async function convert(data: Uint8Array | Uint16Array, channels: 3 | 4, space: ColourSpace): Promise<Buffer> {

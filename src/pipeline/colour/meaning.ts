@@ -5,7 +5,7 @@ import type { Preflight } from '../preflight/index.js';
 import { greyCurve, isUsable } from '../profile.js';
 import { adobeRgb, byCodePoints, byGamma, type ColourSpace, type Primaries } from './spaces.js';
 
-/** ITU-T H.273: nobody says what the numbers mean. */
+/** ITU-T H.273: the meaning of the numbers is not specified. */
 const UNSPECIFIED = 2;
 
 /**
@@ -38,7 +38,7 @@ export function cicpOf(chunks: ReadonlyMap<string, Buffer> | undefined): Nclx | 
 
 function byChunks(chunks: ReadonlyMap<string, Buffer>): ColourSpace | undefined {
   const [gAMA, cHRM] = [chunks.get('gAMA'), chunks.get('cHRM')];
-  // cHRM alone says nothing of the curve, and viewers do not heed it.
+  // cHRM alone says nothing of the curve, and viewers ignore it.
   if (!gAMA || gAMA.length < 4) return undefined;
   const gamma = gAMA.readUInt32BE() / 100_000;
   if (gamma < 0.1 || gamma > 5) return undefined;

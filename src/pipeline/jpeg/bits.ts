@@ -17,7 +17,7 @@ export type Fault =
   | 'has a block of more than 64 coefficients'
   | 'has a value out of range';
 
-/** What a slow step says of a code that ends its block, or that no code starts so. */
+/** Answers of a slow step: the code ends its block, or no code starts like this. */
 const END = -1;
 const INVALID = -2;
 

@@ -59,7 +59,7 @@ export class JpegFile {
     else this.#readScans(scan);
   }
 
-  /** Whether `check` follows every bit. If not, the decoder's own warnings have to do. */
+  /** Whether `check` follows every bit. If not, only the decoder's own warnings show damage. */
   get isWalked(): boolean {
     return this.#frame !== undefined && !this.#frame.progressive && !this.#frame.arithmetic;
   }

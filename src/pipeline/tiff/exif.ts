@@ -46,7 +46,7 @@ export function exifOf(file: TiffBytes, first: Directory): Buffer | undefined {
     write(file, block, 8, items);
     return block;
   } catch (thrown) {
-    if (thrown instanceof JobError) return undefined; // its pixels may be sound all the same
+    if (thrown instanceof JobError) return undefined; // its pixels may still be sound
     throw thrown;
   }
 }

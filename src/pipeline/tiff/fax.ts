@@ -71,7 +71,7 @@ const RUNS = [runsOf(WHITE), runsOf(BLACK)] as const;
 const MODE_CODES = codesOf(MODES);
 
 /**
- * Follows so many rows. Yields now and then, for the event loop.
+ * Follows this many rows. Yields now and then, for the event loop.
  * @throws JobError `INPUT_CORRUPT` unless they are all there, and nothing else
  */
 export function* followFax(data: Buffer, width: number, rows: number): Generator<undefined, void> {

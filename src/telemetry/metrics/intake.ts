@@ -30,7 +30,7 @@ export function intakeMetrics(families: Families, facts: IntakeFacts): void {
   families.gauge('imagen_decoded_bytes', 'Memory reserved for the pictures in work', facts.decodedBytes);
   families.gauge('imagen_decoded_bytes_limit', 'Most memory for the pictures in work', () => facts.limits.decodedBytes);
   families.gauge('imagen_codecs_active', 'Pictures being decoded, resized or encoded', facts.codecsActive);
-  families.gauge('imagen_codecs_waiting', 'Pictures that wait for their turn at that', facts.codecsWaiting);
+  families.gauge('imagen_codecs_waiting', 'Pictures that wait to be decoded, resized or encoded', facts.codecsWaiting);
   families.gauges(
     'imagen_bucket_unavailable',
     '1 for each bucket, or folder of a configured prefix, that the last check found unusable; its jobs stand aside',

@@ -41,7 +41,7 @@ export function tritonMetrics(families: Families, labels: Labels, facts: TritonF
     'Failed attempts at an inference, including those that were retried',
     ['model', 'code'],
   );
-  families.gauge('imagen_triton_ready', '1 when the last look at the models of Triton succeeded', () =>
+  families.gauge('imagen_triton_ready', "1 if the last read of Triton's models succeeded", () =>
     facts.tritonReady() ? 1 : 0,
   );
   families.gauges(
