@@ -63,13 +63,14 @@ export function createWorkerHandler(
 function pipelineOptions(
   config: WorkerConfig,
   { routes }: Connections,
-  { budget, codecs, costs, intake, retry, unknown }: Schedulers,
+  { budget, codecs, turbo, costs, intake, retry, unknown }: Schedulers,
   { log, metrics, guard }: Reporting,
 ): PipelineOptions {
   return {
     ...plainOptions(config),
     reserve: budget.reserve,
     codecs: codecs.codecs,
+    turbo,
     onOperation(step, work) {
       metrics.operationDone(step, work);
       metrics.stepDone(step);

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { WorkerConfig } from '../config/index.js';
 import { capacityOf } from '../domain/capacity.js';
+import { turboFor } from '../pipeline/jpeg/turbo.js';
 import { type RetryLimits, retryingStore } from '../pipeline/retry.js';
 import { createUnknown } from '../pipeline/route.js';
 import { createAvailability } from '../scheduling/availability.js';
@@ -69,6 +70,7 @@ export function createSchedulers(
     mostMessages: config.maxJobs + waitingRoomSize,
     budget: createBudget(config.maxDecodedBytes),
     codecs: createCodecs(codecSlots(config.poolThreads, availableParallelism())),
+    turbo: turboFor(config.jpegCodec, (reason) => log.info({ reason }, 'sharp decodes and encodes all JPEGs')),
     share: createFairShare({
       capacityOf: (model) => capacityOf(models.contracts().get(model)),
       costOf: (model, version) => costs.costOf(model, version),

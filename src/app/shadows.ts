@@ -137,11 +137,12 @@ function inSpare(
 function pipelineFor(
   config: WorkerConfig,
   routes: Connections['routes'],
-  { budget, codecs, costs }: Schedulers,
+  { budget, codecs, turbo, costs }: Schedulers,
   { pause }: Hold,
 ): PipelineOptions {
   return {
     ...plainOptions(config),
+    turbo,
     reserve(bytes) {
       const release = budget.take(bytes);
       return release ? Promise.resolve(release) : Promise.reject(new Dropped('memory'));

@@ -167,6 +167,12 @@ export const OWN_SETTINGS = {
     'How often to try a failing inference in place',
     '3',
   ),
+  jpegCodec: setting(
+    'IMAGEN_JPEG_CODEC',
+    oneOf('auto', 'sharp'),
+    'Library for ordinary JPEGs: `auto` is libjpeg-turbo where it is installed; both give the same results',
+    'auto',
+  ),
   poolThreads: setting(
     'UV_THREADPOOL_SIZE',
     wholeNumber(4, 1024),

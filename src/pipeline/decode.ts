@@ -1,16 +1,19 @@
-import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { JobError } from '../domain/errors.js';
 import type { InputFormat } from '../domain/job.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { divideByAlpha, partAlpha } from './alpha.js';
-import { atOnce, type Codec, costOf, HEADER_MS, isShortage } from './codec.js';
+import { atOnce, type Codec, costOf, HEADER_MS } from './codec.js';
 import { convert } from './colour/convert.js';
 import { cicpOf, spaceOf } from './colour/meaning.js';
 import { densityFrom, INCH_METRES } from './density.js';
 import { densityOf } from './exif.js';
+import { factsOfBare, type FileFacts } from './file-facts.js';
 import { evenOut } from './grey.js';
+import type { TurboJpeg } from './jpeg/turbo.js';
 import { lossesOf } from './losses.js';
 import type { KeptMetadata } from './metadata.js';
+import { withPictureErrors } from './picture-errors.js';
 import { isOneChannel, isUsable } from './profile.js';
 import { unsupported } from './preflight/foreign.js';
 import type { Placed } from './gif.js';
@@ -62,16 +65,22 @@ export interface Header extends Size {
   readonly heldBytes?: number;
 }
 
-/** The header, and sharp's own description of the file, which `decode` needs. */
+/** The header, and what `decode` needs to know of the file. */
 export interface FileHeader extends Header {
-  readonly file: Metadata;
+  readonly file: FileFacts;
   readonly structure: Preflight;
 }
 
-export interface HeaderOptions {
-  readonly maxPixels: number;
+/** How to call the decoders. */
+interface Decoders {
   /** Schedules each computation. By default each one runs at once. */
   readonly codec?: Codec;
+  /** Decodes ordinary JPEGs. Without it, sharp decodes all of them, to the same pixels. */
+  readonly turbo?: TurboJpeg | undefined;
+}
+
+export interface HeaderOptions extends Decoders {
+  readonly maxPixels: number;
 }
 
 export interface Decoded {
@@ -82,14 +91,12 @@ export interface Decoded {
   readonly metadata: KeptMetadata;
 }
 
-export interface DecodeOptions {
+export interface DecodeOptions extends Decoders {
   /**
    * Time limit in whole seconds; the default is 120. libvips checks the time when it outputs rows. A decoder that
    * produces the whole picture at once is stopped only after that, so only the pixel limits bound its time.
    */
   readonly maxSeconds?: number;
-  /** Schedules each computation. By default each one runs at once. */
-  readonly codec?: Codec;
 }
 
 /**
@@ -97,11 +104,14 @@ export interface DecodeOptions {
  * @returns the size of the upright picture, and how it is stored
  * @throws JobError `UNSUPPORTED_FORMAT`, `INPUT_CORRUPT`, `INPUT_TOO_MANY_PIXELS`, `INPUT_TOO_LARGE`
  */
-export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: HeaderOptions): Promise<FileHeader> {
+export async function readHeader(bytes: Buffer, options: HeaderOptions): Promise<FileHeader> {
+  const { maxPixels, codec = atOnce, turbo } = options;
   const structure = preflight(bytes);
   const { codedPixels = 0, checked, heldBytes = 0, unlimited = false } = structure;
   const source = checked?.mended() ?? bytes;
-  const file = await codec(HEADER_MS, () => withPictureErrors(bytes, () => open(source, { unlimited }).metadata()));
+  const file =
+    (turbo && structure.jpeg && factsOfBare(structure.jpeg, source, turbo)) ??
+    (await codec(HEADER_MS, () => withPictureErrors(bytes, () => open(source, { unlimited }).metadata())));
   const format = FORMATS[file.format];
   if (!format || (format === 'avif' && file.compression !== 'av1')) {
     throw unsupported(bytes, file.format);
@@ -137,14 +147,15 @@ export async function readHeader(bytes: Buffer, { maxPixels, codec = atOnce }: H
  * @throws JobError `INPUT_CORRUPT`, `EXECUTION_TIMEOUT`
  */
 export async function decode(bytes: Buffer, header: FileHeader, options: DecodeOptions = {}): Promise<Decoded> {
-  const { maxSeconds = 120, codec = atOnce } = options;
+  const { maxSeconds = 120, codec = atOnce, turbo } = options;
   const { file, structure } = header;
   const { checked } = structure;
   const costMs = costOf(header, DECODER_NS[header.format]);
   const pixels = await codec(costMs, () =>
     withPictureErrors(bytes, async () => {
       await checked?.check();
-      return readPixels(checked?.mended() ?? bytes, header, maxSeconds);
+      const source = checked?.mended() ?? bytes;
+      return (turbo && (await readByTurbo(source, header, turbo))) ?? readPixels(source, header, maxSeconds);
     }),
   );
   const raster = onCanvas(await rasterOf(pixels), structure.placed);
@@ -168,15 +179,37 @@ export async function decode(bytes: Buffer, header: FileHeader, options: DecodeO
   };
 }
 
+interface DecodedPixels {
+  readonly data: Buffer;
+  readonly info: Size & { readonly channels: number };
+}
+
+/** sharp's names of colour and grey with 8 bits. */
+const PLAIN_SPACES: ReadonlySet<string> = new Set(['srgb', 'b-w']);
+
+/** @returns undefined unless the pixels are upright sRGB as the file has them, and the library has no objection */
+async function readByTurbo(bytes: Buffer, header: FileHeader, turbo: TurboJpeg): Promise<DecodedPixels | undefined> {
+  const { format, turned, converted, file } = header;
+  const isPlain = format === 'jpeg' && !turned && converted !== true && PLAIN_SPACES.has(file.space);
+  if (!isPlain || profileOf(header) !== undefined) return undefined;
+  const data = await turbo.decode(bytes, header);
+  return data && { data, info: { width: header.width, height: header.height, channels: 3 } };
+}
+
+/** The profile from which sharp is to convert. */
+function profileOf({ file: { icc, space }, structure, converted }: FileHeader): Buffer | undefined {
+  const isNamed = converted === true || cicpOf(structure.chunks) !== undefined;
+  return !isNamed && icc !== undefined && isUsable(icc, space) ? icc : undefined;
+}
+
 /** @throws JobError `EXECUTION_TIMEOUT` */
-async function readPixels(bytes: Buffer, header: FileHeader, maxSeconds: number) {
+async function readPixels(bytes: Buffer, header: FileHeader, maxSeconds: number): Promise<DecodedPixels> {
   const { file, structure } = header;
-  const { icc, space, hasAlpha } = file;
+  const { space, hasAlpha } = file;
   // libjpeg warns of things that viewers show whole. Where every block was found, its warnings say nothing more.
   const failOn = structure.jpeg?.isWalked ? 'error' : 'warning';
   const numbers = spaceOf(file, structure);
-  const isNamed = numbers !== undefined || cicpOf(structure.chunks) !== undefined;
-  const profile = !isNamed && icc !== undefined && isUsable(icc, space) ? icc : undefined;
+  const profile = profileOf(header);
   const upright = toSrgb(
     open(bytes, { ignoreIcc: !profile, failOn, unlimited: structure.unlimited ?? false }).autoOrient(),
     space,
@@ -200,10 +233,7 @@ async function readPixels(bytes: Buffer, header: FileHeader, maxSeconds: number)
   }
 }
 
-async function rasterOf({
-  data,
-  info: { width, height, channels },
-}: Awaited<ReturnType<typeof readPixels>>): Promise<Raster> {
+async function rasterOf({ data, info: { width, height, channels } }: DecodedPixels): Promise<Raster> {
   if (channels === 3) return { width, height, rgb: data };
   if (channels !== 4) throw new JobError('INPUT_CORRUPT', `expected 3 or 4 channels, decoded ${channels}`);
 
@@ -223,30 +253,6 @@ function toSrgb(picture: Sharp, space: string, profile: Buffer | undefined): Sha
 function open(bytes: Buffer, options: SharpOptions = {}): Sharp {
   // `readHeader` checks the pixel limit and throws its own code. The limit of libvips stays as a second check.
   return sharp(bytes, { failOn: 'warning', pages: 1, limitInputChannels: 5, ...options });
-}
-
-/**
- * Maps sharp's error texts to the three codes for a bad picture. A shortage of the machine is not the picture's fault and
- * passes unchanged.
- */
-async function withPictureErrors<T>(bytes: Buffer, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (cause instanceof JobError || isShortage(cause)) throw cause;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    if (/unsupported image format|buffer is empty/i.test(message)) {
-      throw unsupported(bytes, undefined, cause);
-    }
-    if (/exceeds pixel limit/i.test(message)) {
-      throw new JobError('INPUT_TOO_MANY_PIXELS', message, { cause });
-    }
-    throw new JobError('INPUT_CORRUPT', firstLine(message), { cause });
-  }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? text;
 }
 
 /** Pixels per inch, if the file states them: sharp says 72 of a file that does not. */

@@ -3,6 +3,7 @@ import type { OutputRequest } from '../domain/job.js';
 import type { Size } from '../domain/raster.js';
 import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
 import type { Format } from './formats/format.js';
+import type { TurboJpeg } from './jpeg/turbo.js';
 import { clearHidden, extendColours } from './hidden-colours.js';
 import { carrierOf, isAnyKept, type KeptMetadata, withDensity } from './metadata.js';
 
@@ -26,6 +27,8 @@ export interface EncodeOptions extends Pick<OutputRequest, 'quality' | 'backgrou
   readonly metadata?: KeptMetadata;
   /** Schedules each computation. By default each one runs at once. */
   readonly codec?: Codec;
+  /** Encodes ordinary JPEGs. Without it, sharp encodes all of them, to the same bytes. */
+  readonly turbo?: TurboJpeg | undefined;
 }
 
 /**
@@ -37,6 +40,11 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
   const { size, background, format, codec = atOnce } = options;
   const resized = size.width !== pixels.width || size.height !== pixels.height;
   const isGrey = pixels.grey && (!pixels.alpha || background === undefined || isGreyColour(background));
+  const isKept = options.metadata !== undefined && isAnyKept(options.metadata);
+  if (!resized && !isGrey && !isKept && !pixels.alpha && pixels.channels === 3) {
+    const bytes = await fromRgb(pixels, options);
+    if (bytes) return { bytes, width: size.width, height: size.height };
+  }
   let picture = sharp(pixels.data, raw(pixels, pixels.channels));
   if (pixels.alpha) {
     // Flattening and shrinking weigh each colour by its alpha, so none remains of what is hidden.
@@ -51,14 +59,20 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
   }
   if (resized) picture = picture.resize(size.width, size.height, { fit: 'fill' });
   if (pixels.channels === 1) picture = picture.toColourspace('b-w');
-  if (options.metadata && isAnyKept(options.metadata))
-    picture = await withMetadata(options.metadata, picture, size, codec);
+  if (options.metadata && isKept) picture = await withMetadata(options.metadata, picture, size, codec);
   if (isGrey) picture = picture.toColourspace('b-w');
   const file = format.encode(picture, options.quality, options.keepHidden);
   const costMs = costOf(size, format.encoderNs) + (resized ? costOf(pixels, RESIZE_NS) : 0);
   const { data, info } = await codec(costMs, () => file.toBuffer({ resolveWithObject: true }));
   const bytes = withDensity(data, options.metadata?.density);
   return { bytes, width: info.width, height: info.height };
+}
+
+/** @returns undefined where sharp has to encode the pixels */
+async function fromRgb(pixels: Pixels, options: EncodeOptions): Promise<Buffer | undefined> {
+  const { format, quality, turbo, codec = atOnce } = options;
+  if (!turbo) return undefined;
+  return codec(costOf(pixels, format.encoderNs), async () => format.fromRgb?.(turbo, pixels.data, pixels, quality));
 }
 
 /**

@@ -12,6 +12,7 @@ import type { Encoded } from './encode.js';
 import type { FetchOptions } from './fetch.js';
 import type { Format } from './formats/format.js';
 import type { JobContext } from './job-context.js';
+import type { TurboJpeg } from './jpeg/turbo.js';
 import type { Reserve } from './memory.js';
 import type { KeptMetadata } from './metadata.js';
 import type { JobPlan } from './plan.js';
@@ -32,6 +33,8 @@ export interface RenderOptions {
   readonly reserve: Reserve;
   /** Schedulers for decoding, resizing and encoding. */
   readonly codecs: Codecs;
+  /** Decodes and encodes ordinary JPEGs. Without it, sharp does. */
+  readonly turbo?: TurboJpeg | undefined;
   /** Called after each completed operation; must not throw. */
   readonly onOperation?: (step: Step, work: StepWork) => void;
   /** A step's share of the time for which an instance was busy, in milliseconds; undefined if nothing is known about it. */

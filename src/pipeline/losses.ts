@@ -1,11 +1,11 @@
-import type { Metadata } from 'sharp';
 import { type WarningCode, warning } from '../domain/warnings.js';
 import { cicpOf, spaceOf } from './colour/meaning.js';
 import type { Preflight } from './preflight/index.js';
 import { isUsable } from './profile.js';
+import type { FileFacts } from './file-facts.js';
 
 /** The warnings about a decoded file: what its pixels lost, and what was wrong with it. */
-export function lossesOf(metadata: Metadata, structure: Preflight): string[] {
+export function lossesOf(metadata: FileFacts, structure: Preflight): string[] {
   const { jpeg, chunks = new Map<string, Buffer>() } = structure;
   const codes: WarningCode[] = [...(jpeg?.flaws ?? [])].filter((flaw) => flaw !== 'profile' || !metadata.icc);
   // sharp does not read animated PNG, so the number of frames comes from the file's `acTL` chunk.

@@ -72,7 +72,9 @@ export const headerStep: PipelineStep = {
   timing: 'decode',
   async run(state) {
     const { context, options, codec } = state;
-    state.header = await readHeader(state.bytes, { maxPixels: options.maxInputPixels, codec });
+    state.header = await readHeader(state.bytes, {
+      ...{ maxPixels: options.maxInputPixels, codec, turbo: options.turbo },
+    });
     const { width, height } = state.header;
     if (context.input) context.input = { ...context.input, width, height };
   },
@@ -111,7 +113,9 @@ export const decodeStep: PipelineStep = {
   stage: 'decode',
   timing: 'decode',
   async run(state) {
-    const { raster, metadata, warnings } = await decode(state.bytes, state.header, { codec: state.codec });
+    const { raster, metadata, warnings } = await decode(state.bytes, state.header, {
+      ...{ codec: state.codec, turbo: state.options.turbo },
+    });
     // Colours that are kept count, although nobody sees them.
     const { width, height, rgb } = raster;
     const counted = state.job.output.keepHidden ? { width, height, rgb } : raster;
@@ -181,10 +185,10 @@ export const encodeStep: PipelineStep = {
   stage: 'encode',
   timing: 'encode',
   async run(state) {
-    const { job, raster, plan, format, codec, metadata } = state;
+    const { job, raster, plan, format, codec, metadata, options } = state;
     state.encoded = await encode(pixelsOf(raster, job.output), {
       ...job.output,
-      ...{ format, size: plan.size, codec },
+      ...{ format, size: plan.size, codec, turbo: options.turbo },
       ...(job.output.keepMetadata ? { metadata } : {}),
     });
     state.release();

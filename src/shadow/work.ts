@@ -4,8 +4,8 @@ import type { ModelServer, ObjectStore } from '../domain/ports.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { Dropped, type ShadowReport } from '../domain/shadow.js';
 import { objectRef } from '../domain/uri.js';
-import { asShortage, type Codec } from '../pipeline/codec.js';
-import { decode, readHeader } from '../pipeline/decode.js';
+import { asShortage } from '../pipeline/codec.js';
+import { decode, type DecodeOptions, readHeader } from '../pipeline/decode.js';
 import type { Encoded } from '../pipeline/encode.js';
 import { JobContext } from '../pipeline/job-context.js';
 import { JobState, type PipelineOptions, type StoredJobState } from '../pipeline/job-state.js';
@@ -119,9 +119,10 @@ async function compare(
   const ref = { ...objectRef(output.uri), generation: output.generation };
   const found = await store.read(ref, { maxBytes: output.bytes, signal });
   if (found.kind !== 'found') throw new JobError('STORAGE_UNAVAILABLE', `${output.uri}: the result is ${found.kind}`);
-  const codec = pipeline.codecs(job, signal);
-  const own = await open(found.bytes, pipeline.maxOutputPixels, codec);
-  const other = await open(encoded.bytes, pipeline.maxOutputPixels, codec);
+  const { maxOutputPixels, turbo } = pipeline;
+  const decoders = { codec: pipeline.codecs(job, signal), turbo };
+  const own = await open(found.bytes, maxOutputPixels, decoders);
+  const other = await open(encoded.bytes, maxOutputPixels, decoders);
   const release = await pipeline.reserve(own.memory + other.memory, signal, job);
   try {
     return { result: 'compared', difference: await differenceOf(await own.decode(), await other.decode(), pause) };
@@ -131,12 +132,12 @@ async function compare(
 }
 
 /** A result whose header was read. */
-async function open(bytes: Buffer, maxPixels: number, codec: Codec) {
-  const header = await readHeader(bytes, { maxPixels, codec });
+async function open(bytes: Buffer, maxPixels: number, decoders: DecodeOptions) {
+  const header = await readHeader(bytes, { maxPixels, ...decoders });
   return {
     /** Bytes that decoding takes, and the picture after it. */
     memory: memoryOf(header, [], {}),
-    decode: async (): Promise<Raster> => (await decode(bytes, header, { codec })).raster,
+    decode: async (): Promise<Raster> => (await decode(bytes, header, decoders)).raster,
   };
 }
 

@@ -1,6 +1,7 @@
 /** Decodes sound and damaged files as the worker does, and says where it is wrong. */
 import { JobError } from '../../../src/domain/errors.js';
 import { decode, type Decoded, readHeader } from '../../../src/pipeline/decode.js';
+import { turboFor } from '../../../src/pipeline/jpeg/turbo.js';
 
 /** `refused`: an error; `warned`: a success with a warning; `same`: the pixels of the sound file; `silent`: others. */
 export type End = 'refused' | 'warned' | 'same' | 'silent';
@@ -11,10 +12,12 @@ export interface Judged {
   readonly detail: string;
 }
 
+const turbo = turboFor('auto');
+
 /** @returns the pixels, or the error */
 export async function attempt(bytes: Buffer): Promise<Decoded | JobError> {
   try {
-    return await decode(bytes, await readHeader(bytes, { maxPixels: 100_000_000 }));
+    return await decode(bytes, await readHeader(bytes, { maxPixels: 100_000_000, turbo }), { turbo });
   } catch (thrown) {
     return JobError.from(thrown, 'decode');
   }

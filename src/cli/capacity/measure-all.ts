@@ -12,6 +12,7 @@ import type { Size } from '../../domain/raster.js';
 import { NO_ROUTES } from '../../domain/routes.js';
 import { DEFAULT_COST } from '../../pipeline/cost.js';
 import { route } from '../../pipeline/route.js';
+import { turboFor } from '../../pipeline/jpeg/turbo.js';
 import { createFairShare } from '../../scheduling/fair-share.js';
 import { type MeasureOptions, type MeasureParts, VersionMeter } from './measure.js';
 import { labelOf, notesOf } from './notes.js';
@@ -29,6 +30,7 @@ export const MEASURE_SETTINGS = [
   'inferenceTimeoutSeconds',
   'inferenceAttempts',
   'poolThreads',
+  'jpegCodec',
 ] as const;
 type MeasureConfig = Pick<Config, (typeof MEASURE_SETTINGS)[number]>;
 
@@ -81,10 +83,11 @@ export async function measureAll(
       retry: { unavailableMs: config.modelWaitSeconds * 1000, failedAttempts: config.inferenceAttempts },
     });
     const versions: VersionReport[] = [];
+    const options = optionsOf(asked, config);
     for (const target of targetsOf(asked, models)) {
       if (signal.aborted) break;
       const parts = { models, share, meters };
-      versions.push(await measureVersion(target, asked.sizes, parts, optionsOf(asked, config), signal, say));
+      versions.push(await measureVersion(target, asked.sizes, parts, options, signal, say));
     }
     const ranOn: RanOn = {
       triton: { url: config.tritonUrl, version, onThisMachine: local },
@@ -104,7 +107,7 @@ function optionsOf({ seconds, format, price }: Asked, config: MeasureConfig): Me
   const { maxJobs, maxInputPixels, maxOutputPixels, maxDecodedBytes, poolThreads } = config;
   return {
     ...{ forMs: seconds * 1000, maxJobs },
-    ...{ maxInputPixels, maxOutputPixels, maxDecodedBytes, poolThreads },
+    ...{ maxInputPixels, maxOutputPixels, maxDecodedBytes, poolThreads, turbo: turboFor(config.jpegCodec) },
     ...(format === undefined ? {} : { format }),
     ...(price === undefined ? {} : { price }),
   };

@@ -9,6 +9,7 @@ import type { Size } from '../../domain/raster.js';
 import { type Cost, chooseShape, DEFAULT_COST, type Outlook } from '../../pipeline/cost.js';
 import { JobContext } from '../../pipeline/job-context.js';
 import { JobState, type RenderOptions } from '../../pipeline/job-state.js';
+import type { TurboJpeg } from '../../pipeline/jpeg/turbo.js';
 import { planJob } from '../../pipeline/plan.js';
 import type { Shape } from '../../pipeline/plans/plan.js';
 import type { Routed } from '../../pipeline/routed.js';
@@ -32,6 +33,7 @@ export interface MeasureOptions {
   readonly maxOutputPixels: number;
   readonly maxDecodedBytes: number;
   readonly poolThreads: number;
+  readonly turbo?: TurboJpeg | undefined;
   readonly format?: OutputFormat;
   /** Price of a GPU for an hour. */
   readonly price?: number;
@@ -158,7 +160,7 @@ export class VersionMeter {
   }
 
   #renderOptions(outlook: Outlook, slots: number): RenderOptions {
-    const { maxInputPixels, maxOutputPixels, maxDecodedBytes } = this.options;
+    const { maxInputPixels, maxOutputPixels, maxDecodedBytes, turbo } = this.options;
     return {
       ...{ maxInputPixels, maxOutputPixels },
       route: () => {
@@ -167,6 +169,7 @@ export class VersionMeter {
       predict: () => outlook,
       reserve: createBudget(maxDecodedBytes).reserve,
       codecs: createCodecs(slots).codecs,
+      turbo,
     };
   }
 }

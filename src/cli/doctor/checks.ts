@@ -41,5 +41,6 @@ export const CHECKS: readonly Check[] = [
   routes.served,
   machine.versions,
   machine.threads,
+  machine.jpegs,
   memory,
 ];

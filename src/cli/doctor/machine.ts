@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import sharp from 'sharp';
 import { packageVersion } from '../../config/version.js';
+import { loadTurboJpeg } from '../../pipeline/jpeg/turbo.js';
 import { codecSlots } from '../../scheduling/codecs.js';
 import { check, fault, ok, warning } from './check.js';
 
@@ -17,6 +18,22 @@ export const versions = check({
     const [leastMajor, leastMinor] = LEAST_NODE;
     if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return [ok(shown)];
     return [fault(`${shown}: Node is too old`, `install Node ${LEAST_NODE.join('.')} or newer`)];
+  },
+});
+
+export const jpegs = check({
+  name: 'machine.jpegs',
+  reads: ['jpegCodec'],
+  run({ jpegCodec }) {
+    if (jpegCodec === 'sharp') return [ok('sharp decodes and encodes all JPEGs, because IMAGEN_JPEG_CODEC says so')];
+    const found = loadTurboJpeg();
+    if ('turbo' in found) return [ok('libjpeg-turbo decodes and encodes ordinary JPEGs')];
+    return [
+      warning(
+        `sharp decodes and encodes all JPEGs, which takes up to three times the processor time: ${found.missing}`,
+        "install libjpeg-turbo's library (Debian: libturbojpeg0), or set IMAGEN_JPEG_CODEC to sharp",
+      ),
+    ];
   },
 });
 

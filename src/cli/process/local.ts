@@ -14,6 +14,7 @@ import type { Encoded } from '../../pipeline/encode.js';
 import type { Format } from '../../pipeline/formats/format.js';
 import { JobContext } from '../../pipeline/job-context.js';
 import { JobState } from '../../pipeline/job-state.js';
+import { type TurboJpeg, turboFor } from '../../pipeline/jpeg/turbo.js';
 import { localSteps, runSteps } from '../../pipeline/run.js';
 import { createBudget } from '../../scheduling/budget.js';
 import { codecSlots, createCodecs } from '../../scheduling/codecs.js';
@@ -33,7 +34,7 @@ export const LOCAL_SETTINGS = [
     'inferenceAttempts',
     'maxJobs',
   ] as const),
-  ...(['maxInputBytes', 'maxInputPixels', 'maxOutputPixels', 'maxDecodedBytes', 'poolThreads'] as const),
+  ...(['maxInputBytes', 'maxInputPixels', 'maxOutputPixels', 'maxDecodedBytes', 'poolThreads', 'jpegCodec'] as const),
 ];
 
 /** Time limit for reading the routes, in milliseconds. */
@@ -58,6 +59,7 @@ export class LocalPipeline {
   #routes = NO_ROUTES;
   readonly #budget: ReturnType<typeof createBudget>;
   readonly #codecs: ReturnType<typeof createCodecs>;
+  readonly #turbo: TurboJpeg | undefined;
   readonly #costs = createCostModel();
   readonly #share: ReturnType<typeof createFairShare>;
   #active = 0;
@@ -70,6 +72,7 @@ export class LocalPipeline {
     this.#server = connectTriton({ url, transport });
     this.#models = this.#costs.watch(this.#server);
     this.#budget = createBudget(maxDecodedBytes);
+    this.#turbo = turboFor(this.#config.jpegCodec);
     this.#codecs = createCodecs(codecSlots(poolThreads, availableParallelism()));
     this.#share = createFairShare({
       capacityOf: (model) => capacityOf(this.#server.contracts().get(model)),
@@ -119,6 +122,7 @@ export class LocalPipeline {
         predict: (model, version) => ({ ...this.#costs.costOf(model, version), jobsAtOnce: this.#active }),
         reserve: this.#budget.reserve,
         codecs: this.#codecs.codecs,
+        turbo: this.#turbo,
       },
     );
     state.bytes = bytes;

@@ -1,9 +1,9 @@
-import type { Metadata } from 'sharp';
 import { isAdobeRgb } from '../exif.js';
 import type { Nclx } from '../preflight/avif.js';
 import type { Preflight } from '../preflight/index.js';
 import { greyCurve, isUsable } from '../profile.js';
 import { adobeRgb, byCodePoints, byGamma, type ColourSpace, type Primaries } from './spaces.js';
+import type { FileFacts } from '../file-facts.js';
 
 /** ITU-T H.273: the meaning of the numbers is not specified. */
 const UNSPECIFIED = 2;
@@ -13,7 +13,7 @@ const UNSPECIFIED = 2;
  * only with steps. PNG's chunks rank as PNG, third edition, 4.3, says.
  * @returns undefined for sRGB, and where libvips converts
  */
-export function spaceOf({ icc, space, exif, format }: Metadata, { chunks, nclx }: Preflight): ColourSpace | undefined {
+export function spaceOf({ icc, space, exif, format }: FileFacts, { chunks, nclx }: Preflight): ColourSpace | undefined {
   if (space === 'cmyk') return undefined;
   const cicp = cicpOf(chunks);
   if (cicp) return byCodePoints(cicp.primaries, cicp.transfer);

@@ -24,6 +24,8 @@ const END = Buffer.from([0xff, MARKER.EOI]);
 
 export class JpegFile {
   readonly flaws = new Set<JpegFlaw>();
+  /** Whether there is no profile, EXIF, XMP or IPTC before the first scan, where decoders look for them. */
+  readonly isBare: boolean;
   readonly #edits: Edit[] = [];
   readonly #dc: (TableSource | undefined)[] = [];
   readonly #ac: (TableSource | undefined)[] = [];
@@ -43,13 +45,16 @@ export class JpegFile {
     const checkExif = exifPreflight();
     const profile: Segment[] = [];
     const transforms: number[] = [];
+    let isBare = true;
     const scan = this.#nextScan((segment) => {
+      if (mayDescribe(segment.marker)) isBare = false;
       if (segment.marker === MARKER.APP1 && jpeg.toString('latin1', segment.from, segment.from + 4) === 'Exif') {
         checkExif(jpeg.subarray(segment.from, segment.to));
       }
       if (isIcc(jpeg, segment)) profile.push(segment);
       if (isAdobe(jpeg, segment)) transforms.push(segment.from + ADOBE_TRANSFORM);
     });
+    this.isBare = isBare;
     this.#knowTransforms(transforms);
     const numbers = renumbered(jpeg, profile);
     if (numbers) this.#edits.push(...numbers);
@@ -57,6 +62,10 @@ export class JpegFile {
     if (!scan) throw damaged('it has no picture');
     if (this.isWalked) this.#scan = scan;
     else this.#readScans(scan);
+  }
+
+  get progressive(): boolean {
+    return this.#frame?.progressive ?? false;
   }
 
   /** Whether `check` follows every bit. If not, only the decoder's own warnings show damage. */
@@ -204,6 +213,11 @@ export class JpegFile {
     }
     return Buffer.concat([...parts, this.jpeg.subarray(at)]);
   }
+}
+
+/** Whether a segment can hold a profile, EXIF, XMP or IPTC. JFIF's and Adobe's cannot. */
+function mayDescribe(marker: number): boolean {
+  return marker >= MARKER.APP1 && marker <= MARKER.APP15 && marker !== MARKER.APP14;
 }
 
 /** Offset of the transform in Adobe's marker. */

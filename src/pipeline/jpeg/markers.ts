@@ -13,6 +13,7 @@ export const MARKER = {
   APP1: 0xe1,
   APP2: 0xe2,
   APP14: 0xee,
+  APP15: 0xef,
 } as const;
 
 export function damaged(message: string): JobError {
