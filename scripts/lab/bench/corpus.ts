@@ -42,8 +42,22 @@ export interface Uploaded extends Sized {
   readonly uri: string;
 }
 
+/** The pictures of each corpus, uploaded once to each place: the cells of a benchmark share them. */
+export function corpusUploader(place: Place, count: number): (corpus: Corpus) => Promise<Uploaded[]> {
+  const uploads = new Map<Corpus, Promise<Uploaded[]>>();
+  return (corpus) => {
+    const uploaded = uploads.get(corpus) ?? uploadPictures(place, corpus, count);
+    uploads.set(corpus, uploaded);
+    return uploaded;
+  };
+}
+
+interface Place {
+  upload(name: string, bytes: Buffer): Promise<string>;
+}
+
 export async function uploadPictures(
-  place: { upload(name: string, bytes: Buffer): Promise<string> },
+  place: Place,
   corpus: Corpus,
   count: number,
   folder: string = corpus.name,

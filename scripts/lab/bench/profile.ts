@@ -9,7 +9,7 @@ import { localDir } from '../../dev/stack/paths.js';
 import { startWorker } from '../../dev/workers.js';
 import type { Parts } from '../parts.js';
 import type { Traffic } from '../traffic.js';
-import { CORPORA, type Corpus, type Uploaded, uploadPictures } from './corpus.js';
+import { CORPORA, type Corpus, corpusUploader, type Uploaded } from './corpus.js';
 import { endWorker, withTraffic } from './harness.js';
 import { type Benchmark, figuresFor, reported, round } from './result.js';
 
@@ -41,17 +41,18 @@ const CELLS = CORPORA.flatMap((corpus) =>
 );
 
 export const profile: Benchmark = (asked) =>
-  withTraffic({ models: [{ ...ECHO, plans: [...ECHO.plans] }], progress: asked.progress }, (parts, traffic) =>
-    figuresFor(CELLS, asked, async (cell) => {
-      const pictures = await uploadPictures(parts, cell.corpus, PICTURES);
+  withTraffic({ models: [{ ...ECHO, plans: [...ECHO.plans] }], progress: asked.progress }, (parts, traffic) => {
+    const picturesOf = corpusUploader(parts, PICTURES);
+    return figuresFor(CELLS, asked, async (cell) => {
+      const pictures = await picturesOf(cell.corpus);
       const profiled = await profileOf(parts, traffic, cell, pictures);
       const busyMs = sum(profiled.byModule.map(([, ms]) => ms)) / JOBS[cell.corpus.name];
       const rows = (ranked: readonly Ranked[]) =>
         ranked.slice(0, LISTED).map(([what, ms]) => `${what}: ${round(ms / JOBS[cell.corpus.name])}`);
       const detail = { unit: 'ms a job', modules: rows(profiled.byModule), functions: rows(profiled.byFunction) };
       return reported(`profile.${cell.name}`, busyMs, detail);
-    }),
-  );
+    });
+  });
 
 async function profileOf(parts: Parts, traffic: Traffic, cell: Cell, pictures: readonly Uploaded[]) {
   const dir = join(localDir, 'profiles', cell.name);
