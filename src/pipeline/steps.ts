@@ -3,6 +3,7 @@ import type { Timings } from '../domain/completion.js';
 import type { Arm } from '../domain/experiment.js';
 import type { Stage } from '../domain/errors.js';
 import type { OutputRequest } from '../domain/job.js';
+import { releasePixels } from '../domain/pixel-memory.js';
 import type { Raster } from '../domain/raster.js';
 import { byContractNow } from './contract-now.js';
 import { decode, readHeader } from './decode.js';
@@ -157,6 +158,9 @@ export const inferStep = (index: number, model: string): PipelineStep => ({
     const planned = state.plan.steps[index];
     if (!planned) throw new Error(`expected ${state.job.operations.length} planned operations, given ${index}`);
     const { raster, step, work } = await transformOnArm(state.raster, planned, howToInfer(state, planned));
+    // Requests to an arm that was given up may still read the picture.
+    if (planned.routed.arm === undefined && raster.rgb.buffer !== state.raster.rgb.buffer)
+      releasePixels(state.raster.rgb);
     state.raster = raster;
     const gpuMs = state.options.gpuMsOf?.(step, work);
     state.context.steps.push(gpuMs === undefined ? step : { ...step, gpuMs: Math.round(gpuMs * 10) / 10 });
@@ -191,6 +195,7 @@ export const encodeStep: PipelineStep = {
       ...{ format, size: plan.size, codec, turbo: options.turbo },
       ...(job.output.keepMetadata ? { metadata } : {}),
     });
+    releasePixels(raster.rgb);
     state.release();
   },
 };

@@ -4,6 +4,7 @@ import { JobError } from '../domain/errors.js';
 import type { Arm } from '../domain/experiment.js';
 import type { Claimant } from '../domain/job.js';
 import type { InferenceResult, ModelServer } from '../domain/ports.js';
+import { releasePixels } from '../domain/pixel-memory.js';
 import { isSameSize, type Raster, type Size } from '../domain/raster.js';
 import { anyOf } from '../domain/signals.js';
 import { createTensor, originTensor } from '../domain/tensor.js';
@@ -154,6 +155,7 @@ async function transformIn(
           computed += window.width * window.height;
           seconds += (performance.now() - sentAt) / 1000;
           paste(checkAnswer(result, view, planned, channels), window);
+          if (view.rgb !== seen.rgb) releasePixels(view.rgb);
         },
         signal,
       );

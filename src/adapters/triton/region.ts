@@ -4,6 +4,7 @@
  */
 import { closeSync, fchmodSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { status } from '@grpc/grpc-js';
+import { acquirePixels } from '../../domain/pixel-memory.js';
 import type { CallOptions, Channel } from './channel.js';
 import { isCallFailure, TransportError } from './errors.js';
 import { DIRECTORY, isOrphan, nameOwn, orphanFiles } from './region-names.js';
@@ -79,7 +80,7 @@ export class Region {
 
   /** @returns a copy */
   read(offset: number, length: number): Buffer {
-    const buffer = Buffer.allocUnsafe(length);
+    const buffer = acquirePixels(length);
     for (let done = 0; done < length;) {
       const count = readSync(this.#open(), buffer, done, length - done, offset + done);
       if (count === 0)

@@ -3,6 +3,7 @@
  * those of sharp, for a third of the processor time (docs/decisions/0031-turbojpeg.md).
  */
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
+import { acquirePixels, releasePixels } from '../../domain/pixel-memory.js';
 import type { Size } from '../../domain/raster.js';
 
 /** Decodes and encodes ordinary JPEGs. Everything that it declines is a job for sharp. */
@@ -131,13 +132,15 @@ function turboJpeg(library: Library): TurboJpeg {
         const stated = header(jpeg);
         // The library writes as many rows as the file states.
         if (stated?.width !== width || stated.height !== height) return undefined;
-        const rgb = Buffer.allocUnsafeSlow(width * height * 3);
+        const rgb = acquirePixels(width * height * 3);
         const flags = TJ.ACCURATEDCT | TJ.STOPONWARNING | TJ.LIMITSCANS;
         const failed = await inThread(
           library.decompress,
           ...([handle, jpeg, jpeg.length, rgb, width, width * 3, height, TJ.RGB, flags] as const),
         );
-        return failed ? undefined : rgb;
+        if (!failed) return rgb;
+        releasePixels(rgb);
+        return undefined;
       }),
     encode: (rgb, { width, height }, quality, subsampling) =>
       compressor.use(async (handle) => {

@@ -1,3 +1,4 @@
+import { acquirePixels } from '../../domain/pixel-memory.js';
 import type { Plan } from './plan.js';
 import { borderOf, copyCore, cutWindow, type Span } from './window.js';
 
@@ -66,7 +67,7 @@ export const tile: Plan = {
     const { margin, scale } = contract;
     const border = borderOf(contract);
     const out = { width: raster.width * scale, height: raster.height * scale };
-    const data = Buffer.allocUnsafe(out.width * out.height * channels);
+    const data = acquirePixels(out.width * out.height * channels);
     const columns = layOut(raster.width, shape.width, margin, border);
     const rows = layOut(raster.height, shape.height, margin, border);
     // All takers share one iterator, so that each window is taken once, and none after an error.

@@ -1,3 +1,4 @@
+import { acquirePixels } from '../../domain/pixel-memory.js';
 import { isSameSize } from '../../domain/raster.js';
 import type { Plan } from './plan.js';
 import { borderOf, copyCore, cutWindow, isExact } from './window.js';
@@ -28,7 +29,7 @@ export const whole: Plan = {
           data = answer.data;
           return;
         }
-        data = Buffer.allocUnsafe(out.width * out.height * channels);
+        data = acquirePixels(out.width * out.height * channels);
         const across = { start: 0, from: 0, to: raster.width };
         const down = { start: 0, from: 0, to: raster.height };
         copyCore(answer.data, window.width, across, down, scale, channels, data, out.width);

@@ -1,5 +1,6 @@
 /** Cuts windows out of an image for the model, and copies the answers to their places. */
 import type { VersionContract } from '../../domain/contract.js';
+import { acquirePixels, releasePixels } from '../../domain/pixel-memory.js';
 import { isSameSize, type Raster, type Size } from '../../domain/raster.js';
 import type { View } from './plan.js';
 
@@ -36,7 +37,7 @@ export function borderOf(contract: VersionContract): number {
 export function cutWindow(image: Raster, x: number, y: number, window: Size, border: number): View {
   const { width, height } = window;
   if (x === 0 && y === 0 && isSameSize(window, image)) return { x, y, width, height, rgb: image.rgb };
-  const rgb = Buffer.allocUnsafe(width * height * 3);
+  const rgb = acquirePixels(width * height * 3);
   const inside = Math.min(width, image.width - x);
   const beyond = Array.from({ length: width - inside }, (_, i) => continued(x + inside + i, image.width, border));
   const stride = width * 3;
@@ -63,7 +64,7 @@ function continued(position: number, length: number, border: number): number {
 
 /**
  * Copies the kept part of a window's answer to its place in the result, row by row.
- * @param answer `scale` times the window's size, `channels` bytes per pixel
+ * @param answer `scale` times the window's size, `channels` bytes per pixel; its memory is given back
  * @param windowWidth in pixels of the image
  * @param targetWidth in pixels of the result
  */
@@ -82,4 +83,5 @@ export function copyCore(
     const source = ((y - down.start * scale) * windowWidth + across.from - across.start) * scale * channels;
     answer.copy(target, (y * targetWidth + across.from * scale) * channels, source, source + bytes);
   }
+  releasePixels(answer);
 }
