@@ -40,7 +40,7 @@ export const CHECKS: readonly Check[] = [
   routes.file,
   routes.served,
   machine.versions,
-  machine.threads,
   machine.jpegs,
+  machine.threads,
   memory,
 ];

@@ -238,7 +238,7 @@ it.each([true, false])(
       .toBuffer();
     const state = {
       ...{ bytes, header: await readHeader(bytes, { maxPixels: 1e6 }), codec: atOnce },
-      ...{ job: { output: { keepHidden } }, context: { warnings: [] } },
+      ...{ job: { output: { keepHidden } }, context: { warnings: [] }, options: {} },
     } as unknown as JobState;
     await decodeStep.run(state);
     expect(state.raster.grey).toBe(keepHidden ? undefined : true);
