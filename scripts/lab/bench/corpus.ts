@@ -63,9 +63,18 @@ export async function uploadPictures(
   folder: string = corpus.name,
 ): Promise<Uploaded[]> {
   const uploaded: Uploaded[] = [];
-  for (const size of sizesOf(corpus, count)) {
-    const uri = await place.upload(`${folder}/${size.width}x${size.height}.jpg`, await picture(size));
-    uploaded.push({ ...size, uri });
-  }
+  for (const size of sizesOf(corpus, count))
+    uploaded.push(await uploadPicture(place, size, await picture(size), folder));
   return uploaded;
+}
+
+/** Makes the pictures of a corpus once, for several places. @returns uploads them to a place */
+export async function pictureMaker(corpus: Corpus, count: number): Promise<(place: Place) => Promise<Uploaded[]>> {
+  const made: { readonly size: Sized; readonly bytes: Buffer }[] = [];
+  for (const size of sizesOf(corpus, count)) made.push({ size, bytes: await picture(size) });
+  return (place) => Promise.all(made.map(({ size, bytes }) => uploadPicture(place, size, bytes, corpus.name)));
+}
+
+async function uploadPicture(place: Place, size: Sized, bytes: Buffer, folder: string): Promise<Uploaded> {
+  return { ...size, uri: await place.upload(`${folder}/${size.width}x${size.height}.jpg`, bytes) };
 }
