@@ -121,7 +121,7 @@ export function checks(): Readonly<Record<string, Check>> {
       await outputOf(scene, 'setup', scene.worker, { command: ['setup'], env: scene.stack.env });
     },
 
-    'worker: pulls jobs as its user; jemalloc, no capabilities, no new ones': async (scene) => {
+    'worker: pulls jobs as its user; jemalloc, libjpeg-turbo, no capabilities, no new ones': async (scene) => {
       worker = await Container.start('worker', scene.worker, scene.options, {
         // Beside what the image has; a folder of routes lies where a container would have it mounted.
         env: { ...scene.stack.env, IMAGEN_ROUTES_FILE: '/mnt/routes.json', HOSTNAME: 'image-under-test' },
@@ -137,7 +137,8 @@ export function checks(): Readonly<Record<string, Check>> {
       assert.match(status, /^CapBnd:\t0+$/m);
       assert.match(status, /^NoNewPrivs:\t1$/m);
       assert.match(readFileSync(`/proc/${tini ?? 0}/status`, 'utf8'), /^NSpid:\t\d+\t1$/m);
-      assert.match(readFileSync(`/proc/${node ?? 0}/maps`, 'utf8'), /libjemalloc\.so\.2/);
+      const libraries = readFileSync(`/proc/${node ?? 0}/maps`, 'utf8');
+      for (const library of [/libjemalloc\.so\.2/, /libturbojpeg\.so\.0/]) assert.match(libraries, library);
       return `${Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024)} MiB resident`;
     },
 

@@ -86,11 +86,11 @@ export function turboFor(
 }
 
 /** @returns why this machine has no such library, if it has none */
-export function loadTurboJpeg(): { readonly turbo: TurboJpeg } | { readonly missing: string } {
+export function loadTurboJpeg(name = LIBRARY): { readonly turbo: TurboJpeg } | { readonly missing: string } {
   try {
-    return { turbo: turboJpeg(functionsOf(koffi.load(LIBRARY))) };
+    return { turbo: turboJpeg(functionsOf(koffi.load(name))) };
   } catch (thrown) {
-    return { missing: thrown instanceof Error ? thrown.message : String(thrown) };
+    return { missing: `${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}` };
   }
 }
 

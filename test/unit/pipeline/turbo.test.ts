@@ -10,7 +10,7 @@ import { JobError } from '../../../src/domain/errors.js';
 import { readHeader } from '../../../src/pipeline/decode.js';
 import { encode, type Pixels } from '../../../src/pipeline/encode.js';
 import { FORMATS } from '../../../src/pipeline/formats/index.js';
-import { type TurboJpeg, turboFor } from '../../../src/pipeline/jpeg/turbo.js';
+import { loadTurboJpeg, type TurboJpeg, turboFor } from '../../../src/pipeline/jpeg/turbo.js';
 import { decodeFile } from '../../support/decode.js';
 import { adobeRgbProfile } from '../../support/icc.js';
 import { cmykJpeg, exif, segmentAt, withJpegProfile, withSegment } from '../../support/pictures.js';
@@ -163,6 +163,12 @@ describe('libjpeg-turbo', () => {
     await encode(rgb, { ...jpegs, size: { width: 8, height: 4 } });
     await encode(rgb, { ...jpegs, format: FORMATS.png });
     expect(done.encoded).toBe(0);
+  });
+
+  it('says why a machine has no library, and is not used where the setting says so', () => {
+    const found = loadTurboJpeg('libnosuchjpeg.so.0');
+    expect(found).toMatchObject({ missing: expect.stringContaining('libnosuchjpeg.so.0') as string });
+    expect(turboFor('sharp', () => expect.fail())).toBeUndefined();
   });
 
   it('does many pictures at once, each with its own pixels', async () => {
