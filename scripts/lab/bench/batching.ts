@@ -1,5 +1,5 @@
 /** Do batches form with pictures of mixed sizes, and do they save more than margins and padding cost? Models sleep. */
-import { CORPORA, type Corpus, type Uploaded, uploadPictures, WEB } from './corpus.js';
+import { CORPORA, type Corpus, corpusUploader, type Uploaded, WEB } from './corpus.js';
 import { type Harness, jobOf, withHarness } from './harness.js';
 import type { StandIn } from '../make-models.js';
 import { type Benchmark, type Figure, figure, figuresFor, reported, round, simulated } from './result.js';
@@ -39,12 +39,7 @@ const MODELS: readonly StandIn[] = [
 
 export const batching: Benchmark = (asked) =>
   withHarness(MODELS, asked.progress, async (harness) => {
-    const uploads = new Map<Corpus, Promise<Uploaded[]>>();
-    const pictures = (corpus: Corpus) => {
-      const uploaded = uploads.get(corpus) ?? uploadPictures(harness, corpus, PICTURES);
-      uploads.set(corpus, uploaded);
-      return uploaded;
-    };
+    const pictures = corpusUploader(harness, PICTURES);
     const cases = CORPORA.flatMap((corpus) => [
       ...(corpus === WEB ? [{ name: 'fixed', run: async () => fixedFigures(harness, await pictures(corpus)) }] : []),
       ...CURVES.map((one) => ({
