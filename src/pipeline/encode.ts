@@ -1,6 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { OutputRequest } from '../domain/job.js';
 import type { Size } from '../domain/raster.js';
+import { partAlpha } from './alpha.js';
 import { atOnce, type Codec, costOf, HEADER_MS, RESIZE_NS } from './codec.js';
 import type { Format } from './formats/format.js';
 import type { TurboJpeg } from './jpeg/turbo.js';
@@ -58,6 +59,8 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
     if (background !== undefined) picture = picture.flatten({ background });
   }
   if (resized) picture = picture.resize(size.width, size.height, { fit: 'fill' });
+  if (resized && pixels.alpha && !options.keepHidden && background === undefined && !format.lossless)
+    picture = await withColoursExtended(picture, size, codec);
   if (pixels.channels === 1) picture = picture.toColourspace('b-w');
   if (options.metadata && isKept) picture = await withMetadata(options.metadata, picture, size, codec);
   if (isGrey) picture = picture.toColourspace('b-w');
@@ -75,6 +78,15 @@ async function fromRgb(pixels: Pixels, options: EncodeOptions): Promise<Buffer |
   return codec(costOf(pixels, format.encoderNs), async () => format.fromRgb?.(turbo, pixels.data, pixels, quality));
 }
 
+/** Shrinking leaves black beneath alpha 0. @param picture becomes one of RGBA */
+async function withColoursExtended(picture: Sharp, size: Size, codec: Codec): Promise<Sharp> {
+  const { rgb, alpha } = await partAlpha(await codec(costOf(size, RESIZE_NS), () => picture.raw().toBuffer()));
+  if (!alpha) return sharp(rgb, raw(size, 3)).ensureAlpha();
+  await extendColours(rgb, alpha, size);
+  const extended = sharp(rgb, raw(size, 3)).joinChannel(alpha, raw(size, 1));
+  return sharp(await joined(extended, size, codec), raw(size, 4));
+}
+
 /**
  * Black beneath transparent pixels makes the smallest lossless file. In a lossy one it would darken the edge of what is
  * visible, so there the visible colours are extended.
@@ -90,7 +102,7 @@ function isGreyColour(colour: string): boolean {
   return red === green && green === blue;
 }
 
-function joined(picture: Sharp, pixels: Pixels, codec: Codec): Promise<Buffer> {
+function joined(picture: Sharp, pixels: Size, codec: Codec): Promise<Buffer> {
   return codec(costOf(pixels, RESIZE_NS), () => picture.raw().toBuffer());
 }
 

@@ -36,9 +36,12 @@ export function memoryOf(header: Header, steps: readonly Step[], output: OutputR
     pixels = after;
   }
   const { background, maxWidth, maxHeight, keepMetadata } = output;
-  const copied = background !== undefined || maxWidth !== undefined || maxHeight !== undefined || keepMetadata;
+  const shrunk = maxWidth !== undefined || maxHeight !== undefined;
+  const copied = background !== undefined || shrunk || keepMetadata;
   const format = FORMATS[output.format ?? defaultFormat(header.format, alpha)];
-  return Math.max(most, atEncode + pixels * (format.encoderBytes + (copied ? 4 : 0)));
+  // In a lossy file the colours are extended after the picture was shrunk: two more copies, apart and joined.
+  const extended = shrunk && alpha && !format.lossless;
+  return Math.max(most, atEncode + pixels * (format.encoderBytes + (copied ? 4 : 0) + (extended ? 8 : 0)));
 }
 
 /**

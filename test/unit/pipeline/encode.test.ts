@@ -31,6 +31,34 @@ describe('encode', () => {
     expect(done).toMatchObject({ width: 12, height: 8 });
   });
 
+  it.each([
+    ['webp', false],
+    ['webp', true],
+    ['avif', false],
+  ] as const)('shrinks a disc for %s without a dark rim, grey %s', async (name, grey) => {
+    const side = 200;
+    const [data, alpha] = [Buffer.alloc(side * side * 3), Buffer.alloc(side * side)];
+    for (let i = 0; i < side * side; i++) {
+      if (Math.hypot((i % side) - 100, Math.floor(i / side) - 100) > 80) continue;
+      alpha[i] = 255;
+      data.fill(250, i * 3, i * 3 + (grey ? 3 : 1));
+    }
+    const pixels: Pixels = { width: side, height: side, channels: 3, data, alpha, ...(grey ? { grey } : {}) };
+    const size = { width: 77, height: 77 };
+    const { bytes } = await encode(pixels, { format: FORMATS[name], size });
+    const { raster } = await decodeFile(bytes, { maxPixels: 1e6 });
+    expect(raster).toMatchObject(size);
+    // The colour of a pixel of less alpha is not exact.
+    const seen = [...(raster.alpha ?? [])].flatMap((value, i) => (value >= 8 ? [raster.rgb[i * 3] ?? 0] : []));
+    expect(seen.length).toBeGreaterThan(2_000);
+    expect(Math.min(...seen)).toBeGreaterThanOrEqual(244);
+  });
+
+  it('shrinks an opaque picture that has an alpha', async () => {
+    const { bytes } = await encode(red(255), { format: FORMATS.webp, size: { width: 12, height: 8 } });
+    expect(await sharp(bytes).metadata()).toMatchObject({ width: 12, height: 8 });
+  });
+
   it('writes a mask with one channel', async () => {
     const mask: Pixels = { ...SIZE, channels: 1, data: Buffer.alloc(24 * 16, 77) };
     const { bytes } = await encode(mask, { format: FORMATS.png, size: SIZE });

@@ -40,6 +40,13 @@ describe('memoryOf', () => {
     ['one that is enlarged', header(), [step(4)], {}, 3 + 48 + 8],
     ['one that is enlarged and then written as AVIF', header(), [step(4)], { format: 'avif' }, 3 + 48 + 16 * 36],
     ['one that is shrunk afterwards', header(), [step(1)], { maxWidth: 10 }, 6.5 + 4],
+    [
+      'a cut-out that is shrunk for a lossy file',
+      header(),
+      [step(1, 'mask')],
+      { format: 'webp', maxWidth: 10 },
+      3 + 4 + 5 + 4 + 8,
+    ],
     // 4 in, 4 out, two for smaller copies of it; the encoder takes less than that.
     ['one with alpha', header({ format: 'png', hasAlpha: true }), [step(1)], {}, 10],
     ['a cut-out of one with alpha', header({ format: 'png', hasAlpha: true }), [step(1, 'mask')], {}, 4 + 4 + 4],
