@@ -49,7 +49,7 @@ describe('encode', () => {
     const { raster } = await decodeFile(bytes, { maxPixels: 1e6 });
     expect(raster).toMatchObject(size);
     // The colour of a pixel of less alpha is not exact.
-    const seen = [...(raster.alpha ?? [])].flatMap((value, i) => (value >= 8 ? [raster.rgb[i * 3] ?? 0] : []));
+    const seen = [...(raster.alpha ?? [])].flatMap((value, i) => (value >= 32 ? [raster.rgb[i * 3] ?? 0] : []));
     expect(seen.length).toBeGreaterThan(2_000);
     expect(Math.min(...seen)).toBeGreaterThanOrEqual(244);
   });
