@@ -33,8 +33,8 @@ describe('encode', () => {
 
   it.each([
     ['webp', false],
-    ['webp', true],
     ['avif', false],
+    ['avif', true],
   ] as const)('shrinks a disc for %s without a dark rim, grey %s', async (name, grey) => {
     const side = 200;
     const [data, alpha] = [Buffer.alloc(side * side * 3), Buffer.alloc(side * side)];
@@ -45,11 +45,11 @@ describe('encode', () => {
     }
     const pixels: Pixels = { width: side, height: side, channels: 3, data, alpha, ...(grey ? { grey } : {}) };
     const size = { width: 77, height: 77 };
-    const { bytes } = await encode(pixels, { format: FORMATS[name], size });
+    const { bytes } = await encode(pixels, { format: FORMATS[name], size, quality: 20 });
     const { raster } = await decodeFile(bytes, { maxPixels: 1e6 });
     expect(raster).toMatchObject(size);
     // The colour of a pixel of less alpha is not exact.
-    const seen = [...(raster.alpha ?? [])].flatMap((value, i) => (value >= 32 ? [raster.rgb[i * 3] ?? 0] : []));
+    const seen = [...(raster.alpha ?? [])].flatMap((value, i) => (value >= 8 ? [raster.rgb[i * 3] ?? 0] : []));
     expect(seen.length).toBeGreaterThan(2_000);
     expect(Math.min(...seen)).toBeGreaterThanOrEqual(240);
   });
