@@ -19,8 +19,11 @@ interface Kept {
 
 const kept = new Map<number, Kept[]>();
 let keptBytes = 0;
-/** What may be given back. Not a list, so that lost buffers are collected. */
-const lent = new WeakSet<ArrayBufferLike>();
+/**
+ * What may be given back. Buffers, because a buffer that was given back must not give back its memory again, which may be
+ * another's by then. Not a list, so that lost buffers are collected.
+ */
+const lent = new WeakSet<Buffer>();
 let sweep: NodeJS.Timeout | undefined;
 
 /**
@@ -33,16 +36,18 @@ export function acquirePixels(bytes: number): Buffer {
   const found = kept.get(size)?.pop();
   if (found) keptBytes -= size;
   const memory = found?.memory ?? Buffer.allocUnsafeSlow(size).buffer;
-  lent.add(memory);
-  return Buffer.from(memory, 0, bytes);
+  const buffer = Buffer.from(memory, 0, bytes);
+  lent.add(buffer);
+  return buffer;
 }
 
 /**
  * Gives a buffer back. Nobody may read or write it any more: not the caller, and no request or computation that has not ended,
- * such as one that was given up. Buffers of other origin, and those that were given back before, are ignored.
+ * such as one that was given up. Views, buffers of other origin, and those that were given back before are ignored.
  */
-export function releasePixels({ buffer: memory }: Buffer): void {
-  if (!lent.delete(memory)) return;
+export function releasePixels(buffer: Buffer): void {
+  if (!lent.delete(buffer)) return;
+  const { buffer: memory } = buffer;
   const size = memory.byteLength;
   if (keptBytes + size > MOST_KEPT_BYTES) return;
   keptBytes += size;

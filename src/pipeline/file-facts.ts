@@ -33,6 +33,6 @@ export function factsOfBare(jpeg: JpegFile, bytes: Buffer, turbo: TurboJpeg): Fi
   const { width, height, grey } = header;
   return {
     ...{ format: 'jpeg', width, height, autoOrient: { width, height } },
-    ...{ space: grey ? 'b-w' : 'srgb', depth: 'uchar', hasAlpha: false, isProgressive: jpeg.progressive },
+    ...{ space: grey ? 'b-w' : 'srgb', depth: 'uchar', hasAlpha: false, isProgressive: jpeg.isInScans },
   };
 }

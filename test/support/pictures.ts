@@ -2,7 +2,7 @@
  * Picture files written or changed byte by byte: what sharp cannot be asked for, and what has to be known to the bit.
  */
 import { deflateSync } from 'node:zlib';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import type { Size } from '../../src/domain/raster.js';
 
 /** PNG's colour types (ISO/IEC 15948, 11.2.1). */
@@ -94,6 +94,23 @@ export async function cmykJpeg(
   const [cyan, ...others] = inks.map((ink) => Buffer.alloc(width * height, ink));
   const joined = sharp(cyan, raw).joinChannel(others, raw).toColourspace('cmyk');
   return joined.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer();
+}
+
+/** A sequential JPEG of a colour picture, in which each of the three channels has a scan of its own. */
+export async function jpegInScans(picture: Sharp): Promise<Buffer> {
+  const ids = [1, 2, 3];
+  const colours = await picture.removeAlpha().toBuffer();
+  const greyOf = (channel: 'red' | 'green' | 'blue') => sharp(colours).extractChannel(channel).jpeg().toBuffer();
+  const grey = [await greyOf('red'), await greyOf('green'), await greyOf('blue')] as const;
+  const [first] = grey;
+  const at = segmentAt(first, 0xc0);
+  const frame = [0xff, 0xc0, 0, 17, ...first.subarray(at + 4, at + 9), 3, ...ids.flatMap((id) => [id, 0x11, 0])];
+  const scans = grey.map((jpeg, i) => {
+    const data = jpeg.indexOf(Buffer.from([0xff, 0xda])) + 10;
+    return Buffer.concat([Buffer.from([0xff, 0xda, 0, 8, 1, i + 1, 0, 0, 63, 0]), jpeg.subarray(data, -2)]);
+  });
+  const tables = first.subarray(at + 13, first.indexOf(Buffer.from([0xff, 0xda])));
+  return Buffer.concat([first.subarray(0, at), Buffer.from(frame), tables, ...scans, first.subarray(-2)]);
 }
 
 /** EXIF with the given orientation, and a thumbnail if there is one: two directories, big-endian. */

@@ -93,6 +93,7 @@ export async function measureAll(
       triton: { url: config.tritonUrl, version, onThisMachine: local },
       ...{ transport: [...carriers], imagen: packageVersion(), node: process.versions.node },
       ...{ processors: availableParallelism(), poolThreads: config.poolThreads, maxJobs: config.maxJobs },
+      jpegLibrary: options.turbo ? 'libjpeg-turbo' : 'sharp',
     };
     const stopped = signal.aborted ? ['Stopped by a signal: the rest was not measured.'] : [];
     const unready = asked.models ? new Map<string, string>() : models.unready();

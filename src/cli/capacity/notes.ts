@@ -21,7 +21,7 @@ export function notesOf(
   return [...NOT_MEASURED, ...aboutPlace(ranOn, versions), ...versions.flatMap(aboutCounts), ...aboutUnready(unready)];
 }
 
-function aboutPlace({ triton, poolThreads }: RanOn, versions: readonly VersionReport[]): string[] {
+function aboutPlace({ triton, poolThreads, jpegLibrary }: RanOn, versions: readonly VersionReport[]): string[] {
   const without = versions.filter(({ device }) => device !== undefined && device !== 'gpu');
   const names = (device: VersionReport['device']) =>
     without
@@ -51,6 +51,11 @@ function aboutPlace({ triton, poolThreads }: RanOn, versions: readonly VersionRe
     ...(poolThreads < POOL_THREADS
       ? [
           `UV_THREADPOOL_SIZE is ${poolThreads} here and ${POOL_THREADS} in the worker's image, so a worker there decodes and encodes more at once.`,
+        ]
+      : []),
+    ...(jpegLibrary === 'sharp'
+      ? [
+          "JPEGs were decoded and encoded by sharp. The worker's image has libjpeg-turbo, which takes half the processor time: `imagen doctor` says why it was not used.",
         ]
       : []),
   ];

@@ -28,6 +28,8 @@ export interface RanOn {
   readonly poolThreads: number;
   /** Most jobs in work at once. */
   readonly maxJobs: number;
+  /** What decoded and encoded ordinary JPEGs. */
+  readonly jpegLibrary: 'libjpeg-turbo' | 'sharp';
 }
 
 export interface VersionReport {

@@ -31,7 +31,7 @@ export const jpegs = check({
     return [
       warning(
         `sharp decodes and encodes all JPEGs, which takes up to three times the processor time: ${found.missing}`,
-        "install libjpeg-turbo's library (Debian: libturbojpeg0), or set IMAGEN_JPEG_CODEC to sharp",
+        "install libjpeg-turbo's library (Debian: libturbojpeg0), run npm ci on this machine if it is koffi that is missing, or set IMAGEN_JPEG_CODEC to sharp",
       ),
     ];
   },

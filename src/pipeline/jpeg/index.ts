@@ -26,6 +26,8 @@ export class JpegFile {
   readonly flaws = new Set<JpegFlaw>();
   /** Whether there is no profile, EXIF, XMP or IPTC before the first scan, where decoders look for them. */
   readonly isBare: boolean;
+  /** Whether it comes in several scans, progressive or not. Its decoder then holds all coefficients at once. */
+  readonly isInScans: boolean;
   readonly #edits: Edit[] = [];
   readonly #dc: (TableSource | undefined)[] = [];
   readonly #ac: (TableSource | undefined)[] = [];
@@ -60,12 +62,10 @@ export class JpegFile {
     if (numbers) this.#edits.push(...numbers);
     else this.flaws.add('profile');
     if (!scan) throw damaged('it has no picture');
+    const frame = this.#frame;
+    this.isInScans = frame !== undefined && (frame.progressive || scan.components.length < frame.components.length);
     if (this.isWalked) this.#scan = scan;
     else this.#readScans(scan);
-  }
-
-  get progressive(): boolean {
-    return this.#frame?.progressive ?? false;
   }
 
   /** Whether `check` follows every bit. If not, only the decoder's own warnings show damage. */

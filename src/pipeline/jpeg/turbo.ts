@@ -2,7 +2,9 @@
  * libjpeg-turbo, called directly through its TurboJPEG API. libvips uses a relative of it, so pixels and files are the same as
  * those of sharp, for a third of the processor time (docs/decisions/0031-turbojpeg.md).
  */
-import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
+import { createRequire } from 'node:module';
+import type koffi from 'koffi';
+import type { KoffiFunc, LibraryHandle } from 'koffi';
 import { acquirePixels, releasePixels } from '../../domain/pixel-memory.js';
 import type { Size } from '../../domain/raster.js';
 
@@ -85,10 +87,19 @@ export function turboFor(
   return undefined;
 }
 
-/** @returns why this machine has no such library, if it has none */
-export function loadTurboJpeg(name = LIBRARY): { readonly turbo: TurboJpeg } | { readonly missing: string } {
+type Koffi = Pick<typeof koffi, 'load' | 'view'>;
+
+/** An import would end the program where koffi has no build for the machine, although sharp can do everything there. */
+const loadKoffi = (): Koffi => createRequire(import.meta.url)('koffi') as Koffi;
+
+/** @returns why this machine cannot use such a library, if it cannot */
+export function loadTurboJpeg(
+  name = LIBRARY,
+  loadCaller = loadKoffi,
+): { readonly turbo: TurboJpeg } | { readonly missing: string } {
   try {
-    return { turbo: turboJpeg(functionsOf(koffi.load(name))) };
+    const caller = loadCaller();
+    return { turbo: turboJpeg(functionsOf(caller.load(name)), caller) };
   } catch (thrown) {
     return { missing: `${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}` };
   }
@@ -113,7 +124,7 @@ function functionsOf(library: LibraryHandle): Library {
   };
 }
 
-function turboJpeg(library: Library): TurboJpeg {
+function turboJpeg(library: Library, { view }: Pick<Koffi, 'view'>): TurboJpeg {
   // Each file gets a new instance, because an instance keeps the tables of one file for the next, which may lack its own.
   const decompressor = instances(library.initDecompress, library.destroy);
   const compressor = instances(library.initCompress, library.destroy);
@@ -155,7 +166,7 @@ function turboJpeg(library: Library): TurboJpeg {
         );
         const [pointer = null] = to;
         try {
-          return failed || pointer === null ? undefined : withoutJfif(koffi.view(pointer, bytes[0] ?? 0));
+          return failed || pointer === null ? undefined : withoutJfif(view(pointer, bytes[0] ?? 0));
         } finally {
           library.free(pointer);
         }

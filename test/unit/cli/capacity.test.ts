@@ -269,6 +269,7 @@ describe('the report', () => {
   const ranOn: RanOn = {
     triton: { url: 'triton:8001', version: '2.51.0', onThisMachine: false },
     ...{ transport: ['unary'], imagen: '0.1.0', node: '20.0.0', processors: 2, poolThreads: 8, maxJobs: 32 },
+    jpegLibrary: 'libjpeg-turbo',
   };
   const executions = {
     batches: [{ batchSize: 8, executions: 3, meanMs: 50 }],
@@ -313,7 +314,7 @@ describe('the report', () => {
   it('always says what was not measured', () => {
     expect(told({})).toMatch(/Not measured: Pub\/Sub and Cloud Storage/);
     expect(told({})).toMatch(/network .* was not measured/);
-    expect(told({})).not.toMatch(/CPU|whether|replicas|others|share processors|UV_/);
+    expect(told({})).not.toMatch(/CPU|whether|replicas|others|share processors|UV_|sharp/);
   });
 
   it.each<[string, RegExp, Partial<VersionReport>, Partial<RanOn>]>([
@@ -321,6 +322,7 @@ describe('the report', () => {
     ['the place is unknown', /does not say whether .* GPU: background_remove@1/, { device: 'auto' }, {}],
     ['masks of random pictures are costly', /mask .*background_remove@1/, { output: 'mask' }, {}],
     ['the pool is smaller than in the image', /UV_THREADPOOL_SIZE is 4 here and 8/, {}, { poolThreads: 4 }],
+    ['sharp took the time', /by sharp.* libjpeg-turbo/, {}, { jpegLibrary: 'sharp' }],
     ['Triton is near', /share processors/, {}, { triton: { ...ranOn.triton, onThisMachine: true } }],
     [
       'others use the model',

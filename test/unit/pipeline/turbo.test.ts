@@ -13,7 +13,7 @@ import { FORMATS } from '../../../src/pipeline/formats/index.js';
 import { loadTurboJpeg, type TurboJpeg, turboFor } from '../../../src/pipeline/jpeg/turbo.js';
 import { decodeFile } from '../../support/decode.js';
 import { adobeRgbProfile } from '../../support/icc.js';
-import { cmykJpeg, exif, segmentAt, withJpegProfile, withSegment } from '../../support/pictures.js';
+import { cmykJpeg, exif, jpegInScans, segmentAt, withJpegProfile, withSegment } from '../../support/pictures.js';
 
 const library = turboFor('auto') ?? expect.fail('libturbojpeg0 is missing: scripts/install-debian-packages.sh');
 const LIMIT = { maxPixels: 1_000_000 };
@@ -112,6 +112,7 @@ describe('libjpeg-turbo', () => {
       await jpeg(),
       await jpeg({ progressive: true }),
       await photo().toColourspace('b-w').jpeg().toBuffer(),
+      await jpegInScans(photo().png()),
     ];
     for (const bytes of files) {
       const { file, structure, ...header } = await readHeader(bytes, { ...LIMIT, turbo: library });
@@ -119,6 +120,7 @@ describe('libjpeg-turbo', () => {
       expect(header).toEqual({ ...own, file: undefined, structure: undefined });
       expect(own.file).toMatchObject(file);
       expect(structure.jpeg?.isBare).toBe(true);
+      await expectSame({ name: 'bare', bytes }, library);
     }
   });
 
@@ -169,6 +171,13 @@ describe('libjpeg-turbo', () => {
     const found = loadTurboJpeg('libnosuchjpeg.so.0');
     expect(found).toMatchObject({ missing: expect.stringContaining('libnosuchjpeg.so.0') as string });
     expect(turboFor('sharp', () => expect.fail())).toBeUndefined();
+  });
+
+  it('is missing, and not an error, where koffi has no build for the machine', () => {
+    const found = loadTurboJpeg(undefined, () => {
+      throw new Error('Cannot find the native Koffi module');
+    });
+    expect(found).toEqual({ missing: 'libturbojpeg.so.0: Cannot find the native Koffi module' });
   });
 
   it('does many pictures at once, each with its own pixels', async () => {
