@@ -145,7 +145,7 @@ function turboJpeg(library: Library, { view }: Pick<Koffi, 'view'>): TurboJpeg {
         if (stated?.width !== width || stated.height !== height) return undefined;
         const rgb = acquirePixels(width * height * 3);
         const flags = TJ.ACCURATEDCT | TJ.STOPONWARNING | TJ.LIMITSCANS;
-        const failed = await inThread(
+        const failed = await failsInThread(
           library.decompress,
           ...([handle, jpeg, jpeg.length, rgb, width, width * 3, height, TJ.RGB, flags] as const),
         );
@@ -159,7 +159,7 @@ function turboJpeg(library: Library, { view }: Pick<Koffi, 'view'>): TurboJpeg {
           throw new Error(`expected ${width}x${height} pixels, given ${rgb.length} bytes`);
         const [to, bytes]: [Pointer[], number[]] = [[null], [0]];
         const sampled = subsampling === '4:4:4' ? TJ.SAMP_444 : TJ.SAMP_420;
-        const failed = await inThread(
+        const failed = await failsInThread(
           library.compress,
           ...([handle, rgb, width, width * 3, height, TJ.RGB] as const),
           ...([to, bytes, sampled, quality, TJ.ACCURATEDCT] as const),
@@ -198,19 +198,24 @@ function instances(init: () => Handle, destroy: (handle: Handle) => number) {
 /** Buffers whose memory a thread uses. Without a reference in here V8 could free them meanwhile. */
 const inUse = new Set<readonly unknown[]>();
 
-/** Calls a function of the library in a thread of Node's pool. */
-function inThread<A extends readonly unknown[]>(
+/**
+ * Calls a function of the library in a thread of Node's pool.
+ * @returns whether it failed. koffi refuses a call if hundreds run at once; that is a failure as well, and sharp does the work
+ */
+async function failsInThread<A extends readonly unknown[]>(
   call: KoffiFunc<(...args: A extends unknown[] ? A : never) => number>,
   ...args: A extends unknown[] ? A : never
-): Promise<number> {
+): Promise<boolean> {
   inUse.add(args);
-  return new Promise<number>((resolve, reject) => {
-    call.async(...args, (error: Error | null, result: number) => {
-      inUse.delete(args);
-      if (error) reject(error);
-      else resolve(result);
+  try {
+    return await new Promise<boolean>((resolve) => {
+      call.async(...args, (error: Error | null, result: number) => resolve(error !== null || result !== 0));
     });
-  });
+  } catch {
+    return true;
+  } finally {
+    inUse.delete(args);
+  }
 }
 
 function withoutJfif(file: ArrayBuffer): Buffer {
