@@ -5,6 +5,11 @@
 
 /** Smaller buffers cost V8 little. */
 const LEAST_BYTES = 64 * 1024;
+/**
+ * Larger ones are left to V8. If they were kept, a job of several operations would hold a third picture: no new buffers would make
+ * V8 collect the one before the last. A photograph of 12 megapixels has 36 MB.
+ */
+const MOST_BYTES = 48 * 1024 ** 2;
 /** Most memory that is kept for later, in bytes. */
 const MOST_KEPT_BYTES = 64 * 1024 ** 2;
 /** Memory that nobody has needed for this long is dropped, in milliseconds. */
@@ -31,7 +36,7 @@ let sweep: NodeJS.Timeout | undefined;
  * @param bytes its length
  */
 export function acquirePixels(bytes: number): Buffer {
-  if (bytes < LEAST_BYTES) return Buffer.allocUnsafe(bytes);
+  if (bytes < LEAST_BYTES || bytes > MOST_BYTES) return Buffer.allocUnsafe(bytes);
   const size = roundUp(bytes);
   const found = kept.get(size)?.pop();
   if (found) keptBytes -= size;

@@ -63,6 +63,13 @@ describe('memory of pixels', () => {
     }
   });
 
+  it('leaves buffers above 48 MB to V8', () => {
+    const large = acquirePixels(48 * MIB + 1);
+    releasePixels(large);
+    expect(keptPixels()).toBe(0);
+    expect(large.buffer.byteLength).toBe(48 * MIB + 1);
+  });
+
   it('keeps at most 64 MB', () => {
     const many = Array.from({ length: 20 }, () => acquirePixels(4 * MIB));
     for (const one of many) releasePixels(one);
