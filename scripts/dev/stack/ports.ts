@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /** Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health and metrics. */
 const known = {
@@ -33,7 +36,8 @@ export async function freePorts(): Promise<Ports> {
 }
 
 /**
- * A free port below those that Linux gives to outgoing connections (32768 and up), so that no client can take it.
+ * A free port below those that Linux gives to outgoing connections (32768 and up), so that no client can take it. No other
+ * process gets the same one from this function while this one lives: a server may open it only seconds later.
  * @param taken ports given out before; the new one is added
  */
 export async function freePort(taken = new Set<number>()): Promise<number> {
@@ -41,7 +45,37 @@ export async function freePort(taken = new Set<number>()): Promise<number> {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     if (taken.has(port)) continue;
     taken.add(port);
-    if (await isFree(port)) return port;
+    if (claim(port) && (await isFree(port))) return port;
+  }
+}
+
+const CLAIMS = join(tmpdir(), `imagen-ports-${process.getuid?.() ?? ''}`);
+const claimed: string[] = [];
+
+/** Claims a port by a file with the number of this process. @returns false if a process that lives has claimed it */
+function claim(port: number): boolean {
+  const file = join(CLAIMS, String(port));
+  mkdirSync(CLAIMS, { recursive: true });
+  try {
+    writeFileSync(file, String(process.pid), { flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!isAlive(file)) rmSync(file, { force: true }); // for whoever comes next
+    return false;
+  }
+  if (claimed.length === 0) process.once('exit', () => claimed.forEach((one) => rmSync(one, { force: true })));
+  claimed.push(file);
+  return true;
+}
+
+/** A file that is just being written counts as that of a process that lives. */
+function isAlive(file: string): boolean {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    if (pid > 0) process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
