@@ -41,8 +41,8 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
   const { size, background, format, codec = atOnce } = options;
   const resized = size.width !== pixels.width || size.height !== pixels.height;
   const isGrey = pixels.grey && (!pixels.alpha || background === undefined || isGreyColour(background));
-  const isKept = options.metadata !== undefined && isAnyKept(options.metadata);
-  if (!resized && !isGrey && !isKept && !pixels.alpha && pixels.channels === 3) {
+  const kept = options.metadata && isAnyKept(options.metadata) ? options.metadata : undefined;
+  if (!resized && !isGrey && !kept && !pixels.alpha && pixels.channels === 3) {
     const bytes = await fromRgb(pixels, options);
     if (bytes) return { bytes, width: size.width, height: size.height };
   }
@@ -62,7 +62,7 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
   if (resized && pixels.alpha && !options.keepHidden && background === undefined && !format.lossless)
     picture = await withColoursExtended(picture, size, codec);
   if (pixels.channels === 1) picture = picture.toColourspace('b-w');
-  if (options.metadata && isKept) picture = await withMetadata(options.metadata, picture, size, codec);
+  if (kept) picture = await withMetadata(kept, picture, size, codec);
   if (isGrey) picture = picture.toColourspace('b-w');
   const file = format.encode(picture, options.quality, options.keepHidden);
   const costMs = costOf(size, format.encoderNs) + (resized ? costOf(pixels, RESIZE_NS) : 0);
@@ -73,9 +73,10 @@ export async function encode(pixels: Pixels, options: EncodeOptions): Promise<En
 
 /** @returns undefined where sharp has to encode the pixels */
 async function fromRgb(pixels: Pixels, options: EncodeOptions): Promise<Buffer | undefined> {
-  const { format, quality, turbo, codec = atOnce } = options;
-  if (!turbo) return undefined;
-  return codec(costOf(pixels, format.encoderNs), async () => format.fromRgb?.(turbo, pixels.data, pixels, quality));
+  const { quality, turbo, codec = atOnce } = options;
+  const { fromRgb: write, encoderNs } = options.format;
+  if (!turbo || !write) return undefined;
+  return codec(costOf(pixels, encoderNs), () => write(turbo, pixels.data, pixels, quality));
 }
 
 /** Shrinking leaves black beneath alpha 0. @param picture becomes one of RGBA */

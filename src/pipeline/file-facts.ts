@@ -2,7 +2,7 @@ import type { Metadata } from 'sharp';
 import type { JpegFile } from './jpeg/index.js';
 import type { TurboJpeg } from './jpeg/turbo.js';
 
-/** The part of sharp's description of a file that the worker needs. */
+/** The fields of sharp's metadata that the worker reads. */
 export type FileFacts = Pick<
   Metadata,
   | 'format'

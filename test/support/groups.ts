@@ -32,7 +32,7 @@ const WAITING: ReadonlySet<string> = new Set([
   'stop.test.ts',
   'submit.test.ts',
 ]);
-/** Others that ask no Triton, one that they have started, or the shared one without counting. */
+/** All other files that count nothing at the shared Triton: they ask none, start their own, or only use it. */
 const OTHERS: ReadonlySet<string> = new Set([
   'group.test.ts',
   'jobs.test.ts',

@@ -96,7 +96,7 @@ export async function cmykJpeg(
   return joined.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer();
 }
 
-/** A sequential JPEG of a colour picture, in which each of the three channels has a scan of its own. */
+/** Writes a sequential JPEG in which each of the three channels has a scan of its own: its decoder holds all coefficients. */
 export async function jpegInScans(picture: Sharp): Promise<Buffer> {
   const ids = [1, 2, 3];
   const colours = await picture.removeAlpha().toBuffer();

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from './processes.js';
 
 /** Every port of an instance: its default, and the variable that overrides it. `worker` is the worker's own, for health and metrics. */
 const known = {
@@ -60,7 +61,7 @@ function claim(port: number): boolean {
     writeFileSync(file, String(process.pid), { flag: 'wx' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    if (!isAlive(file)) rmSync(file, { force: true }); // for whoever comes next
+    if (!isHeld(file)) rmSync(file, { force: true }); // for whoever comes next
     return false;
   }
   if (claimed.length === 0) process.once('exit', () => claimed.forEach((one) => rmSync(one, { force: true })));
@@ -68,14 +69,14 @@ function claim(port: number): boolean {
   return true;
 }
 
-/** A file that is just being written counts as that of a process that lives. */
-function isAlive(file: string): boolean {
+/** A file that is still empty is being written by a process that lives. */
+function isHeld(file: string): boolean {
   try {
     const pid = Number(readFileSync(file, 'utf8'));
-    if (pid > 0) process.kill(pid, 0);
-    return true;
+    return pid === 0 || inspect(pid) !== undefined;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return false; // its process has just removed it
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * libjpeg-turbo, called directly through its TurboJPEG API. libvips uses a relative of it, so pixels and files are the same as
- * those of sharp, for a third of the processor time (docs/decisions/0031-turbojpeg.md).
+ * those of sharp, for a third to two thirds of the processor time (docs/decisions/0031-turbojpeg.md).
  */
 import { createRequire } from 'node:module';
 import type koffi from 'koffi';
@@ -15,7 +15,7 @@ export interface TurboJpeg {
   /**
    * Decodes into rows of 8-bit RGB, as the file has them: it applies neither orientation nor profile.
    * @param size of the file's header
-   * @returns undefined if the library has an objection of any kind, warnings included, or another opinion about the size
+   * @returns undefined if the library reports an error or a warning, or finds another size in the file
    */
   decode(jpeg: Buffer, size: Size): Promise<Buffer | undefined>;
   /**
@@ -128,19 +128,18 @@ function turboJpeg(library: Library, { view }: Pick<Koffi, 'view'>): TurboJpeg {
   // Each file gets a new instance, because an instance keeps the tables of one file for the next, which may lack its own.
   const decompressor = instances(library.initDecompress, library.destroy);
   const compressor = instances(library.initCompress, library.destroy);
-  const header: TurboJpeg['header'] = (jpeg) =>
-    decompressor.now((handle) => {
-      const [width, height, subsampling, space] = [[0], [0], [0], [0]];
-      if (library.header(handle, jpeg, jpeg.length, width, height, subsampling, space) !== 0) return undefined;
-      const [channels = TJ.CS_CMYK] = space;
-      if (channels >= TJ.CS_CMYK) return undefined;
-      return { width: width[0] ?? 0, height: height[0] ?? 0, grey: channels === TJ.CS_GRAY };
-    });
+  const headerBy = (handle: Handle, jpeg: Buffer): TurboHeader | undefined => {
+    const [width, height, subsampling, space] = [[0], [0], [0], [0]];
+    if (library.header(handle, jpeg, jpeg.length, width, height, subsampling, space) !== 0) return undefined;
+    const [channels = TJ.CS_CMYK] = space;
+    if (channels >= TJ.CS_CMYK) return undefined;
+    return { width: width[0] ?? 0, height: height[0] ?? 0, grey: channels === TJ.CS_GRAY };
+  };
   return {
-    header,
+    header: (jpeg) => decompressor.now((handle) => headerBy(handle, jpeg)),
     decode: (jpeg, { width, height }) =>
       decompressor.use(async (handle) => {
-        const stated = header(jpeg);
+        const stated = headerBy(handle, jpeg);
         // The library writes as many rows as the file states.
         if (stated?.width !== width || stated.height !== height) return undefined;
         const rgb = acquirePixels(width * height * 3);

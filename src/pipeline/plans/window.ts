@@ -64,7 +64,7 @@ function continued(position: number, length: number, border: number): number {
 
 /**
  * Copies the kept part of a window's answer to its place in the result, row by row.
- * @param answer `scale` times the window's size, `channels` bytes per pixel; its memory is given back
+ * @param answer `scale` times the window's size, `channels` bytes per pixel; this function releases its memory
  * @param windowWidth in pixels of the image
  * @param targetWidth in pixels of the result
  */
