@@ -12,6 +12,7 @@ export interface StandIn {
   readonly plans: readonly ('tile' | 'whole' | 'fit')[];
   readonly tileSizes?: readonly number[];
   readonly margin?: number;
+  readonly border?: 'repeat';
   readonly maxWholePixels?: number;
   /** Whether a job may ask for `{ "fail": true }`, which the model then does. */
   readonly failsOnDemand?: boolean;
@@ -110,13 +111,14 @@ const POLICIES = `
 const FAILS_ON_DEMAND = { type: 'object', properties: { fail: { type: 'boolean' } } };
 
 function parametersOf(model: StandIn, lock: string): Readonly<Record<string, unknown>> {
-  const { fixedMs, eachMs, side, plans, tileSizes, margin, maxWholePixels, failsOnDemand, gpu, red } = model;
+  const { fixedMs, eachMs, side, plans, tileSizes, margin, border, maxWholePixels, failsOnDemand, gpu, red } = model;
   return {
     ...{ fixed_ms: fixedMs, each_ms: eachMs, unit: side === undefined ? UNIT : side * side },
     ...{ gpu: gpu ? lock : undefined, red },
     'imagen.plans': JSON.stringify(plans),
     'imagen.tile_sizes': tileSizes && JSON.stringify(tileSizes),
     'imagen.margin': margin,
+    'imagen.border': border,
     'imagen.max_whole_pixels': maxWholePixels,
     'imagen.fit_size': side && `${side}x${side}`,
     'imagen.parameters': failsOnDemand && JSON.stringify(FAILS_ON_DEMAND),

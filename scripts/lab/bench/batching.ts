@@ -1,8 +1,18 @@
 /** Do batches form with pictures of mixed sizes, and do they save more than margins and padding cost? Models sleep. */
-import { CORPORA, type Corpus, corpusUploader, type Uploaded, WEB } from './corpus.js';
+import { CORPORA, type Corpus, corpusUploader, THUMBNAILS, type Uploaded, WEB } from './corpus.js';
 import { type Harness, jobOf, withHarness } from './harness.js';
 import type { StandIn } from '../make-models.js';
-import { type Benchmark, type Figure, figure, figuresFor, reported, round, simulated } from './result.js';
+import {
+  type Asked,
+  type Benchmark,
+  type Figure,
+  figure,
+  figuresFor,
+  median,
+  reported,
+  round,
+  simulated,
+} from './result.js';
 
 const PICTURES = 200;
 
@@ -34,6 +44,8 @@ const MODELS: readonly StandIn[] = [
     any(nameOf('whole', curve), fixedMs, ['whole']),
     any(nameOf('bounded', curve), fixedMs, ['tile', 'whole'], 1_000_000),
     any(nameOf('tiled', curve), fixedMs, ['tile']),
+    // Repeats the last row and column itself, so the worker adds no margin.
+    { ...any(nameOf('repeats', curve), fixedMs, ['tile', 'whole']), border: 'repeat' as const },
   ]),
 ];
 
@@ -46,14 +58,22 @@ export const batching: Benchmark = (asked) =>
         name: `any.${corpus.name}.${one.curve}`,
         run: async () => anyFigures(harness, corpus, one, await pictures(corpus)),
       })),
+      ...CURVES.map(({ curve }) => ({
+        name: `margin.${corpus.name}.${curve}`,
+        run: async () => marginFigure(harness, corpus, curve, await pictures(corpus), asked),
+      })),
+      ...CURVES.filter(() => corpus === THUMBNAILS).map(({ curve }) => ({
+        name: `workers.${curve}`,
+        run: async () => workersFigure(harness, curve, await pictures(corpus), asked),
+      })),
     ]);
     return figuresFor(cases, asked, ({ run }) => run());
   });
 
 type Measured = Awaited<ReturnType<typeof measure>>;
 
-async function measure(harness: Harness, model: string, pictures: readonly Uploaded[]) {
-  await harness.freshWorker();
+async function measure(harness: Harness, model: string, pictures: readonly Uploaded[], workers = 1) {
+  await harness.freshWorker(workers);
   const before = await harness.counted(model);
   const output = { format: 'jpeg', maxWidth: 256 } as const;
   const id = (i: number) => `${model}.${i}.${Math.random().toString(36).slice(2)}`;
@@ -117,4 +137,48 @@ async function anyFigures(
   if (corpus.to > 1) await compare('bounded', 'whole_to_1_megapixel');
   if (corpus.to < 4) await compare('tiled', 'tiles_only');
   return figures;
+}
+
+/** GPU time with the margin that makes a result independent of its neighbours, against a network that needs none. */
+async function marginFigure(
+  harness: Harness,
+  corpus: Corpus,
+  curve: string,
+  pictures: readonly Uploaded[],
+  { rounds }: Asked,
+): Promise<Figure> {
+  const [margin, none] = await inTurns(rounds, [
+    () => measure(harness, nameOf('planned', curve), pictures),
+    () => measure(harness, nameOf('repeats', curve), pictures),
+  ]);
+  return figure(`batching.margin.${corpus.name}.${curve}`, margin.busyMs / none.busyMs, '<=', 1.1, {
+    ...{ simulated, rounds, pictures: pictures.length, margin, none },
+  });
+}
+
+/** GPU time of the same jobs with four workers on one Triton, against one worker. */
+async function workersFigure(
+  harness: Harness,
+  curve: string,
+  pictures: readonly Uploaded[],
+  { rounds }: Asked,
+): Promise<Figure> {
+  const [four, one] = await inTurns(rounds, [
+    () => measure(harness, nameOf('planned', curve), pictures, 4),
+    () => measure(harness, nameOf('planned', curve), pictures, 1),
+  ]);
+  return figure(`batching.workers.${curve}`, four.busyMs / one.busyMs, '<=', 1.1, {
+    ...{ simulated, rounds, pictures: pictures.length, four, one },
+  });
+}
+
+/** Medians of GPU time and batch size of two measurements, in turns. */
+async function inTurns(rounds: number, [first, second]: readonly [() => Promise<Measured>, () => Promise<Measured>]) {
+  const runs: [Measured, Measured][] = [];
+  for (let i = 0; i < rounds; i++) runs.push([await first(), await second()]);
+  const of = (which: 0 | 1) => ({
+    busyMs: Math.round(median(runs.map((pair) => pair[which].busyMs))),
+    meanBatch: round(median(runs.map((pair) => pair[which].requests / pair[which].executions))),
+  });
+  return [of(0), of(1)] as const;
 }

@@ -127,19 +127,24 @@ async function openHarness(parts: Parts, traffic: Traffic, { env: more, ...start
   const subscriptions = `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`;
   const workerEnv = { ...env, ...more?.(env), IMAGEN_JOBS_SUBSCRIPTIONS: subscriptions };
   let worker: Worker = await startWorker(workerEnv, start);
+  let others: readonly Worker[] = [];
+  const endAll = () => Promise.all([worker, ...others].map(endWorker));
   return {
     upload: (name: string, bytes: Buffer) => parts.upload(name, bytes),
     run: (jobs: readonly TimedJob[]) => runJobs(parts, traffic, jobs),
     counted: (model: string) => counted(parts, model),
     metric: async (name: string, model?: string, labels: Readonly<Record<string, string>> = {}) =>
       metricIn(await worker.metrics(), name, { ...(model === undefined ? {} : { model }), ...labels }),
-    /** Ends the worker and starts a new one, which has learned nothing yet. */
-    async freshWorker() {
-      await endWorker(worker);
-      worker = await startWorker(workerEnv, start);
+    /** Ends the worker and starts a new one, which has learned nothing yet; several, if more are asked for. */
+    async freshWorker(count = 1) {
+      await endAll();
+      [worker, others] = [await startWorker(workerEnv, start), []];
+      while (others.length + 1 < count) {
+        others = [...others, await startWorker({ ...workerEnv, HOSTNAME: `worker-${others.length + 1}` }, start)];
+      }
     },
     workerPid: () => worker.pid,
-    close: () => endWorker(worker),
+    close: endAll,
   };
 }
 
