@@ -78,24 +78,42 @@ export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): Next
   );
 }
 
+/** When the runs before the next one ended, and how long they waited at Triton. */
+export interface PastRuns {
+  /** When the last run ended, by `performance.now()`. */
+  readonly endedAt: number;
+  /** How long a run waits for the executions of other workers, in milliseconds. */
+  readonly othersMs: number;
+}
+
 /**
  * When a run may be sent behind those that the model computes. It arrives in time if it is sent while half of the execution
  * in front of it is left. Sent at once, it would keep an interactive job waiting for two executions, and could take in fewer
- * of the pictures that still come.
- * @param endedAt when the last run ended
+ * of the pictures that still come. The run in front first waits for those of other workers, and batch jobs wait with it. An
+ * interactive job takes its place in Triton's queue without that wait.
  * @returns by `performance.now()`; `-Infinity` if an instance is free, or if nobody knows how long an execution takes
  */
-export function behindFrom(
-  { runs }: Pick<QueueState, 'runs'>,
-  { instances }: Capacity,
-  { inMs = false, fixed, perPixel }: Cost,
-  endedAt: number,
-): number {
-  const front = runs.at(-instances);
-  if (!front || !inMs) return -Infinity;
-  const executionMs = fixed + perPixel * front.window.width * front.window.height * front.sent;
-  const beganAt = Math.max(front.begunAt, endedAt);
-  return beganAt + executionMs - Math.max(executionMs / 2, LEAST_LEAD_MS);
+export function behindFrom(state: QueueState, { instances }: Capacity, cost: Cost, past: PastRuns): number {
+  const front = state.runs.at(-instances);
+  if (!front || !cost.inMs) return -Infinity;
+  const duration = executionMs(front, cost);
+  const waitMs = nextLeader(state, [])?.request.priority === 'interactive' ? 0 : past.othersMs;
+  return Math.max(front.begunAt, past.endedAt) + waitMs + duration - Math.max(duration / 2, LEAST_LEAD_MS);
+}
+
+/**
+ * How long a run that ends now waited for the executions of other workers: all the time that neither its own execution nor the
+ * run before it explains.
+ * @param endedAt when the run before it ended
+ * @returns milliseconds; 0 if nobody knows how long an execution takes
+ */
+export function waitedForOthersMs(run: Run, cost: Cost, endedAt: number, now: number): number {
+  if (!cost.inMs) return 0;
+  return Math.max(0, now - Math.max(run.begunAt, endedAt) - executionMs(run, cost));
+}
+
+function executionMs({ window: { width, height }, sent }: Run, { fixed, perPixel }: Cost): number {
+  return fixed + perPixel * width * height * sent;
 }
 
 /** The job whose next request can still share the batch of the newest run. */

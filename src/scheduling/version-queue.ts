@@ -4,7 +4,7 @@ import { waitUnless } from '../domain/signals.js';
 import type { Cost } from '../pipeline/cost.js';
 import type { PlannedRequest } from '../pipeline/transform.js';
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.js';
-import { behindFrom, nextRun, nextToJoin, type QueueState, type Run } from './next-run.js';
+import { behindFrom, nextRun, nextToJoin, type QueueState, type Run, waitedForOthersMs } from './next-run.js';
 import { AnswerHistory } from './answer-history.js';
 import { TenantTurns } from './tenant-turns.js';
 
@@ -30,6 +30,11 @@ interface Waiting {
   readonly refuse: (reason: Error) => void;
 }
 
+/**
+ * The least wait for other workers among so many past runs counts. A run that is sent too early takes a place in Triton's queue;
+ * one that is sent too late may leave the GPU without work.
+ */
+const WAITS_KEPT = 3;
 /** How long after two jobs met at a model neither fills it completely, in milliseconds. */
 const SHARED_MS = 1_000;
 
@@ -64,6 +69,8 @@ export class VersionQueue {
   #lastLed: PlannedRequest['priority'] = 'batch';
   /** When the last run ended, and the timer that starts the next. */
   #endedAt = -Infinity;
+  /** How long the last runs waited for those of other workers, in milliseconds, newest last. */
+  #waits: readonly number[] = [0];
   #pause: NodeJS.Timeout | undefined;
   /** Starts the run that is sent behind one that the model computes. */
   #behind: NodeJS.Timeout | undefined;
@@ -139,7 +146,10 @@ export class VersionQueue {
   leaveRun(run: Run): void {
     if (--run.inFlight > 0) return;
     this.#runs.splice(this.#runs.indexOf(run), 1);
-    this.#endedAt = performance.now();
+    const now = performance.now();
+    const waitedMs = waitedForOthersMs(run, this.#options.cost(), this.#endedAt, now);
+    this.#waits = [...this.#waits, waitedMs].slice(-WAITS_KEPT);
+    this.#endedAt = now;
   }
 
   /** Counts one request less in flight. */
@@ -198,7 +208,8 @@ export class VersionQueue {
   #leadRun(capacity: Capacity): boolean {
     if (this.#turns.size === 0 || this.#runs.length >= capacity.runs || this.#mustRest(capacity)) return false;
     const [state, cost] = [this.#state(), this.#options.cost()];
-    if (this.#isEarly(behindFrom(state, capacity, cost, this.#endedAt))) return false;
+    const past = { endedAt: this.#endedAt, othersMs: Math.min(...this.#waits) };
+    if (this.#isEarly(behindFrom(state, capacity, cost, past))) return false;
     const next = nextRun(state, capacity, cost);
     if (!next) return false;
     this.#lastLed = next.request.priority;

@@ -3,7 +3,15 @@ import type { Capacity } from '../../../src/domain/capacity.js';
 import type { Priority } from '../../../src/domain/job.js';
 import { DEFAULT_COST } from '../../../src/pipeline/cost.js';
 import { TenantTurns } from '../../../src/scheduling/tenant-turns.js';
-import { behindFrom, nextRun, nextToJoin, type QueueState, type Run } from '../../../src/scheduling/next-run.js';
+import {
+  behindFrom,
+  nextRun,
+  nextToJoin,
+  type PastRuns,
+  type QueueState,
+  type Run,
+  waitedForOthersMs,
+} from '../../../src/scheduling/next-run.js';
 
 const CAPACITY: Capacity = { inFlight: 16, batch: 8, instances: 1, runs: 2, growMs: 10, pauseMs: 0 };
 
@@ -103,26 +111,58 @@ describe('a run behind the one that the model computes', () => {
   // 8 pictures of 10,000 pixels take 200 ms.
   const cost = { inMs: true, fixed: 40, perPixel: 0.002 };
   const full = (begunAt: number) => run({ begunAt, sent: 8 });
+  const behind = (runs: readonly Run[], past: Partial<PastRuns> = {}, more: Partial<Capacity> = {}, job: Asked = {}) =>
+    behindFrom(state({ a: job }, { runs }), { ...CAPACITY, ...more }, cost, {
+      endedAt: -Infinity,
+      othersMs: 0,
+      ...past,
+    });
 
   it('may be sent while half of the execution in front of it is left', () => {
-    expect(behindFrom({ runs: [full(1_000)] }, CAPACITY, cost, -Infinity)).toBeCloseTo(1_100);
+    expect(behind([full(1_000)])).toBeCloseTo(1_100);
   });
 
   it('counts the execution from the end of the one before', () => {
-    expect(behindFrom({ runs: [full(1_000)] }, CAPACITY, cost, 1_080)).toBeCloseTo(1_180);
+    expect(behind([full(1_000)], { endedAt: 1_080 })).toBeCloseTo(1_180);
   });
 
   it('is sent 50 ms ahead if half of the execution is shorter', () => {
-    expect(behindFrom({ runs: [run({ begunAt: 1_000 })] }, CAPACITY, cost, -Infinity)).toBeCloseTo(1_010);
+    expect(behind([run({ begunAt: 1_000 })])).toBeCloseTo(1_010);
   });
 
   it('may be sent at once if an instance is free, or if the cost is not known', () => {
-    expect(behindFrom({ runs: [full(0)] }, { ...CAPACITY, instances: 2 }, cost, 0)).toBe(-Infinity);
-    expect(behindFrom({ runs: [full(0)] }, CAPACITY, DEFAULT_COST, 0)).toBe(-Infinity);
+    expect(behind([full(0)], {}, { instances: 2 })).toBe(-Infinity);
+    const past = { endedAt: 0, othersMs: 0 };
+    expect(behindFrom(state({ a: {} }, { runs: [full(0)] }), CAPACITY, DEFAULT_COST, past)).toBe(-Infinity);
   });
 
   it('waits for the instance that is free first', () => {
-    const runs = [full(1_000), full(1_050)];
-    expect(behindFrom({ runs }, { ...CAPACITY, instances: 2 }, cost, -Infinity)).toBeCloseTo(1_100);
+    expect(behind([full(1_000), full(1_050)], {}, { instances: 2 })).toBeCloseTo(1_100);
+  });
+
+  it('stays back while the one in front waits for the executions of other workers', () => {
+    expect(behind([full(1_000)], { othersMs: 600 })).toBeCloseTo(1_700);
+  });
+
+  it('does not stay back for other workers if an interactive job leads it', () => {
+    expect(behind([full(1_000)], { othersMs: 600 }, {}, { priority: 'interactive' })).toBeCloseTo(1_100);
+  });
+});
+
+describe('the wait of a run for other workers', () => {
+  const cost = { inMs: true, fixed: 40, perPixel: 0.002 };
+  const ended = run({ begunAt: 1_000, sent: 8 });
+
+  it('is the time that its execution does not explain', () => {
+    expect(waitedForOthersMs(ended, cost, -Infinity, 1_750)).toBeCloseTo(550);
+  });
+
+  it('does not include the run before it', () => {
+    expect(waitedForOthersMs(ended, cost, 1_100, 1_750)).toBeCloseTo(450);
+  });
+
+  it('is nothing if the run was faster than expected, or if the cost is not known', () => {
+    expect(waitedForOthersMs(ended, cost, -Infinity, 1_150)).toBe(0);
+    expect(waitedForOthersMs(ended, DEFAULT_COST, -Infinity, 1_750)).toBe(0);
   });
 });
