@@ -3,15 +3,16 @@ import { isShortage } from './codec.js';
 import { unsupported } from './preflight/foreign.js';
 
 /**
- * Maps sharp's error texts to the three codes for a bad picture. A shortage of the machine is not the picture's fault and
- * passes unchanged.
+ * Maps the error texts of a decoder to the three codes for a bad picture. What is not the picture's fault passes unchanged: a
+ * shortage of the machine, and mistakes of our own, which JavaScript reports as a kind of Error such as TypeError.
  */
 export async function withPictureErrors<T>(bytes: Buffer, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
     if (cause instanceof JobError || isShortage(cause)) throw cause;
-    const message = cause instanceof Error ? cause.message : String(cause);
+    if (!(cause instanceof Error) || cause.name !== 'Error') throw cause;
+    const { message } = cause;
     if (/unsupported image format|buffer is empty/i.test(message)) {
       throw unsupported(bytes, undefined, cause);
     }

@@ -23,6 +23,9 @@ const MCUS_A_TURN = 8_000;
  */
 const MOST_DC = 1_536;
 
+/** Most blocks of an MCU (B.2.3). `BitWindow` has room for so many. */
+const MOST_BLOCKS = 10;
+
 /**
  * @returns the offset behind the last block; one from which the next marker is found; and whether nothing is between them
  * @throws JobError `INPUT_CORRUPT` if a block is missing or cannot be right
@@ -75,6 +78,7 @@ function layoutOf({ width, height, components }: Frame, scan: Scan, { dc, ac, dc
       return { mcu, mcus: across * down };
     }
   }
+  if (mcu.length > MOST_BLOCKS) throw damaged(`expected at most ${MOST_BLOCKS} blocks in an MCU, given ${mcu.length}`);
   return { mcu, mcus: Math.ceil(width / (mostH * 8)) * Math.ceil(height / (mostV * 8)) };
 }
 

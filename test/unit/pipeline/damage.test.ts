@@ -143,6 +143,29 @@ describe('a damaged JPEG', () => {
   );
 });
 
+describe('a JPEG with more blocks in an MCU than the standard permits', () => {
+  const segment = (marker: number, body: readonly number[]) =>
+    Buffer.from([0xff, marker, (body.length + 2) >> 8, (body.length + 2) & 255, ...body]);
+  /** A table with one code, all zeros. */
+  const table = (kind: number, length: number, symbol: number) =>
+    segment(0xc4, [kind, ...Array.from({ length: 16 }, (_, i) => (i === length - 1 ? 1 : 0)), symbol]);
+
+  // Each coefficient takes 31 bits, so an MCU of 32 blocks or more is longer than what is read at a time.
+  it.each([0x24, 0x42, 0x44])('is refused: a sampling of 0x%x', async (sampling) => {
+    const file = Buffer.concat([
+      Buffer.from([0xff, 0xd8]),
+      segment(0xdb, [0, ...Array.from({ length: 64 }, () => 1)]),
+      segment(0xc0, [8, 1, 0, 1, 0, 3, ...[1, 2, 3].flatMap((id) => [id, sampling, 0])]),
+      ...[table(0x00, 1, 0), table(0x10, 16, 0x0f)],
+      segment(0xda, [3, 1, 0, 2, 0, 3, 0, 0, 63, 0]),
+      ...[Buffer.alloc(200_000), END],
+    ]);
+    const refused = decoded(file);
+    await expect(refused).rejects.toMatchObject({ code: 'INPUT_CORRUPT' });
+    await expect(refused).rejects.toThrow('expected at most 10 blocks in an MCU, given');
+  });
+});
+
 describe('a JPEG that viewers show whole', () => {
   it.each(tableOf(WHOLE))('is read: %s, %s', async (_name, maker, { make, warns }) => {
     const sound = await MAKERS[maker]();
