@@ -23,9 +23,11 @@ export async function attempt(bytes: Buffer): Promise<Decoded | JobError> {
   }
 }
 
+/** @throws JobError `INTERNAL`: a mistake of our own is no refusal */
 export async function judge(damaged: Buffer, sound: Decoded): Promise<Judged> {
   const found = await attempt(damaged);
   if (found instanceof JobError) {
+    if (found.code === 'INTERNAL') throw found;
     return { end: 'refused', detail: `${found.code} ${found.message}` };
   }
   const isNew = found.warnings.some((one) => !sound.warnings.includes(one));
