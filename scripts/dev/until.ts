@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface UntilOptions {
   readonly everyMs?: number;
   readonly limitMs?: number;
-  /** For the error: what has not come to pass. */
-  readonly what?: string;
+  /** For the error: what has not come to pass, or what was seen last. */
+  readonly what?: string | (() => string);
   readonly signal?: AbortSignal;
 }
 
@@ -18,7 +18,9 @@ export async function until<T>(
     signal?.throwIfAborted();
     const found = await look();
     if (found !== undefined && found !== false) return found as Exclude<T, false | undefined>;
-    if (performance.now() > giveUpAt) throw new Error(`not within ${limitMs / 1000} s: ${what}`);
+    if (performance.now() > giveUpAt) {
+      throw new Error(`not within ${limitMs / 1000} s: ${typeof what === 'string' ? what : what()}`);
+    }
     await sleep(everyMs);
   }
 }

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Message } from '@google-cloud/pubsub';
 import { expect, inject, onTestFailed } from 'vitest';
+import { until as look } from '../../scripts/dev/until.js';
 import { metricIn, spawnWorker } from '../../scripts/dev/workers.js';
 import { createPubSub, createStorage } from '../../scripts/lab/google-clients.js';
 import { PubSubChannel } from '../../src/adapters/pubsub/channel.js';
@@ -174,15 +175,11 @@ export function showOnFailure(worker: WorkerProcess): void {
   });
 }
 
-/** Polls until the condition holds. @throws Error that says what was seen last */
+/** Waits until the condition holds. @param seen what was seen last, for the error */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  timeoutMs: number,
+  limitMs: number,
   seen: () => string = () => 'never held',
 ): Promise<void> {
-  const giveUpAt = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > giveUpAt) throw new Error(`after ${timeoutMs} ms: ${seen()}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
+  await look(condition, { everyMs: 25, limitMs, what: seen });
 }

@@ -95,6 +95,12 @@ const EVERY_MS = 250;
 const SAMPLE_LIMIT_MS = 2_000;
 const GAUGES = { jobsActive: 'imagen_jobs_active', decodedBytes: 'imagen_decoded_bytes' } as const;
 
+/** Whether a worker has no job, in work or waiting. One that does not answer has some. */
+export async function isIdle(worker: Worker): Promise<boolean> {
+  const text = await worker.metrics(SAMPLE_LIMIT_MS).catch(() => '');
+  return metricIn(text, 'imagen_jobs_active') + metricIn(text, 'imagen_jobs_waiting') === 0;
+}
+
 /** Samples until the signal. @returns of each gauge its peak, its limit, and how many samples were above that */
 export async function watchLimits(workers: () => readonly Worker[], signal: AbortSignal) {
   let samples = 0;

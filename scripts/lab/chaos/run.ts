@@ -13,7 +13,7 @@ import { type Crash, crashPoints, readCrashes, refusalPoints } from './crashes.j
 import { createFaults, openProxies, type Proxies } from './faults.js';
 import { recordRef } from '../../../src/records/record.js';
 import { objectRef } from '../../../src/domain/uri.js';
-import { type Fleet, startFleet, watchLimits } from './fleet.js';
+import { type Fleet, isIdle, startFleet, watchLimits } from './fleet.js';
 import { LARGEST_BYTES, LATE_BUCKET, uploadInputs } from './inputs.js';
 import { type Accepted, groupBy, judge } from './judge.js';
 import { planLoad, type PlannedJob, STAND_INS } from './load.js';
@@ -50,7 +50,7 @@ const SHORT_MS = 120_000;
 const SETTLED_MS = 15_000;
 /** When the bucket of some results is created, as a part of the whole time. */
 const LATE_BUCKET_AT = 0.6;
-/** No completion for so long means that nothing is going on. */
+/** No completion, and no job in a worker, for so long means that nothing is going on. */
 const QUIET_MS = 3_000;
 /** Without a completion for so long, what has not ended is lost. */
 const PATIENCE_MS = 90_000;
@@ -117,7 +117,7 @@ async function inParts(parts: Parts, options: ChaosOptions, closers: (() => unkn
 
   task.step('waiting for the last outcomes');
   await untilAllEnded(accepted, traffic);
-  await until(() => traffic.quietMs() >= QUIET_MS);
+  await untilQuiet(fleet, traffic);
   sampling.abort();
   const seenLimits = await limits;
   const deaths = countDeaths(fleet, crashes);
@@ -213,6 +213,21 @@ async function untilAllEnded(accepted: readonly Accepted[], traffic: Traffic): P
     const hasEnded = ({ job: { jobId }, messageId }: Accepted) =>
       jobId === undefined ? messages.has(messageId) : jobs.has(jobId);
     return accepted.every(hasEnded) || traffic.quietMs() >= PATIENCE_MS;
+  });
+}
+
+/**
+ * A job may end while another message of it is still in work, or put back for some seconds. Gives up after {@link PATIENCE_MS}:
+ * what is left in the queue then shows.
+ */
+async function untilQuiet(fleet: Fleet, traffic: Traffic): Promise<void> {
+  const startedAt = performance.now();
+  let busyAt = startedAt;
+  await until(async () => {
+    const idle = await Promise.all(fleet.up().map(isIdle));
+    const now = performance.now();
+    if (!idle.every(Boolean)) busyAt = now;
+    return Math.min(now - busyAt, traffic.quietMs()) >= QUIET_MS || now - startedAt >= PATIENCE_MS;
   });
 }
 
