@@ -3,8 +3,8 @@
 const SIGNATURE = 'Photoshop 3.0\0';
 const RESOURCE = '8BIM';
 /**
- * The worker keeps IPTC, the checksum that says whether it was changed, and the marks of copyright. Other resources describe the file that was
- * read: its thumbnail, density, profile and EXIF.
+ * The worker keeps IPTC, the checksum that says whether it was changed, and the marks of copyright. Other resources describe
+ * the file that was read: its thumbnail, density, profile and EXIF.
  */
 const DESCRIPTIVE: ReadonlySet<number> = new Set([0x0404, 0x0425, 0x040a, 0x040b]);
 

@@ -55,12 +55,9 @@ const MOST_FOR_A_GROUP = 32;
  * @returns undefined if no run may start now
  */
 export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): NextRun | undefined {
-  const { turns, runs, inFlight, shared } = state;
+  const { turns, runs, inFlight } = state;
   if (runs.length >= capacity.runs) return undefined;
-  // While jobs compete, a job with a run in flight may not lead the one that waits behind it: a new job would wait for two of
-  // its batches. A large job alone may have its next tiles ready at Triton.
-  const skipsLeaders = runs.length >= capacity.instances && shared;
-  const next = nextLeader(state, skipsLeaders ? runs.map((run) => run.leader) : []);
+  const next = nextLeader(state, capacity);
   if (!next) return undefined;
   const { job: leader, request } = next;
   const { width, height, mayGrow, runPixels = Infinity } = request.shape;
@@ -78,11 +75,11 @@ export function nextRun(state: QueueState, capacity: Capacity, cost: Cost): Next
   );
 }
 
-/** When the runs before the next one ended, and how long they waited at Triton. */
+/** What the queue knows of runs that have ended. */
 export interface PastRuns {
   /** When the last run ended, by `performance.now()`. */
   readonly endedAt: number;
-  /** How long a run waits for the executions of other workers, in milliseconds. */
+  /** How long runs wait at Triton for the executions of other workers, in milliseconds. */
   readonly othersMs: number;
 }
 
@@ -91,21 +88,21 @@ export interface PastRuns {
  * in front of it is left. Sent at once, it would keep an interactive job waiting for two executions, and could take in fewer
  * of the pictures that still come. The run in front first waits for those of other workers, and batch jobs wait with it. An
  * interactive job takes its place in Triton's queue without that wait.
- * @returns by `performance.now()`; `-Infinity` if an instance is free, or if nobody knows how long an execution takes
+ * @returns by `performance.now()`; `-Infinity` if an instance is free, or while the cost of an execution is unknown
  */
-export function behindFrom(state: QueueState, { instances }: Capacity, cost: Cost, past: PastRuns): number {
-  const front = state.runs.at(-instances);
+export function behindFrom(state: QueueState, capacity: Capacity, cost: Cost, past: PastRuns): number {
+  const front = state.runs.at(-capacity.instances);
   if (!front || !cost.inMs) return -Infinity;
   const duration = executionMs(front, cost);
-  const waitMs = nextLeader(state, [])?.request.priority === 'interactive' ? 0 : past.othersMs;
+  const waitMs = nextLeader(state, capacity)?.request.priority === 'interactive' ? 0 : past.othersMs;
   return Math.max(front.begunAt, past.endedAt) + waitMs + duration - Math.max(duration / 2, LEAST_LEAD_MS);
 }
 
 /**
- * How long a run that ends now waited for the executions of other workers: all the time that neither its own execution nor the
- * run before it explains.
- * @param endedAt when the run before it ended
- * @returns milliseconds; 0 if nobody knows how long an execution takes
+ * How long a run that ends now waited at Triton for the executions of other workers. Triton does not say it, so this subtracts the
+ * run's own execution from the time since the run began, or since this worker's run before it ended.
+ * @param endedAt when the worker's last run before this one ended, by `performance.now()`
+ * @returns milliseconds; 0 while the cost of an execution is unknown
  */
 export function waitedForOthersMs(run: Run, cost: Cost, endedAt: number, now: number): number {
   if (!cost.inMs) return 0;
@@ -132,10 +129,16 @@ interface Leader {
 }
 
 /**
- * The next job in turn, except those given. Interactive jobs go before the others, but not twice in succession. Within one
- * priority, tenants take turns, and the jobs of each tenant do.
+ * The job that leads the next run. Interactive jobs go before the others, but not twice in succession. Within one priority,
+ * tenants take turns, and the jobs of each tenant do.
  */
-function nextLeader({ turns, tenants, lastLed }: QueueState, but: readonly object[]): Leader | undefined {
+function nextLeader(
+  { turns, tenants, lastLed, runs, shared }: QueueState,
+  { instances }: Capacity,
+): Leader | undefined {
+  // While jobs compete, a job with a run in flight may not lead the one that waits behind it: a new job would wait for two of
+  // its batches. A large job alone may have its next tiles ready at Triton.
+  const but = runs.length >= instances && shared ? runs.map(({ leader }) => leader) : [];
   const preferred = lastLed === 'interactive' ? 'batch' : 'interactive';
   const isAhead = (one: PlannedRequest, other: PlannedRequest) =>
     one.priority === other.priority ? tenants.lastTurn(one) < tenants.lastTurn(other) : one.priority === preferred;

@@ -31,8 +31,8 @@ interface Waiting {
 }
 
 /**
- * The least wait for other workers among so many past runs counts. A run that is sent too early takes a place in Triton's queue;
- * one that is sent too late may leave the GPU without work.
+ * How many of the last runs the queue remembers. It expects the shortest of their waits for other workers: a run that is sent too
+ * early only takes a place in Triton's queue, but one that is sent too late may leave the GPU without work.
  */
 const WAITS_KEPT = 3;
 /** How long after two jobs met at a model neither fills it completely, in milliseconds. */

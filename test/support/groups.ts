@@ -32,7 +32,7 @@ const WAITING: ReadonlySet<string> = new Set([
   'stop.test.ts',
   'submit.test.ts',
 ]);
-/** All other files that count nothing at the shared Triton: they ask none, start their own, or only use it. */
+/** The other files whose assertions do not count the requests at the shared Triton, so that others may use it meanwhile. */
 const OTHERS: ReadonlySet<string> = new Set([
   'group.test.ts',
   'jobs.test.ts',

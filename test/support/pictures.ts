@@ -96,7 +96,7 @@ export async function cmykJpeg(
   return joined.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer();
 }
 
-/** Writes a sequential JPEG in which each of the three channels has a scan of its own: its decoder holds all coefficients. */
+/** Writes a sequential JPEG with one scan for each of its three channels. A decoder of such a file holds all coefficients. */
 export async function jpegInScans(picture: Sharp): Promise<Buffer> {
   const ids = [1, 2, 3];
   const colours = await picture.removeAlpha().toBuffer();

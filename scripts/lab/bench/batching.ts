@@ -60,11 +60,23 @@ export const batching: Benchmark = (asked) =>
       })),
       ...CURVES.map(({ curve }) => ({
         name: `margin.${corpus.name}.${curve}`,
-        run: async () => marginFigure(harness, corpus, curve, await pictures(corpus), asked),
+        run: async () => {
+          const uploaded = await pictures(corpus);
+          return gpuTime(`batching.margin.${corpus.name}.${curve}`, asked, [
+            () => measure(harness, nameOf('planned', curve), uploaded),
+            () => measure(harness, nameOf('repeats', curve), uploaded),
+          ]);
+        },
       })),
       ...CURVES.filter(() => corpus === THUMBNAILS).map(({ curve }) => ({
         name: `workers.${curve}`,
-        run: async () => workersFigure(harness, curve, await pictures(corpus), asked),
+        run: async () => {
+          const uploaded = await pictures(corpus);
+          return gpuTime(`batching.workers.${curve}`, asked, [
+            () => measure(harness, nameOf('planned', curve), uploaded, 4),
+            () => measure(harness, nameOf('planned', curve), uploaded, 1),
+          ]);
+        },
       })),
     ]);
     return figuresFor(cases, asked, ({ run }) => run());
@@ -73,7 +85,7 @@ export const batching: Benchmark = (asked) =>
 type Measured = Awaited<ReturnType<typeof measure>>;
 
 async function measure(harness: Harness, model: string, pictures: readonly Uploaded[], workers = 1) {
-  await harness.freshWorker(workers);
+  await harness.freshWorkers(workers);
   const before = await harness.counted(model);
   const output = { format: 'jpeg', maxWidth: 256 } as const;
   const id = (i: number) => `${model}.${i}.${Math.random().toString(36).slice(2)}`;
@@ -139,46 +151,19 @@ async function anyFigures(
   return figures;
 }
 
-/** GPU time with the margin that makes a result independent of its neighbours, against a network that needs none. */
-async function marginFigure(
-  harness: Harness,
-  corpus: Corpus,
-  curve: string,
-  pictures: readonly Uploaded[],
+/** Compares the GPU time of two measurements, in turns: medians of all rounds, and of how large the batches were. */
+async function gpuTime(
+  name: string,
   { rounds }: Asked,
+  measurements: readonly [() => Promise<Measured>, () => Promise<Measured>],
 ): Promise<Figure> {
-  const [margin, none] = await inTurns(rounds, [
-    () => measure(harness, nameOf('planned', curve), pictures),
-    () => measure(harness, nameOf('repeats', curve), pictures),
-  ]);
-  return figure(`batching.margin.${corpus.name}.${curve}`, margin.busyMs / none.busyMs, '<=', 1.1, {
-    ...{ simulated, rounds, pictures: pictures.length, margin, none },
-  });
-}
-
-/** GPU time of the same jobs with four workers on one Triton, against one worker. */
-async function workersFigure(
-  harness: Harness,
-  curve: string,
-  pictures: readonly Uploaded[],
-  { rounds }: Asked,
-): Promise<Figure> {
-  const [four, one] = await inTurns(rounds, [
-    () => measure(harness, nameOf('planned', curve), pictures, 4),
-    () => measure(harness, nameOf('planned', curve), pictures, 1),
-  ]);
-  return figure(`batching.workers.${curve}`, four.busyMs / one.busyMs, '<=', 1.1, {
-    ...{ simulated, rounds, pictures: pictures.length, four, one },
-  });
-}
-
-/** Medians of GPU time and batch size of two measurements, in turns. */
-async function inTurns(rounds: number, [first, second]: readonly [() => Promise<Measured>, () => Promise<Measured>]) {
   const runs: [Measured, Measured][] = [];
-  for (let i = 0; i < rounds; i++) runs.push([await first(), await second()]);
+  for (let i = 0; i < rounds; i++) runs.push([await measurements[0](), await measurements[1]()]);
   const of = (which: 0 | 1) => ({
     busyMs: Math.round(median(runs.map((pair) => pair[which].busyMs))),
     meanBatch: round(median(runs.map((pair) => pair[which].requests / pair[which].executions))),
   });
-  return [of(0), of(1)] as const;
+  const [measured, against] = [of(0), of(1)];
+  const detail = { simulated, rounds, pictures: PICTURES, measured, against };
+  return figure(name, measured.busyMs / against.busyMs, '<=', 1.1, detail);
 }

@@ -68,7 +68,7 @@ export async function uploadPictures(
   return uploaded;
 }
 
-/** Makes the pictures of a corpus once, for several places. @returns a function that uploads them to a place */
+/** Makes the pictures of a corpus once, so that several stacks get the same. @returns a function that uploads them to one */
 export async function pictureMaker(corpus: Corpus, count: number): Promise<(place: Place) => Promise<Uploaded[]>> {
   const made: { readonly size: Sized; readonly bytes: Buffer }[] = [];
   for (const size of sizesOf(corpus, count)) made.push({ size, bytes: await picture(size) });

@@ -50,7 +50,7 @@ async function size(harness: Harness, load: 'size' | 'size.busy', everyMs: numbe
   const stream = (run: string) =>
     thumbnails.map(({ uri }, i) => timed(`thumbnail.${load}.${run}.${i}`, any, uri, i * everyMs));
 
-  await harness.freshWorker();
+  await harness.freshWorkers();
   await harness.run(stream('warm'));
   const alone = await harness.run(stream('alone'));
   // It is decoded before the first thumbnail comes, and not done before the last has gone.
@@ -77,7 +77,7 @@ async function model(harness: Harness): Promise<Figure> {
       .map(({ uri }, i) => timed(`cut.${run}.${i}`, cutOut, uri, i * CUT_OUT_EVERY_MS, 'second'));
   const burst = pictures.map(({ uri }, i) => timed(`burst.${i}`, upscale, uri, 0));
 
-  await harness.freshWorker();
+  await harness.freshWorkers();
   await harness.run(cutOuts('warm'));
   const alone = await harness.run(cutOuts('alone'));
   const both = await harness.run([...burst, ...later(cutOuts('beside'), 1_000)]);

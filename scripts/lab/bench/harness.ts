@@ -72,14 +72,27 @@ export async function withTraffic<T>(
 
 /** Runs so many workers beside the work, each with a name of its own. */
 export async function withWorkers<T>(parts: Parts, count: number, work: () => Promise<T>): Promise<T> {
-  const workers: Worker[] = [];
+  const workers = await startWorkers(parts.env, count);
   try {
-    for (let i = 0; i < count; i++) workers.push(await startWorker({ ...parts.env, HOSTNAME: `worker-${i}` }));
     return await work();
   } finally {
-    await Promise.all(workers.map(endWorker));
+    await endWorkers(workers);
   }
 }
+
+/** Starts so many workers, each with a name of its own. @throws Error when one does not start; the others have ended then */
+async function startWorkers(env: NodeJS.ProcessEnv, count: number, how: WorkerStart = {}): Promise<readonly Worker[]> {
+  const workers: Worker[] = [];
+  try {
+    for (let i = 0; i < count; i++) workers.push(await startWorker({ ...env, HOSTNAME: `worker-${i}` }, how));
+    return workers;
+  } catch (error) {
+    await endWorkers(workers);
+    throw error;
+  }
+}
+
+const endWorkers = (workers: readonly Worker[]) => Promise.all(workers.map(endWorker));
 
 export async function endWorker(worker: Worker): Promise<void> {
   worker.signal('SIGTERM');
@@ -100,7 +113,7 @@ export function toldBy(pid: number, file: string): Promise<unknown> {
   return until(told, { limitMs: 30_000, what: `the worker leaves ${file}` });
 }
 
-/** Runs `work` with parts and one worker, which `freshWorker` restarts. */
+/** Runs `work` with parts and one worker, which `freshWorkers` restarts. */
 export const withHarness = <T>(
   models: readonly StandIn[],
   progress: Progress,
@@ -126,25 +139,20 @@ async function openHarness(parts: Parts, traffic: Traffic, { env: more, ...start
   channel.close();
   const subscriptions = `${env.IMAGEN_JOBS_SUBSCRIPTIONS},${SECOND_SUBSCRIPTION}`;
   const workerEnv = { ...env, ...more?.(env), IMAGEN_JOBS_SUBSCRIPTIONS: subscriptions };
-  let worker: Worker = await startWorker(workerEnv, start);
-  let others: readonly Worker[] = [];
-  const endAll = () => Promise.all([worker, ...others].map(endWorker));
+  let workers = await startWorkers(workerEnv, 1, start);
   return {
     upload: (name: string, bytes: Buffer) => parts.upload(name, bytes),
     run: (jobs: readonly TimedJob[]) => runJobs(parts, traffic, jobs),
     counted: (model: string) => counted(parts, model),
     metric: async (name: string, model?: string, labels: Readonly<Record<string, string>> = {}) =>
-      metricIn(await worker.metrics(), name, { ...(model === undefined ? {} : { model }), ...labels }),
-    /** Ends the worker and starts a new one, which has learned nothing yet; several, if more are asked for. */
-    async freshWorker(count = 1) {
-      await endAll();
-      [worker, others] = [await startWorker(workerEnv, start), []];
-      while (others.length + 1 < count) {
-        others = [...others, await startWorker({ ...workerEnv, HOSTNAME: `worker-${others.length + 1}` }, start)];
-      }
+      metricIn((await workers[0]?.metrics()) ?? '', name, { ...(model === undefined ? {} : { model }), ...labels }),
+    /** Ends all workers and starts new ones, which have learned nothing yet. */
+    async freshWorkers(count = 1) {
+      await endWorkers(workers);
+      workers = await startWorkers(workerEnv, count, start);
     },
-    workerPid: () => worker.pid,
-    close: endAll,
+    workerPid: () => workers[0]?.pid ?? 0,
+    close: () => endWorkers(workers),
   };
 }
 

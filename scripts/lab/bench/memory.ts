@@ -56,7 +56,7 @@ async function measure(harness: Harness, one: Case): Promise<Figure> {
   const { name, input, output, tile, operations } = one;
   const bytes = await largePicture(input);
   const uri = await harness.upload(`memory/${name}`, bytes);
-  await harness.freshWorker();
+  await harness.freshWorkers();
   await sleep(2000);
   const idle = statusOf(harness.workerPid(), 'VmRSS');
   const job = jobOf(`memory.${name}.${Math.random().toString(36).slice(2)}`, '', uri, {

@@ -36,7 +36,7 @@ export const policies: Benchmark = (asked) =>
   });
 
 async function measure(harness: Harness, model: string, uris: readonly string[], load: keyof typeof LOADS) {
-  await harness.freshWorker();
+  await harness.freshWorkers();
   const jobs = uris.map((uri, i) => ({
     job: jobOf(`${model}.${load}.${i}`, model, uri, { output: { format: 'jpeg' } }),
     atMs: LOADS[load](i),

@@ -38,7 +38,7 @@ async function beside(harness: Harness, { name, count, size }: (typeof CASES)[nu
       .slice(0, count)
       .map(({ uri }, i) => job(`thumbnail.${name}.${run}.${i}`, uri, 'jpeg', fromMs + i * EVERY_MS));
 
-  await harness.freshWorker();
+  await harness.freshWorkers();
   await harness.run(stream('warm', 10, 0));
   const alone = waitsOf(await harness.run(stream('alone', 50, 0)));
   const both = await harness.run([

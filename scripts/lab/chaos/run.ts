@@ -50,7 +50,7 @@ const SHORT_MS = 120_000;
 const SETTLED_MS = 15_000;
 /** When the bucket of some results is created, as a part of the whole time. */
 const LATE_BUCKET_AT = 0.6;
-/** No completion, and no job in a worker, for so long means that nothing is going on. */
+/** If no completion comes and no worker has a job for so long, the run is over. */
 const QUIET_MS = 3_000;
 /** Without a completion for so long, what has not ended is lost. */
 const PATIENCE_MS = 90_000;

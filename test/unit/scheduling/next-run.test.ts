@@ -147,6 +147,14 @@ describe('a run behind the one that the model computes', () => {
   it('does not stay back for other workers if an interactive job leads it', () => {
     expect(behind([full(1_000)], { othersMs: 600 }, {}, { priority: 'interactive' })).toBeCloseTo(1_100);
   });
+
+  it('stays back if the interactive job already leads the run in front, so that a batch job leads the next', () => {
+    const given = state({ a: { priority: 'interactive' }, b: {} }, { shared: true });
+    const [leader = {}] = given.turns.keys();
+    const runs = [run({ begunAt: 1_000, sent: 8, leader })];
+    const past = { endedAt: -Infinity, othersMs: 600 };
+    expect(behindFrom({ ...given, runs }, CAPACITY, cost, past)).toBeCloseTo(1_700);
+  });
 });
 
 describe('the wait of a run for other workers', () => {
